@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Allocation trees: find room and take it in one call.
+ */
+#include "maple/store.h"
+
+typedef int (*room_fn)(struct ma_state *mas, unsigned long min, unsigned long max, unsigned long size);
+
+static int take_room(struct maple_tree *mt, unsigned long *startp, void *entry, unsigned long size,
+		     unsigned long min, unsigned long max, room_fn find)
+{
+	MA_STATE(mas, mt, 0, 0);
+	int err;
+
+	/* Stricter than a store: XA_ZERO_ENTRY and its like cannot be allocated. */
+	if (!tree_tracks_gaps(mt) || (((unsigned long)entry & 3) == 2 && (unsigned long)entry < 4096))
+		return -EINVAL;
+	samara_mtree_lock(mt);
+	err = find(&mas, min, max, size);
+	if (!err)
+		err = samara_mas_store_gfp(&mas, entry, GFP_KERNEL);
+	if (!err)
+		*startp = mas.index;
+	samara_mtree_unlock(mt);
+	return err;
+}
+
+int samara_mtree_alloc_range(struct maple_tree *mt, unsigned long *startp, void *entry, unsigned long size,
+			     unsigned long min, unsigned long max, gfp_t gfp)
+{
+	(void)gfp;
+	return take_room(mt, startp, entry, size, min, max, samara_mas_empty_area);
+}
+
+int samara_mtree_alloc_rrange(struct maple_tree *mt, unsigned long *startp, void *entry, unsigned long size,
+			      unsigned long min, unsigned long max, gfp_t gfp)
+{
+	(void)gfp;
+	return take_room(mt, startp, entry, size, min, max, samara_mas_empty_area_rev);
+}
+
+/* The flag remembers that *next went past ULONG_MAX; wrapping is told once. */
+int samara_mas_alloc_cyclic(struct ma_state *mas, unsigned long *startp, void *entry, unsigned long range_lo,
+			    unsigned long range_hi, unsigned long *next, gfp_t gfp)
+{
+	struct maple_tree *mt = mas->tree;
+	unsigned long min = max(range_lo, *next);
+	int err, wrapped = 0;
+
+	err = samara_mas_empty_area(mas, min, range_hi, 1);
+	if (!err && (mt->ma_flags & MT_FLAGS_ALLOC_WRAPPED)) {
+		mt->ma_flags &= ~(unsigned int)MT_FLAGS_ALLOC_WRAPPED;
+		wrapped = 1;
+	}
+	if (err && min > range_lo) {
+		samara_mas_reset(mas);
+		err = samara_mas_empty_area(mas, range_lo, range_hi, 1);
+		wrapped = 1;
+	}
+	if (!err)
+		err = samara_mas_store_gfp(mas, entry, gfp);
+	if (err)
+		return err;
+	*startp = mas->index;
+	*next = *startp + 1;
+	if (!*next)
+		mt->ma_flags |= MT_FLAGS_ALLOC_WRAPPED;
+	return wrapped;
+}
+
+int samara_mtree_alloc_cyclic(struct maple_tree *mt, unsigned long *startp, void *entry, unsigned long range_lo,
+			      unsigned long range_hi, unsigned long *next, gfp_t gfp)
+{
+	MA_STATE(mas, mt, 0, 0);
+	int err;
+
+	if (!tree_tracks_gaps(mt) || (((unsigned long)entry & 3) == 2 && (unsigned long)entry < 4096))
+		return -EINVAL;
+	samara_mtree_lock(mt);
+	err = samara_mas_alloc_cyclic(&mas, startp, entry, range_lo, range_hi, next, gfp);
+	samara_mtree_unlock(mt);
+	return err;
+}

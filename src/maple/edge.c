@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The two ways down to the ends of a range that is to be written.
+ *
+ * Where an index leads to an empty slot, its range belongs to nobody, and the
+ * nearest live neighbour takes it over: the edge is bent there, and the node
+ * will be built anew without its empty slots, so that readers find the way.
+ *
+ * The tree's lock is held.
+ */
+#include "maple/store.h"
+#include "maple/walk.h"
+
+/* One step down: the neighbour on the left, else the one on the right. */
+static void *edge_step(struct edge *edge, unsigned int level, unsigned long index)
+{
+	const maple_inner *inner = edge->node[level];
+	int i = (int)inner_search(inner, index);
+
+	if (unlikely(!inner->slot[i])) {
+		int below = live_below(inner, i);
+
+		edge->bent |= 1U << level;
+		i = below >= 0 ? below : live_above(inner, i);
+	}
+	edge->slot[level] = edge->keep[level] = i;
+	return inner->slot[i];
+}
+
+static void edge_find(struct edge *edge, void *node, unsigned int level, unsigned long index)
+{
+	for (; level; level--) {
+		edge->node[level] = node;
+		node = edge_step(edge, level, index);
+	}
+	edge->node[0] = node;
+	edge->slot[0] = leaf_search(node, index);
+}
+
+void edge_find_left(struct maple_store *op)
+{
+	op->root = root_node(op->mt->ma_root);
+	op->left.bent = 0;
+	edge_find(&op->left, op->root, op->root->level, op->first);
+}
+
+void edge_find_right(struct maple_store *op)
+{
+	const maple_leaf *leaf = op->left.node[0];
+	int i = leaf_search(leaf, op->last);
+
+	op->right.bent = 0;
+	/* Unless the leaf goes on behind it, the range may end in another one. */
+	if (op->left.bent || i + 1 >= leaf->head.count) {
+		edge_find(&op->right, op->root, op->root->level, op->last);
+		return;
+	}
+	for (unsigned int level = 0; level <= op->root->level; level++) {
+		op->right.node[level] = op->left.node[level];
+		op->right.slot[level] = op->right.keep[level] = op->left.slot[level];
+	}
+	op->right.slot[0] = i;
+}
+
+/* The first entry that the range overlaps, or NULL. The left edge is known. */
+void *first_entry(const struct maple_store *op)
+{
+	const maple_leaf *leaf = op->left.node[0];
+	MA_STATE(mas, op->mt, op->first, op->first);
+	void *entry;
+	int i = op->left.slot[0];
+
+	if (i >= 0 && leaf->slot[i] && leaf->last[i] >= op->first)
+		return leaf->slot[i];
+	for (i++; i < leaf->head.count && leaf->start[i] <= op->last; i++)
+		if (leaf->slot[i])
+			return leaf->slot[i];
+	if (i < leaf->head.count)
+		return NULL;
+	struct found found = walk_up(&mas, op->first);
+
+	entry = found.entry;
+	return entry && found.first <= op->last ? entry : NULL;
+}

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Gaps: keeping every child's extent exact, and finding room by it.
+ *
+ *   child        [ A  B    C ]      [ D ]           [ E   F ]
+ *   indices   ...aa.bb....cc........dd..............ee...ff......
+ *                lo      hi        lo,hi             lo    hi
+ *                  <gap = 4>  <8>       <---- 14 --->
+ *
+ * A run of free indices lies either inside a child (its gap is the largest such
+ * run) or between two children that live next to each other (lo - hi), or before
+ * or after all. A search for room goes through a node from one side, keeping
+ * where the free run began that it is in, and enters a child only if the child
+ * has room inside. Only the child in which the search begins can disappoint, so
+ * a search goes down at most twice.
+ *
+ * The tree's lock is held throughout.
+ */
+#include "maple/store.h"
+
+static bool extent_equal(struct extent a, struct extent b)
+{
+	return a.lo == b.lo && a.hi == b.hi && a.gap == b.gap;
+}
+
+void extents_update(const struct maple_tree *mt, const struct edge *edge, unsigned int level)
+{
+	unsigned int top = root_node(mt->ma_root)->level;
+
+	if (!tree_tracks_gaps(mt))
+		return;
+	for (; level < top; level++) {
+		struct extent extent = node_extent(edge->node[level]);
+		maple_inner *parent = edge->node[level + 1];
+		unsigned int i = (unsigned int)edge->slot[level + 1];
+
+		if (extent_equal(extent, extent_get(parent, i)))
+			return;
+		extent_set(parent, i, extent);
+	}
+}
+
+/*
+ * The slot at the end of the edge was filled or erased. Mostly nothing changes
+ * for the parent, and mostly that can be told from the neighbouring entries:
+ * the gap that was split was not the largest, the gap that was joined is not.
+ */
+void extents_slot_changed(const struct maple_tree *mt, const struct edge *edge)
+{
+	const maple_leaf *leaf = edge->node[0];
+	int i = edge->slot[0], below = i, above = i;
+	struct extent said;
+	unsigned long gap;
+
+	if (!tree_tracks_gaps(mt) || edge->node[0] == root_node(mt->ma_root))
+		return;
+	while (--below >= 0 && !leaf->slot[below])
+		;
+	while (++above < leaf->head.count && !leaf->slot[above])
+		;
+	if (below >= 0 && above < leaf->head.count) {
+		gap = leaf->start[above] - leaf->last[below] - 1; /* as it is with the slot erased */
+		said = extent_get(edge->node[1], (unsigned int)edge->slot[1]);
+		if (gap < said.gap || (gap == said.gap && !leaf->slot[i]))
+			return;
+	}
+	extents_update(mt, edge, 0);
+}
+
+/* A search for size free indices inside min..max, and where it has come to. */
+struct room {
+	unsigned long min, max, size;
+	unsigned long free; /* upwards: the free run starts here; downwards: it ends here */
+	bool full;          /* the free run starts beyond max (ends below min): no room */
+};
+
+static bool room_found_up(const struct room *room, unsigned long before)
+{
+	return before > room->free && before - room->free >= room->size;
+}
+
+/* Something lives in lo..hi: room before it, or go on after it. */
+static bool room_pass_up(struct room *room, unsigned long lo, unsigned long hi)
+{
+	if (room_found_up(room, lo))
+		return true;
+	if (hi >= room->max)
+		room->full = true;
+	else if (hi >= room->free)
+		room->free = hi + 1;
+	return room->full;
+}
+
+/* True: the search is over; room->free is the answer unless full. */
+static bool room_up(const maple_head *head, struct room *room)
+{
+	const maple_inner *inner = (const maple_inner *)head;
+	const maple_leaf *leaf = (const maple_leaf *)head;
+
+	if (!head->level) {
+		for (int i = max(leaf_search(leaf, room->free), 0); i < head->count; i++)
+			if (leaf->slot[i] && room_pass_up(room, leaf->start[i], leaf->last[i]))
+				return true;
+		return false;
+	}
+	for (unsigned int i = inner_search(inner, room->free); i < head->count; i++) {
+		struct extent extent;
+
+		if (!inner->slot[i])
+			continue;
+		extent = extent_get(inner, i);
+		if (room_found_up(room, extent.lo))
+			return true;
+		if (extent.gap >= room->size && extent.hi > room->free && room_up(inner->slot[i], room))
+			return true;
+		if (room_pass_up(room, extent.lo, extent.hi))
+			return true;
+	}
+	return false;
+}
+
+static bool room_found_down(const struct room *room, unsigned long after)
+{
+	return after < room->free && room->free - after >= room->size;
+}
+
+static bool room_pass_down(struct room *room, unsigned long lo, unsigned long hi)
+{
+	if (room_found_down(room, hi))
+		return true;
+	if (lo <= room->min)
+		room->full = true;
+	else if (lo <= room->free)
+		room->free = lo - 1;
+	return room->full;
+}
+
+static bool room_down(const maple_head *head, struct room *room)
+{
+	const maple_inner *inner = (const maple_inner *)head;
+	const maple_leaf *leaf = (const maple_leaf *)head;
+
+	if (!head->level) {
+		for (int i = leaf_search(leaf, room->free); i >= 0; i--)
+			if (leaf->slot[i] && room_pass_down(room, leaf->start[i], leaf->last[i]))
+				return true;
+		return false;
+	}
+	for (int i = (int)inner_search(inner, room->free); i >= 0; i--) {
+		struct extent extent;
+
+		if (!inner->slot[i])
+			continue;
+		extent = extent_get(inner, (unsigned int)i);
+		if (room_found_down(room, extent.hi))
+			return true;
+		if (extent.gap >= room->size && extent.lo < room->free && room_down(inner->slot[i], room))
+			return true;
+		if (room_pass_down(room, extent.lo, extent.hi))
+			return true;
+	}
+	return false;
+}
+
+static int room_arguments(const struct ma_state *mas, struct room *room)
+{
+	if (!tree_tracks_gaps(mas->tree) || room->min > room->max || !room->size ||
+	    room->max - room->min < room->size - 1)
+		return -EINVAL;
+	return 0;
+}
+
+/* Walk a tree that may be without nodes. */
+static void room_search(const struct ma_state *mas, struct room *room,
+			bool (*search)(const maple_head *, struct room *),
+			bool (*pass)(struct room *, unsigned long, unsigned long))
+{
+	void *root = mas->tree->ma_root;
+
+	if (root_is_node(root))
+		search(root_node(root), room);
+	else if (root)
+		pass(room, 0, 0);
+}
+
+static int room_answer(struct ma_state *mas, const struct room *room, unsigned long first)
+{
+	bool fits = !room->full && first >= room->min && first <= room->max &&
+		    room->max - first >= room->size - 1;
+
+	samara_mas_reset(mas);
+	if (!fits) {
+		if (root_is_node(mas->tree->ma_root)) {
+			mas->status = ma_error;
+			mas->node = (void *)(long)-EBUSY;
+		}
+		return -EBUSY;
+	}
+	mas->index = first;
+	mas->last = first + room->size - 1;
+	mas->status = root_is_node(mas->tree->ma_root) ? ma_active : mas->tree->ma_root ? ma_root : ma_none;
+	return 0;
+}
+
+int samara_mas_empty_area(struct ma_state *mas, unsigned long min, unsigned long max, unsigned long size)
+{
+	struct room room = { min, max, size, .free = min };
+	int err = room_arguments(mas, &room);
+
+	if (err)
+		return err;
+	room_search(mas, &room, room_up, room_pass_up);
+	return room_answer(mas, &room, room.free);
+}
+
+int samara_mas_empty_area_rev(struct ma_state *mas, unsigned long min, unsigned long max, unsigned long size)
+{
+	struct room room = { min, max, size, .free = max };
+	int err = room_arguments(mas, &room);
+
+	if (err)
+		return err;
+	room_search(mas, &room, room_down, room_pass_down);
+	return room_answer(mas, &room, room.free - (size - 1));
+}

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The leaves of a write, built anew.
+ *
+ *   left leaf    | a   b   c===|                      entries before the range,
+ *   range                  [=========]                the range,
+ *   right leaf                  |====d   e   f |      entries after it
+ *
+ *   run          | a   b   c= [=========] =d   e   f |
+ *
+ * What the range cuts in two keeps what is outside of it (c, d). Erased entries
+ * are left behind here: a leaf that is built has none.
+ */
+#include <string.h>
+
+#include "maple/level.h"
+
+/* A growing list of entries: a leaf's own arrays, or larger ones. */
+struct run {
+	unsigned long *start, *last;
+	void **slot;
+	unsigned int n;
+};
+
+/* Two leaves, what is new, and room for a neighbour on either side. */
+#define RUN_SLOTS (4 * LEAF_SLOTS + 4)
+
+struct run_space {
+	unsigned long start[RUN_SLOTS], last[RUN_SLOTS];
+	void *slot[RUN_SLOTS];
+};
+
+static void run_add(struct run *run, unsigned long start, unsigned long last, void *slot)
+{
+	run->start[run->n] = start;
+	run->last[run->n] = last;
+	run->slot[run->n++] = slot;
+}
+
+/* Live entries of slots from..to - 1. */
+static void run_add_slots(struct run *run, const maple_leaf *leaf, int from, int to)
+{
+	size_t n = to > from ? (size_t)(to - from) : 0;
+
+	if (leaf->head.live == leaf->head.count) {
+		memcpy(run->start + run->n, leaf->start + from, n * sizeof(*run->start));
+		memcpy(run->last + run->n, leaf->last + from, n * sizeof(*run->last));
+		memcpy(run->slot + run->n, leaf->slot + from, n * sizeof(*run->slot));
+		run->n += (unsigned int)n;
+		return;
+	}
+	for (int i = from; i < to; i++)
+		if (leaf->slot[i])
+			run_add(run, leaf->start[i], leaf->last[i], leaf->slot[i]);
+}
+
+/* All that the leaves will hold; says where the new part stands. */
+static enum growth run_gather(struct run *run, const struct maple_store *op)
+{
+	const maple_leaf *left = op->left.node[0], *right = op->right.node[0];
+	int l = op->left.slot[0], r = op->right.slot[0];
+	unsigned int before, after;
+
+	if (l >= 0) {
+		run_add_slots(run, left, 0, l);
+		if (left->slot[l] && left->last[l] < op->first)
+			run_add(run, left->start[l], left->last[l], left->slot[l]);
+		else if (left->slot[l] && left->start[l] < op->first)
+			run_add(run, left->start[l], op->first - 1, left->slot[l]);
+	}
+	before = run->n;
+	if (op->entry)
+		run_add(run, op->first, op->last, op->entry);
+	after = run->n;
+	if (r >= 0 && right->slot[r] && right->last[r] > op->last)
+		run_add(run, op->last + 1, right->last[r], right->slot[r]);
+	run_add_slots(run, right, r + 1, right->head.count);
+	if (run->n == after)
+		return GROWS_AT_END;
+	return before ? GROWS_WITHIN : GROWS_AT_FRONT;
+}
+
+/* A leaf's arrays are filled: the rest of it. */
+static void leaf_finish(struct maple_store *op, maple_leaf *leaf, unsigned int n)
+{
+	struct child *fresh = &op->fresh[op->n_fresh++];
+
+	leaf->head.count = leaf->head.live = (unsigned char)n;
+	for (unsigned int i = n; i < LEAF_SLOTS; i++)
+		leaf->start[i] = ULONG_MAX;
+	fresh->key = leaf->start[0];
+	fresh->node = leaf;
+	if (tree_tracks_gaps(op->mt))
+		fresh->extent = leaf_extent(leaf);
+}
+
+static int run_pack(struct maple_store *op, const struct run *run, enum growth growth)
+{
+	struct packing packing = pack_sizes(run->n, LEAF_SLOTS, growth);
+	unsigned int from = 0;
+
+	for (unsigned int i = 0; i < packing.nodes; i++) {
+		unsigned int n = packing.size[i];
+		maple_leaf *leaf = made_node(op, 0);
+
+		if (!leaf)
+			return -ENOMEM;
+		memcpy(leaf->start, run->start + from, n * sizeof(*leaf->start));
+		memcpy(leaf->last, run->last + from, n * sizeof(*leaf->last));
+		memcpy(leaf->slot, run->slot + from, n * sizeof(*leaf->slot));
+		leaf_finish(op, leaf, n);
+		from += n;
+	}
+	return 0;
+}
+
+/* Whatever shape: gather into larger arrays, a neighbour perhaps with it, and pack. */
+static int build_any(struct maple_store *op)
+{
+	struct run_space space;
+	struct run run = { space.start + LEAF_SLOTS, space.last + LEAF_SLOTS, space.slot + LEAF_SLOTS, 0 };
+	enum growth growth = run_gather(&run, op);
+	struct neighbour neighbour = neighbour_wanted(op, 0, run.n, LEAF_SLOTS, growth);
+	const maple_leaf *leaf = (const maple_leaf *)neighbour.node;
+
+	if (leaf && neighbour.on_left) {
+		run.start -= leaf->head.live;
+		run.last -= leaf->head.live;
+		run.slot -= leaf->head.live;
+		struct run front = { run.start, run.last, run.slot, 0 };
+
+		run_add_slots(&front, leaf, 0, leaf->head.count);
+		run.n += front.n;
+	} else if (leaf) {
+		run_add_slots(&run, leaf, 0, leaf->head.count);
+	}
+	if (leaf)
+		neighbour_take(op, 0, neighbour);
+	return run_pack(op, &run, leaf ? GROWS_WITHIN : growth);
+}
+
+int build_leaves(struct maple_store *op)
+{
+	maple_leaf *left = op->left.node[0], *right = op->right.node[0];
+
+	old_node(op, left);
+	if (left != right)
+		old_node(op, right);
+	/* The usual case, straight into the new leaf: it has room, and is not sparse. */
+	if (left == right && left->head.live + 2 <= LEAF_SLOTS && left->head.live > LEAF_SLOTS * 3 / 10) {
+		maple_leaf *leaf = made_node(op, 0);
+		struct run run = { .n = 0 };
+
+		if (!leaf)
+			return -ENOMEM;
+		run.start = leaf->start;
+		run.last = leaf->last;
+		run.slot = leaf->slot;
+		run_gather(&run, op);
+		leaf_finish(op, leaf, run.n);
+		return 0;
+	}
+	return build_any(op);
+}

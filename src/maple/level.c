@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Building one level of a write anew: how nodes are filled (level.h).
+ */
+#include "maple/level.h"
+
+/*
+ * Fewest nodes that leave a tenth free in each, filled evenly; but a tree that
+ * grows at one end, as one that is filled in order does, gets full ones.
+ */
+struct packing pack_sizes(unsigned int items, unsigned int slots, enum growth growth)
+{
+	unsigned int filled = slots - slots / 10;
+	struct packing packing = { .nodes = items ? 1 : 0, .size = { items } };
+
+	if (items <= slots)
+		return packing;
+	if (growth != GROWS_WITHIN && items <= 2 * slots) {
+		packing.nodes = 2;
+		packing.size[growth == GROWS_AT_END ? 0 : 1] = slots;
+		packing.size[growth == GROWS_AT_END ? 1 : 0] = items - slots;
+		return packing;
+	}
+	packing.nodes = (items + filled - 1) / filled;
+	BUG_ON(packing.nodes > FRESH_MAX);
+	for (unsigned int i = 0; i < packing.nodes; i++)
+		packing.size[i] = items * (i + 1) / packing.nodes - items * i / packing.nodes;
+	return packing;
+}
+
+struct neighbour neighbour_wanted(const struct maple_store *op, unsigned int level, unsigned int items,
+				  unsigned int slots, enum growth growth)
+{
+	struct neighbour none = { .node = NULL }, neighbour = none;
+	const maple_inner *parent;
+	bool overflows = items > slots && growth == GROWS_WITHIN;
+	bool sparse = items && items <= slots * 3 / 10;
+
+	if (level == op->root->level || (!overflows && !sparse))
+		return none;
+	parent = op->left.node[level + 1];
+	neighbour.slot = live_below(parent, op->left.slot[level + 1]);
+	neighbour.on_left = neighbour.slot >= 0;
+	if (!neighbour.on_left) {
+		parent = op->right.node[level + 1];
+		neighbour.slot = live_above(parent, op->right.slot[level + 1]);
+		if (neighbour.slot >= parent->head.count)
+			return none;
+	}
+	neighbour.node = parent->slot[neighbour.slot];
+	if (sparse && items + neighbour.node->live > slots * 3 / 4)
+		return none;
+	return neighbour;
+}
+
+void neighbour_take(struct maple_store *op, unsigned int level, struct neighbour neighbour)
+{
+	struct edge *edge = neighbour.on_left ? &op->left : &op->right;
+
+	edge->keep[level + 1] = neighbour.slot;
+	old_node(op, neighbour.node);
+}
+
+void old_node(struct maple_store *op, void *node)
+{
+	BUG_ON(op->n_old == OLD_MAX);
+	op->old[op->n_old++] = node;
+}
+
+void *made_node(struct maple_store *op, unsigned int level)
+{
+	maple_head *head = op->reserve ? reserve_take(op->reserve, level) : NULL;
+
+	if (!head)
+		head = node_alloc(op->mt, level);
+	if (unlikely(!head))
+		return NULL;
+	head->level = (unsigned char)level;
+	head->link[0] = op->made;
+	op->made = head;
+	return head;
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the builders of leaves and of inner nodes share: how many nodes to make,
+ * and when to take in a neighbour.
+ */
+#ifndef SAMARA_MAPLE_LEVEL_H
+#define SAMARA_MAPLE_LEVEL_H
+
+#include "maple/store.h"
+
+/* Where in a level the new content stands: growth at an end leaves full nodes behind. */
+enum growth { GROWS_WITHIN, GROWS_AT_END, GROWS_AT_FRONT };
+
+struct packing {
+	unsigned int nodes;
+	unsigned int size[FRESH_MAX];
+};
+
+struct packing pack_sizes(unsigned int items, unsigned int slots, enum growth growth);
+
+/* A live node beside an edge, to be built together with it. */
+struct neighbour {
+	maple_head *node; /* NULL: none is wanted */
+	int slot;         /* of the parent */
+	bool on_left;
+};
+
+/*
+ * Whether a level of that many items is better built together with a neighbour:
+ * when it overflows, two nodes make three, which leaves them fuller than one
+ * making two; when it is sparse and so is the neighbour, two make one.
+ */
+struct neighbour neighbour_wanted(const struct maple_store *op, unsigned int level, unsigned int items,
+				  unsigned int slots, enum growth growth);
+/* The neighbour's place in the parent belongs to what is built. */
+void neighbour_take(struct maple_store *op, unsigned int level, struct neighbour neighbour);
+
+void old_node(struct maple_store *op, void *node);
+
+#endif

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Nodes: where they come from, what they hold, where they go.
+ *
+ * A node that readers may still see is retired: marked dead, so that they look
+ * for its successor, and freed after a grace period. Without RCU mode there are
+ * no such readers and it is freed at once.
+ */
+#include "maple/node.h"
+
+#include "base/cache.h"
+
+DEFINE_OBJ_CACHE(leaf_cache, "maple_leaf", sizeof(maple_leaf), 64);
+DEFINE_OBJ_CACHE(inner_cache, "maple_inner", sizeof(maple_inner), 64);
+DEFINE_OBJ_CACHE(gap_inner_cache, "maple_gap_inner", sizeof(maple_gap_inner), 64);
+
+static struct obj_cache *cache_of(const struct maple_tree *mt, unsigned int level)
+{
+	if (!level)
+		return &leaf_cache;
+	return tree_tracks_gaps(mt) ? &gap_inner_cache : &inner_cache;
+}
+
+size_t node_bytes(const struct maple_tree *mt, unsigned int level)
+{
+	if (!level)
+		return sizeof(maple_leaf);
+	return tree_tracks_gaps(mt) ? sizeof(maple_gap_inner) : sizeof(maple_inner);
+}
+
+/* NULL when refused. Only the level is set. */
+void *node_alloc(const struct maple_tree *mt, unsigned int level)
+{
+	maple_head *head = cache_alloc(cache_of(mt, level));
+
+	if (likely(head)) {
+		head->level = (unsigned char)level;
+		head->dead = 0;
+	}
+	return head;
+}
+
+void node_free(const struct maple_tree *mt, void *node)
+{
+	maple_head *head = node;
+
+	cache_free(cache_of(mt, head->level), head);
+}
+
+void node_retire(const struct maple_tree *mt, void *node)
+{
+	maple_head *head = node;
+
+	__atomic_store_n(&head->dead, 1, __ATOMIC_RELEASE);
+	if (samara_mt_in_rcu(mt))
+		cache_free_rcu(cache_of(mt, head->level), head);
+	else
+		cache_free(cache_of(mt, head->level), head);
+}
+
+void subtree_retire(const struct maple_tree *mt, void *node)
+{
+	maple_head *head = node;
+
+	if (head->level) {
+		maple_inner *inner = node;
+
+		for (unsigned int i = 0; i < head->count; i++)
+			if (inner->slot[i])
+				subtree_retire(mt, inner->slot[i]);
+	}
+	node_retire(mt, node);
+}
+
+struct extent leaf_extent(const maple_leaf *leaf)
+{
+	unsigned int i = 0;
+	struct extent extent = { .gap = 0 };
+
+	while (!leaf->slot[i])
+		i++;
+	extent.lo = leaf->start[i];
+	extent.hi = leaf->last[i];
+	for (i++; i < leaf->head.count; i++) {
+		if (!leaf->slot[i])
+			continue;
+		extent.gap = max(extent.gap, leaf->start[i] - extent.hi - 1);
+		extent.hi = leaf->last[i];
+	}
+	return extent;
+}
+
+struct extent inner_extent(const maple_inner *inner)
+{
+	const maple_gap_inner *node = (const maple_gap_inner *)inner;
+	unsigned int i = 0;
+	struct extent extent;
+
+	while (!inner->slot[i])
+		i++;
+	extent = extent_get(inner, i);
+	for (i++; i < inner->head.count; i++) {
+		if (!inner->slot[i])
+			continue;
+		extent.gap = max(extent.gap, node->gap[i]);
+		extent.gap = max(extent.gap, node->lo[i] - extent.hi - 1);
+		extent.hi = node->hi[i];
+	}
+	return extent;
+}
+
+struct extent node_extent(const maple_head *head)
+{
+	return head->level ? inner_extent((const maple_inner *)head) : leaf_extent((const maple_leaf *)head);
+}

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Writing: one operation, from the range that is stored to the pointer that is
+ * swapped.
+ *
+ *                 first ............... last          the range
+ *                   |                     |
+ *   root          [ .  l  .  .  .  .  .  r  . ]       level 2
+ *                      |   x  x  x  x    |
+ *                   [ . l x x ]      [ x r . . ]      level 1
+ *                       |                |
+ *                    [ e e/ ]         [ /e e e ]      leaves
+ *
+ * Two edges lead down to the leaves in which the range begins and ends; they
+ * are the same leaf almost always. What lies between them (x) is dropped. From
+ * the leaves up, each level is made anew out of what stands before the left
+ * edge, the fresh nodes from below and what stands after the right edge, until
+ * one fresh node takes the place of one old one: there a single pointer store
+ * lets readers see all of it at once. Spanning stores are no special case.
+ *
+ * Everything is built before that store, and building is all that can fail.
+ */
+#ifndef SAMARA_MAPLE_STORE_H
+#define SAMARA_MAPLE_STORE_H
+
+#include <errno.h>
+
+#include "maple/node.h"
+
+/*
+ * A way down. slot[level] is the live child taken in node[level], or the slot
+ * that the index falls into or behind in the leaf (-1: before all).
+ */
+struct edge {
+	void *node[MAX_LEVEL + 1];
+	int slot[MAX_LEVEL + 1];
+	int keep[MAX_LEVEL + 1]; /* children beyond this one, seen from the range, stay */
+	unsigned int bent; /* bit per level: the index led to an empty slot, a neighbour was taken */
+};
+
+/* A node on its way into a parent. */
+struct child {
+	unsigned long key;
+	void *node;
+	struct extent extent;
+};
+
+/* One build makes at most this many nodes of a level: see pack_sizes(). */
+#define FRESH_MAX 8
+/* Old nodes of one level that a build replaces: left, right and a neighbour of theirs. */
+#define OLD_MAX (3 * (MAX_LEVEL + 1))
+
+struct maple_store {
+	struct maple_tree *mt;
+	unsigned long first, last;
+	void *entry;
+	void **reserve; /* nodes set aside: a chain of leaves, one of inner nodes; or NULL */
+
+	maple_head *root;
+	struct edge left, right;
+
+	struct child fresh[FRESH_MAX]; /* what takes the place of the level below */
+	unsigned int n_fresh;
+	void *old[OLD_MAX];
+	unsigned int n_old;
+	void *made; /* every node built, chained, until it is published */
+
+	maple_inner *at; /* where the one pointer is swapped; NULL: the root */
+	unsigned int at_level;
+};
+
+/* An operation lives on the stack and is large: only what is set here is set before it is used. */
+static inline void store_begin(struct maple_store *op, struct maple_tree *mt, unsigned long first,
+			       unsigned long last, void *entry)
+{
+	op->mt = mt;
+	op->first = first;
+	op->last = last;
+	op->entry = entry;
+	op->reserve = NULL;
+	op->at = NULL;
+	op->n_fresh = op->n_old = 0;
+	op->made = NULL;
+}
+
+/* edge.c: the left edge first, which is all that a store in place needs. */
+void edge_find_left(struct maple_store *op);
+void edge_find_right(struct maple_store *op);
+void *first_entry(const struct maple_store *op);
+
+/* level.c: one level anew; 0 or -ENOMEM. */
+int build_leaves(struct maple_store *op);
+int build_inner(struct maple_store *op, unsigned int level);
+/* A node from the reserve or the cache, remembered in op->made; NULL when refused. */
+void *made_node(struct maple_store *op, unsigned int level);
+
+/* store.c: 0 or -ENOMEM, and then nothing has changed. */
+int maple_store(struct maple_store *op);
+/* Do all of maple_store() that may fail, and keep the nodes in op->reserve. */
+int maple_rehearse(struct maple_store *op);
+
+/* erase.c: never fail. */
+void *maple_erase(struct maple_store *op);
+void erase_range(struct maple_tree *mt, unsigned long first, unsigned long last);
+void root_collapse(struct maple_tree *mt);
+
+/* gap.c: tell the ancestors what has become of edge->node[level], or of its leaf's slot. */
+void extents_update(const struct maple_tree *mt, const struct edge *edge, unsigned int level);
+void extents_slot_changed(const struct maple_tree *mt, const struct edge *edge);
+
+/* reserve.c */
+void *reserve_take(void **reserve, unsigned int level);
+void reserve_put(void **reserve, void *node);
+
+#endif

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Moving a cursor from entry to entry (walk.h has the picture).
+ *
+ * Within a leaf a step is a look at the next slot, between leaves a climb to
+ * the first ancestor that has more: nothing goes back to the root unless the
+ * leaf is dead. An ancestor may be dead without harm. Whatever has been stored
+ * since beside a leaf that is alive went into a leaf that the old ancestor
+ * still leads to, or into the successor of one that is dead now.
+ */
+#include "maple/walk.h"
+
+enum direction { DOWN = -1, UP = 1 };
+
+static maple_inner *path_node(const struct ma_state *mas, unsigned int level)
+{
+	return mas->path[level - 1];
+}
+
+/* The indices that lead to the leaf: the nearest key on the way up, on either side. */
+static void set_bounds(struct ma_state *mas)
+{
+	unsigned int level;
+
+	mas->min = 0;
+	mas->max = ULONG_MAX;
+	for (level = 1; level <= mas->depth; level++) {
+		if (mas->slots[level - 1]) {
+			mas->min = path_node(mas, level)->key[mas->slots[level - 1]];
+			break;
+		}
+	}
+	for (level = 1; level <= mas->depth; level++) {
+		const maple_inner *inner = path_node(mas, level);
+		int next = mas->slots[level - 1] + 1;
+
+		if (next < inner->head.count) {
+			mas->max = inner->key[next] - 1;
+			break;
+		}
+	}
+}
+
+static void arrive(struct ma_state *mas, maple_leaf *leaf, int offset)
+{
+	mas->node = leaf;
+	mas->offset = (unsigned char)max(offset, 0);
+	set_bounds(mas);
+}
+
+/*
+ * To the next leaf in a direction: climb to where there is one, then down its
+ * near side. False: there is none, and the cursor is unpositioned.
+ */
+static bool step_leaf(struct ma_state *mas, unsigned int level, enum direction dir)
+{
+	while (level <= mas->depth) {
+		maple_inner *inner = path_node(mas, level);
+		int i = mas->slots[level - 1];
+		maple_head *child;
+
+		i = dir == UP ? live_above(inner, i) : live_below(inner, i);
+		if (i < 0 || i >= inner->head.count) {
+			level++;
+			continue;
+		}
+		mas->slots[level - 1] = (signed char)i;
+		child = slot_load(&inner->slot[i]);
+		if (unlikely(!child))
+			continue; /* cut off just now: look on */
+		if (level == 1) {
+			arrive(mas, (maple_leaf *)child, dir == UP ? 0 : child->count - 1);
+			return true;
+		}
+		level--;
+		mas->path[level - 1] = child;
+		mas->slots[level - 1] = dir == UP ? -1 : (signed char)child->count;
+	}
+	walk_forget(mas);
+	return false;
+}
+
+/* From the root to the leaf that index leads to, or, where nothing is, to the next one. */
+static bool seek(struct ma_state *mas, unsigned long index, enum direction dir)
+{
+	void *root = rcu_dereference(mas->tree->ma_root);
+	maple_head *node;
+
+	walk_forget(mas);
+	if (!root_is_node(root))
+		return false;
+	node = root_node(root);
+	mas->depth = node->level;
+	for (unsigned int level = node->level; level; level--) {
+		maple_inner *inner = (maple_inner *)node;
+		unsigned int i = inner_search(inner, index);
+
+		mas->path[level - 1] = inner;
+		mas->slots[level - 1] = (signed char)i;
+		node = slot_load(&inner->slot[i]);
+		if (unlikely(!node))
+			return step_leaf(mas, level, dir);
+	}
+	arrive(mas, (maple_leaf *)node, leaf_search((maple_leaf *)node, index));
+	return true;
+}
+
+static bool leaf_is_dead(const struct ma_state *mas)
+{
+	return unlikely(node_is_dead(&mas->node->head));
+}
+
+static bool next_leaf(struct ma_state *mas, unsigned long index, enum direction dir)
+{
+	if (!mas->node || leaf_is_dead(mas))
+		return seek(mas, index, dir);
+	return step_leaf(mas, 1, dir);
+}
+
+/* What a tree without nodes answers: the entry of 0..0, if it has one. */
+static struct found root_entry(const struct ma_state *mas)
+{
+	void *root = rcu_dereference(mas->tree->ma_root);
+
+	return (struct found){ .entry = root_is_node(root) ? NULL : root };
+}
+
+static struct found found_at(struct ma_state *mas, int i, void *entry)
+{
+	mas->offset = (unsigned char)i;
+	mas->end = mas->node->head.count;
+	return (struct found){ entry, mas->node->start[i], mas->node->last[i] };
+}
+
+struct found walk_up(struct ma_state *mas, unsigned long index)
+{
+	while (mas->node || next_leaf(mas, index, UP)) {
+		const maple_leaf *leaf = mas->node;
+		void *entry = NULL;
+		int i;
+
+		for (i = mas->offset; i < leaf->head.count; i++) {
+			entry = slot_load(&leaf->slot[i]);
+			if (entry && leaf->start[i] >= index)
+				break;
+		}
+		if (i < leaf->head.count && !leaf_is_dead(mas))
+			return found_at(mas, i, entry);
+		if (!next_leaf(mas, index, UP))
+			break;
+	}
+	return index ? (struct found){ .entry = NULL } : root_entry(mas);
+}
+
+struct found walk_down(struct ma_state *mas, unsigned long index)
+{
+	while (mas->node || next_leaf(mas, index, DOWN)) {
+		const maple_leaf *leaf = mas->node;
+		void *entry = NULL;
+		int i;
+
+		for (i = mas->offset; i >= 0; i--) {
+			entry = slot_load(&leaf->slot[i]);
+			if (entry && leaf->start[i] <= index)
+				break;
+		}
+		if (i >= 0 && !leaf_is_dead(mas))
+			return found_at(mas, i, entry);
+		if (!next_leaf(mas, index, DOWN))
+			break;
+	}
+	return root_entry(mas);
+}
