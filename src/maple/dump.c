@@ -47,7 +47,7 @@ static void dump_node(const struct dump *dump, const maple_head *node, unsigned 
 		}
 		dump_range(dump, first, last);
 		if (inner->slot[i] && tree_tracks_gaps(dump->mt)) {
-			struct extent extent = extent_get(inner, i);
+			struct extent extent = *extent_of(inner, i);
 
 			fprintf(dump->to, ", holds ");
 			dump_range(dump, extent.lo, extent.hi);
@@ -133,7 +133,7 @@ static void dot_node(const struct dump *dump, const maple_head *node)
 		if (i)
 			fprintf(dump->to, "%lx", inner->key[i]);
 		if (inner->slot[i] && tree_tracks_gaps(dump->mt))
-			fprintf(dump->to, "\\ngap %lx", extent_get(inner, i).gap);
+			fprintf(dump->to, "\\ngap %lx", extent_of(inner, i)->gap);
 	}
 	fprintf(dump->to, "\"];\n");
 	for (unsigned int i = 0; i < node->count; i++) {

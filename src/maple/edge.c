@@ -15,7 +15,7 @@
 static void *edge_step(struct edge *edge, unsigned int level, unsigned long index)
 {
 	const maple_inner *inner = edge->node[level];
-	int i = (int)inner_search(inner, index);
+	int i = inner_search(inner, index);
 
 	if (unlikely(!inner->slot[i])) {
 		int below = live_below(inner, i);
@@ -27,21 +27,27 @@ static void *edge_step(struct edge *edge, unsigned int level, unsigned long inde
 	return inner->slot[i];
 }
 
-static void edge_find(struct edge *edge, void *node, unsigned int level, unsigned long index)
+static void edge_find(const struct maple_store *op, struct edge *edge, unsigned long index)
 {
-	for (; level; level--) {
+	void *node = op->root;
+
+	edge->bent = 0;
+	for (unsigned int level = op->root->level; level; level--) {
 		edge->node[level] = node;
+		inner_prefetch(node);
 		node = edge_step(edge, level, index);
+		if (tree_tracks_gaps(op->mt))
+			__builtin_prefetch(extent_of(edge->node[level], edge->slot[level]));
 	}
 	edge->node[0] = node;
+	leaf_prefetch(node);
 	edge->slot[0] = leaf_search(node, index);
 }
 
 void edge_find_left(struct maple_store *op)
 {
 	op->root = root_node(op->mt->ma_root);
-	op->left.bent = 0;
-	edge_find(&op->left, op->root, op->root->level, op->first);
+	edge_find(op, &op->left, op->first);
 }
 
 void edge_find_right(struct maple_store *op)
@@ -49,12 +55,12 @@ void edge_find_right(struct maple_store *op)
 	const maple_leaf *leaf = op->left.node[0];
 	int i = leaf_search(leaf, op->last);
 
-	op->right.bent = 0;
 	/* Unless the leaf goes on behind it, the range may end in another one. */
 	if (op->left.bent || i + 1 >= leaf->head.count) {
-		edge_find(&op->right, op->root, op->root->level, op->last);
+		edge_find(op, &op->right, op->last);
 		return;
 	}
+	op->right.bent = 0;
 	for (unsigned int level = 0; level <= op->root->level; level++) {
 		op->right.node[level] = op->left.node[level];
 		op->right.slot[level] = op->right.keep[level] = op->left.slot[level];

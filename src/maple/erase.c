@@ -117,8 +117,8 @@ static void clear_below(const struct maple_tree *mt, maple_head *head, unsigned 
 		clear_leaf((maple_leaf *)head, first, last);
 		return;
 	}
-	from = (int)inner_search(inner, first);
-	to = (int)inner_search(inner, last);
+	from = inner_search(inner, first);
+	to = inner_search(inner, last);
 	for (int i = from; i <= to; i++) {
 		maple_head *child = inner->slot[i];
 
@@ -127,7 +127,7 @@ static void clear_below(const struct maple_tree *mt, maple_head *head, unsigned 
 		if (i == from || i == to) {
 			clear_below(mt, child, first, last);
 			if (child->live && tree_tracks_gaps(mt))
-				extent_set(inner, (unsigned int)i, node_extent(child));
+				*extent_of(inner, i) = node_extent(child);
 			if (child->live)
 				continue;
 		}

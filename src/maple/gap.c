@@ -23,48 +23,104 @@ static bool extent_equal(struct extent a, struct extent b)
 	return a.lo == b.lo && a.hi == b.hi && a.gap == b.gap;
 }
 
+/* The runs that end at a child or lie in it, the largest of them. */
+static unsigned long runs_at(const maple_inner *inner, struct extent child, int below, int above)
+{
+	unsigned long gap = child.gap;
+
+	if (below >= 0)
+		gap = max(gap, child.lo - extent_of(inner, below)->hi - 1);
+	if (above < inner->head.count)
+		gap = max(gap, extent_of(inner, above)->lo - child.hi - 1);
+	return gap;
+}
+
+/*
+ * Child i of a node has become `is`; what the node is now. said: what it was.
+ * All of it is looked at only when the largest gap may have shrunk.
+ */
+static struct extent extent_after(maple_inner *inner, int i, struct extent is, struct extent said)
+{
+	int below = live_below(inner, i), above = live_above(inner, i);
+	unsigned long was = runs_at(inner, *extent_of(inner, i), below, above);
+	unsigned long now = runs_at(inner, is, below, above);
+
+	*extent_of(inner, i) = is;
+	if (was == said.gap && now < was)
+		return inner_extent(inner);
+	said.gap = max(said.gap, now);
+	if (below < 0)
+		said.lo = is.lo;
+	if (above >= inner->head.count)
+		said.hi = is.hi;
+	return said;
+}
+
+/* node[level] is `is` now: tell those above, as far as it matters to them. */
+static void extents_spread(const struct edge *edge, unsigned int level, unsigned int top, struct extent is)
+{
+	for (; level < top; level++) {
+		maple_inner *parent = edge->node[level + 1];
+		int i = edge->slot[level + 1];
+
+		if (extent_equal(is, *extent_of(parent, i)))
+			return;
+		if (level + 1 == top) {
+			*extent_of(parent, i) = is;
+			return;
+		}
+		is = extent_after(parent, i, is, *extent_of(edge->node[level + 2], edge->slot[level + 2]));
+	}
+}
+
 void extents_update(const struct maple_tree *mt, const struct edge *edge, unsigned int level)
 {
 	unsigned int top = root_node(mt->ma_root)->level;
 
-	if (!tree_tracks_gaps(mt))
-		return;
-	for (; level < top; level++) {
-		struct extent extent = node_extent(edge->node[level]);
-		maple_inner *parent = edge->node[level + 1];
-		unsigned int i = (unsigned int)edge->slot[level + 1];
+	if (tree_tracks_gaps(mt) && level < top)
+		extents_spread(edge, level, top, node_extent(edge->node[level]));
+}
 
-		if (extent_equal(extent, extent_get(parent, i)))
-			return;
-		extent_set(parent, i, extent);
-	}
+void extents_child_changed(const struct maple_tree *mt, const struct edge *edge, unsigned int level, struct extent is)
+{
+	if (tree_tracks_gaps(mt))
+		extents_spread(edge, level, root_node(mt->ma_root)->level, is);
 }
 
 /*
  * The slot at the end of the edge was filled or erased. Mostly nothing changes
- * for the parent, and mostly that can be told from the neighbouring entries:
- * the gap that was split was not the largest, the gap that was joined is not.
+ * for the parent, and mostly that can be told from the entries beside it: the
+ * gap that was split was not the largest, the gap that was joined is not.
  */
 void extents_slot_changed(const struct maple_tree *mt, const struct edge *edge)
 {
+	unsigned int top = root_node(mt->ma_root)->level;
 	const maple_leaf *leaf = edge->node[0];
-	int i = edge->slot[0], below = i, above = i;
-	struct extent said;
+	int i = edge->slot[0], below = i, above = i, count = leaf->head.count;
+	struct extent is;
 	unsigned long gap;
 
-	if (!tree_tracks_gaps(mt) || edge->node[0] == root_node(mt->ma_root))
+	if (!tree_tracks_gaps(mt) || !top)
 		return;
 	while (--below >= 0 && !leaf->slot[below])
 		;
-	while (++above < leaf->head.count && !leaf->slot[above])
+	while (++above < count && !leaf->slot[above])
 		;
-	if (below >= 0 && above < leaf->head.count) {
+	is = *extent_of(edge->node[1], edge->slot[1]);
+	if (below >= 0 && above < count) {
 		gap = leaf->start[above] - leaf->last[below] - 1; /* as it is with the slot erased */
-		said = extent_get(edge->node[1], (unsigned int)edge->slot[1]);
-		if (gap < said.gap || (gap == said.gap && !leaf->slot[i]))
-			return;
+		if (gap > is.gap || (gap == is.gap && leaf->slot[i]))
+			is = leaf_extent(leaf);
+	} else if (!leaf->slot[i]) {
+		is = leaf_extent(leaf);
+	} else if (below >= 0) {
+		is.hi = leaf->last[i];
+		is.gap = max(is.gap, leaf->start[i] - leaf->last[below] - 1);
+	} else {
+		is.lo = leaf->start[i];
+		is.gap = max(is.gap, leaf->start[above] - leaf->last[i] - 1);
 	}
-	extents_update(mt, edge, 0);
+	extents_spread(edge, 0, top, is);
 }
 
 /* A search for size free indices inside min..max, and where it has come to. */
@@ -103,12 +159,12 @@ static bool room_up(const maple_head *head, struct room *room)
 				return true;
 		return false;
 	}
-	for (unsigned int i = inner_search(inner, room->free); i < head->count; i++) {
+	for (int i = inner_search(inner, room->free); i < head->count; i++) {
 		struct extent extent;
 
 		if (!inner->slot[i])
 			continue;
-		extent = extent_get(inner, i);
+		extent = *extent_of(inner, i);
 		if (room_found_up(room, extent.lo))
 			return true;
 		if (extent.gap >= room->size && extent.hi > room->free && room_up(inner->slot[i], room))
@@ -146,12 +202,12 @@ static bool room_down(const maple_head *head, struct room *room)
 				return true;
 		return false;
 	}
-	for (int i = (int)inner_search(inner, room->free); i >= 0; i--) {
+	for (int i = inner_search(inner, room->free); i >= 0; i--) {
 		struct extent extent;
 
 		if (!inner->slot[i])
 			continue;
-		extent = extent_get(inner, (unsigned int)i);
+		extent = *extent_of(inner, i);
 		if (room_found_down(room, extent.hi))
 			return true;
 		if (extent.gap >= room->size && extent.lo < room->free && room_down(inner->slot[i], room))

@@ -27,7 +27,7 @@ static void items_add(struct items *items, const struct maple_store *op, const m
 		child->key = inner->key[i];
 		child->node = inner->slot[i];
 		if (tree_tracks_gaps(op->mt))
-			child->extent = extent_get(inner, (unsigned int)i);
+			child->extent = *extent_of(inner, i);
 		items->n++;
 	}
 }
@@ -75,7 +75,7 @@ static void inner_fill(const struct maple_store *op, maple_inner *inner, const s
 		inner->key[i] = child[i].key;
 		inner->slot[i] = child[i].node;
 		if (tree_tracks_gaps(op->mt))
-			extent_set(inner, i, child[i].extent);
+			*extent_of(inner, i) = child[i].extent;
 	}
 	for (unsigned int i = n; i < INNER_SLOTS; i++)
 		inner->key[i] = ULONG_MAX;

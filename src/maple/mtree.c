@@ -46,13 +46,15 @@ static void *load(const struct maple_tree *mt, unsigned long index)
 	for (unsigned int level = node->level; level; level--) {
 		const maple_inner *inner = (const maple_inner *)node;
 
+		inner_prefetch(inner);
 		node = slot_load(&inner->slot[inner_search(inner, index)]);
 		if (unlikely(!node))
 			return NULL;
 	}
 	leaf = (const maple_leaf *)node;
+	leaf_prefetch(leaf);
 	i = leaf_search(leaf, index);
-	if (i < 0 || leaf->last[i] < index)
+	if (i < 0 || leaf_start(leaf, i) > index || leaf->last[i] < index)
 		return NULL;
 	return slot_load(&leaf->slot[i]);
 }

@@ -72,16 +72,28 @@ void subtree_retire(const struct maple_tree *mt, void *node)
 	node_retire(mt, node);
 }
 
+/* Between entries that are all live: no branch in the loop. */
+static unsigned long largest_run(const maple_leaf *leaf)
+{
+	unsigned long gap = 0;
+
+	for (unsigned int i = 1; i < leaf->head.count; i++)
+		gap = max(gap, leaf->start[i] - leaf->last[i - 1] - 1);
+	return gap;
+}
+
 struct extent leaf_extent(const maple_leaf *leaf)
 {
-	unsigned int i = 0;
+	unsigned int i = 0, count = leaf->head.count;
 	struct extent extent = { .gap = 0 };
 
+	if (leaf->head.live == count)
+		return (struct extent){ leaf->start[0], leaf->last[count - 1], largest_run(leaf) };
 	while (!leaf->slot[i])
 		i++;
 	extent.lo = leaf->start[i];
 	extent.hi = leaf->last[i];
-	for (i++; i < leaf->head.count; i++) {
+	for (i++; i < count; i++) {
 		if (!leaf->slot[i])
 			continue;
 		extent.gap = max(extent.gap, leaf->start[i] - extent.hi - 1);
@@ -92,19 +104,17 @@ struct extent leaf_extent(const maple_leaf *leaf)
 
 struct extent inner_extent(const maple_inner *inner)
 {
-	const maple_gap_inner *node = (const maple_gap_inner *)inner;
-	unsigned int i = 0;
 	struct extent extent;
+	int i = live_above(inner, -1);
 
-	while (!inner->slot[i])
-		i++;
-	extent = extent_get(inner, i);
+	extent = *extent_of(inner, i);
 	for (i++; i < inner->head.count; i++) {
+		const struct extent *child = extent_of(inner, i);
+
 		if (!inner->slot[i])
 			continue;
-		extent.gap = max(extent.gap, node->gap[i]);
-		extent.gap = max(extent.gap, node->lo[i] - extent.hi - 1);
-		extent.hi = node->hi[i];
+		extent.gap = max(extent.gap, max(child->gap, child->lo - extent.hi - 1));
+		extent.hi = child->hi;
 	}
 	return extent;
 }

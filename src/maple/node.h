@@ -26,7 +26,8 @@
  *
  * What readers may rely on
  *   Once a node can be reached, only its slots change, each by one atomic
- *   store, and dead goes from 0 to 1. All else is built before. A writer that
+ *   store, and dead goes from 0 to 1. A leaf may also grow at its end: slot and
+ *   last first, then start, then count. All else is built before. A writer that
  *   wants another shape builds new nodes and swaps one pointer.
  *
  * Invariants (maple/validate.c checks them by these names)
@@ -81,9 +82,7 @@ struct extent {
 /* An inner node of an allocation tree. The extents are the writer's: read under the lock. */
 typedef struct maple_gap_inner {
 	maple_inner inner;
-	unsigned long lo[INNER_SLOTS];
-	unsigned long hi[INNER_SLOTS];
-	unsigned long gap[INNER_SLOTS];
+	struct extent extent[INNER_SLOTS];
 } maple_gap_inner;
 
 _Static_assert(sizeof(maple_leaf) == 512, "eight cache lines");
@@ -129,9 +128,32 @@ static inline void slot_publish(void **slot, void *value)
 	__atomic_store_n(slot, value, __ATOMIC_RELEASE);
 }
 
+/*
+ * A node is about to be searched: its keys are asked for first, and what stands
+ * behind the keys would be asked for only once they are there. Ask for both, so
+ * that a node costs one miss and not two.
+ */
+static inline void leaf_prefetch(const maple_leaf *leaf)
+{
+	for (size_t at = sizeof(maple_head) + sizeof(leaf->start); at < sizeof(*leaf); at += 64)
+		__builtin_prefetch((const char *)leaf + at);
+}
+
+static inline void inner_prefetch(const maple_inner *inner)
+{
+	for (unsigned int i = 0; i < INNER_SLOTS; i += 64 / sizeof(void *))
+		__builtin_prefetch(&inner->slot[i]);
+}
+
 static inline bool node_is_dead(const maple_head *head)
 {
 	return __atomic_load_n(&head->dead, __ATOMIC_ACQUIRE);
+}
+
+/* Slots that a reader may look at; what they hold is there before the count says so. */
+static inline int leaf_count(const maple_leaf *leaf)
+{
+	return __atomic_load_n(&leaf->head.count, __ATOMIC_ACQUIRE);
 }
 
 /*
@@ -141,31 +163,37 @@ static inline bool node_is_dead(const maple_head *head)
 static inline int leaf_search(const maple_leaf *leaf, unsigned long index)
 {
 	const unsigned long *start = leaf->start;
-	unsigned int group = LEAF_GROUP * ((start[LEAF_GROUP] <= index) +
-					   (start[2 * LEAF_GROUP] <= index) +
-					   (start[3 * LEAF_GROUP] <= index));
+	unsigned int group = LEAF_GROUP * ((READ_ONCE(start[LEAF_GROUP]) <= index) +
+					   (READ_ONCE(start[2 * LEAF_GROUP]) <= index) +
+					   (READ_ONCE(start[3 * LEAF_GROUP]) <= index));
 	int found = (int)group - 1;
 
 	for (unsigned int i = 0; i < LEAF_GROUP; i++)
-		found += start[group + i] <= index;
+		found += READ_ONCE(start[group + i]) <= index;
 	if (unlikely(index == ULONG_MAX))
-		found = min(found, (int)leaf->head.count - 1);
+		found = min(found, leaf_count(leaf) - 1);
 	return found;
 }
 
+/* start of a slot that leaf_search() found: last and slot are there once it is seen. */
+static inline unsigned long leaf_start(const maple_leaf *leaf, int i)
+{
+	return __atomic_load_n(&leaf->start[i], __ATOMIC_ACQUIRE);
+}
+
 /* The slot that index leads to; NULL or not. */
-static inline unsigned int inner_search(const maple_inner *inner, unsigned long index)
+static inline int inner_search(const maple_inner *inner, unsigned long index)
 {
 	const unsigned long *key = inner->key;
 	unsigned int group = INNER_GROUP * ((key[INNER_GROUP] <= index) +
 					    (key[2 * INNER_GROUP] <= index) +
 					    (key[3 * INNER_GROUP] <= index));
-	unsigned int found = group;
+	int found = (int)group;
 
 	for (unsigned int i = 1; i < INNER_GROUP; i++)
 		found += key[group + i] <= index;
 	if (unlikely(index == ULONG_MAX))
-		found = min(found, inner->head.count - 1u);
+		found = min(found, inner->head.count - 1);
 	return found;
 }
 
@@ -184,20 +212,9 @@ static inline int live_above(const maple_inner *inner, int i)
 	return i;
 }
 
-static inline struct extent extent_get(const maple_inner *inner, unsigned int i)
+static inline struct extent *extent_of(const maple_inner *inner, int i)
 {
-	const maple_gap_inner *node = (const maple_gap_inner *)inner;
-
-	return (struct extent){ node->lo[i], node->hi[i], node->gap[i] };
-}
-
-static inline void extent_set(maple_inner *inner, unsigned int i, struct extent extent)
-{
-	maple_gap_inner *node = (maple_gap_inner *)inner;
-
-	node->lo[i] = extent.lo;
-	node->hi[i] = extent.hi;
-	node->gap[i] = extent.gap;
+	return &((maple_gap_inner *)inner)->extent[i];
 }
 
 /* Of a node's live content; at least one slot is live. */

@@ -49,6 +49,34 @@ static bool can_swap(const struct maple_store *op, unsigned int level)
 	       !((op->left.bent | op->right.bent) >> level);
 }
 
+/*
+ * Whether the range comes after all that its leaf has ever held, and there is a
+ * slot left for it. Filling a tree in order is this, and needs no new leaf.
+ */
+static bool fits_at_end(const struct maple_store *op)
+{
+	const maple_leaf *leaf = op->left.node[0];
+	int end = leaf->head.count;
+
+	return end < LEAF_SLOTS && op->right.node[0] == leaf && !op->left.bent && op->left.slot[0] == end - 1 &&
+	       leaf->last[end - 1] < op->first;
+}
+
+/* A reader that sees start sees the entry; one that does not finds padding. */
+static void store_at_end(struct maple_store *op)
+{
+	maple_leaf *leaf = op->left.node[0];
+	unsigned char end = leaf->head.count;
+
+	leaf->last[end] = op->last;
+	slot_publish(&leaf->slot[end], op->entry);
+	__atomic_store_n(&leaf->start[end], op->first, __ATOMIC_RELEASE);
+	__atomic_store_n(&leaf->head.count, end + 1, __ATOMIC_RELEASE);
+	leaf->head.live++;
+	op->left.slot[0] = end;
+	extents_slot_changed(op->mt, &op->left);
+}
+
 static int build(struct maple_store *op)
 {
 	unsigned int level;
@@ -99,12 +127,8 @@ static void publish(struct maple_store *op)
 	unsigned int top = op->at ? op->at_level : op->root->level;
 
 	if (op->at) {
-		unsigned int i = (unsigned int)op->left.slot[op->at_level];
-
-		if (tree_tracks_gaps(op->mt))
-			extent_set(op->at, i, op->fresh[0].extent);
-		slot_publish(&op->at->slot[i], op->fresh[0].node);
-		extents_update(op->mt, &op->left, op->at_level);
+		slot_publish(&op->at->slot[op->left.slot[op->at_level]], op->fresh[0].node);
+		extents_child_changed(op->mt, &op->left, op->at_level - 1, op->fresh[0].extent);
 	} else {
 		rcu_assign_pointer(op->mt->ma_root, op->n_fresh ? root_tag(op->fresh[0].node) : NULL);
 	}
@@ -178,6 +202,10 @@ int maple_store(struct maple_store *op)
 		erase_range(op->mt, op->first, op->last);
 		return 0;
 	}
+	if (op->entry && fits_at_end(op)) {
+		store_at_end(op);
+		return 0;
+	}
 	err = build(op);
 	if (err)
 		made_drop(op);
@@ -197,7 +225,7 @@ int maple_rehearse(struct maple_store *op)
 	} else {
 		edge_find_left(op);
 		edge_find_right(op);
-		if (op->entry ? !exact_slot(op) : cuts_entry(op))
+		if (op->entry ? !exact_slot(op) && !fits_at_end(op) : cuts_entry(op))
 			err = build(op);
 	}
 	if (err) {

@@ -104,8 +104,14 @@ void *maple_erase(struct maple_store *op);
 void erase_range(struct maple_tree *mt, unsigned long first, unsigned long last);
 void root_collapse(struct maple_tree *mt);
 
-/* gap.c: tell the ancestors what has become of edge->node[level], or of its leaf's slot. */
+/*
+ * gap.c: tell the ancestors that a node is not what it was: edge->node[level]
+ * has to be looked at, or the child that takes its place is known, or one slot
+ * of the leaf was filled or erased.
+ */
 void extents_update(const struct maple_tree *mt, const struct edge *edge, unsigned int level);
+void extents_child_changed(const struct maple_tree *mt, const struct edge *edge, unsigned int level,
+			   struct extent is);
 void extents_slot_changed(const struct maple_tree *mt, const struct edge *edge);
 
 /* reserve.c */

@@ -83,7 +83,7 @@ static int check_child(const struct place *place, unsigned int i)
 	err = check_node(&child);
 	if (err || !tree_tracks_gaps(place->mt))
 		return err;
-	said = extent_get(inner, i);
+	said = *extent_of(inner, i);
 	is = node_extent(child.node);
 	if (said.lo != is.lo || said.hi != is.hi || said.gap != is.gap)
 		return broken(place, "gap", (int)i);

@@ -48,6 +48,19 @@ static void arrive(struct ma_state *mas, maple_leaf *leaf, int offset)
 	set_bounds(mas);
 }
 
+/* Leaves lie anywhere in memory: ask for the one after the next while this one is read. */
+static void prefetch_beyond(const maple_inner *inner, int i, enum direction dir)
+{
+	const char *leaf;
+
+	i += 2 * (int)dir;
+	if (i < 0 || i >= inner->head.count)
+		return;
+	leaf = slot_load(&inner->slot[i]);
+	for (size_t at = 0; leaf && at < sizeof(maple_leaf); at += 64)
+		__builtin_prefetch(leaf + at);
+}
+
 /*
  * To the next leaf in a direction: climb to where there is one, then down its
  * near side. False: there is none, and the cursor is unpositioned.
@@ -69,7 +82,8 @@ static bool step_leaf(struct ma_state *mas, unsigned int level, enum direction d
 		if (unlikely(!child))
 			continue; /* cut off just now: look on */
 		if (level == 1) {
-			arrive(mas, (maple_leaf *)child, dir == UP ? 0 : child->count - 1);
+			arrive(mas, (maple_leaf *)child, dir == UP ? 0 : leaf_count((maple_leaf *)child) - 1);
+			prefetch_beyond(inner, i, dir);
 			return true;
 		}
 		level--;
@@ -93,7 +107,7 @@ static bool seek(struct ma_state *mas, unsigned long index, enum direction dir)
 	mas->depth = node->level;
 	for (unsigned int level = node->level; level; level--) {
 		maple_inner *inner = (maple_inner *)node;
-		unsigned int i = inner_search(inner, index);
+		int i = inner_search(inner, index);
 
 		mas->path[level - 1] = inner;
 		mas->slots[level - 1] = (signed char)i;
@@ -128,7 +142,7 @@ static struct found root_entry(const struct ma_state *mas)
 static struct found found_at(struct ma_state *mas, int i, void *entry)
 {
 	mas->offset = (unsigned char)i;
-	mas->end = mas->node->head.count;
+	mas->end = (unsigned char)leaf_count(mas->node);
 	return (struct found){ entry, mas->node->start[i], mas->node->last[i] };
 }
 
@@ -139,12 +153,13 @@ struct found walk_up(struct ma_state *mas, unsigned long index)
 		void *entry = NULL;
 		int i;
 
-		for (i = mas->offset; i < leaf->head.count; i++) {
+		for (i = mas->offset; i < leaf_count(leaf); i++) {
 			entry = slot_load(&leaf->slot[i]);
 			if (entry && leaf->start[i] >= index)
 				break;
+			entry = NULL;
 		}
-		if (i < leaf->head.count && !leaf_is_dead(mas))
+		if (entry && !leaf_is_dead(mas))
 			return found_at(mas, i, entry);
 		if (!next_leaf(mas, index, UP))
 			break;
@@ -161,10 +176,11 @@ struct found walk_down(struct ma_state *mas, unsigned long index)
 
 		for (i = mas->offset; i >= 0; i--) {
 			entry = slot_load(&leaf->slot[i]);
-			if (entry && leaf->start[i] <= index)
+			if (entry && leaf_start(leaf, i) <= index)
 				break;
+			entry = NULL;
 		}
-		if (i >= 0 && !leaf_is_dead(mas))
+		if (entry && !leaf_is_dead(mas))
 			return found_at(mas, i, entry);
 		if (!next_leaf(mas, index, DOWN))
 			break;
