@@ -15,13 +15,15 @@ static void set_error(struct ma_state *mas, int err)
 	mas->end = 0;
 }
 
-/* A NULL store leaves the cursor on all that is empty around it. */
-static void widen_over_empty(struct ma_state *mas)
+/* The cursor stands on what was stored; after a NULL store on all that is empty around it. */
+static void stand_on_stored(struct ma_state *mas, const void *entry)
 {
-	unsigned long last = mas->last;
-
-	samara_mas_walk(mas);
-	mas->last = max(mas->last, last);
+	walk_forget(mas);
+	mas->status = ma_active;
+	if (!entry)
+		samara_mas_walk(mas);
+	if (!root_is_node(mas->tree->ma_root))
+		samara_mas_reset(mas);
 }
 
 static int cursor_store(struct ma_state *mas, void *entry)
@@ -36,10 +38,7 @@ static int cursor_store(struct ma_state *mas, void *entry)
 	err = maple_store(&op);
 	if (err)
 		return err;
-	walk_forget(mas);
-	mas->status = root_is_node(mas->tree->ma_root) ? ma_active : ma_start;
-	if (!entry)
-		widen_over_empty(mas);
+	stand_on_stored(mas, entry);
 	return 0;
 }
 
@@ -92,9 +91,6 @@ void *samara_mas_erase(struct ma_state *mas)
 	entry = maple_erase(&op);
 	if (!entry)
 		return samara_mas_walk(mas);
-	mas->index = op.first;
-	mas->last = op.last;
-	mas->status = root_is_node(mas->tree->ma_root) ? ma_active : ma_start;
-	walk_forget(mas);
+	stand_on_stored(mas, NULL);
 	return entry;
 }

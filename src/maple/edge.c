@@ -73,7 +73,7 @@ void *first_entry(const struct maple_store *op)
 {
 	const maple_leaf *leaf = op->left.node[0];
 	MA_STATE(mas, op->mt, op->first, op->first);
-	void *entry;
+	unsigned long from = op->first;
 	int i = op->left.slot[0];
 
 	if (i >= 0 && leaf->slot[i] && leaf->last[i] >= op->first)
@@ -83,8 +83,7 @@ void *first_entry(const struct maple_store *op)
 			return leaf->slot[i];
 	if (i < leaf->head.count)
 		return NULL;
-	struct found found = walk_up(&mas, op->first);
+	struct found found = walk_up(&mas, &from);
 
-	entry = found.entry;
-	return entry && found.first <= op->last ? entry : NULL;
+	return found.entry && found.first <= op->last ? found.entry : NULL;
 }

@@ -51,6 +51,7 @@ void *samara_mas_walk(struct ma_state *mas)
 	for (;;) {
 		void *root = rcu_dereference(mas->tree->ma_root);
 		struct found below, above;
+		unsigned long from = index;
 
 		if (!root_is_node(root))
 			return walk_without_nodes(mas, root);
@@ -59,9 +60,9 @@ void *samara_mas_walk(struct ma_state *mas)
 		below = walk_down(mas, index);
 		if (below.entry && below.last >= index)
 			return stand_on_entry(mas, below);
-		above = walk_up(mas, index);
-		if (above.entry && above.first == index)
-			continue; /* stored just now */
+		above = walk_up(mas, &from);
+		if (from != index || (above.entry && above.first == index))
+			continue; /* an entry was stored here just now */
 		return stand_on_empty(mas, below.entry ? below.last + 1 : 0,
 				      above.entry ? above.first - 1 : ULONG_MAX);
 	}
@@ -76,7 +77,11 @@ static void *next_slot(struct ma_state *mas, unsigned long max, enum stop stop)
 		mas->status = ma_overflow;
 		return NULL;
 	}
-	found = walk_up(mas, first);
+	found = walk_up(mas, &first);
+	if (first - 1 >= max) {
+		mas->status = ma_overflow; /* so far reaches an entry that was stored just now */
+		return NULL;
+	}
 	last = found.entry ? found.first - 1 : ULONG_MAX;
 	if (found.entry && (found.first == first || (stop == AT_ENTRIES && last < max)))
 		return stand_on_entry(mas, found);
@@ -84,18 +89,34 @@ static void *next_slot(struct ma_state *mas, unsigned long max, enum stop stop)
 	return stand_on_empty(mas, first, last);
 }
 
+/*
+ * The entry below *last + 1, not reaching above it. A reader may find one that
+ * was stored just now over what it has been given before: go below that, and
+ * say so in *last. False: such an entry begins at 0.
+ */
+static bool walk_below(struct ma_state *mas, unsigned long *last, struct found *found)
+{
+	for (;;) {
+		*found = walk_down(mas, *last);
+		if (!found->entry || found->last <= *last)
+			return true;
+		if (!found->first)
+			return false;
+		*last = found->first - 1;
+	}
+}
+
 static void *prev_slot(struct ma_state *mas, unsigned long min, enum stop stop)
 {
 	unsigned long last = mas->index - 1, first;
 	struct found found;
 
-	if (mas->index <= min) {
+	if (mas->index <= min || !walk_below(mas, &last, &found) || last < min) {
 		mas->status = ma_underflow;
 		return NULL;
 	}
-	found = walk_down(mas, last);
 	first = found.entry ? found.last + 1 : 0;
-	if (found.entry && (found.last >= last || (stop == AT_ENTRIES && first > min)))
+	if (found.entry && (found.last == last || (stop == AT_ENTRIES && first > min)))
 		return stand_on_entry(mas, found);
 	mas->status = stop == AT_ENTRIES ? ma_underflow : ma_active;
 	return stand_on_empty(mas, first, last);

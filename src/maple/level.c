@@ -34,7 +34,7 @@ struct neighbour neighbour_wanted(const struct maple_store *op, unsigned int lev
 	struct neighbour none = { .node = NULL }, neighbour = none;
 	const maple_inner *parent;
 	bool overflows = items > slots && growth == GROWS_WITHIN;
-	bool sparse = items && items <= slots * 3 / 10;
+	bool sparse = items && is_sparse(items, slots);
 
 	if (level == op->root->level || (!overflows && !sparse))
 		return none;
@@ -48,7 +48,7 @@ struct neighbour neighbour_wanted(const struct maple_store *op, unsigned int lev
 			return none;
 	}
 	neighbour.node = parent->slot[neighbour.slot];
-	if (sparse && items + neighbour.node->live > slots * 3 / 4)
+	if (sparse && items + neighbour.node->live > slots * 4 / 5)
 		return none;
 	return neighbour;
 }

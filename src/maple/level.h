@@ -18,6 +18,12 @@ struct packing {
 
 struct packing pack_sizes(unsigned int items, unsigned int slots, enum growth growth);
 
+/* Half empty: worth a look at the neighbour. */
+static inline bool is_sparse(unsigned int items, unsigned int slots)
+{
+	return items <= slots / 2;
+}
+
 /* A live node beside an edge, to be built together with it. */
 struct neighbour {
 	maple_head *node; /* NULL: none is wanted */

@@ -58,8 +58,8 @@ static bool fits_at_end(const struct maple_store *op)
 	const maple_leaf *leaf = op->left.node[0];
 	int end = leaf->head.count;
 
-	return end < LEAF_SLOTS && op->right.node[0] == leaf && !op->left.bent && op->left.slot[0] == end - 1 &&
-	       leaf->last[end - 1] < op->first;
+	return end < LEAF_SLOTS && op->right.node[0] == leaf && !(op->left.bent | op->right.bent) &&
+	       op->left.slot[0] == end - 1 && leaf->last[end - 1] < op->first;
 }
 
 /* A reader that sees start sees the entry; one that does not finds padding. */

@@ -124,13 +124,6 @@ static bool leaf_is_dead(const struct ma_state *mas)
 	return unlikely(node_is_dead(&mas->node->head));
 }
 
-static bool next_leaf(struct ma_state *mas, unsigned long index, enum direction dir)
-{
-	if (!mas->node || leaf_is_dead(mas))
-		return seek(mas, index, dir);
-	return step_leaf(mas, 1, dir);
-}
-
 /* What a tree without nodes answers: the entry of 0..0, if it has one. */
 static struct found root_entry(const struct ma_state *mas)
 {
@@ -146,44 +139,66 @@ static struct found found_at(struct ma_state *mas, int i, void *entry)
 	return (struct found){ entry, mas->node->start[i], mas->node->last[i] };
 }
 
-struct found walk_up(struct ma_state *mas, unsigned long index)
+/* Having walked to index: the first index from there on that no entry below it covers. */
+static unsigned long beyond_cover(const struct ma_state *mas, unsigned long index)
 {
-	while (mas->node || next_leaf(mas, index, UP)) {
-		const maple_leaf *leaf = mas->node;
-		void *entry = NULL;
+	const maple_leaf *leaf = mas->node;
+	int i = mas->offset;
+
+	if (i < leaf_count(leaf) && leaf->start[i] < index && leaf->last[i] >= index && slot_load(&leaf->slot[i]))
+		return leaf->last[i] + 1;
+	return index;
+}
+
+struct found walk_up(struct ma_state *mas, unsigned long *index)
+{
+	unsigned long first = *index;
+	bool here = mas->node && !leaf_is_dead(mas);
+
+	for (;; here = false) {
+		bool anew = !here && (!mas->node || leaf_is_dead(mas));
+		const maple_leaf *leaf;
 		int i;
 
+		if (!here && !(anew ? seek(mas, first, UP) : step_leaf(mas, 1, UP)))
+			return first ? (struct found){ .entry = NULL } : root_entry(mas);
+		if (anew)
+			*index = beyond_cover(mas, first);
+		if (*index < first)
+			return (struct found){ .entry = NULL };
+		leaf = mas->node;
 		for (i = mas->offset; i < leaf_count(leaf); i++) {
-			entry = slot_load(&leaf->slot[i]);
-			if (entry && leaf->start[i] >= index)
+			void *entry = slot_load(&leaf->slot[i]);
+
+			if (!entry || leaf->start[i] < *index)
+				continue;
+			if (leaf_is_dead(mas))
 				break;
-			entry = NULL;
-		}
-		if (entry && !leaf_is_dead(mas))
 			return found_at(mas, i, entry);
-		if (!next_leaf(mas, index, UP))
-			break;
+		}
 	}
-	return index ? (struct found){ .entry = NULL } : root_entry(mas);
 }
 
 struct found walk_down(struct ma_state *mas, unsigned long index)
 {
-	while (mas->node || next_leaf(mas, index, DOWN)) {
-		const maple_leaf *leaf = mas->node;
-		void *entry = NULL;
+	bool here = mas->node && !leaf_is_dead(mas);
+
+	for (;; here = false) {
+		bool anew = !here && (!mas->node || leaf_is_dead(mas));
+		const maple_leaf *leaf;
 		int i;
 
+		if (!here && !(anew ? seek(mas, index, DOWN) : step_leaf(mas, 1, DOWN)))
+			return root_entry(mas);
+		leaf = mas->node;
 		for (i = mas->offset; i >= 0; i--) {
-			entry = slot_load(&leaf->slot[i]);
-			if (entry && leaf_start(leaf, i) <= index)
+			void *entry = slot_load(&leaf->slot[i]);
+
+			if (!entry || leaf_start(leaf, i) > index)
+				continue;
+			if (leaf_is_dead(mas))
 				break;
-			entry = NULL;
-		}
-		if (entry && !leaf_is_dead(mas))
 			return found_at(mas, i, entry);
-		if (!next_leaf(mas, index, DOWN))
-			break;
+		}
 	}
-	return root_entry(mas);
 }

@@ -26,8 +26,14 @@ struct found {
 	unsigned long first, last;
 };
 
-/* The lowest entry that starts at or above index; the highest that starts at or below. */
-struct found walk_up(struct ma_state *mas, unsigned long index);
+/*
+ * The lowest entry that starts at or above *index. What is between *index and
+ * it was seen to be empty; for that *index moves up when a writer has meanwhile
+ * put an entry over it (to 0 when that entry ends at ULONG_MAX).
+ */
+struct found walk_up(struct ma_state *mas, unsigned long *index);
+
+/* The highest entry that starts at or below index; it may end above. */
 struct found walk_down(struct ma_state *mas, unsigned long index);
 
 /* Forget the leaf; the next call that needs it walks to mas->index. */
