@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Allocations of odd sizes, and rare ones: straight from the embedder's
+ * allocator, each counted and refusable at its site.
+ */
+#ifndef BASE_MEM_H
+#define BASE_MEM_H
+
+#include "base/compiler.h"
+#include "base/site.h"
+
+/* May be preceded by static. */
+#define DEFINE_ALLOC_SITE(var, site_name)                              \
+	struct alloc_site var = { .name = (site_name) };               \
+	static __attribute__((constructor)) void var##_register(void) \
+	{                                                              \
+		site_register(&var);                                   \
+	}                                                              \
+	_Static_assert(sizeof(site_name) > 1, "site name")
+
+/* size bytes aligned for any type, or NULL when refused. size 0 is one byte. */
+void *mem_alloc(struct alloc_site *site, size_t size) __must_check;
+void *mem_zalloc(struct alloc_site *site, size_t size) __must_check;
+
+/* p from an allocation at the same site, or NULL. */
+void mem_free(struct alloc_site *site, void *p);
+
+#endif

@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The shared pool of an object cache.
+ *
+ *   sheaves:  [ 7 of 123 ] -> [ 123 of 123 ] -> [ 88 of 123 ]    newest first
+ *   loose:    obj -> obj -> obj        chained through slab links
+ *   fresh:    the slab where the next object is carved
+ *
+ * pool_get() takes from them in that order: what was freed last is warmest, and
+ * fresh memory is touched last. Objects become loose only when no sheaf could
+ * be had, and in the sheaves' own cache.
+ *
+ * Locks: c->lock, RANK_CACHE_POOL; the sheaves' cache is taken inside it,
+ * RANK_CACHE_CHUNK.
+ */
+#include "base/pool.h"
+
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/lock.h"
+#include "base/slab.h"
+
+static struct obj_cache sheaf_cache = {
+	.size = sizeof(struct sheaf),
+	.align = CACHE_LINE,
+	.plain = true,
+	.site = { .name = "sheaf", .cache = &sheaf_cache },
+};
+
+static void pool_lock(struct obj_cache *c)
+{
+	spin_lock(&c->lock, c->plain ? RANK_CACHE_CHUNK : RANK_CACHE_POOL);
+}
+
+static void pool_unlock(struct obj_cache *c)
+{
+	spin_unlock(&c->lock);
+}
+
+/* loose objects ----------------------------------------------------------- */
+
+static void loose_push(struct obj_cache *c, void **list, void *obj)
+{
+	*slab_link(c, obj) = *list;
+	*list = obj;
+}
+
+static void *loose_pop(struct obj_cache *c, void **list)
+{
+	void *obj = *list;
+
+	if (obj)
+		*list = *slab_link(c, obj);
+	return obj;
+}
+
+/* sheaves ----------------------------------------------------------------- */
+
+struct sheaf *sheaf_alloc(struct obj_cache *c)
+{
+	void *p = NULL;
+	struct sheaf *sheaf;
+
+	if (!pool_get(&sheaf_cache, &p, 1))
+		return NULL;
+	sheaf = p;
+	sheaf->next = NULL;
+	sheaf->cache = c;
+	sheaf->count = 0;
+	return sheaf;
+}
+
+void sheaf_free(struct sheaf *sheaf)
+{
+	void *p = sheaf;
+
+	pool_put(&sheaf_cache, &p, 1);
+}
+
+/* Up to n objects from the newest sheaf. */
+static unsigned int sheaf_take(struct obj_cache *c, void **out, unsigned int n)
+{
+	struct sheaf *sheaf = c->sheaves;
+	unsigned int got = min(n, sheaf->count);
+
+	sheaf->count -= got;
+	memcpy(out, &sheaf->obj[sheaf->count], got * sizeof(*out));
+	if (!sheaf->count) {
+		c->sheaves = sheaf->next;
+		sheaf_free(sheaf);
+	}
+	return got;
+}
+
+/* get and put ------------------------------------------------------------- */
+
+unsigned int pool_get(struct obj_cache *c, void **out, unsigned int n)
+{
+	unsigned int got = 0;
+
+	pool_lock(c);
+	while (got < n && c->sheaves)
+		got += sheaf_take(c, out + got, n - got);
+	while (got < n && c->loose)
+		out[got++] = loose_pop(c, &c->loose);
+	c->pool_free -= got;
+	while (got < n) {
+		void *obj = slab_carve(c);
+
+		if (!obj)
+			break;
+		out[got++] = obj;
+	}
+	pool_unlock(c);
+	return got;
+}
+
+static struct sheaf *sheaf_with_room(struct obj_cache *c)
+{
+	struct sheaf *sheaf = c->sheaves;
+
+	if (c->plain || (sheaf && sheaf->count < SHEAF_OBJS))
+		return c->plain ? NULL : sheaf;
+	sheaf = sheaf_alloc(c);
+	if (sheaf) {
+		sheaf->next = c->sheaves;
+		c->sheaves = sheaf;
+	}
+	return sheaf;
+}
+
+void pool_put(struct obj_cache *c, void **objs, unsigned int n)
+{
+	pool_lock(c);
+	c->pool_free += n;
+	while (n) {
+		struct sheaf *sheaf = sheaf_with_room(c);
+		unsigned int some = sheaf ? min(n, SHEAF_OBJS - sheaf->count) : 1;
+
+		if (sheaf) {
+			memcpy(&sheaf->obj[sheaf->count], objs, some * sizeof(*objs));
+			sheaf->count += some;
+		} else {
+			loose_push(c, &c->loose, *objs);
+		}
+		objs += some;
+		n -= some;
+	}
+	pool_unlock(c);
+}
+
+void pool_put_sheaf(struct obj_cache *c, struct sheaf *sheaf)
+{
+	pool_lock(c);
+	sheaf->next = c->sheaves;
+	c->sheaves = sheaf;
+	c->pool_free += sheaf->count;
+	pool_unlock(c);
+}
+
+unsigned long pool_out(struct obj_cache *c)
+{
+	unsigned long out;
+
+	pool_lock(c);
+	out = c->carved - c->pool_free;
+	pool_unlock(c);
+	return out;
+}
+
+/* deferring without a sheaf ----------------------------------------------- */
+
+static void loose_done(struct rcu_cb *cb)
+{
+	struct obj_cache *c = container_of(cb, struct obj_cache, defer_cb);
+	void *obj;
+	bool again;
+
+	pool_lock(c);
+	while ((obj = loose_pop(c, &c->defer_now))) {
+		cache_object_in(c, obj);
+		loose_push(c, &c->loose, obj);
+		c->pool_free++;
+	}
+	c->defer_now = c->defer_next;
+	c->defer_next = NULL;
+	again = c->defer_now;
+	c->defer_busy = again;
+	pool_unlock(c);
+	if (again)
+		rcu_defer(cb, loose_done);
+}
+
+void pool_defer_loose(struct obj_cache *c, void *obj)
+{
+	bool start;
+
+	pool_lock(c);
+	start = !c->defer_busy;
+	c->defer_busy = true;
+	loose_push(c, start ? &c->defer_now : &c->defer_next, obj);
+	pool_unlock(c);
+	if (start)
+		rcu_defer(&c->defer_cb, loose_done);
+}
+
+/* shrinking --------------------------------------------------------------- */
+
+static void note_free_objects(struct obj_cache *c)
+{
+	for (struct sheaf *sheaf = c->sheaves; sheaf; sheaf = sheaf->next) {
+		for (unsigned int i = 0; i < sheaf->count; i++)
+			slab_note_free(sheaf->obj[i]);
+	}
+	for (void *obj = c->loose; obj; obj = *slab_link(c, obj))
+		slab_note_free(obj);
+}
+
+/* Objects of chunks that go, out of the sheaves and the loose list. */
+static unsigned long forget_dead_objects(struct obj_cache *c)
+{
+	struct sheaf **p = &c->sheaves;
+	void *loose = c->loose, *obj;
+	unsigned long gone = 0;
+
+	while (*p) {
+		struct sheaf *sheaf = *p;
+		unsigned int kept = 0;
+
+		for (unsigned int i = 0; i < sheaf->count; i++) {
+			if (!slab_is_dead(sheaf->obj[i]))
+				sheaf->obj[kept++] = sheaf->obj[i];
+		}
+		gone += sheaf->count - kept;
+		sheaf->count = kept;
+		if (kept) {
+			p = &sheaf->next;
+			continue;
+		}
+		*p = sheaf->next;
+		sheaf_free(sheaf);
+	}
+	c->loose = NULL;
+	while ((obj = loose_pop(c, &loose))) {
+		if (slab_is_dead(obj))
+			gone++;
+		else
+			loose_push(c, &c->loose, obj);
+	}
+	return gone;
+}
+
+static bool pool_shrink(struct obj_cache *c)
+{
+	struct slab *dead;
+	unsigned long gone;
+	bool empty;
+
+	pool_lock(c);
+	note_free_objects(c);
+	slab_mark_dead(c);
+	gone = forget_dead_objects(c);
+	c->pool_free -= gone;
+	c->carved -= gone;
+	dead = slab_take_dead(c);
+	empty = !c->chunks;
+	pool_unlock(c);
+	slab_release(dead);
+	return empty;
+}
+
+bool pool_shrink_all(void)
+{
+	struct alloc_site *site = smp_load_acquire(&site_list);
+	bool empty = true;
+
+	for (; site; site = site->next) {
+		if (site->cache && !pool_shrink(site->cache))
+			empty = false;
+	}
+	return pool_shrink(&sheaf_cache) && empty;
+}
+
+/* fork -------------------------------------------------------------------- */
+
+/* No ranks, as in rcu_fork_prepare(). */
+void pool_fork_lock(void)
+{
+	struct alloc_site *site;
+
+	for (site = site_list; site; site = site->next) {
+		if (site->cache)
+			spin_acquire(&site->cache->lock);
+	}
+	spin_acquire(&sheaf_cache.lock);
+}
+
+void pool_fork_unlock(void)
+{
+	struct alloc_site *site;
+
+	spin_release(&sheaf_cache.lock);
+	for (site = site_list; site; site = site->next) {
+		if (site->cache)
+			spin_release(&site->cache->lock);
+	}
+}

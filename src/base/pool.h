@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The shared pool of an object cache: where magazines are filled from and
+ * emptied to. Takes the cache's lock; callers may hold site_lock.
+ */
+#ifndef BASE_POOL_H
+#define BASE_POOL_H
+
+#include "base/cache.h"
+
+/* Up to n objects; returns how many there were, which is 0 when the allocator refuses. */
+unsigned int pool_get(struct obj_cache *c, void **out, unsigned int n);
+
+void pool_put(struct obj_cache *c, void **objs, unsigned int n);
+
+/* The same with a sheaf of c, which becomes the pool's. */
+void pool_put_sheaf(struct obj_cache *c, struct sheaf *sheaf);
+
+/* Free obj after a grace period, without a sheaf: slower, needs no memory. */
+void pool_defer_loose(struct obj_cache *c, void *obj);
+
+/* An empty sheaf for objects of c, or NULL. */
+struct sheaf *sheaf_alloc(struct obj_cache *c);
+void sheaf_free(struct sheaf *sheaf);
+
+/* Give wholly free chunks back, of every cache. True if no chunk is left anywhere. */
+bool pool_shrink_all(void);
+
+/* A consistent reading of c->carved - c->pool_free. */
+unsigned long pool_out(struct obj_cache *c);
+
+/* fork(2): every pool's lock, in the parent before and in both after. */
+void pool_fork_lock(void);
+void pool_fork_unlock(void);
+
+#endif

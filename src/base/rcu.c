@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Deferred callbacks and the public RCU calls.
+ *
+ *   rcu_defer() --push--> queue: newest -> ... -> oldest     (lock-free stack)
+ *                           |
+ *             run_round():  take all, turn round, wait for one grace period, run
+ *                           |
+ *             by the worker thread, or by whoever calls rcu_barrier()
+ *
+ * Why not liburcu's call_rcu(): its thread looks at its queue every 10 ms, so
+ * that freed memory comes back cold and a barrier takes as long, and it is
+ * opaque to ThreadSanitizer. The worker here sleeps in futex(2) while nothing
+ * is queued. While there is work it naps NAP_NS between rounds, which bounds
+ * its rounds (and the wake-ups that writers pay for) to about a thousand a
+ * second; a writer that queues faster than that wakes it early.
+ *
+ * A grace period of liburcu-bp 0.13 takes microseconds, but 10 ms when it meets a
+ * reader that was preempted inside its section: it polls.
+ *
+ * Invariants
+ *  1. Rounds exclude each other (round_lock), so callbacks run in queue order.
+ *  2. A callback that is queued while the worker is idle finds worker_word at
+ *     WORKER_IDLE or the worker finds the callback: both do their store before
+ *     their load, sequentially consistent.
+ *  3. If the worker cannot be started, callbacks stay queued; the next
+ *     rcu_defer() tries again and rcu_barrier() needs no worker.
+ *
+ * Locks: round_lock (RANK_ROUND) is taken with no other lock held. The queue has none.
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <pthread.h>
+#include <signal.h>
+
+#include <urcu/urcu-bp.h>
+
+#include <samara/maple_tree.h>
+
+#include "base/rcu.h"
+
+#include "base/assert.h"
+#include "base/cache.h"
+#include "base/fork.h"
+#include "base/futex.h"
+#include "base/lock.h"
+#include "base/trace.h"
+
+#define NAP_NS 1000000L
+#define QUEUE_LONG 64 /* callbacks (of mostly a batch of objects each) that cut a nap short */
+#define WORKER_STACK (256UL << 10)
+
+enum { WORKER_BUSY = 0, WORKER_IDLE = 1, WORKER_NAPS = 2 };
+
+static struct rcu_cb *queue;
+static unsigned int queued;
+static unsigned int worker_word;
+static bool worker_started;
+static struct mutex round_lock = MUTEX_INIT(RANK_ROUND);
+
+#if SAMARA_TSAN
+char rcu_grace_period;
+#endif
+
+void rcu_synchronize(void)
+{
+	VM_WARN_ON(rcu_read_held());
+	urcu_bp_synchronize_rcu();
+	RCU_TSAN_ACQUIRE();
+}
+
+/* rounds ------------------------------------------------------------------ */
+
+static struct rcu_cb *take_queue(void)
+{
+	struct rcu_cb *newest = __atomic_exchange_n(&queue, NULL, __ATOMIC_SEQ_CST);
+	struct rcu_cb *oldest = NULL;
+
+	__atomic_store_n(&queued, 0, __ATOMIC_RELAXED);
+	while (newest) {
+		struct rcu_cb *next = newest->next;
+
+		newest->next = oldest;
+		oldest = newest;
+		newest = next;
+	}
+	return oldest;
+}
+
+/* Do all that is queued now; false: there was nothing. */
+static bool run_round(void)
+{
+	struct rcu_cb *cb;
+	unsigned long done = 0;
+
+	mutex_lock(&round_lock);
+	cb = take_queue();
+	if (cb)
+		rcu_synchronize();
+	while (cb) {
+		struct rcu_cb *next = cb->next;
+
+		cb->fn(cb);
+		cb = next;
+		done++;
+	}
+	mutex_unlock(&round_lock);
+	if (done)
+		TRACE(rcu_round, done);
+	return done;
+}
+
+/* worker ------------------------------------------------------------------ */
+
+static void worker_sleep(int how, const struct timespec *timeout)
+{
+	__atomic_store_n(&worker_word, how, __ATOMIC_SEQ_CST);
+	if (how == WORKER_NAPS || !__atomic_load_n(&queue, __ATOMIC_SEQ_CST))
+		futex_wait(&worker_word, how, FUTEX_ANYONE, timeout);
+	__atomic_store_n(&worker_word, WORKER_BUSY, __ATOMIC_SEQ_CST);
+}
+
+static void *worker_main(void *arg)
+{
+	const struct timespec nap = { .tv_nsec = NAP_NS };
+
+	for (;;) {
+		if (run_round())
+			worker_sleep(WORKER_NAPS, &nap);
+		else
+			worker_sleep(WORKER_IDLE, NULL);
+	}
+	return arg;
+}
+
+static void worker_start(void)
+{
+	sigset_t all, before;
+	pthread_attr_t attr;
+	pthread_t thread;
+	bool no = false;
+
+	if (!__atomic_compare_exchange_n(&worker_started, &no, true, false, __ATOMIC_ACQ_REL,
+					 __ATOMIC_RELAXED))
+		return;
+	fork_handlers_register();
+	if (pthread_attr_init(&attr))
+		goto failed;
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	if (!SAMARA_ASAN && !SAMARA_TSAN)
+		pthread_attr_setstacksize(&attr, WORKER_STACK);
+	/* Signals are the embedder's; its handlers shall not run on a thread it does not know. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	if (pthread_create(&thread, &attr, worker_main, NULL))
+		no = true;
+	else
+		pthread_setname_np(thread, "samara-rcu");
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	pthread_attr_destroy(&attr);
+	if (!no)
+		return;
+failed:
+	smp_store_release(&worker_started, false);
+}
+
+void rcu_defer(struct rcu_cb *cb, void (*fn)(struct rcu_cb *cb))
+{
+	struct rcu_cb *head = READ_ONCE(queue);
+	unsigned int word;
+
+	cb->fn = fn;
+	do {
+		cb->next = head;
+	} while (!__atomic_compare_exchange_n(&queue, &head, cb, true, __ATOMIC_SEQ_CST,
+					      __ATOMIC_RELAXED));
+	if (unlikely(!smp_load_acquire(&worker_started)))
+		worker_start();
+	word = __atomic_load_n(&worker_word, __ATOMIC_SEQ_CST);
+	if (__atomic_add_fetch(&queued, 1, __ATOMIC_RELAXED) < QUEUE_LONG && word != WORKER_IDLE)
+		return;
+	if (word != WORKER_BUSY &&
+	    __atomic_exchange_n(&worker_word, WORKER_BUSY, __ATOMIC_SEQ_CST) != WORKER_BUSY)
+		futex_wake(&worker_word, 1, FUTEX_ANYONE);
+}
+
+void rcu_barrier(void)
+{
+	VM_WARN_ON(rcu_read_held());
+	cache_flush_deferred();
+	run_round();
+	/* Objects that were deferred without a sheaf may have had to wait for a round to begin. */
+	run_round();
+}
+
+/* fork -------------------------------------------------------------------- */
+
+/* No rank here: fork() may be called with any lock held, and the child must find ours free. */
+void rcu_fork_prepare(void)
+{
+	spin_acquire(&round_lock.lock);
+	urcu_bp_before_fork();
+}
+
+void rcu_fork_parent(void)
+{
+	urcu_bp_after_fork_parent();
+	spin_release(&round_lock.lock);
+}
+
+/* The worker is not in the child; the next rcu_defer() starts one there. */
+void rcu_fork_child(void)
+{
+	urcu_bp_after_fork_child();
+	worker_word = WORKER_BUSY;
+	worker_started = false;
+	round_lock.lock.word = SPIN_FREE;
+}
+
+/* public ------------------------------------------------------------------ */
+
+void samara_rcu_read_lock(void)
+{
+	rcu_read_lock();
+}
+
+void samara_rcu_read_unlock(void)
+{
+	rcu_read_unlock();
+}
+
+void samara_rcu_synchronize(void)
+{
+	rcu_synchronize();
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * An index space in which a reader can tell right from wrong without knowing
+ * what the writer is doing.
+ *
+ * It is cut into zones of 64 cells; cells are of 4096 indices.
+ *
+ *   0         anchor: one entry a zone that never changes
+ *   1..3      nothing is ever stored here
+ *   4..19     covered: the writer stores ranges of any kind, but never NULL, so
+ *             a reader must find something at every index, at any time
+ *   20..63    churn: whole ranges are stored, replaced, joined, swallowed and
+ *             erased, one call each, wide ones over all of a zone's churn too
+ *
+ * A value tells its range and its number. What a reader sees in churn must be
+ * exactly the range that some store wrote; in covered, a part of it.
+ */
+#ifndef SAMARA_TEST_TREE_ZONES_H
+#define SAMARA_TEST_TREE_ZONES_H
+
+#include <stdbool.h>
+#include <samara/maple_tree.h>
+
+#define ZONES 40ul
+#define CELLS 64ul
+#define CELL 4096ul
+#define COVERED_FROM 4ul
+#define COVERED_TO 19ul
+#define CHURN_FROM 20ul
+
+enum part { ANCHOR, NOTHING, COVERED, CHURN };
+
+enum part zone_part(unsigned long index);
+unsigned long zone_index(unsigned long zone, unsigned long cell);
+
+/* Anchors that start in from..to. */
+unsigned long zone_anchors(unsigned long from, unsigned long to);
+
+void *zone_value(unsigned long first, unsigned long last, unsigned long number);
+unsigned long zone_value_first(const void *value);
+unsigned long zone_value_last(const void *value);
+
+/* Something was wrong: counted, and the first few are printed. Any thread. */
+__attribute__((format(printf, 1, 2))) void zone_wrong(const char *fmt, ...);
+unsigned long zone_wrongs(void);
+
+/* What call found: value over first..last; nothing over first..last; value (or nothing) at an index. */
+void zone_check_range(const char *call, unsigned long first, unsigned long last, const void *value);
+void zone_check_empty(const char *call, unsigned long first, unsigned long last);
+void zone_check_at(const char *call, unsigned long at, const void *value);
+
+#endif
