@@ -131,6 +131,7 @@ SAMARA_API void samara_mt_clear_in_rcu(struct maple_tree *mt);
 /* locks ------------------------------------------------------------------- */
 
 SAMARA_API void samara_mtree_lock(struct maple_tree *mt);
+SAMARA_API void samara_mtree_lock_nested(struct maple_tree *mt); /* while another tree's is held */
 SAMARA_API void samara_mtree_unlock(struct maple_tree *mt);
 SAMARA_API bool samara_mt_lock_is_held(const struct maple_tree *mt); /* by anyone; true with an external lock */
 
@@ -251,7 +252,7 @@ SAMARA_API void samara_mt_validate(struct maple_tree *mt); /* aborts with a dump
 SAMARA_API void samara_mt_dump(const struct maple_tree *mt, enum mt_dump_format format); /* to stderr */
 SAMARA_API void samara_mas_dump(const struct ma_state *mas);
 SAMARA_API int samara_mtree_print_dot(const struct maple_tree *mt, int fd); /* Graphviz */
-SAMARA_API void samara_mt_cache_shrink(void); /* give unused nodes back to the system */
+SAMARA_API void samara_mt_cache_shrink(void); /* give unused nodes back to the system; waits for readers, no lock held */
 SAMARA_API void samara_mt_bug(const struct maple_tree *mt, const struct ma_state *mas, const char *file, int line,
 			      const char *condition, bool fatal);
 

@@ -23,10 +23,10 @@
 /* locks */
 #define mtree_lock(mt) samara_mtree_lock(mt)
 #define mtree_unlock(mt) samara_mtree_unlock(mt)
-#define mtree_lock_nested(mt, subclass) samara_mtree_lock(mt)
+#define mtree_lock_nested(mt, subclass) samara_mtree_lock_nested(mt)
 #define mas_lock(mas) samara_mtree_lock((mas)->tree)
 #define mas_unlock(mas) samara_mtree_unlock((mas)->tree)
-#define mas_lock_nested(mas, subclass) samara_mtree_lock((mas)->tree)
+#define mas_lock_nested(mas, subclass) samara_mtree_lock_nested((mas)->tree)
 #define mt_lock_is_held samara_mt_lock_is_held
 #define mt_write_lock_is_held samara_mt_lock_is_held
 

@@ -142,6 +142,7 @@ struct samara_mapping {
 	unsigned long offset;      /* bytes */
 	const char *name;          /* NULL, or "[stack]", "[heap]", "[vdso]", "[vvar]", "[vvar_vclock]", ... */
 	unsigned long vm_flags;    /* SAMARA_VM_* to set besides what follows from the above */
+	bool touched;              /* pages of it were written to (smaps: Anonymous above 0); see samara_touch() */
 };
 
 /*
@@ -261,6 +262,9 @@ SAMARA_API int samara_gate_info(struct samara_mm *mm, struct samara_vma_info *ou
 /* The very text of /proc/PID/maps, and of smaps as far as there are no pages yet (sizes, 0 for what is resident, VmFlags). */
 SAMARA_API int samara_print_maps(struct samara_mm *mm, int fd);
 SAMARA_API int samara_print_smaps(struct samara_mm *mm, int fd);
+
+/* The range tree that holds the mappings, as Graphviz text (samara_mtree_print_dot). */
+SAMARA_API int samara_mm_print_tree(struct samara_mm *mm, int fd);
 
 /* VmFlags as smaps prints it ("rd wr mr mw me ac "), into buf of size bytes. Returns the length, or -ENOSPC. */
 SAMARA_API int samara_vm_flags_text(unsigned long flags, char *buf, size_t size);

@@ -9,7 +9,6 @@
  */
 #include <string.h>
 
-#include "base/lock.h"
 #include "maple/store.h"
 
 /* Nodes of a copy that was never published. */
@@ -85,7 +84,7 @@ int samara_mtree_dup(struct maple_tree *mt, struct maple_tree *new_, gfp_t gfp)
 	int err;
 
 	samara_mtree_lock(new_);
-	spin_lock_nested(&mt->ma_lock, RANK_MAPLE);
+	samara_mtree_lock_nested(mt);
 	err = samara_mt_dup(mt, new_, gfp);
 	samara_mtree_unlock(mt);
 	samara_mtree_unlock(new_);

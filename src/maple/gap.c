@@ -127,18 +127,18 @@ void extents_slot_changed(const struct maple_tree *mt, const struct edge *edge)
 struct room {
 	unsigned long min, max, size;
 	unsigned long free; /* upwards: the free run starts here; downwards: it ends here */
-	bool full;          /* the free run starts beyond max (ends below min): no room */
+	bool full;          /* what is taken reaches max (min): no room */
 };
 
-static bool room_found_up(const struct room *room, unsigned long before)
+static bool run_fits(unsigned long above, unsigned long below, unsigned long size)
 {
-	return before > room->free && before - room->free >= room->size;
+	return above > below && above - below >= size;
 }
 
-/* Something lives in lo..hi: room before it, or go on after it. */
+/* Something lives in lo..hi: room before it, or the free run starts after it. True: the search is over. */
 static bool room_pass_up(struct room *room, unsigned long lo, unsigned long hi)
 {
-	if (room_found_up(room, lo))
+	if (run_fits(lo, room->free, room->size))
 		return true;
 	if (hi >= room->max)
 		room->full = true;
@@ -147,42 +147,56 @@ static bool room_pass_up(struct room *room, unsigned long lo, unsigned long hi)
 	return room->full;
 }
 
+/* The free run starts behind slot i, and all slots are live: most of a search is this loop. */
+static bool room_behind(const maple_leaf *leaf, int i, struct room *room)
+{
+	int count = leaf->head.count;
+
+	for (i++; i < count; i++)
+		if (leaf->start[i] - leaf->last[i - 1] > room->size)
+			break;
+	room->free = leaf->last[i - 1] + 1;
+	room->full = i == count && leaf->last[i - 1] >= room->max;
+	return i < count || room->full;
+}
+
+static bool room_in_leaf_up(const maple_leaf *leaf, struct room *room)
+{
+	for (int i = max(leaf_search(leaf, room->free), 0); i < leaf->head.count; i++) {
+		if (!leaf->slot[i])
+			continue;
+		if (room_pass_up(room, leaf->start[i], leaf->last[i]))
+			return true;
+		if (leaf->head.live == leaf->head.count && room->free == leaf->last[i] + 1)
+			return room_behind(leaf, i, room);
+	}
+	return false;
+}
+
 /* True: the search is over; room->free is the answer unless full. */
 static bool room_up(const maple_head *head, struct room *room)
 {
 	const maple_inner *inner = (const maple_inner *)head;
-	const maple_leaf *leaf = (const maple_leaf *)head;
 
-	if (!head->level) {
-		for (int i = max(leaf_search(leaf, room->free), 0); i < head->count; i++)
-			if (leaf->slot[i] && room_pass_up(room, leaf->start[i], leaf->last[i]))
-				return true;
-		return false;
-	}
+	if (!head->level)
+		return room_in_leaf_up((const maple_leaf *)head, room);
 	for (int i = inner_search(inner, room->free); i < head->count; i++) {
-		struct extent extent;
+		const struct extent *extent = extent_of(inner, i);
 
 		if (!inner->slot[i])
 			continue;
-		extent = *extent_of(inner, i);
-		if (room_found_up(room, extent.lo))
+		if (extent->gap >= room->size && extent->hi > room->free && !run_fits(extent->lo, room->free, room->size) &&
+		    room_up(inner->slot[i], room))
 			return true;
-		if (extent.gap >= room->size && extent.hi > room->free && room_up(inner->slot[i], room))
-			return true;
-		if (room_pass_up(room, extent.lo, extent.hi))
+		if (room_pass_up(room, extent->lo, extent->hi))
 			return true;
 	}
 	return false;
 }
 
-static bool room_found_down(const struct room *room, unsigned long after)
-{
-	return after < room->free && room->free - after >= room->size;
-}
-
 static bool room_pass_down(struct room *room, unsigned long lo, unsigned long hi)
 {
-	if (room_found_down(room, hi))
+	if (run_fits(room->free, hi, room->size))
 		return true;
 	if (lo <= room->min)
 		room->full = true;
@@ -191,28 +205,44 @@ static bool room_pass_down(struct room *room, unsigned long lo, unsigned long hi
 	return room->full;
 }
 
+static bool room_before(const maple_leaf *leaf, int i, struct room *room)
+{
+	for (i--; i >= 0; i--)
+		if (leaf->start[i + 1] - leaf->last[i] > room->size)
+			break;
+	room->free = leaf->start[i + 1] - 1;
+	room->full = i < 0 && leaf->start[0] <= room->min;
+	return i >= 0 || room->full;
+}
+
+static bool room_in_leaf_down(const maple_leaf *leaf, struct room *room)
+{
+	for (int i = leaf_search(leaf, room->free); i >= 0; i--) {
+		if (!leaf->slot[i])
+			continue;
+		if (room_pass_down(room, leaf->start[i], leaf->last[i]))
+			return true;
+		if (leaf->head.live == leaf->head.count && room->free == leaf->start[i] - 1)
+			return room_before(leaf, i, room);
+	}
+	return false;
+}
+
 static bool room_down(const maple_head *head, struct room *room)
 {
 	const maple_inner *inner = (const maple_inner *)head;
-	const maple_leaf *leaf = (const maple_leaf *)head;
 
-	if (!head->level) {
-		for (int i = leaf_search(leaf, room->free); i >= 0; i--)
-			if (leaf->slot[i] && room_pass_down(room, leaf->start[i], leaf->last[i]))
-				return true;
-		return false;
-	}
+	if (!head->level)
+		return room_in_leaf_down((const maple_leaf *)head, room);
 	for (int i = inner_search(inner, room->free); i >= 0; i--) {
-		struct extent extent;
+		const struct extent *extent = extent_of(inner, i);
 
 		if (!inner->slot[i])
 			continue;
-		extent = *extent_of(inner, i);
-		if (room_found_down(room, extent.hi))
+		if (extent->gap >= room->size && extent->lo < room->free && !run_fits(room->free, extent->hi, room->size) &&
+		    room_down(inner->slot[i], room))
 			return true;
-		if (extent.gap >= room->size && extent.lo < room->free && room_down(inner->slot[i], room))
-			return true;
-		if (room_pass_down(room, extent.lo, extent.hi))
+		if (room_pass_down(room, extent->lo, extent->hi))
 			return true;
 	}
 	return false;

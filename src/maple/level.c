@@ -48,7 +48,7 @@ struct neighbour neighbour_wanted(const struct maple_store *op, unsigned int lev
 			return none;
 	}
 	neighbour.node = parent->slot[neighbour.slot];
-	if (sparse && items + neighbour.node->live > slots * 4 / 5)
+	if (sparse && items + neighbour.node->live > slots * 9 / 10)
 		return none;
 	return neighbour;
 }

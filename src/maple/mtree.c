@@ -12,6 +12,12 @@ void samara_mtree_lock(struct maple_tree *mt)
 	spin_lock(&mt->ma_lock, RANK_MAPLE);
 }
 
+/* A second tree's lock; the caller knows an order for the two. */
+void samara_mtree_lock_nested(struct maple_tree *mt)
+{
+	spin_lock_nested(&mt->ma_lock, RANK_MAPLE);
+}
+
 void samara_mtree_unlock(struct maple_tree *mt)
 {
 	spin_unlock(&mt->ma_lock);

@@ -48,12 +48,12 @@ static void arrive(struct ma_state *mas, maple_leaf *leaf, int offset)
 	set_bounds(mas);
 }
 
-/* Leaves lie anywhere in memory: ask for the one after the next while this one is read. */
+/* Leaves lie anywhere in memory: ask for one to come while this one is read. */
 static void prefetch_beyond(const maple_inner *inner, int i, enum direction dir)
 {
 	const char *leaf;
 
-	i += 2 * (int)dir;
+	i += 3 * (int)dir;
 	if (i < 0 || i >= inner->head.count)
 		return;
 	leaf = slot_load(&inner->slot[i]);
