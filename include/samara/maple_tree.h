@@ -174,7 +174,7 @@ SAMARA_API int samara_mtree_alloc_cyclic(struct maple_tree *mt, unsigned long *s
 					 unsigned long range_lo, unsigned long range_hi, unsigned long *next,
 					 gfp_t gfp);
 
-/* Copy the shape of mt into the empty tree new_, node by node. 0, -EINVAL (flags differ, or new_ is not empty), -ENOMEM. */
+/* Copy mt's shape into the empty tree new_, node by node. 0, -EINVAL (flags differ, new_ not empty), -ENOMEM. */
 SAMARA_API int samara_mtree_dup(struct maple_tree *mt, struct maple_tree *new_, gfp_t gfp); /* locks both */
 SAMARA_API int samara_mt_dup(struct maple_tree *mt, struct maple_tree *new_, gfp_t gfp);    /* both locked */
 
@@ -252,7 +252,8 @@ SAMARA_API void samara_mt_validate(struct maple_tree *mt); /* aborts with a dump
 SAMARA_API void samara_mt_dump(const struct maple_tree *mt, enum mt_dump_format format); /* to stderr */
 SAMARA_API void samara_mas_dump(const struct ma_state *mas);
 SAMARA_API int samara_mtree_print_dot(const struct maple_tree *mt, int fd); /* Graphviz */
-SAMARA_API void samara_mt_cache_shrink(void); /* give unused nodes back to the system; waits for readers, no lock held */
+/* Give unused nodes back to the system. Waits for readers: no lock held, no read-side critical section. */
+SAMARA_API void samara_mt_cache_shrink(void);
 SAMARA_API void samara_mt_bug(const struct maple_tree *mt, const struct ma_state *mas, const char *file, int line,
 			      const char *condition, bool fatal);
 

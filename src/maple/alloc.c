@@ -4,7 +4,14 @@
  */
 #include "maple/store.h"
 
-typedef int (*room_fn)(struct ma_state *mas, unsigned long min, unsigned long max, unsigned long size);
+typedef int (*room_fn)(struct ma_state *mas, unsigned long min, unsigned long max,
+		       unsigned long size);
+
+/* Stricter than a store: XA_ZERO_ENTRY and its like cannot be allocated. */
+static bool may_allocate(const struct maple_tree *mt, const void *entry)
+{
+	return tree_tracks_gaps(mt) && !(root_is_node(entry) && (unsigned long)entry < 4096);
+}
 
 static int take_room(struct maple_tree *mt, unsigned long *startp, void *entry, unsigned long size,
 		     unsigned long min, unsigned long max, room_fn find)
@@ -12,8 +19,7 @@ static int take_room(struct maple_tree *mt, unsigned long *startp, void *entry, 
 	MA_STATE(mas, mt, 0, 0);
 	int err;
 
-	/* Stricter than a store: XA_ZERO_ENTRY and its like cannot be allocated. */
-	if (!tree_tracks_gaps(mt) || (((unsigned long)entry & 3) == 2 && (unsigned long)entry < 4096))
+	if (!may_allocate(mt, entry))
 		return -EINVAL;
 	samara_mtree_lock(mt);
 	err = find(&mas, min, max, size);
@@ -25,23 +31,24 @@ static int take_room(struct maple_tree *mt, unsigned long *startp, void *entry, 
 	return err;
 }
 
-int samara_mtree_alloc_range(struct maple_tree *mt, unsigned long *startp, void *entry, unsigned long size,
-			     unsigned long min, unsigned long max, gfp_t gfp)
+int samara_mtree_alloc_range(struct maple_tree *mt, unsigned long *startp, void *entry,
+			     unsigned long size, unsigned long min, unsigned long max, gfp_t gfp)
 {
 	(void)gfp;
 	return take_room(mt, startp, entry, size, min, max, samara_mas_empty_area);
 }
 
-int samara_mtree_alloc_rrange(struct maple_tree *mt, unsigned long *startp, void *entry, unsigned long size,
-			      unsigned long min, unsigned long max, gfp_t gfp)
+int samara_mtree_alloc_rrange(struct maple_tree *mt, unsigned long *startp, void *entry,
+			      unsigned long size, unsigned long min, unsigned long max, gfp_t gfp)
 {
 	(void)gfp;
 	return take_room(mt, startp, entry, size, min, max, samara_mas_empty_area_rev);
 }
 
 /* The flag remembers that *next went past ULONG_MAX; wrapping is told once. */
-int samara_mas_alloc_cyclic(struct ma_state *mas, unsigned long *startp, void *entry, unsigned long range_lo,
-			    unsigned long range_hi, unsigned long *next, gfp_t gfp)
+int samara_mas_alloc_cyclic(struct ma_state *mas, unsigned long *startp, void *entry,
+			    unsigned long range_lo, unsigned long range_hi, unsigned long *next,
+			    gfp_t gfp)
 {
 	struct maple_tree *mt = mas->tree;
 	unsigned long min = max(range_lo, *next);
@@ -68,13 +75,14 @@ int samara_mas_alloc_cyclic(struct ma_state *mas, unsigned long *startp, void *e
 	return wrapped;
 }
 
-int samara_mtree_alloc_cyclic(struct maple_tree *mt, unsigned long *startp, void *entry, unsigned long range_lo,
-			      unsigned long range_hi, unsigned long *next, gfp_t gfp)
+int samara_mtree_alloc_cyclic(struct maple_tree *mt, unsigned long *startp, void *entry,
+			      unsigned long range_lo, unsigned long range_hi, unsigned long *next,
+			      gfp_t gfp)
 {
 	MA_STATE(mas, mt, 0, 0);
 	int err;
 
-	if (!tree_tracks_gaps(mt) || (((unsigned long)entry & 3) == 2 && (unsigned long)entry < 4096))
+	if (!may_allocate(mt, entry))
 		return -EINVAL;
 	samara_mtree_lock(mt);
 	err = samara_mas_alloc_cyclic(&mas, startp, entry, range_lo, range_hi, next, gfp);

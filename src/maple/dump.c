@@ -26,15 +26,16 @@ static void dump_range(const struct dump *dump, unsigned long first, unsigned lo
 		fprintf(dump->to, "%lu-%lu", first, last);
 }
 
-static void dump_node(const struct dump *dump, const maple_head *node, unsigned long min, unsigned long max,
-		      int indent)
+static void dump_node(const struct dump *dump, const maple_head *node, unsigned long min,
+		      unsigned long max, int indent)
 {
 	const maple_inner *inner = (const maple_inner *)node;
 	const maple_leaf *leaf = (const maple_leaf *)node;
 
 	fprintf(dump->to, "%*s%p level %u, ", indent, "", (const void *)node, node->level);
 	dump_range(dump, min, max);
-	fprintf(dump->to, ", %u slots, %u live%s\n", node->count, node->live, node->dead ? ", DEAD" : "");
+	fprintf(dump->to, ", %u slots, %u live%s\n", node->count, node->live,
+		node->dead ? ", DEAD" : "");
 	for (unsigned int i = 0; i < node->count; i++) {
 		unsigned long first = i ? inner->key[i] : min;
 		unsigned long last = i + 1u < node->count ? inner->key[i + 1] - 1 : max;
@@ -64,8 +65,8 @@ void samara_mt_dump(const struct maple_tree *mt, enum mt_dump_format format)
 	struct dump dump = { mt, format, stderr };
 	const void *root = mt->ma_root;
 
-	fprintf(stderr, "maple_tree %p: flags %x, height %u, root %p\n", (const void *)mt, mt->ma_flags,
-		samara_mt_height(mt), root);
+	fprintf(stderr, "maple_tree %p: flags %x, height %u, root %p\n", (const void *)mt,
+		mt->ma_flags, samara_mt_height(mt), root);
 	if (root_is_node(root))
 		dump_node(&dump, root_node(root), 0, ULONG_MAX, 0);
 	else if (root)
@@ -74,18 +75,19 @@ void samara_mt_dump(const struct maple_tree *mt, enum mt_dump_format format)
 
 void samara_mas_dump(const struct ma_state *mas)
 {
-	static const char *const status[] = { "active", "start", "root", "none", "pause", "overflow",
-					      "underflow", "error" };
+	static const char *const status[] = { "active", "start",    "root",      "none",
+					      "pause",  "overflow", "underflow", "error" };
 
-	fprintf(stderr, "ma_state %p: tree %p, %s, index %lx, last %lx, min %lx, max %lx, node %p, offset %u\n",
-		(const void *)mas, (const void *)mas->tree, status[mas->status], mas->index, mas->last, mas->min,
-		mas->max, (const void *)mas->node, mas->offset);
+	fprintf(stderr, "ma_state %p: tree %p, %s, index %lx, last %lx\n", (const void *)mas,
+		(const void *)mas->tree, status[mas->status], mas->index, mas->last);
+	fprintf(stderr, "  node %p, offset %u, min %lx, max %lx\n", (const void *)mas->node,
+		mas->offset, mas->min, mas->max);
 	if (samara_mas_is_err(mas))
 		fprintf(stderr, "  errno %d\n", samara_mas_errno(mas));
 }
 
-void samara_mt_bug(const struct maple_tree *mt, const struct ma_state *mas, const char *file, int line,
-		   const char *condition, bool fatal)
+void samara_mt_bug(const struct maple_tree *mt, const struct ma_state *mas, const char *file,
+		   int line, const char *condition, bool fatal)
 {
 	fprintf(stderr, "%s:%d: %s: %s\n", file, line, fatal ? "BUG" : "WARNING", condition);
 	if (mas)
@@ -115,7 +117,8 @@ static void dot_leaf(FILE *to, const maple_leaf *leaf)
 {
 	fprintf(to, "\tn%p [shape=record, label=\"{leaf", (const void *)leaf);
 	for (unsigned int i = 0; i < leaf->head.count; i++)
-		fprintf(to, "|%lx - %lx%s", leaf->start[i], leaf->last[i], leaf->slot[i] ? "" : " (erased)");
+		fprintf(to, "|%lx - %lx%s", leaf->start[i], leaf->last[i],
+			leaf->slot[i] ? "" : " (erased)");
 	fprintf(to, "}\"];\n");
 }
 

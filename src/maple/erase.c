@@ -107,8 +107,12 @@ static void clear_leaf(maple_leaf *leaf, unsigned long first, unsigned long last
 	}
 }
 
-/* Erase the entries inside first..last below a node; children left empty are cut off, the node itself is not. */
-static void clear_below(const struct maple_tree *mt, maple_head *head, unsigned long first, unsigned long last)
+/*
+ * Erase the entries inside first..last below a node; children left empty are cut
+ * off, the node itself is not.
+ */
+static void clear_below(const struct maple_tree *mt, maple_head *head, unsigned long first,
+			unsigned long last)
 {
 	maple_inner *inner = (maple_inner *)head;
 	int from, to;

@@ -57,7 +57,8 @@ static struct extent extent_after(maple_inner *inner, int i, struct extent is, s
 }
 
 /* node[level] is `is` now: tell those above, as far as it matters to them. */
-static void extents_spread(const struct edge *edge, unsigned int level, unsigned int top, struct extent is)
+static void extents_spread(const struct edge *edge, unsigned int level, unsigned int top,
+			   struct extent is)
 {
 	for (; level < top; level++) {
 		maple_inner *parent = edge->node[level + 1];
@@ -69,7 +70,8 @@ static void extents_spread(const struct edge *edge, unsigned int level, unsigned
 			*extent_of(parent, i) = is;
 			return;
 		}
-		is = extent_after(parent, i, is, *extent_of(edge->node[level + 2], edge->slot[level + 2]));
+		is = extent_after(parent, i, is,
+				  *extent_of(edge->node[level + 2], edge->slot[level + 2]));
 	}
 }
 
@@ -81,7 +83,8 @@ void extents_update(const struct maple_tree *mt, const struct edge *edge, unsign
 		extents_spread(edge, level, top, node_extent(edge->node[level]));
 }
 
-void extents_child_changed(const struct maple_tree *mt, const struct edge *edge, unsigned int level, struct extent is)
+void extents_child_changed(const struct maple_tree *mt, const struct edge *edge, unsigned int level,
+			   struct extent is)
 {
 	if (tree_tracks_gaps(mt))
 		extents_spread(edge, level, root_node(mt->ma_root)->level, is);
@@ -108,7 +111,8 @@ void extents_slot_changed(const struct maple_tree *mt, const struct edge *edge)
 		;
 	is = *extent_of(edge->node[1], edge->slot[1]);
 	if (below >= 0 && above < count) {
-		gap = leaf->start[above] - leaf->last[below] - 1; /* as it is with the slot erased */
+		gap = leaf->start[above] - leaf->last[below] -
+		      1; /* as it is with the slot erased */
 		if (gap > is.gap || (gap == is.gap && leaf->slot[i]))
 			is = leaf_extent(leaf);
 	} else if (!leaf->slot[i]) {
@@ -135,7 +139,7 @@ static bool run_fits(unsigned long above, unsigned long below, unsigned long siz
 	return above > below && above - below >= size;
 }
 
-/* Something lives in lo..hi: room before it, or the free run starts after it. True: the search is over. */
+/* Something lives in lo..hi: room before it, or the run starts after it. True: it is over. */
 static bool room_pass_up(struct room *room, unsigned long lo, unsigned long hi)
 {
 	if (run_fits(lo, room->free, room->size))
@@ -185,8 +189,8 @@ static bool room_up(const maple_head *head, struct room *room)
 
 		if (!inner->slot[i])
 			continue;
-		if (extent->gap >= room->size && extent->hi > room->free && !run_fits(extent->lo, room->free, room->size) &&
-		    room_up(inner->slot[i], room))
+		if (extent->gap >= room->size && extent->hi > room->free &&
+		    !run_fits(extent->lo, room->free, room->size) && room_up(inner->slot[i], room))
 			return true;
 		if (room_pass_up(room, extent->lo, extent->hi))
 			return true;
@@ -239,7 +243,8 @@ static bool room_down(const maple_head *head, struct room *room)
 
 		if (!inner->slot[i])
 			continue;
-		if (extent->gap >= room->size && extent->lo < room->free && !run_fits(room->free, extent->hi, room->size) &&
+		if (extent->gap >= room->size && extent->lo < room->free &&
+		    !run_fits(room->free, extent->hi, room->size) &&
 		    room_down(inner->slot[i], room))
 			return true;
 		if (room_pass_down(room, extent->lo, extent->hi))
@@ -284,11 +289,14 @@ static int room_answer(struct ma_state *mas, const struct room *room, unsigned l
 	}
 	mas->index = first;
 	mas->last = first + room->size - 1;
-	mas->status = root_is_node(mas->tree->ma_root) ? ma_active : mas->tree->ma_root ? ma_root : ma_none;
+	mas->status = root_is_node(mas->tree->ma_root) ? ma_active :
+		      mas->tree->ma_root               ? ma_root :
+							 ma_none;
 	return 0;
 }
 
-int samara_mas_empty_area(struct ma_state *mas, unsigned long min, unsigned long max, unsigned long size)
+int samara_mas_empty_area(struct ma_state *mas, unsigned long min, unsigned long max,
+			  unsigned long size)
 {
 	struct room room = { min, max, size, .free = min };
 	int err = room_arguments(mas, &room);
@@ -299,7 +307,8 @@ int samara_mas_empty_area(struct ma_state *mas, unsigned long min, unsigned long
 	return room_answer(mas, &room, room.free);
 }
 
-int samara_mas_empty_area_rev(struct ma_state *mas, unsigned long min, unsigned long max, unsigned long size)
+int samara_mas_empty_area_rev(struct ma_state *mas, unsigned long min, unsigned long max,
+			      unsigned long size)
 {
 	struct room room = { min, max, size, .free = max };
 	int err = room_arguments(mas, &room);

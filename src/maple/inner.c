@@ -17,7 +17,8 @@ struct items {
 	unsigned int n;
 };
 
-static void items_add(struct items *items, const struct maple_store *op, const maple_inner *inner, int from, int to)
+static void items_add(struct items *items, const struct maple_store *op, const maple_inner *inner,
+		      int from, int to)
 {
 	for (int i = from; i < to; i++) {
 		struct child *child = &items->child[items->n];
@@ -50,8 +51,8 @@ static enum growth items_gather(struct items *items, struct maple_store *op, uns
 	return before ? GROWS_WITHIN : GROWS_AT_FRONT;
 }
 
-static void items_add_neighbour(struct items *items, const struct maple_store *op, unsigned int level,
-				struct neighbour neighbour)
+static void items_add_neighbour(struct items *items, const struct maple_store *op,
+				unsigned int level, struct neighbour neighbour)
 {
 	const maple_inner *inner = (const maple_inner *)neighbour.node;
 	const maple_inner *left = op->left.node[level + 1], *right = op->right.node[level + 1];
@@ -69,7 +70,8 @@ static void items_add_neighbour(struct items *items, const struct maple_store *o
 	}
 }
 
-static void inner_fill(const struct maple_store *op, maple_inner *inner, const struct child *child, unsigned int n)
+static void inner_fill(const struct maple_store *op, maple_inner *inner, const struct child *child,
+		       unsigned int n)
 {
 	for (unsigned int i = 0; i < n; i++) {
 		inner->key[i] = child[i].key;
@@ -82,7 +84,8 @@ static void inner_fill(const struct maple_store *op, maple_inner *inner, const s
 	inner->head.count = inner->head.live = (unsigned char)n;
 }
 
-static int items_pack(struct maple_store *op, const struct items *items, unsigned int level, enum growth growth)
+static int items_pack(struct maple_store *op, const struct items *items, unsigned int level,
+		      enum growth growth)
 {
 	struct packing packing = pack_sizes(items->n, INNER_SLOTS, growth);
 	const struct child *child = items->child;

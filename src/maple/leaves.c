@@ -132,7 +132,8 @@ static int build_one(struct maple_store *op)
 static int build_any(struct maple_store *op)
 {
 	struct run_space space;
-	struct run run = { space.start + LEAF_SLOTS, space.last + LEAF_SLOTS, space.slot + LEAF_SLOTS, 0 };
+	struct run run = { space.start + LEAF_SLOTS, space.last + LEAF_SLOTS,
+			   space.slot + LEAF_SLOTS, 0 };
 	enum growth growth = run_gather(&run, op);
 	struct neighbour neighbour = neighbour_wanted(op, 0, run.n, LEAF_SLOTS, growth);
 	const maple_leaf *leaf = (const maple_leaf *)neighbour.node;
@@ -160,7 +161,8 @@ int build_leaves(struct maple_store *op)
 	old_node(op, left);
 	if (left != right)
 		old_node(op, right);
-	if (left == right && left->head.live + 2 <= LEAF_SLOTS && !is_sparse(left->head.live, LEAF_SLOTS))
+	if (left == right && left->head.live + 2 <= LEAF_SLOTS &&
+	    !is_sparse(left->head.live, LEAF_SLOTS))
 		return build_one(op);
 	return build_any(op);
 }

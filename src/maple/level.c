@@ -28,8 +28,8 @@ struct packing pack_sizes(unsigned int items, unsigned int slots, enum growth gr
 	return packing;
 }
 
-struct neighbour neighbour_wanted(const struct maple_store *op, unsigned int level, unsigned int items,
-				  unsigned int slots, enum growth growth)
+struct neighbour neighbour_wanted(const struct maple_store *op, unsigned int level,
+				  unsigned int items, unsigned int slots, enum growth growth)
 {
 	struct neighbour none = { .node = NULL }, neighbour = none;
 	const maple_inner *parent;

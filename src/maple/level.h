@@ -36,8 +36,8 @@ struct neighbour {
  * when it overflows, two nodes make three, which leaves them fuller than one
  * making two; when it is sparse and so is the neighbour, two make one.
  */
-struct neighbour neighbour_wanted(const struct maple_store *op, unsigned int level, unsigned int items,
-				  unsigned int slots, enum growth growth);
+struct neighbour neighbour_wanted(const struct maple_store *op, unsigned int level,
+				  unsigned int items, unsigned int slots, enum growth growth);
 /* The neighbour's place in the parent belongs to what is built. */
 void neighbour_take(struct maple_store *op, unsigned int level, struct neighbour neighbour);
 

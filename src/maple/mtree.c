@@ -80,7 +80,8 @@ static int check_range(unsigned long first, unsigned long last, const void *entr
 	return first > last || entry_is_reserved(entry) ? -EINVAL : 0;
 }
 
-int samara_mtree_store_range(struct maple_tree *mt, unsigned long first, unsigned long last, void *entry, gfp_t gfp)
+int samara_mtree_store_range(struct maple_tree *mt, unsigned long first, unsigned long last,
+			     void *entry, gfp_t gfp)
 {
 	struct maple_store op;
 	int err = check_range(first, last, entry);
@@ -101,7 +102,8 @@ int samara_mtree_store(struct maple_tree *mt, unsigned long index, void *entry, 
 }
 
 /* Locked. */
-static int insert_locked(struct maple_tree *mt, unsigned long first, unsigned long last, void *entry)
+static int insert_locked(struct maple_tree *mt, unsigned long first, unsigned long last,
+			 void *entry)
 {
 	void *root = mt->ma_root;
 	struct maple_store op;
@@ -119,7 +121,8 @@ static int insert_locked(struct maple_tree *mt, unsigned long first, unsigned lo
 	return maple_store(&op);
 }
 
-int samara_mtree_insert_range(struct maple_tree *mt, unsigned long first, unsigned long last, void *entry, gfp_t gfp)
+int samara_mtree_insert_range(struct maple_tree *mt, unsigned long first, unsigned long last,
+			      void *entry, gfp_t gfp)
 {
 	int err = check_range(first, last, entry);
 
@@ -169,7 +172,8 @@ void *samara_mt_find(struct maple_tree *mt, unsigned long *index, unsigned long 
 
 void *samara_mt_find_after(struct maple_tree *mt, unsigned long *index, unsigned long max)
 {
-	return *index ? samara_mt_find(mt, index, max) : NULL; /* 0: the last entry ended at ULONG_MAX */
+	return *index ? samara_mt_find(mt, index, max) :
+			NULL; /* 0: the last entry ended at ULONG_MAX */
 }
 
 void *samara_mt_next(struct maple_tree *mt, unsigned long index, unsigned long max)

@@ -121,5 +121,6 @@ struct extent inner_extent(const maple_inner *inner)
 
 struct extent node_extent(const maple_head *head)
 {
-	return head->level ? inner_extent((const maple_inner *)head) : leaf_extent((const maple_leaf *)head);
+	return head->level ? inner_extent((const maple_inner *)head) :
+			     leaf_extent((const maple_leaf *)head);
 }

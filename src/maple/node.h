@@ -185,9 +185,9 @@ static inline unsigned long leaf_start(const maple_leaf *leaf, int i)
 static inline int inner_search(const maple_inner *inner, unsigned long index)
 {
 	const unsigned long *key = inner->key;
-	unsigned int group = INNER_GROUP * ((key[INNER_GROUP] <= index) +
-					    (key[2 * INNER_GROUP] <= index) +
-					    (key[3 * INNER_GROUP] <= index));
+	unsigned int group =
+		INNER_GROUP * ((key[INNER_GROUP] <= index) + (key[2 * INNER_GROUP] <= index) +
+			       (key[3 * INNER_GROUP] <= index));
 	int found = (int)group;
 
 	for (unsigned int i = 1; i < INNER_GROUP; i++)
@@ -224,8 +224,8 @@ struct extent node_extent(const maple_head *node);
 
 /* node.c: where nodes come from and go to. */
 void *node_alloc(const struct maple_tree *mt, unsigned int level);
-void node_free(const struct maple_tree *mt, void *node);     /* never published */
-void node_retire(const struct maple_tree *mt, void *node);   /* unpublished just now */
+void node_free(const struct maple_tree *mt, void *node);      /* never published */
+void node_retire(const struct maple_tree *mt, void *node);    /* unpublished just now */
 void subtree_retire(const struct maple_tree *mt, void *node); /* and all below */
 size_t node_bytes(const struct maple_tree *mt, unsigned int level);
 

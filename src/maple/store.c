@@ -130,7 +130,8 @@ static void publish(struct maple_store *op)
 		slot_publish(&op->at->slot[op->left.slot[op->at_level]], op->fresh[0].node);
 		extents_child_changed(op->mt, &op->left, op->at_level - 1, op->fresh[0].extent);
 	} else {
-		rcu_assign_pointer(op->mt->ma_root, op->n_fresh ? root_tag(op->fresh[0].node) : NULL);
+		rcu_assign_pointer(op->mt->ma_root,
+				   op->n_fresh ? root_tag(op->fresh[0].node) : NULL);
 	}
 	for (unsigned int level = 1; level <= top; level++)
 		retire_between(op, level);
@@ -163,7 +164,7 @@ static int build_first_leaf(struct maple_store *op, void *root_entry)
 	return 0;
 }
 
-/* The whole tree is a pointer's worth: an entry of 0..0 that does not look like a node, or nothing. */
+/* The whole tree is one pointer: nothing, or an entry of 0..0 that does not look like a node. */
 static bool fits_root(const struct maple_store *op)
 {
 	return !op->entry || (op->last == 0 && !root_is_node(op->entry));

@@ -35,7 +35,8 @@ struct edge {
 	void *node[MAX_LEVEL + 1];
 	int slot[MAX_LEVEL + 1];
 	int keep[MAX_LEVEL + 1]; /* children beyond this one, seen from the range, stay */
-	unsigned int bent; /* bit per level: the index led to an empty slot, a neighbour was taken */
+	unsigned int
+		bent; /* bit per level: the index led to an empty slot, a neighbour was taken */
 };
 
 /* A node on its way into a parent. */

@@ -20,7 +20,8 @@ struct place {
 
 static int broken(const struct place *place, const char *invariant, int slot)
 {
-	return report_broken(place->out, invariant, "%s: node %p of level %u, slot %d, indices %lx..%lx", invariant,
+	return report_broken(place->out, invariant,
+			     "%s: node %p of level %u, slot %d, indices %lx..%lx", invariant,
 			     (const void *)place->node, place->level, slot, place->min, place->max);
 }
 
@@ -141,7 +142,8 @@ int samara_mtree_validate(const struct maple_tree *mt, struct samara_report *out
 	return check_node(&place);
 }
 
-static void count_below(const struct maple_tree *mt, const maple_head *node, struct samara_tree_stats *stats)
+static void count_below(const struct maple_tree *mt, const maple_head *node,
+			struct samara_tree_stats *stats)
 {
 	const maple_inner *inner = (const maple_inner *)node;
 

@@ -82,7 +82,8 @@ static bool step_leaf(struct ma_state *mas, unsigned int level, enum direction d
 		if (unlikely(!child))
 			continue; /* cut off just now: look on */
 		if (level == 1) {
-			arrive(mas, (maple_leaf *)child, dir == UP ? 0 : leaf_count((maple_leaf *)child) - 1);
+			arrive(mas, (maple_leaf *)child,
+			       dir == UP ? 0 : leaf_count((maple_leaf *)child) - 1);
 			prefetch_beyond(inner, i, dir);
 			return true;
 		}
@@ -145,7 +146,8 @@ static unsigned long beyond_cover(const struct ma_state *mas, unsigned long inde
 	const maple_leaf *leaf = mas->node;
 	int i = mas->offset;
 
-	if (i < leaf_count(leaf) && leaf->start[i] < index && leaf->last[i] >= index && slot_load(&leaf->slot[i]))
+	if (i < leaf_count(leaf) && leaf->start[i] < index && leaf->last[i] >= index &&
+	    slot_load(&leaf->slot[i]))
 		return leaf->last[i] + 1;
 	return index;
 }
