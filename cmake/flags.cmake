@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: MIT
+#
+# How everything is compiled. One interface library, samara_flags, carries it;
+# nothing is set globally but the language level and the optimisation of the
+# two build types that the presets use:
+#
+#   Debug           -O1 -g   SAMARA_DEBUG=1: assertions of the debug kind and
+#                            lock ranks; -O1, as the model tests run millions
+#                            of operations
+#   RelWithDebInfo  -O2 -g   what is shipped
+set(CMAKE_C_STANDARD 17)
+set(CMAKE_C_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_STANDARD 17)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+
+if(PROJECT_IS_TOP_LEVEL)
+	if(NOT CMAKE_BUILD_TYPE)
+		set(CMAKE_BUILD_TYPE RelWithDebInfo)
+	endif()
+	set(CMAKE_C_FLAGS_DEBUG "-O1 -g")
+	set(CMAKE_CXX_FLAGS_DEBUG "-O1 -g")
+	set(CMAKE_C_FLAGS_RELWITHDEBINFO "-O2 -g")
+	set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O2 -g")
+endif()
+
+find_package(Threads REQUIRED)
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(URCU REQUIRED IMPORTED_TARGET liburcu-bp)
+
+add_library(samara_flags INTERFACE)
+# A cmocka test has a parameter that it seldom needs.
+target_compile_options(samara_flags INTERFACE -Wall -Wextra
+	$<$<BOOL:$<TARGET_PROPERTY:SAMARA_TEST>>:-Wno-unused-parameter>
+	$<$<BOOL:${SAMARA_WERROR}>:-Werror>)
+# Empty, as `#define _GNU_SOURCE` in a file has it; g++ has it by itself.
+target_compile_definitions(samara_flags INTERFACE $<$<COMPILE_LANGUAGE:C>:_GNU_SOURCE=>
+	$<$<CONFIG:Debug>:SAMARA_DEBUG=1>)
+
+if(SAMARA_FUZZ)
+	if(NOT CMAKE_C_COMPILER_ID STREQUAL "Clang")
+		message(FATAL_ERROR "SAMARA_FUZZ needs clang: -DCMAKE_C_COMPILER=clang")
+	endif()
+	target_compile_options(samara_flags INTERFACE -fsanitize=fuzzer-no-link)
+endif()
+
+if(SAMARA_SANITIZE)
+	target_compile_options(samara_flags INTERFACE -fsanitize=${SAMARA_SANITIZE}
+		-fno-sanitize-recover=all -fno-omit-frame-pointer)
+	target_link_options(samara_flags INTERFACE -fsanitize=${SAMARA_SANITIZE})
+endif()
