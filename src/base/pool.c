@@ -95,6 +95,20 @@ static unsigned int sheaf_take(struct obj_cache *c, void **out, unsigned int n)
 
 /* get and put ------------------------------------------------------------- */
 
+/*
+ * A magazine is emptied from its end. Turned round, fresh memory is met in
+ * ascending order, and objects that were freed one after another come again so.
+ */
+static void reverse(void **objs, unsigned int n)
+{
+	for (unsigned int i = 0; i < n / 2; i++) {
+		void *obj = objs[i];
+
+		objs[i] = objs[n - 1 - i];
+		objs[n - 1 - i] = obj;
+	}
+}
+
 unsigned int pool_get(struct obj_cache *c, void **out, unsigned int n)
 {
 	unsigned int got = 0;
@@ -105,14 +119,13 @@ unsigned int pool_get(struct obj_cache *c, void **out, unsigned int n)
 	while (got < n && c->loose)
 		out[got++] = loose_pop(c, &c->loose);
 	c->pool_free -= got;
-	while (got < n) {
-		void *obj = slab_carve(c);
-
-		if (!obj)
+	for (; got < n; got++) {
+		out[got] = slab_carve(c);
+		if (!out[got])
 			break;
-		out[got++] = obj;
 	}
 	pool_unlock(c);
+	reverse(out, got);
 	return got;
 }
 

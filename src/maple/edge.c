@@ -24,6 +24,8 @@ static void *edge_step(struct edge *edge, unsigned int level, unsigned long inde
 		i = below >= 0 ? below : live_above(inner, i);
 	}
 	edge->slot[level] = edge->keep[level] = i;
+	if (i + 1 < inner->head.count)
+		edge->upper = inner->key[i + 1] - 1;
 	return inner->slot[i];
 }
 
@@ -32,6 +34,7 @@ static void edge_find(const struct maple_store *op, struct edge *edge, unsigned 
 	void *node = op->root;
 
 	edge->bent = 0;
+	edge->upper = ULONG_MAX;
 	for (unsigned int level = op->root->level; level; level--) {
 		edge->node[level] = node;
 		inner_prefetch(node);
@@ -52,11 +55,7 @@ void edge_find_left(struct maple_store *op)
 
 void edge_find_right(struct maple_store *op)
 {
-	const maple_leaf *leaf = op->left.node[0];
-	int i = leaf_search(leaf, op->last);
-
-	/* Unless the leaf goes on behind it, the range may end in another one. */
-	if (op->left.bent || i + 1 >= leaf->head.count) {
+	if (op->left.bent || op->last > op->left.upper) {
 		edge_find(op, &op->right, op->last);
 		return;
 	}
@@ -65,7 +64,7 @@ void edge_find_right(struct maple_store *op)
 		op->right.node[level] = op->left.node[level];
 		op->right.slot[level] = op->right.keep[level] = op->left.slot[level];
 	}
-	op->right.slot[0] = i;
+	op->right.slot[0] = leaf_search(op->left.node[0], op->last);
 }
 
 /* The first entry that the range overlaps, or NULL. The left edge is known. */

@@ -40,7 +40,8 @@ static enum growth items_gather(struct items *items, struct maple_store *op, uns
 
 	items_add(items, op, left, 0, op->left.keep[level]);
 	before = items->n;
-	if (op->n_fresh)
+	/* The first takes the key of the child whose place it takes, if it does. */
+	if (op->n_fresh && op->left.keep[level] <= op->left.slot[level])
 		op->fresh[0].key = left->key[op->left.keep[level]];
 	for (unsigned int i = 0; i < op->n_fresh; i++)
 		items->child[items->n++] = op->fresh[i];

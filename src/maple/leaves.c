@@ -154,10 +154,37 @@ static int build_any(struct maple_store *op)
 	return run_pack(op, &run, leaf ? GROWS_WITHIN : growth);
 }
 
+/*
+ * A full leaf, and the range comes behind it: the leaf stays, and gets a
+ * neighbour. So a tree that is filled in order is copied nowhere.
+ */
+static bool wants_new_leaf(const struct maple_store *op)
+{
+	const maple_leaf *leaf = op->left.node[0];
+
+	return op->entry && op->root->level && leaf->head.live == LEAF_SLOTS && comes_last(op);
+}
+
+static int build_behind(struct maple_store *op)
+{
+	maple_leaf *leaf = made_node(op, 0);
+
+	if (!leaf)
+		return -ENOMEM;
+	leaf->start[0] = op->first;
+	leaf->last[0] = op->last;
+	leaf->slot[0] = op->entry;
+	leaf_finish(op, leaf, 1);
+	op->left.keep[1]++;
+	return 0;
+}
+
 int build_leaves(struct maple_store *op)
 {
 	maple_leaf *left = op->left.node[0], *right = op->right.node[0];
 
+	if (wants_new_leaf(op))
+		return build_behind(op);
 	old_node(op, left);
 	if (left != right)
 		old_node(op, right);

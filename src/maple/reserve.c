@@ -65,7 +65,10 @@ int samara_mas_preallocate(struct ma_state *mas, void *entry, gfp_t gfp)
 	return err;
 }
 
-/* Enough for nr stores in ascending order, and for the edges of one more. */
+/*
+ * Enough for nr stores in ascending order: a leaf for each LEAF_SLOTS of them,
+ * which makes its parent anew, and as much again for leaves that are split.
+ */
 int samara_mas_expected_entries(struct ma_state *mas, unsigned long nr_entries)
 {
 	unsigned long wanted = nr_entries / (LEAF_SLOTS / 2) + 3;
@@ -82,7 +85,7 @@ int samara_mas_expected_entries(struct ma_state *mas, unsigned long nr_entries)
 			}
 			reserve_put(mas->prealloc, node);
 		}
-		wanted = wanted / (INNER_SLOTS / 2) + MAX_LEVEL;
+		wanted += MAX_LEVEL;
 	}
 	return 0;
 }

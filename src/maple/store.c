@@ -49,17 +49,12 @@ static bool can_swap(const struct maple_store *op, unsigned int level)
 	       !((op->left.bent | op->right.bent) >> level);
 }
 
-/*
- * Whether the range comes after all that its leaf has ever held, and there is a
- * slot left for it. Filling a tree in order is this, and needs no new leaf.
- */
+/* There is a slot left behind all others. Filling a tree in order is this. */
 static bool fits_at_end(const struct maple_store *op)
 {
 	const maple_leaf *leaf = op->left.node[0];
-	int end = leaf->head.count;
 
-	return end < LEAF_SLOTS && op->right.node[0] == leaf && !(op->left.bent | op->right.bent) &&
-	       op->left.slot[0] == end - 1 && leaf->last[end - 1] < op->first;
+	return leaf->head.count < LEAF_SLOTS && comes_last(op);
 }
 
 /* A reader that sees start sees the entry; one that does not finds padding. */

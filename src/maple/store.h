@@ -34,9 +34,10 @@
 struct edge {
 	void *node[MAX_LEVEL + 1];
 	int slot[MAX_LEVEL + 1];
-	int keep[MAX_LEVEL + 1]; /* children beyond this one, seen from the range, stay */
-	unsigned int
-		bent; /* bit per level: the index led to an empty slot, a neighbour was taken */
+	int keep[MAX_LEVEL + 1]; /* children before (right edge: behind) this one stay */
+	unsigned long upper;     /* the last index that leads to the leaf */
+	/* A bit per level: the index led to an empty slot, a neighbour was taken. */
+	unsigned int bent;
 };
 
 /* A node on its way into a parent. */
@@ -88,6 +89,16 @@ static inline void store_begin(struct maple_store *op, struct maple_tree *mt, un
 void edge_find_left(struct maple_store *op);
 void edge_find_right(struct maple_store *op);
 void *first_entry(const struct maple_store *op);
+
+/* Whether the range comes behind all that its leaf has ever held, and so cuts nothing. */
+static inline bool comes_last(const struct maple_store *op)
+{
+	const maple_leaf *leaf = op->left.node[0];
+	int end = leaf->head.count - 1;
+
+	return op->right.node[0] == leaf && !(op->left.bent | op->right.bent) &&
+	       op->left.slot[0] == end && leaf->last[end] < op->first;
+}
 
 /* level.c: one level anew; 0 or -ENOMEM. */
 int build_leaves(struct maple_store *op);

@@ -4,9 +4,9 @@
  *
  * Within a leaf a step is a look at the next slot, between leaves a climb to
  * the first ancestor that has more: nothing goes back to the root unless the
- * leaf is dead. An ancestor may be dead without harm. Whatever has been stored
- * since beside a leaf that is alive went into a leaf that the old ancestor
- * still leads to, or into the successor of one that is dead now.
+ * leaf or its parent is dead. Ancestors above may be dead without harm: what has
+ * been stored since next to a leaf went into the leaf, into a successor of it,
+ * or into a new leaf beside it, for which their parent had to be built anew.
  */
 #include "maple/walk.h"
 
@@ -48,14 +48,30 @@ static void arrive(struct ma_state *mas, maple_leaf *leaf, int offset)
 	set_bounds(mas);
 }
 
-/* Leaves lie anywhere in memory: ask for one to come while this one is read. */
-static void prefetch_beyond(const maple_inner *inner, int i, enum direction dir)
+/*
+ * Leaves lie anywhere in memory: ask for one to come while this one is read. It
+ * may be a child of the next parent.
+ */
+static void prefetch_beyond(const struct ma_state *mas, const maple_inner *inner, int i,
+			    enum direction dir)
 {
 	const char *leaf;
 
 	i += 3 * (int)dir;
-	if (i < 0 || i >= inner->head.count)
-		return;
+	if (unlikely(i < 0 || i >= inner->head.count)) {
+		const maple_inner *above = mas->depth > 1 ? path_node(mas, 2) : NULL;
+		int next = mas->slots[1] + (int)dir;
+
+		i -= dir == UP ? inner->head.count : 0;
+		inner = above && next >= 0 && next < above->head.count ?
+				slot_load(&above->slot[next]) :
+				NULL;
+		if (!inner)
+			return;
+		i += dir == UP ? 0 : inner->head.count;
+		if (i < 0 || i >= inner->head.count)
+			return;
+	}
 	leaf = slot_load(&inner->slot[i]);
 	for (size_t at = 0; leaf && at < sizeof(maple_leaf); at += 64)
 		__builtin_prefetch(leaf + at);
@@ -84,7 +100,7 @@ static bool step_leaf(struct ma_state *mas, unsigned int level, enum direction d
 		if (level == 1) {
 			arrive(mas, (maple_leaf *)child,
 			       dir == UP ? 0 : leaf_count((maple_leaf *)child) - 1);
-			prefetch_beyond(inner, i, dir);
+			prefetch_beyond(mas, inner, i, dir);
 			return true;
 		}
 		level--;
@@ -120,9 +136,11 @@ static bool seek(struct ma_state *mas, unsigned long index, enum direction dir)
 	return true;
 }
 
-static bool leaf_is_dead(const struct ma_state *mas)
+/* No leaf, or one that is not the whole truth any more about what it is next to. */
+static bool is_stale(const struct ma_state *mas)
 {
-	return unlikely(node_is_dead(&mas->node->head));
+	return !mas->node || unlikely(node_is_dead(&mas->node->head)) ||
+	       (mas->depth && unlikely(node_is_dead(mas->path[0])));
 }
 
 /* What a tree without nodes answers: the entry of 0..0, if it has one. */
@@ -155,10 +173,10 @@ static unsigned long beyond_cover(const struct ma_state *mas, unsigned long inde
 struct found walk_up(struct ma_state *mas, unsigned long *index)
 {
 	unsigned long first = *index;
-	bool here = mas->node && !leaf_is_dead(mas);
+	bool here = !is_stale(mas);
 
 	for (;; here = false) {
-		bool anew = !here && (!mas->node || leaf_is_dead(mas));
+		bool anew = !here && is_stale(mas);
 		const maple_leaf *leaf;
 		int i;
 
@@ -174,7 +192,7 @@ struct found walk_up(struct ma_state *mas, unsigned long *index)
 
 			if (!entry || leaf->start[i] < *index)
 				continue;
-			if (leaf_is_dead(mas))
+			if (is_stale(mas))
 				break;
 			return found_at(mas, i, entry);
 		}
@@ -183,10 +201,10 @@ struct found walk_up(struct ma_state *mas, unsigned long *index)
 
 struct found walk_down(struct ma_state *mas, unsigned long index)
 {
-	bool here = mas->node && !leaf_is_dead(mas);
+	bool here = !is_stale(mas);
 
 	for (;; here = false) {
-		bool anew = !here && (!mas->node || leaf_is_dead(mas));
+		bool anew = !here && is_stale(mas);
 		const maple_leaf *leaf;
 		int i;
 
@@ -198,7 +216,7 @@ struct found walk_down(struct ma_state *mas, unsigned long index)
 
 			if (!entry || leaf_start(leaf, i) > index)
 				continue;
-			if (leaf_is_dead(mas))
+			if (is_stale(mas))
 				break;
 			return found_at(mas, i, entry);
 		}
