@@ -15,8 +15,10 @@
 #include <sys/mman.h>
 
 #define THREADS 4
-#define ROUNDS 60
+#define ROUNDS 100
 #define PAGE 4096UL
+
+static pthread_barrier_t all_here;
 
 static void *churn(void *arg)
 {
@@ -24,6 +26,7 @@ static void *churn(void *arg)
 	char *area[8] = { NULL };
 	size_t pages[8] = { 0 };
 
+	pthread_barrier_wait(&all_here);
 	for (int round = 0; round < ROUNDS; round++) {
 		unsigned int slot = (unsigned int)rand_r(&seed) % 8;
 
@@ -67,6 +70,8 @@ int main(void)
 	static unsigned int seeds[THREADS] = { 1, 2, 3, 4 };
 	pthread_t threads[THREADS];
 
+	if (pthread_barrier_init(&all_here, NULL, THREADS))
+		return 1;
 	for (int i = 0; i < THREADS; i++)
 		if (pthread_create(&threads[i], NULL, churn, &seeds[i]))
 			return 1;

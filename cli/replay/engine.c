@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Events to processes and calls.
+ *
+ * Threads run beside each other, a trace is one line after the other. What a
+ * line says has happened at some time between the call's entry and its end,
+ * and three things follow:
+ *
+ *  - A child's first lines may come before the line that ends its parent's
+ *    clone. As long as one clone only is under way its child is made at its
+ *    first line; with several, the lines of a new thread wait (THREAD_WAITS_PARENT)
+ *    until all of them but one have ended.
+ *
+ *  - Of two calls that overlap in one map, the one whose line comes first may
+ *    have been done second. A call that does not get its recorded answer waits
+ *    while another thread has a call under way there (THREAD_WAITS_CALL), and is
+ *    tried again after it. A wrong mmap is taken back first. What cannot be taken
+ *    back does not wait. Where the library chooses the addresses, the order has to be
+ *    found before the calls are made: order.c.
+ *
+ *  - Snapshots are taken only while no memory call is under way (tools/capture),
+ *    so nothing of that map is waiting when one is compared.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "replay/engine.h"
+#include "replay/steps.h"
+
+/* Several clones may be under way: whose child is a new thread? */
+static struct thread *only_cloning(struct world *w)
+{
+	struct thread *found = NULL;
+
+	for (size_t i = 0; i < WORLD_BUCKETS; i++) {
+		for (struct thread *t = w->bucket[i]; t; t = t->hash_next) {
+			if (t->wait != THREAD_RUNS || t->in_call != CALL_CLONE || t->child)
+				continue;
+			if (found)
+				return NULL;
+			found = t;
+		}
+	}
+	return found;
+}
+
+static bool any_cloning(struct world *w)
+{
+	for (size_t i = 0; i < WORLD_BUCKETS; i++)
+		for (struct thread *t = w->bucket[i]; t; t = t->hash_next)
+			if (t->wait == THREAD_RUNS && t->in_call == CALL_CLONE && !t->child)
+				return true;
+	return false;
+}
+
+/* The thread of an event, made if it is new. NULL: no memory. */
+static struct thread *thread_of(struct replay *r, const struct trace_event *ev)
+{
+	struct world *w = &r->world;
+	struct thread *t = world_thread(w, ev->tid), *parent;
+
+	if (!t && ev->tid == 0)
+		t = world_only_thread(w);
+	if (!t && ev->tid == 0 && w->processes)
+		t = world_thread(w, w->processes->pid);
+	if (t)
+		return t;
+	if (ev->kind == TRACE_SUPERSEDED && (parent = world_thread(w, ev->number)) &&
+	    parent->process) {
+		if (world_add_child(w, parent, 0x10100 /* a thread */, ev->tid, NULL))
+			return NULL;
+		return world_thread(w, ev->tid);
+	}
+	parent = r->unordered ? NULL : only_cloning(w);
+	if (parent) {
+		if (world_add_child(w, parent, parent->clone_flags, ev->tid, NULL))
+			return NULL;
+		parent->child = ev->tid;
+		return world_thread(w, ev->tid);
+	}
+	if (any_cloning(w))
+		return world_add_orphan(w, ev->tid);
+	t = world_thread(w, 0);
+	if (t) /* strace began to write numbers: it is the process that had none */
+		return world_rename(w, t, ev->tid);
+	return world_add_root(w, ev->tid);
+}
+
+/* A clone has ended; its child may have been made, may wait, or is new. */
+static int clone_ended(struct replay *r, struct thread *t, const struct step *st,
+		       const struct call *c)
+{
+	int tid = (int)st->ev.value, early = t->child, err;
+	struct thread *child = world_thread(&r->world, tid);
+
+	t->child = 0;
+	if (st->ev.result != RESULT_VALUE || tid <= 0)
+		return 0;
+	if (early == tid)
+		return 0;
+	if (early)
+		replay_bad_line(r, st->path, st->line, "another child than the one that has run");
+	if (child && child->wait != THREAD_WAITS_PARENT) {
+		world_thread_ends(&r->world, child); /* the number is used again */
+		child = NULL;
+	}
+	t->vfork_child = (c->flags & 0x10100) == 0x100 ? tid : 0;
+	err = world_add_child(&r->world, t, c->flags, tid, child);
+	return err || !child ? err : run_waiting(r, tid, URGENCY_NONE);
+}
+
+static int exec_ended(struct replay *r, struct thread *t, struct step *st)
+{
+	struct process *p = t->process;
+	char path[64];
+	int err;
+
+	if (st->ev.result != RESULT_VALUE || st->ev.value != 0)
+		return 0;
+	err = world_exec(&r->world, t);
+	if (err)
+		return err;
+	if (st->ev.nr_args && trace_string(st->ev.args[0], path, sizeof(path)) == 0) {
+		const char *base = strrchr(path, '/');
+
+		memccpy(p->command, base ? base + 1 : path, '\0', sizeof(p->command) - 1);
+	}
+	if (!st->snapshot)
+		return 0;
+	err = install_exec(&r->world, p, st->snapshot);
+	t->writes = (struct map_range){ 0, ~0UL };
+	if (err == -ENOMEM)
+		return err;
+	if (err)
+		replay_tell(r,
+			    "%s:%lu: %d: the recorded map after execve cannot be installed: %s\n",
+			    st->path, st->line, p->pid, strerror(-err));
+	return 0;
+}
+
+/* Is a call on t's map under way in another thread? */
+static bool others_busy(struct replay *r, const struct thread *t)
+{
+	for (size_t i = 0; i < WORLD_BUCKETS; i++) {
+		for (struct thread *o = r->world.bucket[i]; o; o = o->hash_next) {
+			if (o == t || !o->process || o->process->space != t->process->space)
+				continue;
+			if (o->wait == THREAD_RUNS &&
+			    (r->unordered || (o->in_call > CALL_OTHER && o->in_call < CALL_CLONE)))
+				return true;
+		}
+	}
+	return false;
+}
+
+/* 0; 1: the step must wait. */
+static int memory_call(struct replay *r, struct thread *t, struct step *st, const struct call *c,
+		       enum urgency urgency)
+{
+	struct attempt a = {
+		.w = &r->world,
+		.space = t->process->space,
+		.call = c,
+		.line = st->line,
+		.recorded = st->ev.value,
+		.place = r->place,
+	};
+	struct outcome out;
+
+	if (st->ev.result == RESULT_NONE || st->ev.result == RESULT_RESTART)
+		return 0; /* it was never done, or its thread died in it */
+	if (st->ev.result == RESULT_ERROR)
+		a.recorded = (unsigned long)-(long)st->ev.err;
+	if (c->kind == CALL_SHMGET)
+		return st->ev.result == RESULT_VALUE ?
+			       world_shm_add(&r->world, (int)st->ev.value, c->id, c->len) :
+			       0;
+	if (urgency == URGENCY_NONE && order_must_wait(r, t, st, c))
+		return 1;
+	perform(&a, &out);
+	if (out.verdict == VERDICT_DIFFERS && urgency != URGENCY_FORCE &&
+	    (out.undone || SAMARA_IS_ERR_VALUE(out.got)) && others_busy(r, t))
+		return 1;
+	if (out.undone && !SAMARA_IS_ERR_VALUE(a.recorded)) {
+		a.accept = true;
+		perform(&a, &out);
+	}
+	t->writes = out.writable;
+	r->stats.calls++;
+	t->process->calls++;
+	r->stats.from_trace += out.verdict == VERDICT_TRACE;
+	r->stats.not_modelled += out.verdict == VERDICT_NOT_MODELLED;
+	r->stats.assumed += out.assumed;
+	r->stats.moved += out.moved;
+	if (out.moved && !t->process->own_moved) {
+		t->process->own_moved = true;
+		replay_tell_call(r, st, t->process, out.got, "chosen address");
+	}
+	if (out.verdict == VERDICT_DIFFERS) {
+		r->stats.call_diffs++;
+		t->process->call_diffs++;
+		replay_tell_call(r, st, t->process, out.got, "answer");
+	}
+	return 0;
+}
+
+static int call_ended(struct replay *r, struct thread *t, struct step *st, enum urgency urgency)
+{
+	char why[120];
+	struct call c;
+
+	t->in_call = CALL_OTHER;
+	if (call_decode(&st->ev, &c, why)) {
+		replay_bad_line(r, st->path, st->line, why);
+		return 0;
+	}
+	switch (c.kind) {
+	case CALL_OTHER:
+	case CALL_EXIT:
+		return 0;
+	case CALL_CLONE:
+		return clone_ended(r, t, st, &c);
+	case CALL_EXEC:
+		return exec_ended(r, t, st);
+	case CALL_PRCTL:
+		r->stats.not_modelled += st->ev.result == RESULT_VALUE;
+		return 0;
+	default:
+		return memory_call(r, t, st, &c, urgency);
+	}
+}
+
+static void call_begins(struct replay *r, struct thread *t, const struct step *st)
+{
+	char why[120];
+	struct call c;
+
+	if (call_decode(&st->ev, &c, why)) {
+		replay_bad_line(r, st->path, st->line, why);
+		return;
+	}
+	t->in_call = c.kind;
+	t->clone_flags = c.flags;
+	t->child = 0;
+}
+
+/* One step of a thread that runs. 0; 1: it must wait for another call; -errno. */
+static int handle(struct replay *r, struct thread *t, struct step *st, enum urgency urgency)
+{
+	int ret = 0, pid = t->process->pid;
+
+	if (t->writes.end && st->ev.kind != TRACE_OTHER) {
+		touch_written(t->process->space, &t->writes);
+		t->writes.end = 0;
+	}
+	switch (st->ev.kind) {
+	case TRACE_CALL:
+		ret = call_ended(r, t, st, urgency);
+		break;
+	case TRACE_ENTRY:
+		call_begins(r, t, st);
+		break;
+	case TRACE_KILLED:
+	case TRACE_EXITED:
+		t->process->killed |= st->ev.kind == TRACE_KILLED;
+		world_thread_ends(&r->world, t);
+		break;
+	case TRACE_SUPERSEDED:
+		t->in_call = CALL_OTHER;
+		break;
+	default:
+		if (st->snapshot)
+			ret = replay_compare(r, t->process, st);
+	}
+	if (ret == 0 && r->watch) {
+		struct process *p = world_process(&r->world, pid);
+
+		if (p)
+			r->watch(r->watch_ctx, p, st->line);
+	}
+	return ret;
+}
+
+int run_waiting(struct replay *r, int tid, enum urgency urgency)
+{
+	struct thread *t;
+	int ret = 0;
+
+	while (ret == 0 && (t = world_thread(&r->world, tid)) && t->wait != THREAD_WAITS_PARENT &&
+	       t->first) {
+		struct step *st = step_take(&r->world, t);
+
+		ret = handle(r, t, st, urgency);
+		if (ret == 1)
+			return step_put_back(&r->world, t, st);
+		urgency = URGENCY_NONE;
+		step_free(st);
+	}
+	return ret;
+}
+
+/* After a change: orphans whose parent is clear now, calls that may fit now. */
+static int look_again(struct replay *r)
+{
+	struct world *w = &r->world;
+	int ret = 0;
+
+	for (size_t i = 0; ret == 0 && w->nr_waiting && i < WORLD_BUCKETS; i++) {
+		struct thread *t = w->bucket[i];
+
+		while (t && !t->first)
+			t = t->hash_next;
+		if (!t)
+			continue;
+		if (t->wait == THREAD_WAITS_PARENT) {
+			struct thread *parent = only_cloning(w);
+
+			if (!parent)
+				continue;
+			ret = world_add_child(w, parent, parent->clone_flags, t->tid, t);
+			parent->child = t->tid;
+		}
+		if (!ret && (r->place == PLACE_RECORDED || t->wait == THREAD_RUNS))
+			ret = run_waiting(r, t->tid, URGENCY_NONE);
+	}
+	return ret || r->place == PLACE_RECORDED ? ret : order_settle(r);
+}
+
+int replay_step(struct replay *r, struct step *st)
+{
+	struct thread *t = thread_of(r, &st->ev);
+	int ret;
+
+	if (!t)
+		return -ENOMEM;
+	order_fed(t, st);
+	if (t->first || t->wait != THREAD_RUNS) {
+		ret = step_queue(t, st);
+	} else {
+		ret = handle(r, t, st, URGENCY_NONE);
+		if (ret == 1)
+			ret = step_wait(&r->world, t, st);
+	}
+	if (!ret && r->world.nr_waiting)
+		ret = look_again(r);
+	return ret;
+}
+
+bool replay_ready(struct replay *r, int tid)
+{
+	struct thread *t = world_thread(&r->world, tid), *child;
+
+	if (!t)
+		return r->world.nr_threads == 0;
+	child = t->vfork_child ? world_thread(&r->world, t->vfork_child) : NULL;
+	if (child && t->process && child->process && child->process->space == t->process->space)
+		return false;
+	return t->wait == THREAD_RUNS;
+}
+
+int replay_force(struct replay *r)
+{
+	for (size_t i = 0; i < WORLD_BUCKETS; i++)
+		for (struct thread *t = r->world.bucket[i]; t; t = t->hash_next)
+			if (t->wait == THREAD_WAITS_CALL)
+				return run_waiting(r, t->tid, URGENCY_FORCE);
+	return 0;
+}
+
+int replay_finish(struct replay *r)
+{
+	size_t before;
+	int ret = 0;
+
+	do {
+		before = r->world.nr_waiting;
+		ret = replay_force(r);
+		if (!ret && r->world.nr_waiting)
+			ret = look_again(r);
+	} while (!ret && r->world.nr_waiting && r->world.nr_waiting != before);
+	for (size_t i = 0; i < WORLD_BUCKETS; i++)
+		while (r->world.bucket[i])
+			world_thread_ends(&r->world, r->world.bucket[i]);
+	return ret;
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The replay: events in, a checked machine out.
+ */
+#ifndef CLI_REPLAY_ENGINE_H
+#define CLI_REPLAY_ENGINE_H
+
+#include <stdio.h>
+
+#include "replay/compare.h"
+#include "replay/perform.h"
+
+struct replay_stats {
+	unsigned long lines, events, malformed;
+	unsigned long calls;      /* performed */
+	unsigned long call_diffs; /* answered differently */
+	unsigned long from_trace; /* failed for a reason outside the map */
+	unsigned long not_modelled;
+	unsigned long moved;   /* --place=own: other addresses than the kernel's */
+	unsigned long assumed; /* areas put in where a beginning was not recorded */
+	unsigned long maps, map_diffs;
+	unsigned long processes;
+};
+
+#define MAX_TOLD 20 /* differences and malformed lines shown in full; all are counted */
+
+struct replay {
+	struct world world;
+	struct trace_parser *parser;
+	struct snapshots *snapshots;
+	enum placing place;
+	bool unordered;  /* several files without time stamps: threads' order is not known */
+	FILE *out;       /* differences are told here; NULL: nowhere */
+	FILE *malformed; /* and bad lines here; NULL: nowhere */
+	unsigned long told, told_malformed; /* how many have been */
+	char early[MAX_TOLD][280];          /* malformed lines before the first good one */
+	struct replay_stats stats;
+	/* called after a step of a process, with its map as it is now; may be NULL */
+	void (*watch)(void *ctx, struct process *p, unsigned long line);
+	void *watch_ctx;
+};
+
+/* maps_path: the recorded maps, or NULL. 0, or -errno and why. */
+int replay_begin(struct replay *r, const char *maps_path, char why[160]);
+void replay_end(struct replay *r);
+
+/*
+ * Feed one line of the trace. tid as trace_parse() has it. 0; -ENOMEM; or an
+ * error of the maps file with a sentence in why; -EBADMSG: so many malformed
+ * lines and none that is good, it is no trace. Another malformed line is counted
+ * and is no error.
+ */
+int replay_line(struct replay *r, const char *path, unsigned long line, const char *text, int tid,
+		char why[160]);
+void replay_bad_line(struct replay *r, const char *path, unsigned long line, const char *reason);
+
+/* The input has ended: what still waits is done now, and every process ends. */
+int replay_finish(struct replay *r);
+
+/* Several files: may the next line of tid be fed? replay_force() when none may. */
+bool replay_ready(struct replay *r, int tid);
+int replay_force(struct replay *r);
+
+/* install.c: the map that execve left. 0 or -errno. */
+int install_exec(struct world *w, struct process *p, const struct snapshot *s);
+
+#endif

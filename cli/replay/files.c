@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The files of the traced machine, as far as they are mapped.
+ *
+ * What opened a descriptor is not in a trace of memory calls. Mappings made
+ * through the same descriptor number of the same path are taken for the same
+ * open file; that decides whether two of them may merge.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "replay/world.h"
+
+struct known_path {
+	struct known_path *next;
+	struct samara_file *file;
+	long fd;
+	unsigned long ino;
+	char path[];
+};
+
+struct shm_segment {
+	struct shm_segment *next;
+	struct samara_file *file;
+	unsigned long size;
+	int id;
+};
+
+static unsigned int hash_of(const char *path, long fd)
+{
+	unsigned long h = (unsigned long)fd + 5381;
+
+	while (*path)
+		h = h * 33 + (unsigned char)*path++;
+	return (unsigned int)(h ^ (h >> 20)) % WORLD_BUCKETS;
+}
+
+/* What the name tells of a file's kind. */
+static unsigned int kind_flags(const char *path)
+{
+	if (strncmp(path, "/dev/zero", 9) == 0 && (path[9] == '\0' || path[9] == ' '))
+		return SAMARA_FILE_ZERO;
+	if (strncmp(path, "/memfd:", 7) == 0 || strncmp(path, "/dev/shm/", 9) == 0)
+		return SAMARA_FILE_SHMEM;
+	if (path[0] != '/' || strncmp(path, "/dev/", 5) == 0)
+		return 0;
+	return SAMARA_FILE_HUGE_ALIGN;
+}
+
+static struct samara_file *find_or_add(struct world *w, long fd, struct samara_file_identity *id)
+{
+	struct known_path **head = &w->paths[hash_of(id->name, fd)], *known;
+	size_t len = strlen(id->name);
+
+	for (known = *head; known; known = known->next)
+		if (known->fd == fd && known->ino == id->ino && strcmp(known->path, id->name) == 0)
+			return known->file;
+	known = malloc(sizeof(*known) + len + 1);
+	if (!known)
+		return NULL;
+	id->size = sizeof(*id);
+	id->flags = kind_flags(id->name);
+	if (samara_file_named(w->machine, id, &known->file)) {
+		free(known);
+		return NULL;
+	}
+	memcpy(known->path, id->name, len + 1);
+	known->fd = fd;
+	known->ino = id->ino;
+	known->next = *head;
+	*head = known;
+	return known->file;
+}
+
+/*
+ * Which file is it? A snapshot after the call may show it as deleted although
+ * the call did not, or under the name it had before.
+ */
+static void identify(const struct world *w, const struct trace_fd *fd, unsigned long line,
+		     struct samara_file_identity *id)
+{
+	struct file_identity who;
+	char gone[4200];
+
+	snprintf(gone, sizeof(gone), "%s (deleted)", fd->path);
+	if (snapshots_file(w->snapshots, fd->deleted ? gone : fd->path, line, &who) &&
+	    snapshots_file(w->snapshots, fd->deleted ? fd->path : gone, line, &who))
+		return;
+	id->dev_major = who.dev_major;
+	id->dev_minor = who.dev_minor;
+	id->ino = who.ino;
+}
+
+struct samara_file *world_file(struct world *w, const struct trace_fd *fd, unsigned long line)
+{
+	struct samara_file_identity id = { 0 };
+	char name[4096];
+
+	if (fd->path[0]) {
+		snprintf(name, sizeof(name), "%.4080s%s", fd->path,
+			 fd->deleted ? " (deleted)" : "");
+		identify(w, fd, line, &id);
+	} else {
+		snprintf(name, sizeof(name), "?fd %ld", fd->fd); /* a trace without -y */
+	}
+	id.name = name;
+	return find_or_add(w, fd->fd, &id);
+}
+
+struct samara_file *world_map_file(struct world *w, const struct map_line *line)
+{
+	struct samara_file_identity id = {
+		.name = line->name,
+		.dev_major = line->dev_major,
+		.dev_minor = line->dev_minor,
+		.ino = line->ino,
+	};
+
+	return find_or_add(w, -2, &id);
+}
+
+int world_shm_add(struct world *w, int id, int key, unsigned long size)
+{
+	struct shm_segment *shm;
+
+	for (shm = w->shm; shm; shm = shm->next)
+		if (shm->id == id)
+			return 0;
+	shm = malloc(sizeof(*shm));
+	if (!shm)
+		return -ENOMEM;
+	if (samara_file_sysv(w->machine, key, id, size, &shm->file)) {
+		free(shm);
+		return -ENOMEM;
+	}
+	shm->id = id;
+	shm->size = size;
+	shm->next = w->shm;
+	w->shm = shm;
+	return 0;
+}
+
+struct samara_file *world_shm(struct world *w, int id, unsigned long *size)
+{
+	for (struct shm_segment *shm = w->shm; shm; shm = shm->next) {
+		if (shm->id == id) {
+			*size = shm->size;
+			return shm->file;
+		}
+	}
+	return NULL;
+}
+
+void world_files_end(struct world *w)
+{
+	for (size_t i = 0; i < WORLD_BUCKETS; i++) {
+		while (w->paths[i]) {
+			struct known_path *next = w->paths[i]->next;
+
+			samara_file_put(w->paths[i]->file);
+			free(w->paths[i]);
+			w->paths[i] = next;
+		}
+	}
+	while (w->shm) {
+		struct shm_segment *next = w->shm->next;
+
+		samara_file_put(w->shm->file);
+		free(w->shm);
+		w->shm = next;
+	}
+}

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A process's map as execve(2) left it, from a recorded snapshot.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "replay/engine.h"
+
+#define READ_IMPLIES_EXEC 0x0400000UL
+#define ADDR_COMPAT_LAYOUT 0x0200000UL
+
+static int set_layout(struct space *s, const struct snapshot *from)
+{
+	struct samara_layout layout = SAMARA_LAYOUT_INIT;
+
+	layout.mmap_base = from->mmap_base;
+	layout.start_code = from->start_code;
+	layout.end_code = from->end_code;
+	layout.start_data = from->start_data;
+	layout.end_data = from->end_data;
+	layout.start_brk = layout.brk = from->start_brk;
+	layout.start_stack = from->start_stack;
+	if (from->personality & READ_IMPLIES_EXEC)
+		layout.flags |= SAMARA_LAYOUT_READ_EXEC;
+	for (size_t i = 0; i < from->nr_limits; i++)
+		if (from->limits[i].resource == 3 /* RLIMIT_STACK */ && from->limits[i].cur == ~0UL)
+			layout.flags |= SAMARA_LAYOUT_BOTTOM_UP;
+	if (from->personality & ADDR_COMPAT_LAYOUT)
+		layout.flags |= SAMARA_LAYOUT_BOTTOM_UP;
+	s->brk_known = from->start_brk != 0;
+	return samara_set_layout(s->mm, &layout);
+}
+
+/* capabilities(7): the ones that memory calls ask for */
+static unsigned int known_caps(const struct snapshot *s)
+{
+	unsigned int caps = 0;
+
+	if (s->caps >> 14 & 1)
+		caps |= SAMARA_CAP_IPC_LOCK;
+	if (s->caps >> 17 & 1)
+		caps |= SAMARA_CAP_SYS_RAWIO;
+	if (s->caps >> 21 & 1)
+		caps |= SAMARA_CAP_SYS_ADMIN;
+	return caps;
+}
+
+static int install_line(struct world *w, struct space *s, const struct map_line *line)
+{
+	struct samara_mapping m = { .start = line->start,
+				    .end = line->end,
+				    .offset = line->offset };
+
+	m.prot = (line->perms[0] == 'r' ? PROT_READ : 0) |
+		 (line->perms[1] == 'w' ? PROT_WRITE : 0) | (line->perms[2] == 'x' ? PROT_EXEC : 0);
+	m.flags = line->perms[3] == 's' ? MAP_SHARED : MAP_PRIVATE;
+	if (line->ino) {
+		m.file = world_map_file(w, line);
+		if (!m.file)
+			return -ENOMEM;
+	} else if (line->name[0] == '[' && strcmp(line->name, "[heap]") != 0 &&
+		   strncmp(line->name, "[anon", 5) != 0) {
+		m.name = line->name;
+	}
+	return samara_mm_install(s->mm, &m);
+}
+
+int install_exec(struct world *w, struct process *p, const struct snapshot *s)
+{
+	int err = set_layout(p->space, s);
+
+	if (s->has_caps)
+		samara_set_caps(p->space->mm, known_caps(s));
+
+	for (size_t i = 0; !err && i < s->nr_lines; i++)
+		if (strcmp(s->lines[i].name, "[vsyscall]") != 0)
+			err = install_line(w, p->space, &s->lines[i]);
+	for (size_t i = 0; !err && i < s->nr_limits; i++)
+		err = samara_set_rlimit(p->space->mm, s->limits[i].resource, s->limits[i].cur,
+					s->limits[i].max);
+	for (size_t i = 0; !err && i < s->nr_touched; i++)
+		(void)!samara_touch(p->space->mm, s->touched[i].start,
+				    s->touched[i].end - s->touched[i].start, PROT_WRITE);
+	p->space->known = err == 0;
+	return err;
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One recorded call, made in the library.
+ */
+#ifndef CLI_REPLAY_PERFORM_H
+#define CLI_REPLAY_PERFORM_H
+
+#include "replay/world.h"
+
+enum placing {
+	PLACE_RECORDED, /* areas go where the kernel put them */
+	PLACE_OWN,      /* the library chooses; later uses are translated */
+};
+
+struct attempt {
+	struct world *w;
+	struct space *space;
+	const struct call *call;
+	unsigned long line;     /* of the trace */
+	unsigned long recorded; /* the kernel's answer: a value, or -errno */
+	enum placing place;
+	bool accept; /* PLACE_OWN: another address than the recorded one will do */
+};
+
+enum verdict {
+	VERDICT_SAME,
+	VERDICT_DIFFERS,
+	VERDICT_TRACE,        /* failed for a reason outside the map: taken from the trace */
+	VERDICT_NOT_MODELLED, /* the library has no such call */
+};
+
+struct outcome {
+	unsigned long got; /* the library's answer, in the same form */
+	enum verdict verdict;
+	bool moved;                /* PLACE_OWN: succeeded at another address */
+	bool undone;               /* a wrong mmap was taken back: the call may be tried again */
+	unsigned long assumed;     /* areas put in because a map's beginning is not known */
+	struct map_range writable; /* what the program may write now and could not before */
+};
+
+void perform(const struct attempt *a, struct outcome *out);
+
+/*
+ * Let the program write to each private mapping in the range. What it has
+ * written decides what merges later, and a trace does not say; but who asks for
+ * writable memory writes to it, most often before the next call. Where a
+ * snapshot says better, compare_settle() has followed it.
+ */
+void touch_written(struct space *s, const struct map_range *range);
+
+/* own.c: recorded addresses to ours. own_set: 0 or -ENOMEM */
+unsigned long own_address(const struct space *s, unsigned long recorded);
+int own_set(struct space *s, unsigned long start, unsigned long len, unsigned long to);
+/* Is every address of the space still the recorded one? */
+bool own_same(const struct space *s);
+/* How many bytes from recorded on are moved by the same distance. */
+unsigned long own_extent(const struct space *s, unsigned long recorded);
+
+#endif

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The kernel's maps that tools/capture recorded beside a trace; the format is
+ * in traces/README.md. Blocks are read as the replay comes to their line.
+ */
+#ifndef CLI_REPLAY_SNAPSHOT_H
+#define CLI_REPLAY_SNAPSHOT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum snapshot_kind { SNAPSHOT_EXEC, SNAPSHOT_FORK, SNAPSHOT_MID, SNAPSHOT_EXIT };
+
+/* One line of /proc/PID/maps. */
+struct map_line {
+	unsigned long start, end, offset, ino;
+	unsigned int dev_major, dev_minor;
+	char perms[5];
+	const char *name; /* "" for none */
+};
+
+struct map_range {
+	unsigned long start, end;
+};
+
+/* RLIMIT_*, soft and hard; present says which were recorded. */
+struct map_limit {
+	int resource;
+	unsigned long cur, max;
+};
+
+struct snapshot {
+	struct snapshot *next;
+	unsigned long line; /* of the trace: the map is this after so many lines */
+	int pid;
+	enum snapshot_kind kind;
+	size_t nr_lines, nr_touched, nr_limits;
+	struct map_line *lines;
+	struct map_range *touched; /* mappings with anonymous pages */
+	struct map_limit limits[8];
+	/* layout, exec only; 0 is unknown */
+	unsigned long mmap_base, start_brk, start_stack, start_code, end_code, start_data, end_data;
+	unsigned long personality, caps;
+	bool has_caps;
+};
+
+void snapshot_free(struct snapshot *s);
+const char *snapshot_kind_name(enum snapshot_kind kind);
+
+struct snapshots;
+
+/* Open the file; 0, or -errno and a sentence in why (bad header: -EBADMSG). */
+int snapshots_open(const char *path, struct snapshots **out, char why[160]);
+void snapshots_close(struct snapshots *all);
+
+/*
+ * Who the file of that path is that the mmap in that line maps: 0, or -ENOENT
+ * when no snapshot has it. Several files may have had the path, one after the
+ * other; then the line decides.
+ */
+struct file_identity {
+	unsigned int dev_major, dev_minor;
+	unsigned long ino;
+};
+int snapshots_file(const struct snapshots *all, const char *path, unsigned long line,
+		   struct file_identity *out);
+
+int snapshots_overcommit(const struct snapshots *all);              /* -1: not recorded */
+unsigned long snapshots_max_map_count(const struct snapshots *all); /* 0: not recorded */
+
+/*
+ * The blocks of that line of the trace, in the order of the file; those of
+ * earlier lines that were never asked for are dropped. 0 (*out may be NULL),
+ * or -errno and why.
+ */
+int snapshots_at(struct snapshots *all, unsigned long line, struct snapshot **out, char why[160]);
+
+/* Read one line of /proc/PID/maps; name points into text. 0 or -EINVAL. */
+int map_line_parse(char *text, struct map_line *out);
+
+#endif

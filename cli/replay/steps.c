@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Feeding the engine: lines to steps, and steps that wait.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "replay/steps.h"
+
+static struct slice moved(struct slice s, char **at)
+{
+	struct slice copy = { *at, s.len };
+
+	memcpy(*at, s.at, s.len);
+	(*at)[s.len] = '\0';
+	*at += s.len + 1;
+	return copy;
+}
+
+/* A copy of st that owns its text; the snapshot goes over. */
+static struct step *step_copy(struct step *st)
+{
+	size_t len = st->ev.call.len + 1;
+	struct step *copy;
+	char *at;
+
+	for (unsigned int i = 0; i < st->ev.nr_args; i++)
+		len += st->ev.args[i].len + 1;
+	copy = malloc(sizeof(*copy) + len);
+	if (!copy)
+		return NULL;
+	*copy = *st;
+	copy->next = NULL;
+	st->snapshot = NULL;
+	at = copy->text;
+	if (st->ev.call.at)
+		copy->ev.call = moved(st->ev.call, &at);
+	for (unsigned int i = 0; i < st->ev.nr_args; i++)
+		copy->ev.args[i] = moved(st->ev.args[i], &at);
+	return copy;
+}
+
+int step_queue(struct thread *t, struct step *st)
+{
+	struct step *copy = step_copy(st);
+
+	if (!copy)
+		return -ENOMEM;
+	*t->last = copy;
+	t->last = &copy->next;
+	return 0;
+}
+
+int step_wait(struct world *w, struct thread *t, struct step *st)
+{
+	int err = step_queue(t, st);
+
+	if (!err) {
+		t->wait = THREAD_WAITS_CALL;
+		w->nr_waiting++;
+	}
+	return err;
+}
+
+struct step *step_take(struct world *w, struct thread *t)
+{
+	struct step *st = t->first;
+
+	t->first = st->next;
+	if (!t->first)
+		t->last = &t->first;
+	if (t->wait == THREAD_WAITS_CALL) {
+		t->wait = THREAD_RUNS;
+		w->nr_waiting--;
+	}
+	return st;
+}
+
+int step_put_back(struct world *w, struct thread *t, struct step *st)
+{
+	st->next = t->first;
+	t->first = st;
+	if (t->last == &t->first)
+		t->last = &st->next;
+	t->wait = THREAD_WAITS_CALL;
+	w->nr_waiting++;
+	return 0;
+}
+
+void step_free(struct step *st)
+{
+	snapshot_free(st->snapshot);
+	free(st);
+}
+
+int replay_begin(struct replay *r, const char *maps_path, char why[160])
+{
+	int err = 0;
+
+	if (maps_path)
+		err = snapshots_open(maps_path, &r->snapshots, why);
+	if (err)
+		return err;
+	r->parser = trace_parser_new();
+	if (!r->parser || world_init(&r->world, r->snapshots)) {
+		snprintf(why, 160, "%s", strerror(ENOMEM));
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+void replay_end(struct replay *r)
+{
+	world_end(&r->world);
+	trace_parser_free(r->parser);
+	snapshots_close(r->snapshots);
+}
+
+/* Take the block that an execve of pid needs out of the list. */
+static struct snapshot *take_exec(struct snapshot **list, int pid)
+{
+	for (; *list; list = &(*list)->next) {
+		struct snapshot *s = *list;
+
+		if (s->kind == SNAPSHOT_EXEC && s->pid == pid) {
+			*list = s->next;
+			s->next = NULL;
+			return s;
+		}
+	}
+	return NULL;
+}
+
+/* Some thread of the process whose map a snapshot shows; 0: it has none. */
+static int thread_for(struct world *w, int pid)
+{
+	struct process *p = world_process(w, pid);
+
+	if (world_thread(w, pid))
+		return pid;
+	for (size_t i = 0; p && i < WORLD_BUCKETS; i++)
+		for (struct thread *t = w->bucket[i]; t; t = t->hash_next)
+			if (t->process == p)
+				return t->tid;
+	return 0;
+}
+
+static int compare_list(struct replay *r, const char *path, struct snapshot *list)
+{
+	int ret = 0;
+
+	while (list) {
+		struct snapshot *next = list->next;
+		struct step st = { .path = path, .line = list->line, .snapshot = list };
+
+		list->next = NULL;
+		st.ev.kind = TRACE_OTHER;
+		st.ev.tid = thread_for(&r->world, list->pid);
+		if (ret == 0 && st.ev.tid)
+			ret = replay_step(r, &st);
+		snapshot_free(st.snapshot);
+		list = next;
+	}
+	return ret;
+}
+
+int replay_line(struct replay *r, const char *path, unsigned long line, const char *text, int tid,
+		char why[160])
+{
+	struct snapshot *list = NULL;
+	struct step st = { .path = path, .line = line };
+	char reason[120];
+	int err = snapshots_at(r->snapshots, line, &list, why);
+
+	if (err)
+		goto done;
+	r->stats.lines++;
+	err = trace_parse(r->parser, text, tid, &st.ev, reason);
+	if (err == -ENOMEM)
+		goto out;
+	if (err == -EINVAL) {
+		replay_bad_line(r, path, line, reason);
+		if (r->stats.events == 0 && r->stats.malformed >= MAX_TOLD) {
+			snprintf(why, 160, "not strace output: %.120s", reason);
+			err = -EBADMSG;
+			goto done;
+		}
+	}
+	if (!err && st.ev.kind != TRACE_OTHER && st.ev.kind != TRACE_ATTACHED) {
+		if (r->stats.events++ == 0)
+			replay_tell_early(r);
+		if (st.ev.kind == TRACE_CALL)
+			st.snapshot = take_exec(&list, st.ev.tid);
+		err = replay_step(r, &st);
+		snapshot_free(st.snapshot);
+		if (err)
+			goto out;
+	}
+	err = compare_list(r, path, list);
+	list = NULL;
+out:
+	if (err)
+		snprintf(why, 160, "%s", strerror(-err));
+done:
+	while (list) {
+		struct snapshot *next = list->next;
+
+		snapshot_free(list);
+		list = next;
+	}
+	return err;
+}

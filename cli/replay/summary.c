@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The summary of one replayed trace.
+ */
+#include <string.h>
+
+#include "replay/summary.h"
+
+#define SHOWN 12 /* processes in the table; those that differ are always in it */
+
+bool summary_same(const struct replay *r)
+{
+	return r->stats.call_diffs == 0 && r->stats.map_diffs == 0 &&
+	       (r->stats.moved == 0 || !r->snapshots);
+}
+
+static const char *ending(const struct process *p)
+{
+	if (p->end_compared)
+		return p->map_diffs ? "differs" : "equal";
+	return p->killed ? "killed" : "not recorded";
+}
+
+static void table(const struct replay *r, FILE *to)
+{
+	unsigned long shown = 0, left = 0;
+
+	fprintf(to, "  %7s  %-16s %7s %9s %5s %9s  %s\n", "pid", "command", "calls", "differing",
+		"maps", "differing", "final map");
+	for (const struct process *p = r->world.processes; p; p = p->next) {
+		if (shown >= SHOWN && !p->call_diffs && !p->map_diffs) {
+			left++;
+			continue;
+		}
+		fprintf(to, "  %7d  %-16.16s %7lu %9lu %5lu %9lu  %s\n", p->pid, p->command,
+			p->calls, p->call_diffs, p->maps, p->map_diffs, ending(p));
+		shown++;
+	}
+	if (left)
+		fprintf(to, "  %7s  and %lu more without a difference\n", "...", left);
+}
+
+static unsigned long count_processes(const struct replay *r)
+{
+	unsigned long n = 0;
+
+	for (const struct process *p = r->world.processes; p; p = p->next)
+		n++;
+	return n;
+}
+
+void summary_print(const struct replay *r, const char *name, FILE *to)
+{
+	const struct replay_stats *s = &r->stats;
+
+	fprintf(to, "%s: %lu lines, %lu processes, %lu calls: ", name, s->lines, count_processes(r),
+		s->calls);
+	if (s->call_diffs)
+		fprintf(to, "%lu answered differently", s->call_diffs);
+	else
+		fputs("all answered as recorded", to);
+	if (s->maps && !s->map_diffs)
+		fprintf(to, "; %lu maps compared: all equal\n", s->maps);
+	else if (s->maps)
+		fprintf(to, "; %lu maps compared: %lu differ\n", s->maps, s->map_diffs);
+	else
+		fputs("; no recorded map to compare with\n", to);
+	table(r, to);
+	if (s->moved)
+		fprintf(to, "  %lu areas at other addresses than the kernel chose\n", s->moved);
+	if (s->from_trace)
+		fprintf(to,
+			"  %lu calls failed for reasons outside the map (a file's rights, the "
+			"machine's memory): taken from the trace\n",
+			s->from_trace);
+	if (s->not_modelled)
+		fprintf(to, "  %lu calls that the library does not have\n", s->not_modelled);
+	if (s->assumed)
+		fprintf(to, "  %lu areas assumed, where a process's first map was not recorded\n",
+			s->assumed);
+	if (r->unordered && s->call_diffs)
+		fputs("  several files without time stamps: the order of threads is a guess; "
+		      "strace -ff -ttt records it\n",
+		      to);
+	if (s->malformed)
+		fprintf(to, "  %lu malformed lines\n", s->malformed);
+}
+
+json_t *summary_json(const struct replay *r, const char *name)
+{
+	const struct replay_stats *s = &r->stats;
+	json_t *processes = json_array();
+
+	for (const struct process *p = r->world.processes; p; p = p->next)
+		json_array_append_new(
+			processes, json_pack("{s:i, s:s, s:I, s:I, s:I, s:I, s:s}", "pid", p->pid,
+					     "command", p->command, "calls", (json_int_t)p->calls,
+					     "call_differences", (json_int_t)p->call_diffs, "maps",
+					     (json_int_t)p->maps, "map_differences",
+					     (json_int_t)p->map_diffs, "final_map", ending(p)));
+	return json_pack("{s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}",
+			 "trace", name, "same", summary_same(r), "lines", (json_int_t)s->lines,
+			 "calls", (json_int_t)s->calls, "call_differences",
+			 (json_int_t)s->call_diffs, "maps", (json_int_t)s->maps, "map_differences",
+			 (json_int_t)s->map_diffs, "malformed", (json_int_t)s->malformed, "moved",
+			 (json_int_t)s->moved, "from_trace", (json_int_t)s->from_trace,
+			 "not_modelled", (json_int_t)s->not_modelled, "assumed",
+			 (json_int_t)s->assumed, "processes", processes);
+}

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the replay says of differences.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "replay/steps.h"
+
+void replay_tell(struct replay *r, const char *fmt, ...)
+{
+	va_list args;
+
+	if (!r->out || r->told >= MAX_TOLD)
+		return;
+	r->told++;
+	va_start(args, fmt);
+	vfprintf(r->out, fmt, args);
+	va_end(args);
+	if (r->told == MAX_TOLD)
+		fprintf(r->out, "(further differences are counted and not shown)\n");
+}
+
+void replay_bad_line(struct replay *r, const char *path, unsigned long line, const char *reason)
+{
+	r->stats.malformed++;
+	if (!r->malformed || r->told_malformed >= MAX_TOLD)
+		return;
+	if (r->stats.events == 0) { /* it may be no trace at all; see replay_line() */
+		snprintf(r->early[r->told_malformed], sizeof(r->early[0]), "%.120s:%lu: %s", path,
+			 line, reason);
+	} else {
+		replay_tell_early(r);
+		fprintf(r->malformed, "%s:%lu: %s\n", path, line, reason);
+	}
+	if (++r->told_malformed == MAX_TOLD && r->stats.events)
+		fprintf(r->malformed, "(further malformed lines are counted and not shown)\n");
+}
+
+void replay_tell_early(struct replay *r)
+{
+	for (size_t i = 0; r->malformed && i < MAX_TOLD && r->early[i][0]; i++) {
+		fprintf(r->malformed, "%s\n", r->early[i]);
+		r->early[i][0] = '\0';
+	}
+}
+
+static void answer_text(unsigned long answer, char *out, size_t size)
+{
+	if (SAMARA_IS_ERR_VALUE(answer)) {
+		const char *name = strerrorname_np((int)-(long)answer);
+
+		snprintf(out, size, "-1 %s", name ? name : "(an unknown error)");
+	} else {
+		snprintf(out, size, answer < 4096 ? "%lu" : "%#lx", answer);
+	}
+}
+
+void replay_tell_call(struct replay *r, const struct step *st, const struct process *p,
+		      unsigned long got, const char *what)
+{
+	char call[400], ours[40], kernel[40];
+	size_t n;
+	unsigned long recorded =
+		st->ev.result == RESULT_ERROR ? (unsigned long)-(long)st->ev.err : st->ev.value;
+
+	n = (size_t)snprintf(call, sizeof(call), "%.*s(", (int)st->ev.call.len, st->ev.call.at);
+	for (unsigned int i = 0; i < st->ev.nr_args && n < sizeof(call); i++)
+		n += (size_t)snprintf(call + n, sizeof(call) - n, "%s%.*s", i ? ", " : "",
+				      (int)st->ev.args[i].len, st->ev.args[i].at);
+	answer_text(got, ours, sizeof(ours));
+	answer_text(recorded, kernel, sizeof(kernel));
+	replay_tell(r, "%s:%lu: %d %s: another %s\n    %s)\n    %-24s | %s\n    %-24s | %s\n",
+		    st->path, st->line, p->pid, p->command, what, call, "ours", "kernel's", ours,
+		    kernel);
+}
+
+int replay_compare(struct replay *r, struct process *p, const struct step *st)
+{
+	const struct snapshot *s = st->snapshot;
+	struct map_diff diff;
+	int ret;
+
+	if (!p->space->known) /* compared only from a known beginning on */
+		return 0;
+	compare_settle(p->space, s);
+	ret = compare_maps(p->space, s, &diff);
+	if (ret < 0)
+		return ret;
+	r->stats.maps++;
+	p->maps++;
+	if (s->kind == SNAPSHOT_EXIT)
+		p->end_compared = true;
+	if (ret == 0)
+		return 0;
+	r->stats.map_diffs++;
+	if (p->map_diffs++ == 0 && r->out && r->told < MAX_TOLD) {
+		replay_tell(r,
+			    "%s:%lu: %d %s: the map differs (%s snapshot), first at mapping %zu\n",
+			    st->path, st->line, p->pid, p->command, snapshot_kind_name(s->kind),
+			    diff.at + 1);
+		compare_print(p->space, s, &diff, r->out);
+	}
+	return 0;
+}

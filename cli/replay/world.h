@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The traced machine: its address spaces, processes and threads.
+ *
+ *	thread --> process --> space --> struct samara_mm
+ *	  |           `-- CLONE_VM and vfork share one space
+ *	  `-- steps that wait: for the thread's parent to be known, or for another
+ *	      thread's call that overlapped in time
+ *
+ * Everything here is used by one thread; there are no locks.
+ */
+#ifndef CLI_REPLAY_WORLD_H
+#define CLI_REPLAY_WORLD_H
+
+#include <samara/mm.h>
+
+#include "replay/call.h"
+#include "replay/snapshot.h"
+
+/* Where a recorded area lies here, --place=own only; see own.c. */
+struct moved_area {
+	unsigned long start, end; /* recorded */
+	unsigned long to;         /* ours, for start */
+};
+
+struct space {
+	struct samara_mm *mm;
+	unsigned int users; /* processes */
+	bool known;         /* its starting map was recorded */
+	bool brk_known;
+	struct moved_area *moved;
+	size_t nr_moved, room_moved;
+};
+
+/* One event with everything that must happen at it. */
+struct step {
+	struct step *next;
+	struct trace_event ev;
+	unsigned long line;
+	unsigned long began; /* the line of the call's entry; line itself if it was not torn */
+	const char *path;    /* the trace's file */
+	struct snapshot *snapshot; /* exec: the new map; TRACE_OTHER: compare with it */
+	char text[];               /* what ev's slices point into, in a step that waits */
+};
+
+struct process {
+	struct process *next; /* all that ever were, in order of birth */
+	int pid;
+	char command[64];
+	struct space *space; /* NULL once it has ended */
+	unsigned int threads;
+	unsigned long calls, call_diffs;
+	unsigned long maps, map_diffs; /* snapshots compared; differing ones */
+	bool own_failed, own_moved;
+	bool end_compared, ended, killed;
+};
+
+enum thread_wait { THREAD_RUNS, THREAD_WAITS_PARENT, THREAD_WAITS_CALL };
+
+struct thread {
+	struct thread *hash_next;
+	struct process *process; /* NULL: WAITS_PARENT */
+	int tid;
+	enum thread_wait wait;
+	struct step *first, **last; /* what waits, in order */
+	/* as far as the trace has been read: the call under way, and where it began */
+	enum call_kind open;
+	unsigned long open_line;
+	/* as far as it has been replayed: a call that has begun and not ended */
+	enum call_kind in_call;
+	unsigned long clone_flags;
+	int child;               /* already made for the clone that has not ended; 0: none */
+	struct map_range writes; /* taken to be written before its next call; see touch_written() */
+	int vfork_child;         /* several files: shares our map until it executes; 0: none */
+};
+
+#define WORLD_BUCKETS 1024
+
+struct known_path; /* files.c */
+struct shm_segment;
+
+struct world {
+	struct samara_machine *machine;
+	struct thread *bucket[WORLD_BUCKETS];
+	struct process *processes, **last_process;
+	struct known_path *paths[WORLD_BUCKETS];
+	struct shm_segment *shm;
+	const struct snapshots *snapshots;
+	size_t nr_threads, nr_waiting;
+	void (*ending)(void *ctx, struct process *p); /* before p's map goes; may be NULL */
+	void *ctx;
+};
+
+/* world.c */
+int world_init(struct world *w, const struct snapshots *snapshots);
+void world_end(struct world *w); /* everything that is left ends */
+
+struct thread *world_thread(struct world *w, int tid);
+struct process *world_process(struct world *w, int pid); /* alive, or NULL */
+struct thread *world_only_thread(struct world *w);       /* the only one alive, or NULL */
+
+/* A process nobody here has made: its map is not known. NULL: no memory. */
+struct thread *world_add_root(struct world *w, int tid);
+/* A thread and process that had no number (0) has one now. Returns t. */
+struct thread *world_rename(struct world *w, struct thread *t, int tid);
+/* A thread whose parent is not known yet. */
+struct thread *world_add_orphan(struct world *w, int tid);
+/*
+ * What clone(flags) by parent makes; t is the orphan that it turns out to be,
+ * or NULL. 0, -ENOMEM, or what samara_fork() said.
+ */
+int world_add_child(struct world *w, struct thread *parent, unsigned long flags, int tid,
+		    struct thread *t);
+/* t is gone; with its process's last thread the process ends. */
+void world_thread_ends(struct world *w, struct thread *t);
+/* A successful execve by t: a new, empty space, and no other thread. */
+int world_exec(struct world *w, struct thread *t);
+
+/* files.c: a reference to the file that fd names, kept by the world; NULL: no memory */
+struct samara_file *world_file(struct world *w, const struct trace_fd *fd, unsigned long line);
+/* The file of a line in a recorded map: device and inode are in the line. */
+struct samara_file *world_map_file(struct world *w, const struct map_line *line);
+int world_shm_add(struct world *w, int id, int key, unsigned long size);
+struct samara_file *world_shm(struct world *w, int id, unsigned long *size);
+void world_files_end(struct world *w);
+
+#endif
