@@ -4,6 +4,7 @@
  * font of its own; each bar has a tooltip with the range.
  */
 #include <errno.h>
+#include <string.h>
 
 #include "show/picture.h"
 
@@ -11,7 +12,7 @@
 #define BAR_LEFT 150
 #define BAR_UNIT 9
 #define TEXT_LEFT (BAR_LEFT + BAR_MAX * BAR_UNIT + 12)
-#define WIDTH (TEXT_LEFT + 620)
+#define CHARACTER 7.5 /* of 12px monospace, the wider fonts included */
 
 /* Text between tags: what XML reserves, and control characters, as entities. */
 static void put_text(const char *s, FILE *to)
@@ -58,16 +59,32 @@ static void put_legend(int y, FILE *to)
 			y, row_styles[k].svg);
 		fprintf(to, "<text x=\"%d\" y=\"%d\">%s</text>\n", x + 18, y + 12,
 			row_styles[k].meaning);
-		x += 118;
+		x += 34 + (int)(strlen(row_styles[k].meaning) * CHARACTER);
 	}
 	fprintf(to,
 		"<text x=\"8\" y=\"%d\">a bar grows one step a doubling, from 4K</text>\n",
 		y + 34);
 }
 
+/* Room for the longest name, and for the legend. */
+static int picture_width(const struct picture *p)
+{
+	size_t longest = 70;
+
+	for (size_t i = 0; i < p->nr; i++) {
+		size_t length;
+
+		if (p->rows[i].kind == ROW_GAP)
+			continue;
+		length = strlen("999.9K  rwxp  ") + strlen(p->rows[i].name);
+		longest = length > longest ? length : longest;
+	}
+	return TEXT_LEFT + (int)((double)longest * CHARACTER) + 8;
+}
+
 int picture_svg(const struct picture *p, FILE *to)
 {
-	int rows = (int)p->nr, height = 44 + rows * ROW_HEIGHT + 64;
+	int rows = (int)p->nr, height = 44 + rows * ROW_HEIGHT + 64, width = picture_width(p);
 	char size[16];
 
 	size_text(p->bytes, size);
@@ -76,7 +93,7 @@ int picture_svg(const struct picture *p, FILE *to)
 		"viewBox=\"0 0 %d %d\">\n"
 		"<style>text{font:12px monospace;fill:#222}.gap{fill:#777}</style>\n"
 		"<rect width=\"100%%\" height=\"100%%\" fill=\"#fff\"/>\n",
-		WIDTH, height, WIDTH, height);
+		width, height, width, height);
 	fputs("<text x=\"8\" y=\"22\" style=\"font-weight:bold\">", to);
 	put_text(p->title, to);
 	fprintf(to, ": %lu mappings, %s</text>\n", p->mappings, size);
