@@ -30,11 +30,12 @@ enum samara_file_flags {
 	SAMARA_FILE_NOEXEC = 1 << 3,   /* on a mount with noexec: PROT_EXEC gives -EPERM */
 	SAMARA_FILE_NOMAP = 1 << 4,    /* cannot be mapped at all: -ENODEV (directory, pipe, socket) */
 	SAMARA_FILE_SHMEM = 1 << 5,    /* memory with a name: tmpfs, memfd, SysV shm, shared anonymous */
-	SAMARA_FILE_HUGE_ALIGN = 1 << 6, /* the file system places 2 MiB-sized mappings by file offset (ext4, xfs, btrfs) */
+	SAMARA_FILE_HUGE_ALIGN = 1 << 6, /* big mappings are placed by file offset (ext4, xfs, btrfs) */
 	SAMARA_FILE_CLOSE = 1 << 7,    /* mappings have a close hook (SysV shm, some drivers): never merged away */
-	SAMARA_FILE_ZERO = 1 << 8,     /* /dev/zero: private mappings of it are anonymous memory, shared ones fresh shmem */
-	SAMARA_FILE_SYNC = 1 << 9,     /* supports MAP_SYNC */
+	SAMARA_FILE_ZERO = 1 << 8,     /* /dev/zero: private mappings are anonymous memory, shared ones fresh shmem */
+	SAMARA_FILE_SYNC = 1 << 9,     /* the file system knows MAP_SYNC (ext4, xfs) */
 	SAMARA_FILE_NO_FALLOCATE = 1 << 10, /* holes cannot be punched: MADV_REMOVE gives -EOPNOTSUPP */
+	SAMARA_FILE_NO_SYNC = 1 << 11, /* but this file is not on DAX memory: every mapping with MAP_SYNC is refused */
 };
 
 /* Who a file is, for one that is not there: a trace names files that may be long gone. */

@@ -34,10 +34,10 @@ struct samara_mm;      /* one address space */
 /* machine ------------------------------------------------------------------ */
 
 enum samara_machine_flags {
-	SAMARA_MACHINE_NO_THP = 1 << 0,      /* a kernel without transparent huge pages: no 2 MiB placement, MAP_STACK ignored */
+	SAMARA_MACHINE_NO_THP = 1 << 0,      /* no transparent huge pages: no 2 MiB placement, MAP_STACK ignored */
 	SAMARA_MACHINE_NO_GATE = 1 << 1,     /* vsyscall=none */
 	SAMARA_MACHINE_GATE_READ = 1 << 2,   /* vsyscall=emulate: the gate reads as r-xp, else --xp */
-	SAMARA_MACHINE_SHMEM_HUGE = 1 << 3,  /* shmem_enabled is not "never": shared memory is placed 2 MiB-aligned too */
+	SAMARA_MACHINE_SHMEM_HUGE = 1 << 3,  /* shmem_enabled is not "never": shared memory is aligned too */
 };
 
 /* vm.overcommit_memory */
@@ -137,7 +137,7 @@ SAMARA_API void samara_set_caps(struct samara_mm *mm, unsigned int caps);
 struct samara_mapping {
 	unsigned long start, end;  /* [start, end) */
 	int prot;                  /* PROT_READ | PROT_WRITE | PROT_EXEC */
-	int flags;                 /* MAP_SHARED or MAP_PRIVATE; MAP_GROWSDOWN, MAP_NORESERVE, MAP_LOCKED, MAP_STACK are heeded */
+	int flags;                 /* MAP_SHARED or MAP_PRIVATE; and MAP_GROWSDOWN, _NORESERVE, _LOCKED, _STACK */
 	struct samara_file *file;  /* NULL: anonymous (with MAP_SHARED: a fresh shared memory) */
 	unsigned long offset;      /* bytes */
 	const char *name;          /* NULL, or "[stack]", "[heap]", "[vdso]", "[vvar]", "[vvar_vclock]", ... */
@@ -157,7 +157,7 @@ struct samara_mapping {
 SAMARA_API SAMARA_MUST_CHECK int samara_mm_install(struct samara_mm *mm, const struct samara_mapping *mapping);
 
 enum samara_layout_flags {
-	SAMARA_LAYOUT_BOTTOM_UP = 1 << 0,  /* legacy layout (ADDR_COMPAT_LAYOUT, unlimited stack): addresses from legacy_base up */
+	SAMARA_LAYOUT_BOTTOM_UP = 1 << 0,  /* legacy layout (ADDR_COMPAT_LAYOUT, unlimited stack) */
 	SAMARA_LAYOUT_READ_EXEC = 1 << 1,  /* personality(READ_IMPLIES_EXEC) */
 };
 
@@ -205,7 +205,7 @@ SAMARA_API int samara_touch(struct samara_mm *mm, unsigned long addr, unsigned l
 
 enum samara_touch_policy {
 	SAMARA_TOUCH_EXPLICIT, /* only samara_touch(), and what the calls themselves populate; the default */
-	SAMARA_TOUCH_EAGER,    /* private memory counts as written as soon as it is mapped writable: replaying a trace */
+	SAMARA_TOUCH_EAGER,    /* private memory counts as written once it is mapped writable: for a trace */
 };
 SAMARA_API void samara_set_touch_policy(struct samara_mm *mm, enum samara_touch_policy policy);
 
@@ -259,7 +259,7 @@ SAMARA_API int samara_vma_next(struct samara_mm *mm, unsigned long from, struct 
 /* The gate area ([vsyscall]), which belongs to no mm. 0, or -ENOENT. */
 SAMARA_API int samara_gate_info(struct samara_mm *mm, struct samara_vma_info *out);
 
-/* The very text of /proc/PID/maps, and of smaps as far as there are no pages yet (sizes, 0 for what is resident, VmFlags). */
+/* The very text of /proc/PID/maps; of smaps, with 0 for all that is resident while there are no pages. */
 SAMARA_API int samara_print_maps(struct samara_mm *mm, int fd);
 SAMARA_API int samara_print_smaps(struct samara_mm *mm, int fd);
 

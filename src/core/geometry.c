@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The geometries that are known by name, and what makes one possible.
+ */
+#include <errno.h>
+
+#include <samara/mm.h>
+
+#include "core/geometry.h"
+
+#define GIB (1UL << 30)
+/* By how many pages randomisation moves the stack's start at most. */
+#define STACK_RANDOM_PAGES 0x3fffffUL
+
+/* mmap(2) of MAP_32BIT: the second GiB; Documentation/arch/x86/x86_64/mm.rst for the rest. */
+#define X86_64_COMMON \
+	.size = sizeof(struct samara_geometry), .page_shift = 12, .huge_shift = 21, \
+	.level_bits = 9, .map_window = (1UL << 47) - 4096, .map_min_addr = 65536, \
+	.stack_gap = 256 * 4096, .low_start = GIB, .low_end = 2 * GIB, \
+	.gate_start = 0xffffffffff600000UL, .gate_end = 0xffffffffff601000UL
+
+static const struct samara_geometry x86_64 = {
+	X86_64_COMMON,
+	.levels = 4,
+	.task_size = (1UL << 47) - 4096,
+};
+
+static const struct samara_geometry x86_64_la57 = {
+	X86_64_COMMON,
+	.levels = 5,
+	.task_size = (1UL << 56) - 4096,
+};
+
+const struct samara_geometry *samara_geometry_x86_64(void)
+{
+	return &x86_64;
+}
+
+const struct samara_geometry *samara_geometry_x86_64_la57(void)
+{
+	return &x86_64_la57;
+}
+
+static bool aligned(const struct samara_geometry *geo)
+{
+	const unsigned long all = geo->task_size | geo->map_window | geo->map_min_addr |
+				  geo->first_user_addr | geo->table_ceiling | geo->stack_gap |
+				  geo->low_start | geo->low_end | geo->gate_start | geo->gate_end;
+
+	return !(all & ((1UL << geo->page_shift) - 1));
+}
+
+int samara_geometry_check(const struct samara_geometry *geo)
+{
+	if (geo->size != sizeof(*geo))
+		return -EINVAL;
+	if (geo->page_shift < 12 || geo->page_shift > 16 || geo->huge_shift <= geo->page_shift ||
+	    geo->huge_shift > 40 || !geo->levels || geo->levels > 6 || !geo->level_bits)
+		return -EINVAL;
+	if (!aligned(geo))
+		return -EINVAL;
+	if (!geo->task_size || geo->task_size > 1UL << 63 || geo->map_window > geo->task_size ||
+	    geo->map_min_addr >= geo->map_window || geo->first_user_addr > geo->map_min_addr ||
+	    geo->low_start > geo->low_end || geo->low_end > geo->task_size)
+		return -EINVAL;
+	if (geo->gate_start != geo->gate_end &&
+	    (geo->gate_start < geo->task_size || geo->gate_end <= geo->gate_start))
+		return -EINVAL;
+	return 0;
+}
+
+/*
+ * The gap that execve leaves for the stack is its limit, the stack's own guard
+ * and randomisation, but not less than 128 MiB and not more than 5/6 of the
+ * space (measured on x86-64).
+ */
+unsigned long samara_mmap_base(const struct samara_geometry *geo, unsigned long stack_limit,
+			       unsigned long rnd)
+{
+	const unsigned long page = 1UL << geo->page_shift;
+	const unsigned long least = 128UL << 20, most = geo->map_window / 6 * 5;
+	unsigned long gap = stack_limit;
+	unsigned long pad = geo->stack_gap;
+
+	if (rnd) /* then the stack's start is moved too */
+		pad += STACK_RANDOM_PAGES << geo->page_shift;
+
+	if (gap + pad > gap)
+		gap += pad;
+	if (gap < least)
+		gap = least;
+	else if (gap > most)
+		gap = most;
+	return ALIGN_UP(geo->map_window - gap - rnd, page);
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Making and freeing the mm object itself.
+ */
+#include <string.h>
+#include <sys/resource.h>
+
+#include "base/mem.h"
+#include "core/mm.h"
+
+static DEFINE_ALLOC_SITE(mm_site, "mm");
+
+#define DEFAULT_STACK (8UL << 20)
+#define DEFAULT_MEMLOCK (8UL << 20)
+
+static void default_layout(struct samara_mm *mm)
+{
+	struct mm_layout *layout = &mm->layout;
+	const unsigned long window = mm->geo->map_window;
+
+	layout->task_size = mm->geo->task_size;
+	layout->mmap_base = samara_mmap_base(mm->geo, DEFAULT_STACK, 0);
+	/* The legacy layout begins at a third of the space, on a page. */
+	layout->legacy_base = mm_page_align(mm, window / 3);
+}
+
+struct samara_mm *mm_alloc(struct samara_machine *machine)
+{
+	struct samara_mm *mm = mem_zalloc(&mm_site, sizeof(*mm));
+
+	if (!mm)
+		return NULL;
+	mt_init_flags(&mm->mt, MM_TREE_FLAGS);
+	rwsem_init(&mm->mmap_lock, RANK_MMAP);
+	mm->machine = machine;
+	mm->geo = &machine->geo;
+	for (int i = 0; i < MM_RLIMITS; i++)
+		mm->rlim[i] = mm->rlim_max[i] = RLIM_INFINITY;
+	mm->rlim[MM_RLIMIT_STACK] = DEFAULT_STACK;
+	mm->rlim[MM_RLIMIT_MEMLOCK] = mm->rlim_max[MM_RLIMIT_MEMLOCK] = DEFAULT_MEMLOCK;
+	default_layout(mm);
+	return mm;
+}
+
+void mm_inherit(struct samara_mm *mm, const struct samara_mm *from)
+{
+	mm->layout = from->layout;
+	memcpy(mm->rlim, from->rlim, sizeof(mm->rlim));
+	memcpy(mm->rlim_max, from->rlim_max, sizeof(mm->rlim_max));
+	mm->caps = from->caps;
+	mm->touch = from->touch;
+}
+
+void mm_free(struct samara_mm *mm)
+{
+	BUG_ON(!mtree_empty(&mm->mt));
+	mem_free(&mm_site, mm);
+}

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A VMA: one run of pages of an address space that share their flags and what
+ * is behind them.
+ *
+ *            vm_start                       vm_end
+ *   address     |------------ pages -----------|          [vm_start, vm_end)
+ *   file     ...|------------------------------|...
+ *            vm_pgoff (in pages)
+ *
+ * For private anonymous memory vm_pgoff is the page number that vm_start had
+ * when the first page was written to: it tells which neighbours may be merged
+ * and does not follow a move.
+ *
+ * Who protects a field:
+ *   (i) does not change while the VMA is in a tree
+ *   (m) written under mmap_lock held for writing; read under mmap_lock
+ *   (w) mmap_lock for writing, or for reading where only "not yet" becomes "is"
+ * Readers under RCU alone may see any of them change; they re-check (the
+ * per-VMA lock will be that check).
+ *
+ * Invariants (vma/validate.c checks them by these names)
+ *   vma_range    vm_start < vm_end, whole pages, below the task size
+ *   vma_mm       vm_mm is the mm in whose tree the VMA is
+ *   vma_flags    each of VM_READ, VM_WRITE, VM_EXEC has its VM_MAY* bit, VM_SHARED has
+ *                VM_MAYSHARE, VM_LOCKONFAULT has VM_LOCKED
+ *   vma_anon     anon_vma exactly when anon_links > 0
+ *   vma_behind   shared memory has a file
+ */
+#ifndef CORE_VMA_H
+#define CORE_VMA_H
+
+#include <samara/mm.h>
+
+#include "base/cache.h"
+#include "base/compiler.h"
+
+#define VM_READ SAMARA_VM_READ
+#define VM_WRITE SAMARA_VM_WRITE
+#define VM_EXEC SAMARA_VM_EXEC
+#define VM_SHARED SAMARA_VM_SHARED
+#define VM_MAYREAD SAMARA_VM_MAYREAD
+#define VM_MAYWRITE SAMARA_VM_MAYWRITE
+#define VM_MAYEXEC SAMARA_VM_MAYEXEC
+#define VM_MAYSHARE SAMARA_VM_MAYSHARE
+#define VM_GROWSDOWN SAMARA_VM_GROWSDOWN
+#define VM_PFNMAP SAMARA_VM_PFNMAP
+#define VM_LOCKED SAMARA_VM_LOCKED
+#define VM_IO SAMARA_VM_IO
+#define VM_SEQ_READ SAMARA_VM_SEQ_READ
+#define VM_RAND_READ SAMARA_VM_RAND_READ
+#define VM_DONTCOPY SAMARA_VM_DONTCOPY
+#define VM_DONTEXPAND SAMARA_VM_DONTEXPAND
+#define VM_LOCKONFAULT SAMARA_VM_LOCKONFAULT
+#define VM_ACCOUNT SAMARA_VM_ACCOUNT
+#define VM_NORESERVE SAMARA_VM_NORESERVE
+#define VM_HUGETLB SAMARA_VM_HUGETLB
+#define VM_SYNC SAMARA_VM_SYNC
+#define VM_WIPEONFORK SAMARA_VM_WIPEONFORK
+#define VM_DONTDUMP SAMARA_VM_DONTDUMP
+#define VM_MIXEDMAP SAMARA_VM_MIXEDMAP
+#define VM_HUGEPAGE SAMARA_VM_HUGEPAGE
+#define VM_NOHUGEPAGE SAMARA_VM_NOHUGEPAGE
+#define VM_MERGEABLE SAMARA_VM_MERGEABLE
+#define VM_DROPPABLE SAMARA_VM_DROPPABLE
+#define VM_SEALED SAMARA_VM_SEALED
+
+#define VM_ACCESS_FLAGS (VM_READ | VM_WRITE | VM_EXEC)
+#define VM_MAY_ACCESS (VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC)
+#define VM_LOCKED_MASK (VM_LOCKED | VM_LOCKONFAULT)
+/* Never merged: the mapping means something to whoever made it. */
+#define VM_SPECIAL (VM_IO | VM_DONTEXPAND | VM_PFNMAP | VM_MIXEDMAP)
+/* From an access flag to its VM_MAY* bit. */
+#define VM_MAY_SHIFT 4
+
+/*
+ * Which VMAs may hold pages of one family. VMAs that name the same anon_vma may
+ * be merged though each has pages. Identity and a count are all that is known
+ * until there are pages.
+ */
+struct anon_vma {
+	unsigned int refs; /* VMAs that name it; atomic */
+};
+
+/* A mapping of the kernel's own, [vdso] for example. Static storage. */
+struct vma_special {
+	const char *name;
+	unsigned long vm_flags; /* besides the access flags */
+};
+
+struct vma {
+	unsigned long vm_start, vm_end;    /* (m) */
+	unsigned long vm_pgoff;            /* (m) */
+	unsigned long vm_flags;            /* (m) */
+	struct samara_mm *vm_mm;           /* (i) */
+	struct samara_file *vm_file;       /* (i) counted; NULL: anonymous or special */
+	const struct vma_special *special; /* (i) NULL: an ordinary mapping */
+	struct anon_vma *anon_vma;         /* (w) counted; NULL: no page was written to yet */
+	/* anon_vmas that may hold pages of this VMA: 0, 1, or one more with each fork above it */
+	unsigned int anon_links; /* (w) */
+	unsigned char is_anon;   /* (i) private, and no file behind it */
+	struct vma *dead_next;   /* once out of the tree: the list it waits on */
+};
+
+_Static_assert(sizeof(struct vma) <= 128, "two cache lines, lock and rmap to come included");
+
+/* VMAs that have left the tree; what they hold is given back after mmap_lock is dropped. */
+struct vma_dead {
+	struct vma *first;
+};
+
+static inline unsigned long vma_size(const struct vma *vma)
+{
+	return vma->vm_end - vma->vm_start;
+}
+
+/* Fork gave this VMA pages of a parent: what an untouched mapping may not be merged into. */
+static inline bool vma_is_fork_child(const struct vma *vma)
+{
+	return vma->anon_links > 1;
+}
+
+static inline bool vma_accessible(const struct vma *vma)
+{
+	return vma->vm_flags & VM_ACCESS_FLAGS;
+}
+
+static inline bool vma_sealed(const struct vma *vma)
+{
+	return vma->vm_flags & VM_SEALED;
+}
+
+/* Splitting it would break what the kernel expects of it. */
+static inline bool vma_may_split(const struct vma *vma)
+{
+	return !vma->special;
+}
+
+/* Whether mlock means anything for it. */
+static inline bool vm_lockable(unsigned long flags)
+{
+	return !(flags & (VM_SPECIAL | VM_HUGETLB | VM_DROPPABLE));
+}
+
+/* What /proc/PID/status counts a mapping as: executable, else stack, else data. */
+static inline bool vm_is_exec(unsigned long flags)
+{
+	return (flags & (VM_EXEC | VM_WRITE | VM_GROWSDOWN)) == VM_EXEC;
+}
+
+static inline bool vm_is_stack(unsigned long flags)
+{
+	return flags & VM_GROWSDOWN;
+}
+
+static inline bool vm_is_data(unsigned long flags)
+{
+	return (flags & (VM_WRITE | VM_SHARED | VM_GROWSDOWN)) == VM_WRITE;
+}
+
+/* A VMA of mm, fields but vm_mm zero; NULL when refused. */
+struct vma *vma_alloc(struct samara_mm *mm) __must_check;
+/* A VMA that was never in a tree and holds nothing. */
+void vma_free_unused(struct vma *vma);
+/* vma was in a tree: readers may still look at it. It holds nothing any more. */
+void vma_free(struct vma *vma);
+
+void vma_set_range(struct vma *vma, unsigned long start, unsigned long end, unsigned long pgoff);
+/* Out of the tree and onto the list. */
+void vma_bury(struct vma_dead *dead, struct vma *vma);
+
+/* A new anon_vma that nobody names yet; NULL when refused. */
+struct anon_vma *anon_vma_alloc(void) __must_check;
+struct anon_vma *anon_vma_get(struct anon_vma *anon);
+void anon_vma_put(struct anon_vma *anon);
+/* dst, which has none, may from now on hold what src may. src may have none. */
+void anon_vma_clone(struct vma *dst, const struct vma *src);
+void anon_vma_unlink(struct vma *vma);
+
+/* The special mapping of that name, or NULL. */
+const struct vma_special *vma_special_find(const char *name);
+
+#endif

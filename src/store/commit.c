@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Promising memory under the three overcommit modes.
+ */
+#include <errno.h>
+
+#include "store/commit.h"
+
+/* What a process of that size may have promised in all, mode NEVER. */
+static long allowed(const struct commit *commit, struct commit_who who)
+{
+	long pages = (long)commit->limit;
+
+	if (!who.admin)
+		pages -= (long)commit->admin_reserve;
+	/* So that a user can still start what kills a process that grew too big. */
+	return pages - (long)min(who.total_vm / 32, commit->user_reserve);
+}
+
+int commit_charge(struct commit *commit, unsigned long pages, struct commit_who who)
+{
+	const int mode = READ_ONCE(commit->mode);
+	const long sum = __atomic_add_fetch(&commit->pages, (long)pages, __ATOMIC_RELAXED);
+
+	if (mode == SAMARA_OVERCOMMIT_ALWAYS)
+		return 0;
+	if (mode == SAMARA_OVERCOMMIT_GUESS ? pages <= commit->total_pages :
+					      max(sum, 0L) < allowed(commit, who))
+		return 0;
+	commit_uncharge(commit, pages);
+	return -ENOMEM;
+}
+
+void commit_uncharge(struct commit *commit, unsigned long pages)
+{
+	__atomic_sub_fetch(&commit->pages, (long)pages, __ATOMIC_RELAXED);
+}
+
+void commit_add(struct commit *commit, unsigned long pages)
+{
+	__atomic_add_fetch(&commit->pages, (long)pages, __ATOMIC_RELAXED);
+}

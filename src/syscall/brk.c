@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * brk: the end of the heap, in bytes; the heap's mapping follows in whole pages.
+ */
+#include <errno.h>
+#include <sys/mman.h>
+
+#include "syscall/door.h"
+#include "vma/account.h"
+#include "vma/find.h"
+#include "vma/grow.h"
+#include "vma/layout.h"
+#include "vma/touch.h"
+
+/* RLIMIT_DATA counts the program's data and its heap together. */
+static bool data_limit_ok(const struct samara_mm *mm, unsigned long brk)
+{
+	const struct mm_layout *l = &mm->layout;
+	const unsigned long limit = mm->rlim[MM_RLIMIT_DATA];
+
+	return limit == ~0UL || (brk - l->start_brk) + (l->end_data - l->start_data) <= limit;
+}
+
+/* Nothing is in the way, a stack's guard gap and one page included. */
+static bool room_above(struct samara_mm *mm, unsigned long from, unsigned long to)
+{
+	const unsigned long page = mm_page_size(mm);
+	const struct vma *next = vma_find(mm, from, to + page + mm->geo->stack_gap);
+
+	return !next || to + page <= vma_start_gap(mm, next);
+}
+
+static int grow(struct samara_mm *mm, unsigned long from, unsigned long to, struct vma_dead *dead)
+{
+	const struct area_desc area = {
+		.mm = mm, .addr = from, .len = to - from, .flags = MAP_FIXED
+	};
+	const unsigned long addr = get_unmapped_area(&area);
+	int err;
+
+	if (SAMARA_IS_ERR_VALUE(addr))
+		return (int)addr;
+	if (!mlock_future_ok(mm, mm->def_flags, to - from))
+		return -EAGAIN;
+	if (!room_above(mm, from, to))
+		return -ENOMEM;
+	err = grow_heap(mm, from, to, dead);
+	if (err)
+		return err;
+	touch_by_policy(vma_lookup(mm, from));
+	if (mm->def_flags & VM_LOCKED)
+		populate_quietly(mm, from, to);
+	return 0;
+}
+
+static int move_break(struct samara_mm *mm, unsigned long brk, struct vma_dead *dead)
+{
+	const unsigned long from = mm_page_align(mm, mm->layout.brk);
+	const unsigned long to = mm_page_align(mm, brk);
+	const struct vma *vma;
+
+	if (brk < mm->layout.start_brk || !data_limit_ok(mm, brk))
+		return -ENOMEM;
+	if (from == to)
+		return 0;
+	if (brk > mm->layout.brk)
+		return grow(mm, from, to, dead);
+	vma = vma_find(mm, to, from);
+	return vma ? unmap_range(mm, to, from, dead) : -EINVAL;
+}
+
+unsigned long samara_brk(struct samara_mm *mm, unsigned long brk)
+{
+	struct door door;
+	unsigned long now;
+
+	door_enter(&door, mm);
+	if (!move_break(mm, brk, &door.dead))
+		mm->layout.brk = brk;
+	now = mm->layout.brk;
+	door_leave(&door);
+	return now;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the system calls have in common: take mmap_lock, do the work, drop it,
+ * and only then give back what left the map (files may have to be closed).
+ */
+#ifndef SYSCALL_DOOR_H
+#define SYSCALL_DOOR_H
+
+#include "core/mm.h"
+#include "vma/unmap.h"
+
+struct door {
+	struct samara_mm *mm;
+	struct vma_dead dead;
+};
+
+static inline void door_enter(struct door *door, struct samara_mm *mm)
+{
+	door->mm = mm;
+	door->dead.first = NULL;
+	mmap_write_lock(mm);
+}
+
+static inline void door_leave(struct door *door)
+{
+	mmap_write_unlock(door->mm);
+	vma_dead_release(&door->dead);
+}
+
+/* VM_READ, VM_WRITE, VM_EXEC of PROT_*. */
+static inline unsigned long vm_flags_of_prot(int prot)
+{
+	return (unsigned long)prot & VM_ACCESS_FLAGS;
+}
+
+#endif

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What surrounds an mm: limits, capabilities, layout, overcommit, how touches are assumed.
+ */
+#include <errno.h>
+#include <sys/resource.h>
+
+#include "store/file.h"
+#include "syscall/door.h"
+#include "syscall/install.h"
+#include "vma/touch.h"
+
+static int rlimit_index(int resource)
+{
+	switch (resource) {
+	case RLIMIT_AS:
+		return MM_RLIMIT_AS;
+	case RLIMIT_DATA:
+		return MM_RLIMIT_DATA;
+	case RLIMIT_STACK:
+		return MM_RLIMIT_STACK;
+	case RLIMIT_MEMLOCK:
+		return MM_RLIMIT_MEMLOCK;
+	default:
+		return -EINVAL;
+	}
+}
+
+int samara_set_rlimit(struct samara_mm *mm, int resource, unsigned long cur, unsigned long max)
+{
+	const int i = rlimit_index(resource);
+
+	if (i < 0 || cur > max)
+		return -EINVAL;
+	mmap_write_lock(mm);
+	mm->rlim[i] = cur;
+	mm->rlim_max[i] = max;
+	mmap_write_unlock(mm);
+	return 0;
+}
+
+void samara_set_caps(struct samara_mm *mm, unsigned int caps)
+{
+	mmap_write_lock(mm);
+	mm->caps = caps;
+	mmap_write_unlock(mm);
+}
+
+void samara_set_overcommit(struct samara_machine *machine, enum samara_overcommit mode)
+{
+	WRITE_ONCE(machine->store->commit.mode, (int)mode);
+}
+
+long samara_committed_pages(const struct samara_machine *machine)
+{
+	return READ_ONCE(machine->store->commit.pages);
+}
+
+void samara_set_touch_policy(struct samara_mm *mm, enum samara_touch_policy policy)
+{
+	mmap_write_lock(mm);
+	mm->touch = policy;
+	mmap_write_unlock(mm);
+}
+
+int samara_touch(struct samara_mm *mm, unsigned long addr, unsigned long len, int access)
+{
+	int err;
+
+	mmap_write_lock(mm);
+	err = touch_range(mm, addr, len, access);
+	mmap_write_unlock(mm);
+	return err;
+}
+
+/* 0 keeps what is there. */
+static void take(unsigned long *field, unsigned long value)
+{
+	if (value)
+		*field = value;
+}
+
+static void take_places(struct mm_layout *to, const struct samara_layout *from)
+{
+	to->flags = from->flags;
+	take(&to->mmap_base, from->mmap_base);
+	take(&to->legacy_base, from->legacy_base);
+	take(&to->task_size, from->task_size);
+	take(&to->start_code, from->start_code);
+	take(&to->end_code, from->end_code);
+	take(&to->start_data, from->start_data);
+	take(&to->end_data, from->end_data);
+	take(&to->start_brk, from->start_brk);
+	take(&to->brk, from->brk);
+	take(&to->start_stack, from->start_stack);
+	if (to->brk < to->start_brk)
+		to->brk = to->start_brk;
+}
+
+static bool places_fit(const struct samara_mm *mm, const struct samara_layout *l)
+{
+	const unsigned long most = mm->geo->task_size;
+
+	return l->mmap_base <= most && l->legacy_base <= most && l->task_size <= most &&
+	       l->start_brk <= most && l->brk <= most && l->start_stack <= most &&
+	       mm_page_aligned(mm, l->mmap_base | l->legacy_base | l->task_size);
+}
+
+int samara_set_layout(struct samara_mm *mm, const struct samara_layout *layout)
+{
+	struct door door;
+	size_t i;
+	int err = 0;
+
+	if (layout->size != sizeof(*layout) || !places_fit(mm, layout))
+		return -EINVAL;
+	door_enter(&door, mm);
+	for (i = 0; !err && i < layout->nr_special; i++)
+		err = install_mapping(mm, &layout->special[i]);
+	if (err) {
+		/* The last one was not installed; those before it were in free places. */
+		for (i--; i-- > 0;)
+			BUG_ON(unmap_range(mm, layout->special[i].start, layout->special[i].end,
+					   &door.dead));
+	} else {
+		take_places(&mm->layout, layout);
+	}
+	door_leave(&door);
+	return err;
+}
+
+void samara_get_layout(struct samara_mm *mm, struct samara_layout *out)
+{
+	const struct mm_layout *l = &mm->layout;
+
+	mmap_read_lock(mm);
+	*out = (struct samara_layout){
+		.size = sizeof(*out),
+		.flags = l->flags,
+		.mmap_base = l->mmap_base,
+		.legacy_base = l->legacy_base,
+		.task_size = l->task_size,
+		.start_code = l->start_code,
+		.end_code = l->end_code,
+		.start_data = l->start_data,
+		.end_data = l->end_data,
+		.start_brk = l->start_brk,
+		.brk = l->brk,
+		.start_stack = l->start_stack,
+	};
+	mmap_read_unlock(mm);
+}

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Machines and mms: making, forking and giving up; and the files' doors.
+ *
+ * A machine lives until its creator, its mms and its files have let go of it.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "store/file.h"
+#include "syscall/door.h"
+#include "vma/dup.h"
+
+static DEFINE_ALLOC_SITE(machine_site, "machine");
+
+#define DEFAULT_RAM (8UL << 30)
+#define DEFAULT_ADMIN_RESERVE (8UL << 20)
+#define MOST_USER_RESERVE (128UL << 20)
+#define DEFAULT_MAP_COUNT 65530
+
+static void set_commit(struct commit *commit, const struct samara_machine_config *cfg,
+		       unsigned int page_shift)
+{
+	const unsigned long ram = cfg->ram_bytes ? cfg->ram_bytes : DEFAULT_RAM;
+	const unsigned long ratio = cfg->overcommit_ratio ? cfg->overcommit_ratio : 50;
+	const unsigned long admin =
+		cfg->admin_reserve_bytes ? cfg->admin_reserve_bytes : DEFAULT_ADMIN_RESERVE;
+	const unsigned long user = cfg->user_reserve_bytes ? cfg->user_reserve_bytes :
+							     min(ram / 32, MOST_USER_RESERVE);
+
+	commit->mode = (int)cfg->overcommit;
+	commit->total_pages = (ram + cfg->swap_bytes) >> page_shift;
+	commit->limit = (ram >> page_shift) * ratio / 100 + (cfg->swap_bytes >> page_shift);
+	commit->admin_reserve = admin >> page_shift;
+	commit->user_reserve = user >> page_shift;
+}
+
+static struct samara_machine *machine_get(struct samara_machine *machine)
+{
+	__atomic_fetch_add(&machine->refs, 1, __ATOMIC_RELAXED);
+	return machine;
+}
+
+static void machine_put(struct samara_machine *machine)
+{
+	if (__atomic_fetch_sub(&machine->refs, 1, __ATOMIC_ACQ_REL) != 1)
+		return;
+	file_store_put(machine->store);
+	mem_free(&machine_site, machine);
+}
+
+int samara_machine_create(const struct samara_machine_config *cfg, struct samara_machine **out)
+{
+	static const struct samara_machine_config defaults = SAMARA_MACHINE_CONFIG_INIT;
+	const struct samara_geometry *geo;
+	struct samara_machine *machine;
+
+	if (!cfg)
+		cfg = &defaults;
+	geo = cfg->geometry ? cfg->geometry : samara_geometry_x86_64();
+	if (cfg->size != sizeof(*cfg) || samara_geometry_check(geo) ||
+	    (unsigned int)cfg->overcommit > SAMARA_OVERCOMMIT_NEVER)
+		return -EINVAL;
+	machine = mem_zalloc(&machine_site, sizeof(*machine));
+	if (!machine)
+		return -ENOMEM;
+	machine->store = file_store_create();
+	if (!machine->store) {
+		mem_free(&machine_site, machine);
+		return -ENOMEM;
+	}
+	machine->geo = *geo;
+	machine->flags = cfg->flags;
+	machine->max_map_count = cfg->max_map_count ? cfg->max_map_count : DEFAULT_MAP_COUNT;
+	machine->refs = 1;
+	machine->store->page_shift = geo->page_shift;
+	machine->store->shmem_minor = cfg->shmem_minor ? cfg->shmem_minor : 1;
+	machine->store->next_ino = cfg->first_shmem_ino ? cfg->first_shmem_ino : 1;
+	set_commit(&machine->store->commit, cfg, geo->page_shift);
+	*out = machine;
+	return 0;
+}
+
+void samara_machine_destroy(struct samara_machine *machine)
+{
+	if (machine)
+		machine_put(machine);
+}
+
+int samara_mm_create(struct samara_machine *machine, struct samara_mm **out)
+{
+	struct samara_mm *mm = mm_alloc(machine);
+
+	if (!mm)
+		return -ENOMEM;
+	machine_get(machine);
+	*out = mm;
+	return 0;
+}
+
+int samara_fork(struct samara_mm *parent, struct samara_mm **child)
+{
+	struct samara_mm *mm = mm_alloc(parent->machine);
+	int err;
+
+	if (!mm)
+		return -ENOMEM;
+	machine_get(parent->machine);
+	mmap_write_lock(parent);
+	/* Nobody knows the child yet, so that nobody can wait for its lock. */
+	down_write_nested(&mm->mmap_lock);
+	err = dup_mmap(parent, mm);
+	mmap_write_unlock(mm);
+	mmap_write_unlock(parent);
+	if (err) {
+		mm_free(mm);
+		machine_put(parent->machine);
+		return err;
+	}
+	*child = mm;
+	return 0;
+}
+
+void samara_mm_exit(struct samara_mm *mm)
+{
+	struct samara_machine *machine;
+	struct door door;
+
+	if (!mm)
+		return;
+	machine = mm->machine;
+	door_enter(&door, mm);
+	exit_mmap(mm, &door.dead);
+	door_leave(&door);
+	mm_free(mm);
+	machine_put(machine);
+}

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * mlock, mlock2, munlock, mlockall, munlockall: flags, RLIMIT_MEMLOCK, and what
+ * is faulted in at once.
+ */
+#include <errno.h>
+#include <sys/mman.h>
+
+#include "syscall/door.h"
+#include "vma/account.h"
+#include "vma/find.h"
+#include "vma/modify.h"
+#include "vma/touch.h"
+
+#ifndef MLOCK_ONFAULT
+#define MLOCK_ONFAULT 1
+#endif
+#ifndef MCL_ONFAULT
+#define MCL_ONFAULT 4
+#endif
+
+/* Give one VMA's part the lock flags of walk->arg. */
+static int step(struct vma_walk *walk, struct vma_modify_desc *d)
+{
+	const unsigned long old = d->vma->vm_flags, pages = mm_pages(d->mm, d->end - d->start);
+	int err;
+
+	d->flags = (old & ~VM_LOCKED_MASK) | walk->arg;
+	if (d->flags == old || !vm_lockable(old))
+		return 0;
+	err = vma_modify_flags(d);
+	if (err)
+		return err;
+	if (!(d->flags & VM_LOCKED))
+		d->mm->count.locked_vm -= pages;
+	else if (!(old & VM_LOCKED))
+		d->mm->count.locked_vm += pages;
+	return 0;
+}
+
+/* Pages of the range that are locked already, and so not locked anew. */
+static unsigned long locked_pages(struct samara_mm *mm, unsigned long start, unsigned long end)
+{
+	unsigned long pages = 0;
+	struct vma *vma;
+
+	for (; start < end && (vma = vma_find(mm, start, end)); start = vma->vm_end)
+		if (vma->vm_flags & VM_LOCKED)
+			pages += mm_pages(mm, min(vma->vm_end, end) - max(vma->vm_start, start));
+	return pages;
+}
+
+static bool within_limit(struct samara_mm *mm, unsigned long start, unsigned long len)
+{
+	const unsigned long limit = mm_pages(mm, mm->rlim[MM_RLIMIT_MEMLOCK]);
+	const unsigned long wanted = mm->count.locked_vm + mm_pages(mm, len);
+
+	if (wanted <= limit || mm_capable(mm, SAMARA_CAP_IPC_LOCK))
+		return true;
+	return wanted - locked_pages(mm, start, start + len) <= limit;
+}
+
+static int change_range(struct vma_walk *walk)
+{
+	if (walk->end < walk->start)
+		return -EINVAL;
+	return vma_walk_strict(walk);
+}
+
+/* The range in whole pages; both ends wrap as Linux lets them. */
+static struct vma_walk walk_of(struct samara_mm *mm, unsigned long addr, unsigned long len,
+			       unsigned long flags)
+{
+	const unsigned long start = addr & mm_page_mask(mm);
+
+	return (struct vma_walk){
+		.mm = mm,
+		.start = start,
+		.end = start + mm_page_align(mm, len + (addr - start)),
+		.step = step,
+		.arg = flags,
+	};
+}
+
+static int lock(struct samara_mm *mm, unsigned long addr, unsigned long len, unsigned long flags)
+{
+	struct vma_walk walk = walk_of(mm, addr, len, flags);
+	struct door door;
+	int err = -ENOMEM;
+
+	walk.dead = &door.dead;
+	door_enter(&door, mm);
+	if (!can_do_mlock(mm))
+		err = -EPERM;
+	else if (within_limit(mm, walk.start, walk.end - walk.start))
+		err = change_range(&walk);
+	if (!err && populate_range(mm, walk.start, walk.end))
+		err = -ENOMEM;
+	door_leave(&door);
+	return err;
+}
+
+int samara_mlock(struct samara_mm *mm, unsigned long addr, unsigned long len)
+{
+	return lock(mm, addr, len, VM_LOCKED);
+}
+
+int samara_mlock2(struct samara_mm *mm, unsigned long addr, unsigned long len, int flags)
+{
+	if (flags & ~MLOCK_ONFAULT)
+		return -EINVAL;
+	return lock(mm, addr, len, VM_LOCKED | (flags & MLOCK_ONFAULT ? VM_LOCKONFAULT : 0));
+}
+
+int samara_munlock(struct samara_mm *mm, unsigned long addr, unsigned long len)
+{
+	struct vma_walk walk = walk_of(mm, addr, len, 0);
+	struct door door;
+	int err;
+
+	walk.dead = &door.dead;
+	door_enter(&door, mm);
+	err = change_range(&walk);
+	door_leave(&door);
+	return err;
+}
+
+/* Every mapping there is; one that cannot be changed is passed over. */
+static void change_all(struct samara_mm *mm, unsigned long flags, struct vma_dead *dead)
+{
+	struct vma_walk walk = { .mm = mm, .step = step, .dead = dead, .arg = flags };
+	struct vma *vma;
+
+	for (unsigned long at = 0; (vma = vma_find_from(mm, at));) {
+		walk.start = vma->vm_start;
+		walk.end = at = vma->vm_end;
+		(void)!vma_walk_strict(&walk);
+	}
+}
+
+int samara_mlockall(struct samara_mm *mm, int flags)
+{
+	const unsigned long onfault = flags & MCL_ONFAULT ? VM_LOCKONFAULT : 0;
+	struct door door;
+	int err = 0;
+
+	if (!flags || (flags & ~(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT)) || flags == MCL_ONFAULT)
+		return -EINVAL;
+	door_enter(&door, mm);
+	if (!can_do_mlock(mm)) {
+		err = -EPERM;
+	} else if ((flags & MCL_CURRENT) && !mm_capable(mm, SAMARA_CAP_IPC_LOCK) &&
+		   mm->count.total_vm > mm_pages(mm, mm->rlim[MM_RLIMIT_MEMLOCK])) {
+		err = -ENOMEM;
+	} else {
+		mm->def_flags = flags & MCL_FUTURE ? VM_LOCKED | onfault : 0;
+		if (flags & MCL_CURRENT) {
+			change_all(mm, VM_LOCKED | onfault, &door.dead);
+			populate_quietly(mm, 0, mm->layout.task_size);
+		}
+	}
+	door_leave(&door);
+	return err;
+}
+
+int samara_munlockall(struct samara_mm *mm)
+{
+	struct door door;
+
+	door_enter(&door, mm);
+	mm->def_flags = 0;
+	change_all(mm, 0, &door.dead);
+	door_leave(&door);
+	return 0;
+}

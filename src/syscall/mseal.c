@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * mseal(2): a mapping that may not be unmapped, moved or changed any more.
+ */
+#include <errno.h>
+
+#include "syscall/door.h"
+#include "vma/find.h"
+#include "vma/modify.h"
+
+static int step(struct vma_walk *walk, struct vma_modify_desc *d)
+{
+	(void)walk;
+	if (vma_sealed(d->vma))
+		return 0;
+	d->flags |= VM_SEALED;
+	return vma_modify_flags(d);
+}
+
+static bool has_hole(struct samara_mm *mm, unsigned long start, unsigned long end)
+{
+	while (start < end) {
+		const struct vma *vma = vma_lookup(mm, start);
+
+		if (!vma)
+			return true;
+		start = vma->vm_end;
+	}
+	return false;
+}
+
+int samara_mseal(struct samara_mm *mm, unsigned long addr, unsigned long len, unsigned long flags)
+{
+	const unsigned long size = mm_page_align(mm, len);
+	struct door door;
+	struct vma_walk walk = {
+		.mm = mm,
+		.start = addr,
+		.end = addr + size,
+		.step = step,
+		.dead = &door.dead,
+	};
+	int err;
+
+	if (flags || !mm_page_aligned(mm, addr) || (len && !size) || walk.end < addr)
+		return -EINVAL;
+	if (!size)
+		return 0;
+	door_enter(&door, mm);
+	/* All of it is mapped, or nothing is sealed. */
+	err = has_hole(mm, walk.start, walk.end) ? -ENOMEM : vma_walk_strict(&walk);
+	door_leave(&door);
+	return err;
+}

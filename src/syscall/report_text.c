@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The texts of /proc/PID/maps and smaps, as Linux 6.18 prints them on x86-64.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "syscall/report.h"
+#include "vma/find.h"
+
+static DEFINE_ALLOC_SITE(text_site, "report_text");
+
+#define NAME_COLUMN 73
+
+void text_add(struct text *text, const char *fmt, ...)
+{
+	const size_t room = TEXT_SIZE - text->len;
+	va_list args;
+	int n;
+
+	va_start(args, fmt);
+	n = vsnprintf(text->buf + text->len, room, fmt, args);
+	va_end(args);
+	if (n > 0)
+		text->len += min((size_t)n, room - 1);
+}
+
+void text_char(struct text *text, char c)
+{
+	if (text->len < TEXT_SIZE - 1)
+		text->buf[text->len++] = c;
+}
+
+void text_map_line(struct text *text, const struct samara_vma_info *info)
+{
+	const size_t line = text->len;
+
+	text_add(text, "%08lx-%08lx %s %08lx %02x:%02x %lu ", info->start, info->end, info->perms,
+		 info->offset, info->dev_major, info->dev_minor, info->ino);
+	if (info->name[0]) {
+		while (text->len - line < NAME_COLUMN)
+			text_char(text, ' ');
+		for (const char *c = info->name; *c; c++) {
+			if (*c == '\n')
+				text_add(text, "\\012"); /* so that a line stays a line */
+			else
+				text_char(text, *c);
+		}
+	}
+	text_char(text, '\n');
+}
+
+static int write_all(int fd, const char *buf, size_t len)
+{
+	while (len) {
+		const ssize_t n = write(fd, buf, len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		buf += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+int report_each(struct samara_mm *mm, int fd,
+		void (*print)(const struct samara_mm *mm, const struct samara_vma_info *info,
+			      struct text *text))
+{
+	struct text text = { .buf = mem_alloc(&text_site, TEXT_SIZE) };
+	struct samara_vma_info info;
+	unsigned long from = 0;
+	bool more = true;
+	int err = 0;
+
+	if (!text.buf)
+		return -ENOMEM;
+	while (more && !err) {
+		const struct vma *vma = NULL;
+
+		text.len = 0;
+		mmap_read_lock(mm);
+		while (text.len + TEXT_ONE < TEXT_SIZE && (vma = vma_find_from(mm, from))) {
+			vma_describe(vma, &info);
+			print(mm, &info, &text);
+			from = vma->vm_end;
+		}
+		mmap_read_unlock(mm);
+		more = vma;
+		if (!more && gate_describe(mm, &info))
+			print(mm, &info, &text);
+		err = write_all(fd, text.buf, text.len);
+	}
+	mem_free(&text_site, text.buf);
+	return err;
+}
+
+static void print_maps(const struct samara_mm *mm, const struct samara_vma_info *info,
+		       struct text *text)
+{
+	(void)mm;
+	text_map_line(text, info);
+}
+
+int samara_print_maps(struct samara_mm *mm, int fd)
+{
+	return report_each(mm, fd, print_maps);
+}
+
+/* In the order of their bits. */
+static const struct {
+	unsigned long flag;
+	char letters[3];
+} flag_letters[] = {
+	{ VM_READ, "rd" },       { VM_WRITE, "wr" },       { VM_EXEC, "ex" },
+	{ VM_SHARED, "sh" },     { VM_MAYREAD, "mr" },     { VM_MAYWRITE, "mw" },
+	{ VM_MAYEXEC, "me" },    { VM_MAYSHARE, "ms" },    { VM_GROWSDOWN, "gd" },
+	{ VM_PFNMAP, "pf" },     { VM_LOCKED, "lo" },      { VM_IO, "io" },
+	{ VM_SEQ_READ, "sr" },   { VM_RAND_READ, "rr" },   { VM_DONTCOPY, "dc" },
+	{ VM_DONTEXPAND, "de" }, { VM_LOCKONFAULT, "lf" }, { VM_ACCOUNT, "ac" },
+	{ VM_NORESERVE, "nr" },  { VM_HUGETLB, "ht" },     { VM_SYNC, "sf" },
+	{ VM_WIPEONFORK, "wf" }, { VM_DONTDUMP, "dd" },    { VM_MIXEDMAP, "mm" },
+	{ VM_HUGEPAGE, "hg" },   { VM_NOHUGEPAGE, "nh" },  { VM_MERGEABLE, "mg" },
+	{ VM_DROPPABLE, "dp" },  { VM_SEALED, "sl" },
+};
+
+int samara_vm_flags_text(unsigned long flags, char *buf, size_t size)
+{
+	size_t len = 0;
+
+	if (!size)
+		return -ENOSPC;
+	for (size_t i = 0; i < ARRAY_SIZE(flag_letters); i++) {
+		if (!(flags & flag_letters[i].flag))
+			continue;
+		if (size - len < 4)
+			return -ENOSPC;
+		memcpy(buf + len, flag_letters[i].letters, 2);
+		buf[len + 2] = ' ';
+		len += 3;
+	}
+	buf[len] = '\0';
+	return (int)len;
+}
+
+/* Everything that counts pages: none are simulated yet. */
+static const char *const page_lines[] = {
+	"Rss:",
+	"Pss:",
+	"Pss_Dirty:",
+	"Shared_Clean:",
+	"Shared_Dirty:",
+	"Private_Clean:",
+	"Private_Dirty:",
+	"Referenced:",
+	"Anonymous:",
+	"KSM:",
+	"LazyFree:",
+	"AnonHugePages:",
+	"ShmemPmdMapped:",
+	"FilePmdMapped:",
+	"Shared_Hugetlb:",
+	"Private_Hugetlb:",
+	"Swap:",
+	"SwapPss:",
+	"Locked:",
+};
+
+static void kb_line(struct text *text, const char *name, unsigned long bytes)
+{
+	text_add(text, "%-16s%8lu kB\n", name, bytes >> 10);
+}
+
+static void print_smaps(const struct samara_mm *mm, const struct samara_vma_info *info,
+			struct text *text)
+{
+	char flags[ARRAY_SIZE(flag_letters) * 3 + 1];
+
+	text_map_line(text, info);
+	kb_line(text, "Size:", info->end - info->start);
+	kb_line(text, "KernelPageSize:", mm_page_size(mm));
+	kb_line(text, "MMUPageSize:", mm_page_size(mm));
+	for (size_t i = 0; i < ARRAY_SIZE(page_lines); i++)
+		kb_line(text, page_lines[i], 0);
+	text_add(text, "THPeligible:    %8u\n", 0u);
+	if (samara_vm_flags_text(info->flags, flags, sizeof(flags)) >= 0)
+		text_add(text, "VmFlags: %s\n", flags);
+}
+
+int samara_print_smaps(struct samara_mm *mm, int fd)
+{
+	return report_each(mm, fd, print_smaps);
+}

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Growth of heap and stack. Both are one prepared store; a refused one leaves
+ * range and counters as they were.
+ */
+#include <errno.h>
+
+#include "vma/account.h"
+#include "vma/find.h"
+#include "vma/grow.h"
+#include "vma/map.h"
+#include "vma/reserve.h"
+#include "vma/touch.h"
+
+int grow_heap(struct samara_mm *mm, unsigned long start, unsigned long end, struct vma_dead *dead)
+{
+	struct map_desc d = {
+		.mm = mm,
+		.start = start,
+		.end = end,
+		.pgoff = mm_pages(mm, start),
+		.dead = dead,
+		.flags = VM_READ | VM_WRITE | VM_MAY_ACCESS | VM_ACCOUNT | mm->def_flags,
+		.kind = MAP_HEAP,
+	};
+
+	if (mm->layout.flags & SAMARA_LAYOUT_READ_EXEC)
+		d.flags |= VM_EXEC;
+	if (mm->count.map_count > mm->machine->max_map_count)
+		return -ENOMEM;
+	return map_region(&d);
+}
+
+/* Whoever lies below keeps the guard gap free, unless it is a stack too or nobody can use it. */
+static bool gap_free(struct samara_mm *mm, const struct vma *vma, unsigned long addr)
+{
+	const struct vma *below = vma_before(mm, vma->vm_start);
+
+	if (!below)
+		return true;
+	if (below->vm_end > addr)
+		return false;
+	return (below->vm_flags & VM_GROWSDOWN) || !vma_accessible(below) ||
+	       addr - below->vm_end >= mm->geo->stack_gap;
+}
+
+static int stack_limits(const struct vma *vma, unsigned long addr)
+{
+	const struct samara_mm *mm = vma->vm_mm;
+	const unsigned long grow = vma->vm_start - addr;
+
+	if (!may_expand_vm(mm, vma->vm_flags, mm_pages(mm, grow)) ||
+	    vma->vm_end - addr > mm->rlim[MM_RLIMIT_STACK] ||
+	    !mlock_future_ok(mm, vma->vm_flags, grow))
+		return -ENOMEM;
+	return 0;
+}
+
+int expand_stack(struct vma *vma, unsigned long addr)
+{
+	struct samara_mm *mm = vma->vm_mm;
+	struct vma_store store = { .mm = mm, .end = vma->vm_end, .entry = vma };
+	unsigned long grow;
+	int err;
+
+	addr &= mm_page_mask(mm);
+	if (addr < mm->geo->map_min_addr || addr < mm->geo->first_user_addr)
+		return -EPERM;
+	if (addr >= vma->vm_start)
+		return 0;
+	grow = mm_pages(mm, vma->vm_start - addr);
+	if (!gap_free(mm, vma, addr) || grow > vma->vm_pgoff || stack_limits(vma, addr))
+		return -ENOMEM;
+	store.start = addr;
+	if (vma_store_prepare(&store))
+		return -ENOMEM;
+	err = anon_vma_prepare(vma);
+	if (!err && (vma->vm_flags & VM_ACCOUNT))
+		err = mm_charge(mm, grow);
+	if (err) {
+		vma_store_cancel(&store);
+		return err;
+	}
+	vma_set_range(vma, addr, vma->vm_end, vma->vm_pgoff - grow);
+	vma_store_commit(&store);
+	vm_stat_account(mm, vma->vm_flags, (long)grow);
+	if (vma->vm_flags & VM_LOCKED)
+		mm->count.locked_vm += grow;
+	return 0;
+}

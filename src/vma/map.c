@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * mmap's second half, after arguments are checked and the place is chosen.
+ */
+#include <errno.h>
+
+#include "vma/account.h"
+#include "vma/find.h"
+#include "vma/map.h"
+#include "vma/merge.h"
+#include "vma/unmap.h"
+
+/* One mapping on its way: what goes, what comes, and whether a neighbour takes it in. */
+struct mapping {
+	struct map_desc *d;
+	struct unmap_desc old;
+	struct vma_merge_desc merge;
+	unsigned long pages;
+	unsigned long charged;   /* pages charged above what the old ones were */
+	unsigned long inherited; /* pages of the old ones' charge, to go over to the new ones */
+	unsigned long shmem;     /* pages charged for fresh shared memory, not yet its own */
+	struct vma *vma;         /* new, when nobody merges */
+	struct vma_store store;
+};
+
+/* The limits, in the order in which Linux asks. */
+static int ask_limits(struct mapping *m)
+{
+	struct samara_mm *mm = m->d->mm;
+	int err;
+
+	if (!may_expand_vm(mm, m->d->flags, m->pages - m->old.leaves.total_vm))
+		return -ENOMEM;
+	if (!vm_accountable(m->d->flags))
+		return 0;
+	m->charged = m->pages - m->old.leaves.accounted;
+	err = m->charged ? mm_charge(mm, m->charged) : 0;
+	if (err)
+		return err;
+	/* The old pages' charge goes over to the new ones. */
+	m->inherited = m->old.leaves.accounted;
+	m->old.leaves.accounted = 0;
+	m->d->flags |= VM_ACCOUNT;
+	return 0;
+}
+
+static void plan_merge(struct mapping *m)
+{
+	struct map_desc *d = m->d;
+
+	m->merge = (struct vma_merge_desc){
+		.mm = d->mm,
+		.start = d->start,
+		.end = d->end,
+		.pgoff = d->pgoff,
+		.flags = d->flags,
+		.file = d->file,
+		.dead = d->dead,
+		.kind = MERGE_NONE,
+	};
+	if (!d->file && (d->flags & VM_SHARED))
+		return; /* fresh shared memory is like no other */
+	m->merge.prev = d->start ? vma_lookup(d->mm, d->start - 1) : NULL;
+	m->merge.next = vma_lookup(d->mm, d->end);
+	if (d->kind == MAP_HEAP) {
+		m->merge.just_expand = true;
+		if (m->merge.prev && m->merge.prev->vm_start < d->mm->layout.start_brk)
+			m->merge.prev = NULL;
+	}
+	vma_merge_plan(&m->merge);
+}
+
+static bool wants_shmem(const struct map_desc *d)
+{
+	if (!d->file)
+		return d->flags & VM_SHARED;
+	return (d->flags & VM_SHARED) && file_is(d->file, SAMARA_FILE_ZERO);
+}
+
+/* The file's own say. */
+static int ask_file(const struct map_desc *d)
+{
+	if (d->file && (d->flags & VM_SYNC) && file_is(d->file, SAMARA_FILE_NO_SYNC))
+		return -EOPNOTSUPP;
+	return 0;
+}
+
+/* What fresh shared memory may come to is promised as a whole. */
+static int charge_shmem(struct mapping *m)
+{
+	struct commit *commit = &m->d->mm->machine->store->commit;
+	int err;
+
+	if (!wants_shmem(m->d) || (m->d->flags & VM_NORESERVE))
+		return 0;
+	err = commit_charge(commit, m->pages, mm_commit_who(m->d->mm));
+	if (!err)
+		m->shmem = m->pages;
+	return err;
+}
+
+static int make_shmem(struct mapping *m, struct samara_file **out)
+{
+	const struct shmem_desc desc = {
+		.name = SHMEM_ZERO_NAME,
+		.length = m->d->end - m->d->start,
+		.charged = m->shmem,
+	};
+	int err = file_shmem(m->d->mm->machine->store, &desc, out);
+
+	if (!err)
+		m->shmem = 0;
+	return err;
+}
+
+static int new_vma(struct mapping *m)
+{
+	struct map_desc *d = m->d;
+	struct vma *vma = vma_alloc(d->mm);
+	int err = 0;
+
+	if (!vma)
+		return -ENOMEM;
+	vma_set_range(vma, d->start, d->end, d->pgoff);
+	vma->vm_flags = d->flags;
+	vma->is_anon = !(d->flags & VM_SHARED) && (!d->file || file_is(d->file, SAMARA_FILE_ZERO));
+	if (wants_shmem(d))
+		err = make_shmem(m, &vma->vm_file);
+	else if (d->file)
+		vma->vm_file = file_get(d->file);
+	if (err)
+		goto discard;
+	m->store =
+		(struct vma_store){ .mm = d->mm, .start = d->start, .end = d->end, .entry = vma };
+	err = vma_store_prepare(&m->store);
+	if (err)
+		goto discard;
+	m->vma = vma;
+	return 0;
+
+discard:
+	vma_discard(vma);
+	return err;
+}
+
+/* Everything that needs memory. */
+static int prepare(struct mapping *m)
+{
+	int err = 0;
+
+	/* A VMA that grows back over a hole in itself needs no other for its upper part. */
+	if (m->merge.kind != MERGE_BOTH || m->merge.prev != m->merge.next)
+		err = unmap_alloc_top(&m->old);
+	if (err)
+		return err;
+	err = m->merge.kind == MERGE_NONE ? new_vma(m) : vma_merge_prepare(&m->merge);
+	if (err)
+		unmap_cancel(&m->old);
+	return err;
+}
+
+static void commit(struct mapping *m)
+{
+	struct map_desc *d = m->d;
+	struct mm_counters *count = &d->mm->count;
+
+	unmap_trim(&m->old);
+	if (m->merge.kind == MERGE_NONE) {
+		vma_store_commit(&m->store);
+		count->map_count++;
+		d->out = m->vma;
+	} else {
+		vma_merge_commit(&m->merge);
+		d->out = m->merge.target;
+	}
+	unmap_complete(&m->old);
+	vm_stat_account(d->mm, d->flags, (long)m->pages);
+	if (!(d->flags & VM_LOCKED))
+		return;
+	/* What cannot be locked is noticed only now, after merging. */
+	if (vm_lockable(d->flags))
+		count->locked_vm += m->pages;
+	else
+		d->out->vm_flags &= ~VM_LOCKED_MASK;
+}
+
+/* The range is given up: Linux clears it before it asks the file or makes shared memory. */
+static void leave_gap(struct mapping *m)
+{
+	m->old.leaves.accounted += m->inherited;
+	if (m->old.first && !unmap_prepare(&m->old))
+		unmap_commit(&m->old);
+}
+
+int map_region(struct map_desc *d)
+{
+	struct mapping m = {
+		.d = d,
+		.pages = mm_pages(d->mm, d->end - d->start),
+		.old = { .mm = d->mm, .start = d->start, .end = d->end, .dead = d->dead },
+	};
+	int err = unmap_gather(&m.old);
+
+	if (err)
+		return err;
+	err = ask_limits(&m);
+	if (err) {
+		unmap_leave_cut(&m.old);
+		return err;
+	}
+	err = ask_file(d);
+	if (!err)
+		err = charge_shmem(&m);
+	if (err) {
+		mm_uncharge(d->mm, m.charged);
+		leave_gap(&m);
+		return err;
+	}
+	plan_merge(&m);
+	err = prepare(&m);
+	if (err) {
+		mm_uncharge(d->mm, m.charged);
+		commit_uncharge(&d->mm->machine->store->commit, m.shmem);
+		return err;
+	}
+	commit(&m);
+	return 0;
+}

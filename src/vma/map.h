@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Putting a mapping into the map. mmap_lock is held for writing.
+ *
+ *        start                                   end
+ *   |--A--|#####|        |####|    |##############|--Z--|      before
+ *   |--A--|=================== new ===============|--Z--|      after, or
+ *   |----------------- A, grown -----------------------|       merged
+ *
+ * What stood in the range (#) is gathered, the limits are asked, memory is got,
+ * and then one store puts the new VMA, or a neighbour grown over it, in place of
+ * all of it.
+ */
+#ifndef VMA_MAP_H
+#define VMA_MAP_H
+
+#include "core/mm.h"
+
+struct map_desc {
+	struct samara_mm *mm;
+	unsigned long start, end; /* whole pages below the task size */
+	unsigned long pgoff;      /* of the file; private anonymous: start's page number */
+	unsigned long flags;      /* VM_* */
+	struct samara_file *file; /* NULL: anonymous; shared then means fresh shared memory */
+	enum { MAP_ORDINARY, MAP_HEAP } kind; /* the heap grows into its own last VMA only */
+	struct vma_dead *dead;
+	struct vma *out; /* the VMA that holds the range */
+};
+
+/*
+ * 0; -ENOMEM: limits, budget, vm.max_map_count or memory; -EPERM: over a sealed
+ * VMA; -EINVAL. When a limit refuses, VMAs that reach into the range are left
+ * cut at its edges, and when shared memory is refused the range is left empty:
+ * so does Linux. When memory is refused nothing has changed.
+ */
+int map_region(struct map_desc *d) __must_check;
+
+#endif

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Flags of a part of a VMA, by merging or cutting (modify.h has the picture).
+ */
+#include <errno.h>
+
+#include "vma/find.h"
+#include "vma/merge.h"
+#include "vma/modify.h"
+#include "vma/unmap.h"
+
+static struct vma *neighbour_below(struct samara_mm *mm, unsigned long start)
+{
+	return start ? vma_lookup(mm, start - 1) : NULL;
+}
+
+/* 1: done by merging; 0: no merge is possible; or -ENOMEM. */
+static int try_merge(struct vma_modify_desc *d)
+{
+	struct vma *vma = d->vma;
+	struct vma_merge_desc merge = {
+		.mm = d->mm,
+		.middle = vma,
+		.start = d->start,
+		.end = d->end,
+		.pgoff = vma->vm_pgoff + mm_pages(d->mm, d->start - vma->vm_start),
+		.flags = d->flags,
+		.file = vma->vm_file,
+		.special = vma->special,
+		.anon_vma = vma->anon_vma,
+		.dead = d->dead,
+	};
+
+	if (d->start == vma->vm_start)
+		merge.prev = neighbour_below(d->mm, d->start);
+	if (d->end == vma->vm_end)
+		merge.next = vma_lookup(d->mm, d->end);
+	if (!merge.prev && !merge.next)
+		return 0;
+	vma_merge_plan(&merge);
+	if (merge.kind == MERGE_NONE)
+		return 0;
+	if (vma_merge_prepare(&merge))
+		return -ENOMEM;
+	vma_merge_commit(&merge);
+	d->out = merge.target;
+	return 1;
+}
+
+/*
+ *   vma  |----------|==== mid ====|-- top --|     mid: NULL when the range begins with vma,
+ *                                                 top: NULL when it ends with it
+ */
+struct cuts {
+	struct vma *mid, *top;
+	struct vma_store store;
+};
+
+static int cuts_prepare(struct vma_modify_desc *d, struct cuts *c)
+{
+	struct vma *vma = d->vma;
+
+	if (d->start > vma->vm_start) {
+		c->mid = vma_dup_part(vma, d->start, d->end);
+		if (!c->mid)
+			return -ENOMEM;
+	}
+	if (d->end < vma->vm_end) {
+		c->top = vma_dup_part(vma, d->end, vma->vm_end);
+		if (!c->top)
+			goto drop_mid;
+	}
+	/* Storing mid cuts vma twice; then top takes the place of what vma has above it. */
+	c->store = (struct vma_store){ .mm = d->mm, .entry = c->mid ? c->mid : c->top };
+	c->store.start = c->store.entry->vm_start;
+	c->store.end = c->store.entry->vm_end;
+	if (vma_store_prepare(&c->store))
+		goto drop_top;
+	return 0;
+
+drop_top:
+	vma_discard(c->top);
+drop_mid:
+	vma_discard(c->mid);
+	return -ENOMEM;
+}
+
+static void cuts_commit(struct vma_modify_desc *d, struct cuts *c)
+{
+	struct vma *vma = d->vma;
+
+	vma_set_range(vma, vma->vm_start, c->mid ? d->start : d->end, vma->vm_pgoff);
+	vma_store_commit(&c->store);
+	d->mm->count.map_count++;
+	if (c->mid && c->top) {
+		vma_store_exact(d->mm, c->top);
+		d->mm->count.map_count++;
+	}
+	d->out = c->mid ? c->mid : vma;
+}
+
+static int cut(struct vma_modify_desc *d)
+{
+	struct vma *vma = d->vma;
+	struct cuts c = { 0 };
+	const unsigned int wanted = (d->start > vma->vm_start) + (d->end < vma->vm_end);
+	int err;
+
+	if (!wanted) {
+		d->out = vma;
+		return 0;
+	}
+	if (mm_map_full(d->mm))
+		return -ENOMEM;
+	if (!vma_may_split(vma))
+		return -EINVAL;
+	if (wanted == 2 && d->mm->count.map_count + 1 >= d->mm->machine->max_map_count) {
+		err = vma_split(vma, d->start);
+		return err ? err : -ENOMEM;
+	}
+	err = cuts_prepare(d, &c);
+	if (err)
+		return err;
+	cuts_commit(d, &c);
+	return 0;
+}
+
+int vma_modify_flags(struct vma_modify_desc *d)
+{
+	int err = try_merge(d);
+
+	if (!err)
+		err = cut(d);
+	if (err < 0)
+		return err;
+	WRITE_ONCE(d->out->vm_flags, d->flags);
+	return 0;
+}
+
+/* One VMA of a walk; *at becomes the address to go on from. */
+static int visit(struct vma_walk *walk, struct vma *vma, unsigned long *at)
+{
+	struct vma_modify_desc d = {
+		.mm = walk->mm,
+		.vma = vma,
+		.start = *at,
+		.end = min(vma->vm_end, walk->end),
+		.flags = vma->vm_flags,
+		.dead = walk->dead,
+		.out = vma,
+	};
+	int err = walk->step(walk, &d);
+
+	/* A merge may have taken in what follows: that has these flags already. */
+	*at = max(d.end, d.out->vm_end);
+	return err;
+}
+
+int vma_walk_strict(struct vma_walk *walk)
+{
+	unsigned long at = walk->start;
+	int err = 0;
+
+	while (!err && at < walk->end) {
+		struct vma *vma = vma_lookup(walk->mm, at);
+
+		if (!vma)
+			return -ENOMEM;
+		err = visit(walk, vma, &at);
+	}
+	return err;
+}
+
+int vma_walk_holes(struct vma_walk *walk)
+{
+	unsigned long at = walk->start;
+	int err = 0, hole = 0;
+
+	while (!err && at < walk->end) {
+		struct vma *vma = vma_find_from(walk->mm, at);
+
+		if (!vma)
+			return -ENOMEM;
+		if (vma->vm_start > at) {
+			hole = -ENOMEM;
+			at = vma->vm_start;
+			continue;
+		}
+		err = visit(walk, vma, &at);
+	}
+	return err ? err : hole;
+}

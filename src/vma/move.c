@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Moving a part of a VMA: a new VMA, or a neighbour grown, at the new place, and the
+ * old place cleared.
+ *
+ *   1. may it be cut, are there VMAs enough, is there budget
+ *   2. memory: the reserve, if any step needs some
+ *   ---- point of no return ----
+ *   3. the destination is stored
+ *   4. the source is cleared, its charge having gone over
+ *
+ * Memory that was never written to takes the page offset of its new address, so
+ * that it can be merged there; memory that was keeps the old one.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+
+#include "base/assert.h"
+#include "store/file.h"
+#include "vma/account.h"
+#include "vma/find.h"
+#include "vma/merge.h"
+#include "vma/remap.h"
+#include "vma/unmap.h"
+
+/* The destination on its way. */
+struct target {
+	struct vma_merge_desc merge;
+	struct vma *vma; /* when nobody merges */
+	struct vma_store store;
+};
+
+static int check_cuts(const struct remap_desc *r)
+{
+	const struct vma *vma = r->vma;
+
+	/* Up to three more VMAs while it is under way. */
+	if (r->mm->count.map_count + 3 >= r->mm->machine->max_map_count)
+		return -ENOMEM;
+	if (!vma_may_split(vma) &&
+	    (vma->vm_start != r->addr || vma->vm_end != r->addr + r->old_len))
+		return -EINVAL;
+	return 0;
+}
+
+static void plan(const struct remap_desc *r, struct target *t)
+{
+	const struct vma *vma = r->vma;
+	unsigned long pgoff = vma->vm_pgoff + mm_pages(r->mm, r->addr - vma->vm_start);
+
+	if (vma->is_anon && !vma->anon_vma)
+		pgoff = mm_pages(r->mm, r->new_addr);
+	t->merge = (struct vma_merge_desc){
+		.mm = r->mm,
+		.start = r->new_addr,
+		.end = r->new_addr + r->new_len,
+		.pgoff = pgoff,
+		.flags = vma->vm_flags,
+		.file = vma->vm_file,
+		.special = vma->special,
+		.anon_vma = vma->anon_vma,
+		.copied = vma,
+		.dead = r->dead,
+		.prev = r->new_addr ? vma_lookup(r->mm, r->new_addr - 1) : NULL,
+		.next = vma_lookup(r->mm, r->new_addr + r->new_len),
+	};
+	vma_merge_plan(&t->merge);
+}
+
+/* Clearing the source needs no memory if it is a whole VMA that stays apart from the target. */
+static bool needs_reserve(const struct remap_desc *r, const struct target *t)
+{
+	if (r->reserve.filled)
+		return false; /* filled already */
+	if (t->merge.kind != MERGE_NONE && (t->merge.prev == r->vma || t->merge.next == r->vma))
+		return true;
+	return r->old_len && !(r->flags & MREMAP_DONTUNMAP) &&
+	       (r->vma->vm_start != r->addr || r->vma->vm_end != r->addr + r->old_len);
+}
+
+static int prepare(struct remap_desc *r, struct target *t)
+{
+	struct vma_reserve *reserve = NULL;
+	struct vma *vma;
+
+	if (needs_reserve(r, t) && vma_reserve_fill(&r->reserve, r->mm))
+		return -ENOMEM;
+	if (r->reserve.filled)
+		reserve = &r->reserve;
+	t->merge.reserve = reserve;
+	if (t->merge.kind != MERGE_NONE)
+		return vma_merge_prepare(&t->merge);
+	vma = vma_take(r->mm, reserve);
+	if (!vma)
+		return -ENOMEM;
+	vma_dup_into(vma, r->vma, r->new_addr, r->new_addr + r->new_len);
+	vma->vm_pgoff = t->merge.pgoff;
+	t->store = (struct vma_store){
+		.mm = r->mm,
+		.start = vma->vm_start,
+		.end = vma->vm_end,
+		.entry = vma,
+		.reserve = reserve,
+	};
+	if (vma_store_prepare(&t->store)) {
+		vma_discard(vma);
+		return -ENOMEM;
+	}
+	t->vma = vma;
+	return 0;
+}
+
+static void commit(struct remap_desc *r, struct target *t)
+{
+	if (t->vma) {
+		vma_store_commit(&t->store);
+		r->mm->count.map_count++;
+		return;
+	}
+	vma_merge_commit(&t->merge);
+	/* The source itself may have been what grew. */
+	if (r->old_len)
+		r->vma = vma_lookup(r->mm, r->addr);
+}
+
+static void clear_source(struct remap_desc *r)
+{
+	struct unmap_desc d = {
+		.mm = r->mm,
+		.start = r->addr,
+		.end = r->addr + r->old_len,
+		.dead = r->dead,
+		.keep_accounted = true,
+		.reserve = r->reserve.filled ? &r->reserve : NULL,
+	};
+
+	/* check_cuts() and the reserve have seen to it that neither fails. */
+	BUG_ON(unmap_gather(&d));
+	BUG_ON(unmap_prepare(&d));
+	unmap_commit(&d);
+}
+
+/*
+ * MREMAP_DONTUNMAP: the source stays, empty: without lock, and without family
+ * if all of it moved. Linux 6.18 does not take it off the pages it counts as locked.
+ */
+static void keep_source(struct remap_desc *r, const struct target *t)
+{
+	struct vma *vma = r->vma;
+
+	if (vma->vm_flags & VM_LOCKED)
+		r->mm->count.locked_astray += vma_pages(vma);
+	vma->vm_flags &= ~VM_LOCKED_MASK;
+	if (vma->vm_start == r->addr && vma->vm_end == r->addr + r->old_len &&
+	    (t->vma || t->merge.target != vma))
+		anon_vma_unlink(vma);
+}
+
+int move_vma(struct remap_desc *r)
+{
+	const unsigned long flags = r->vma->vm_flags;
+	const bool stays = r->flags & MREMAP_DONTUNMAP;
+	const unsigned long pages = mm_pages(r->mm, r->new_len);
+	const unsigned long grows = stays ? pages : pages - mm_pages(r->mm, r->old_len);
+	struct target t = { 0 };
+	int err = check_cuts(r);
+
+	if (err)
+		return err;
+	if ((flags & VM_ACCOUNT) && mm_charge(r->mm, grows))
+		return -ENOMEM;
+	plan(r, &t);
+	err = prepare(r, &t);
+	if (err) {
+		if (flags & VM_ACCOUNT)
+			mm_uncharge(r->mm, grows);
+		return err;
+	}
+	commit(r, &t);
+	vm_stat_account(r->mm, flags, (long)pages);
+	if (flags & VM_LOCKED)
+		r->mm->count.locked_vm += pages;
+	if (stays)
+		keep_source(r, &t);
+	else if (r->old_len)
+		clear_source(r);
+	return 0;
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * mremap: shrinking, growing and moving one VMA's part. mmap_lock is held for writing.
+ *
+ *   shrink    [addr ...... new_len)xxxxxx)      the rest is unmapped
+ *   grow      [addr ... old_len)+++++++)        in place, if the VMA ends here and there is room
+ *   move      [addr ... old_len)  ->  [new_addr ........ new_len)
+ *             then the source is unmapped, or stays empty with MREMAP_DONTUNMAP
+ *
+ * Steps of one call that each change the map (clear the destination, shrink,
+ * insert, clear the source) draw their memory from one reserve that is filled
+ * before the first of them, so that a refused allocation changes nothing.
+ */
+#ifndef VMA_REMAP_H
+#define VMA_REMAP_H
+
+#include <sys/mman.h>
+
+#include "vma/reserve.h"
+
+#ifndef MREMAP_DONTUNMAP
+#define MREMAP_DONTUNMAP 4
+#endif
+
+enum remap_type { REMAP_NO_RESIZE, REMAP_SHRINK, REMAP_EXPAND };
+
+struct remap_desc {
+	struct samara_mm *mm;
+	unsigned long addr, old_len; /* whole pages */
+	unsigned long new_addr, new_len;
+	int flags; /* MREMAP_* */
+	struct vma_dead *dead;
+
+	struct vma *vma; /* at addr */
+	enum remap_type type;
+	unsigned long delta; /* bytes by which the size changes */
+	struct vma_reserve reserve;
+	unsigned long populate_from; /* what to fault in, when locked and grown */
+	unsigned long populate_to;
+};
+
+/* The caller said where to: MREMAP_FIXED, or DONTUNMAP's hint. */
+static inline bool remap_has_target(const struct remap_desc *r)
+{
+	return r->flags & (MREMAP_FIXED | MREMAP_DONTUNMAP);
+}
+
+/* The checks on r->vma (or NULL) and the limits; sets type and delta. 0 or -errno. */
+int remap_check_vma(struct remap_desc *r) __must_check;
+
+/* Without a target: in place if possible, else anywhere if MREMAP_MAYMOVE. An address or -errno. */
+unsigned long remap_here(struct remap_desc *r);
+
+/* With a target; what is there is unmapped first (MREMAP_FIXED). An address or -errno. */
+unsigned long remap_there(struct remap_desc *r);
+
+/* move.c: r->vma's part goes to r->new_addr, which is free. 0 or -errno. */
+int move_vma(struct remap_desc *r) __must_check;
+
+#endif

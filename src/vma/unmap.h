@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Taking a range out of the map: gather, prepare, the point of no return,
+ * commit, complete. mmap_lock is held for writing.
+ *
+ *                 start                              end
+ *   |------ head ---|##########|   |#####|   |#########|--- tail ----|
+ *                    |<------------ leaves the map ---->|
+ *
+ *   head and tail are VMAs that reach out of the range and are cut; those
+ *   wholly inside leave the tree. When one VMA reaches out at both sides it is
+ *   head and tail at once, and what stays above end becomes the new VMA top:
+ *
+ *   |------ head ---|##########################|--- top ----|
+ *
+ * One store clears the whole range, cutting both ends, and is the only step
+ * that readers of the tree can see. Everything that can fail comes before it:
+ *
+ *   unmap_gather()    looks only. Answers that Linux gives (a sealed VMA, too
+ *                     many VMAs) are found here
+ *   unmap_prepare()   gets memory: top, and nodes for cutting
+ *   ---- point of no return ----
+ *   unmap_commit()    cuts, clears, counts
+ *
+ * mmap over an existing range stops after gathering and puts its own store in
+ * place of the clearing one (map.c).
+ */
+#ifndef VMA_UNMAP_H
+#define VMA_UNMAP_H
+
+#include "vma/reserve.h"
+
+struct unmap_desc {
+	struct samara_mm *mm;
+	unsigned long start, end;
+	struct vma_dead *dead;       /* where VMAs that leave go */
+	bool keep_accounted;         /* the charge goes over to the new place: mremap */
+	struct vma_reserve *reserve; /* where memory comes from; NULL: got by unmap_prepare() */
+
+	/* filled by unmap_gather() */
+	struct vma *first;         /* the first VMA of the range, or NULL: nothing to do */
+	struct vma *head, *tail;   /* NULL: that edge lies on a boundary */
+	struct mm_counters leaves; /* what the mm loses, in pages; map_count: VMAs that leave */
+
+	/* filled by unmap_prepare() */
+	struct vma *top;
+	struct vma_store clear;
+};
+
+/*
+ * 0; -ENOMEM: one VMA would become two and there are too many already; -EPERM: a sealed VMA;
+ * -EINVAL: a mapping that cannot be cut. As Linux cuts first and looks later,
+ * a VMA that would have been cut before the one that is at fault is left cut in two.
+ */
+int unmap_gather(struct unmap_desc *d) __must_check;
+
+/* 0 or -ENOMEM, and then nothing has changed and nothing is held. */
+int unmap_prepare(struct unmap_desc *d) __must_check;
+/* Give back what unmap_prepare() got. */
+void unmap_cancel(struct unmap_desc *d);
+
+/* Cannot fail. */
+void unmap_commit(struct unmap_desc *d);
+
+/* The halves of unmap_commit(), for a caller that stores something else in between. */
+void unmap_trim(struct unmap_desc *d);     /* list the doomed, cut head and tail */
+void unmap_complete(struct unmap_desc *d); /* put top in place, settle the counters */
+int unmap_alloc_top(struct unmap_desc *d) __must_check;
+
+/* Leave the two edges cut, as Linux does when mmap fails after cutting; best effort. */
+void unmap_leave_cut(struct unmap_desc *d);
+
+/* munmap of whole pages below the task size: gather to complete. */
+int unmap_range(struct samara_mm *mm, unsigned long start, unsigned long end,
+		struct vma_dead *dead) __must_check;
+
+/* do_munmap's checks, then unmap_range(). */
+int do_munmap(struct samara_mm *mm, unsigned long start, unsigned long len,
+	      struct vma_dead *dead) __must_check;
+
+/* vma becomes [.., at) and a new VMA [at, ..). 0, -ENOMEM, -EINVAL (cannot be cut). */
+int vma_split(struct vma *vma, unsigned long at) __must_check;
+
+/* A copy of vma over [start, end) with references of its own; NULL when refused. */
+struct vma *vma_dup_part(const struct vma *vma, unsigned long start,
+			 unsigned long end) __must_check;
+/* The same, made of the empty VMA copy. */
+struct vma *vma_dup_into(struct vma *copy, const struct vma *vma, unsigned long start,
+			 unsigned long end);
+
+/* What vma_dup_part() or a failed mmap made and nobody ever saw. */
+void vma_discard(struct vma *vma);
+
+/* Give back all that the VMAs on the list hold. mmap_lock is no longer held. */
+void vma_dead_release(struct vma_dead *dead);
+
+#endif

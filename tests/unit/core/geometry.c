@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Geometries, and where addresses begin.
+ */
+#include <errno.h>
+
+#include "support/cmocka_all.h"
+
+#include <samara/mm.h>
+
+static void known_geometries_are_possible(void **state)
+{
+	(void)state;
+	assert_int_equal(samara_geometry_check(samara_geometry_x86_64()), 0);
+	assert_int_equal(samara_geometry_check(samara_geometry_x86_64_la57()), 0);
+}
+
+static void impossible_geometries_are_refused(void **state)
+{
+	const struct samara_geometry good = *samara_geometry_x86_64();
+	struct samara_geometry bad[] = { good, good, good, good, good, good };
+	struct samara_machine_config cfg = SAMARA_MACHINE_CONFIG_INIT;
+	struct samara_machine *machine;
+
+	(void)state;
+	bad[0].size = 8;
+	bad[1].page_shift = 3;
+	bad[2].task_size += 1;
+	bad[3].map_window = good.task_size + 4096;
+	bad[4].low_end = 0;
+	bad[5].gate_start = 4096;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		assert_int_equal(samara_geometry_check(&bad[i]), -EINVAL);
+		cfg.geometry = &bad[i];
+		assert_int_equal(samara_machine_create(&cfg, &machine), -EINVAL);
+	}
+}
+
+static void the_base_leaves_room_for_the_stack(void **state)
+{
+	const struct samara_geometry *geo = samara_geometry_x86_64();
+
+	(void)state;
+	/* As /proc/PID/maps shows without randomisation. */
+	assert_int_equal(samara_mmap_base(geo, 8UL << 20, 0), 0x7ffff7fff000);
+	assert_int_equal(samara_mmap_base(geo, 1UL << 30, 0), 0x7fffbfeff000);
+	assert_int_equal(samara_mmap_base(geo, ~0UL, 0), 0x155555556000);
+}
+
+static void another_page_size_works_throughout(void **state)
+{
+	struct samara_geometry geo = *samara_geometry_x86_64();
+	struct samara_machine_config cfg = SAMARA_MACHINE_CONFIG_INIT;
+	struct samara_machine *machine;
+	struct samara_mm *mm;
+	unsigned long addr;
+
+	(void)state;
+	geo.page_shift = 14;
+	geo.huge_shift = 25;
+	geo.task_size = geo.map_window = 1UL << 46;
+	geo.gate_start = geo.gate_end = 0;
+	cfg.geometry = &geo;
+	assert_int_equal(samara_machine_create(&cfg, &machine), 0);
+	assert_int_equal(samara_mm_create(machine, &mm), 0);
+	addr = samara_mmap(mm, 0, 1, 3, 0x22, NULL, 0);
+	assert_int_equal(addr % (1 << 14), 0);
+	assert_int_equal(samara_munmap(mm, addr + 4096, 4096), -EINVAL);
+	assert_int_equal(samara_munmap(mm, addr, 4096), 0);
+	samara_mm_exit(mm);
+	samara_machine_destroy(machine);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(known_geometries_are_possible),
+		cmocka_unit_test(impossible_geometries_are_refused),
+		cmocka_unit_test(the_base_leaves_room_for_the_stack),
+		cmocka_unit_test(another_page_size_works_throughout),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Reports: the texts, the walk over mappings, installing and layout.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <string.h>
+
+#include "support/cmocka_all.h"
+
+#include "support/host_mm.h"
+#include "support/mm_shape.h"
+
+static char text[HOST_TEXT];
+
+#define GAP_6 "      "
+#define GAP_17 "                 "
+
+static void maps_reads_like_procs(void **state)
+{
+	struct fixture *f = *state;
+	const struct samara_file_identity id = {
+		.size = sizeof(id),
+		.name = "/usr/bin/x\ny",
+		.dev_major = 0xfe,
+		.dev_minor = 3,
+		.ino = 247134,
+	};
+	struct samara_layout layout = SAMARA_LAYOUT_INIT;
+	struct samara_file *file;
+
+	assert_int_equal(samara_file_named(f->machine, &id, &file), 0);
+	assert_int_equal(samara_mmap(f->mm, 0x400000, 2 * PAGE, PROT_READ | PROT_EXEC,
+				     MAP_PRIVATE | MAP_FIXED, file, 3 * PAGE),
+			 0x400000);
+	samara_file_put(file);
+	layout.start_brk = 0x500000;
+	layout.brk = 0x501000;
+	layout.start_stack = 0x7ffffffde000;
+	assert_int_equal(samara_set_layout(f->mm, &layout), 0);
+	assert_int_equal(samara_brk(f->mm, 0x502000), 0x502000);
+	map_pages(f->mm, 0, 1, RW, 0);
+	map_pages(f->mm, 1, 2, RW, MAP_SHARED);
+	assert_int_equal(samara_mmap(f->mm, 0x7ffffffdd000, 2 * PAGE, RW,
+				     MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS | MAP_GROWSDOWN, NULL,
+				     0),
+			 0x7ffffffdd000);
+	assert_int_equal(mm_text(f->mm, samara_print_maps, text), 0);
+	/* The fixture's memfd has inode 1. */
+	assert_string_equal(text,
+			    "00400000-00402000 r-xp 00003000 fe:03 247134" GAP_6 GAP_17 GAP_6
+			    "/usr/bin/x\\012y\n"
+			    "00501000-00502000 rw-p 00000000 00:00 0" GAP_17 GAP_17 "[heap]\n"
+			    "10000000000-10000001000 rw-p 00000000 00:00 0 \n"
+			    "10000001000-10000002000 rw-s 00000000 00:01 2" GAP_17 GAP_6 "     "
+			    "/dev/zero (deleted)\n"
+			    "7ffffffdd000-7ffffffdf000 rw-p 00000000 00:00 0" GAP_17 GAP_6 "   "
+			    "[stack]\n"
+			    "ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0" GAP_17 " "
+			    "[vsyscall]\n");
+}
+
+static void a_long_map_is_written_in_pieces(void **state)
+{
+	struct fixture *f = *state;
+	size_t lines = 0;
+
+	for (unsigned long i = 0; i < 3000; i++)
+		map_pages(f->mm, 2 * i, 2 * i + 1, RW, 0);
+	assert_int_equal(mm_text(f->mm, samara_print_maps, text), 0);
+	for (const char *at = text; (at = strchr(at, '\n')); at++)
+		lines++;
+	assert_int_equal(lines, 3001);
+	assert_int_equal(samara_print_maps(f->mm, -1), -EBADF);
+}
+
+static void smaps_gives_size_and_flags(void **state)
+{
+	struct fixture *f = *state;
+
+	map_pages(f->mm, 0, 33, RW, MAP_GROWSDOWN);
+	assert_int_equal(mm_text(f->mm, samara_print_smaps, text), 0);
+	assert_non_null(
+		strstr(text, "\nSize:                132 kB\nKernelPageSize:        4 kB\n"));
+	assert_non_null(
+		strstr(text, "\nRss:                   0 kB\nPss:                   0 kB\n"));
+	assert_non_null(
+		strstr(text, "\nTHPeligible:           0\nVmFlags: rd wr mr mw me gd ac \n"));
+	assert_non_null(strstr(text, "[vsyscall]\nSize:                  4 kB\n"));
+}
+
+static void flags_text_needs_room(void **state)
+{
+	char buf[8];
+
+	(void)state;
+	assert_int_equal(samara_vm_flags_text(SAMARA_VM_READ | SAMARA_VM_SEALED, buf, 8), 6);
+	assert_string_equal(buf, "rd sl ");
+	assert_int_equal(samara_vm_flags_text(7, buf, 8), -ENOSPC);
+	assert_int_equal(samara_vm_flags_text(0, buf, 0), -ENOSPC);
+}
+
+static void mappings_are_walked_by_their_ends(void **state)
+{
+	struct fixture *f = *state;
+	struct samara_vma_info info;
+
+	map_file(f, 0, 2, PROT_READ, MAP_SHARED, 5);
+	assert_int_equal(samara_vma_next(f->mm, 0, &info), 0);
+	assert_int_equal(info.start, AT(0));
+	assert_int_equal(info.offset, 5 * PAGE);
+	assert_string_equal(info.perms, "r--s");
+	assert_string_equal(info.name, "/memfd:test (deleted)");
+	assert_int_equal(samara_vma_next(f->mm, AT(1), &info), 0);
+	assert_int_equal(samara_vma_next(f->mm, info.end, &info), -ENOENT);
+	assert_int_equal(samara_gate_info(f->mm, &info), 0);
+	assert_string_equal(info.perms, "--xp");
+}
+
+static void the_gate_follows_the_machine(void **state)
+{
+	struct samara_machine_config cfg = SAMARA_MACHINE_CONFIG_INIT;
+	struct samara_machine *machine;
+	struct samara_vma_info info;
+	struct samara_mm *mm;
+
+	(void)state;
+	cfg.flags = SAMARA_MACHINE_NO_GATE;
+	assert_int_equal(samara_machine_create(&cfg, &machine), 0);
+	assert_int_equal(samara_mm_create(machine, &mm), 0);
+	samara_machine_destroy(machine); /* the mm keeps it */
+	assert_int_equal(samara_gate_info(mm, &info), -ENOENT);
+	assert_int_equal(mm_text(mm, samara_print_maps, text), 0);
+	assert_string_equal(text, "");
+	samara_mm_exit(mm);
+}
+
+static void installing_puts_mappings_as_they_are(void **state)
+{
+	struct fixture *f = *state;
+	struct samara_mapping m = {
+		.start = AT(0), .end = AT(2), .prot = RW, .flags = MAP_PRIVATE
+	};
+	struct samara_mapping next = m;
+
+	next.start = AT(2);
+	next.end = AT(3);
+	assert_int_equal(samara_mm_install(f->mm, &m), 0);
+	assert_int_equal(samara_mm_install(f->mm, &next), 0);
+	assert_map(f->mm, "0-2 rw-p, 2-3 rw-p");
+	assert_int_equal(samara_mm_install(f->mm, &m), -EEXIST);
+	m.name = "[nonsense]";
+	m.start = AT(10);
+	m.end = AT(11);
+	assert_int_equal(samara_mm_install(f->mm, &m), -EINVAL);
+	m.name = NULL;
+	m.end = AT(10);
+	assert_int_equal(samara_mm_install(f->mm, &m), -EINVAL);
+}
+
+static void a_layout_that_cannot_be_installed_changes_nothing(void **state)
+{
+	struct fixture *f = *state;
+	const struct samara_mapping special[] = {
+		{ .start = AT(0), .end = AT(2), .prot = PROT_READ | PROT_EXEC, .name = "[vdso]" },
+		{ .start = AT(2), .end = AT(4), .prot = PROT_READ, .name = "[vvar]" },
+		{ .start = AT(3), .end = AT(4), .prot = PROT_READ, .name = "[vvar_vclock]" },
+	};
+	struct samara_layout layout = SAMARA_LAYOUT_INIT, was = SAMARA_LAYOUT_INIT;
+
+	samara_get_layout(f->mm, &was);
+	layout.mmap_base = AT(500);
+	layout.special = special;
+	layout.nr_special = 3;
+	assert_int_equal(samara_set_layout(f->mm, &layout), -EEXIST);
+	assert_map(f->mm, "");
+	samara_get_layout(f->mm, &layout);
+	assert_int_equal(layout.mmap_base, was.mmap_base);
+	layout.mmap_base = AT(500);
+	layout.special = special;
+	layout.nr_special = 2;
+	assert_int_equal(samara_set_layout(f->mm, &layout), 0);
+	assert_map(f->mm, "0-2 r-xp, 2-4 r--p");
+	layout.mmap_base = 1UL << 60;
+	assert_int_equal(samara_set_layout(f->mm, &layout), -EINVAL);
+}
+
+#define test(name) cmocka_unit_test_setup_teardown(name, fixture_up, fixture_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		test(maps_reads_like_procs),
+		test(a_long_map_is_written_in_pieces),
+		test(smaps_gives_size_and_flags),
+		cmocka_unit_test(flags_text_needs_room),
+		test(mappings_are_walked_by_their_ends),
+		cmocka_unit_test(the_gate_follows_the_machine),
+		test(installing_puts_mappings_as_they_are),
+		test(a_layout_that_cannot_be_installed_changes_nothing),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
