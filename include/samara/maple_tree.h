@@ -21,7 +21,8 @@
  * Memory
  *   Storing may need memory, and then a failed store leaves every entry as it
  *   was. Erasing whole entries never needs any and never fails: mtree_erase(),
- *   mas_erase(), and any NULL store whose two ends do not cut an entry.
+ *   mas_erase(), and any NULL store whose two ends do not cut an entry. Nor does
+ *   a store over exactly the range of one entry.
  *
  * Every function is a samara_ symbol. The Linux names are macros over them;
  * define SAMARA_NO_LINUX_NAMES before the #include to do without.
