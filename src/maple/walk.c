@@ -57,7 +57,7 @@ static void prefetch_beyond(const struct ma_state *mas, const maple_inner *inner
 {
 	const char *leaf;
 
-	i += 3 * (int)dir;
+	i += 6 * (int)dir;
 	if (unlikely(i < 0 || i >= inner->head.count)) {
 		const maple_inner *above = mas->depth > 1 ? path_node(mas, 2) : NULL;
 		int next = mas->slots[1] + (int)dir;
@@ -74,7 +74,7 @@ static void prefetch_beyond(const struct ma_state *mas, const maple_inner *inner
 	}
 	leaf = slot_load(&inner->slot[i]);
 	for (size_t at = 0; leaf && at < sizeof(maple_leaf); at += 64)
-		__builtin_prefetch(leaf + at);
+		__builtin_prefetch(leaf + at, 0, 2);
 }
 
 /*
