@@ -29,7 +29,8 @@ const struct tree_universe tree_universes[] = {
 };
 const size_t tree_universe_count = sizeof(tree_universes) / sizeof(tree_universes[0]);
 
-void tree_gen_init(struct tree_gen *gen, const struct tree_universe *u, unsigned int flags, uint64_t seed)
+void tree_gen_init(struct tree_gen *gen, const struct tree_universe *u, unsigned int flags,
+		   uint64_t seed)
 {
 	size_t i;
 
@@ -270,8 +271,10 @@ void tree_gen_op(struct tree_gen *gen, const struct tree_run *run, struct tree_o
 		break;
 	}
 	if (is_read(op->kind)) {
-		op->a = pick_limit(gen, run, op->kind == OP_PREV || op->kind == OP_PREV_RANGE ||
-					     op->kind == OP_FIND_REV || op->kind == OP_FIND_RANGE_REV);
+		op->a = pick_limit(gen, run,
+				   op->kind == OP_PREV || op->kind == OP_PREV_RANGE ||
+					   op->kind == OP_FIND_REV ||
+					   op->kind == OP_FIND_RANGE_REV);
 		op->b = 0;
 		return;
 	}

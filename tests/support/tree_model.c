@@ -79,8 +79,11 @@ static void make_room(struct tree_model *m, size_t n)
 }
 
 /* Put n ranges in the place of those from i up to, not including, j. */
-static void replace(struct tree_model *m, size_t i, size_t j, const struct model_range *with, size_t n)
+static void replace(struct tree_model *m, size_t i, size_t j, const struct model_range *with,
+		    size_t n)
 {
+	if (i == j && !n)
+		return;
 	make_room(m, m->n + n);
 	memmove(&m->r[i + n], &m->r[j], (m->n - j) * sizeof(*m->r));
 	if (n)
@@ -89,7 +92,8 @@ static void replace(struct tree_model *m, size_t i, size_t j, const struct model
 }
 
 /* Where Linux keeps the entry of 0..0 after this store. */
-static bool kept_in_root(const struct tree_model *m, unsigned long first, unsigned long last, const void *entry)
+static bool kept_in_root(const struct tree_model *m, unsigned long first, unsigned long last,
+			 const void *entry)
 {
 	bool small = !m->n || m->root_entry;
 
@@ -167,8 +171,8 @@ taken:
 	}
 }
 
-int model_gap_rev(const struct tree_model *m, unsigned long min, unsigned long max, unsigned long size,
-		  unsigned long *first)
+int model_gap_rev(const struct tree_model *m, unsigned long min, unsigned long max,
+		  unsigned long size, unsigned long *first)
 {
 	unsigned long to = max;
 	size_t i;
@@ -214,7 +218,8 @@ enum model_shape model_shape(const struct tree_model *m)
 
 #define SAY(...) (snprintf(text, room, __VA_ARGS__), -1)
 
-static int compare_entries(const struct tree_model *m, struct maple_tree *mt, char *text, size_t room)
+static int compare_entries(const struct tree_model *m, struct maple_tree *mt, char *text,
+			   size_t room)
 {
 	MA_STATE(mas, mt, 0, 0);
 	void *entry;
@@ -222,10 +227,13 @@ static int compare_entries(const struct tree_model *m, struct maple_tree *mt, ch
 
 	mas_for_each(&mas, entry, ULONG_MAX) {
 		if (i == m->n)
-			return SAY("forwards: an entry too many at %#lx..%#lx", mas.index, mas.last);
-		if (mas.index != m->r[i].first || mas.last != m->r[i].last || entry != m->r[i].entry)
-			return SAY("forwards: entry %zu is %#lx..%#lx %p, should be %#lx..%#lx %p", i, mas.index,
-				   mas.last, entry, m->r[i].first, m->r[i].last, m->r[i].entry);
+			return SAY("forwards: an entry too many at %#lx..%#lx", mas.index,
+				   mas.last);
+		if (mas.index != m->r[i].first || mas.last != m->r[i].last ||
+		    entry != m->r[i].entry)
+			return SAY("forwards: entry %zu is %#lx..%#lx %p, should be %#lx..%#lx %p",
+				   i, mas.index, mas.last, entry, m->r[i].first, m->r[i].last,
+				   m->r[i].entry);
 		i++;
 	}
 	if (i != m->n)
@@ -233,11 +241,14 @@ static int compare_entries(const struct tree_model *m, struct maple_tree *mt, ch
 	mas_set(&mas, ULONG_MAX);
 	mas_for_each_rev(&mas, entry, 0) {
 		if (!i)
-			return SAY("backwards: an entry too many at %#lx..%#lx", mas.index, mas.last);
+			return SAY("backwards: an entry too many at %#lx..%#lx", mas.index,
+				   mas.last);
 		i--;
-		if (mas.index != m->r[i].first || mas.last != m->r[i].last || entry != m->r[i].entry)
-			return SAY("backwards: entry %zu is %#lx..%#lx %p, should be %#lx..%#lx %p", i, mas.index,
-				   mas.last, entry, m->r[i].first, m->r[i].last, m->r[i].entry);
+		if (mas.index != m->r[i].first || mas.last != m->r[i].last ||
+		    entry != m->r[i].entry)
+			return SAY("backwards: entry %zu is %#lx..%#lx %p, should be %#lx..%#lx %p",
+				   i, mas.index, mas.last, entry, m->r[i].first, m->r[i].last,
+				   m->r[i].entry);
 	}
 	return i ? SAY("backwards: the first %zu entries were not met", i) : 0;
 }
@@ -249,15 +260,16 @@ int model_compare(const struct tree_model *m, struct maple_tree *mt, char *text,
 	int err = samara_mtree_validate(mt, &report);
 
 	if (err)
-		return SAY("validate: %d, %s: %s", err, report.invariant ? report.invariant : "?", report.text);
+		return SAY("validate: %d, %s: %s", err, report.invariant ? report.invariant : "?",
+			   report.text);
 	samara_mtree_stats(mt, &stats);
 	if (stats.entries != m->n)
 		return SAY("stats: %lu entries, should be %zu", stats.entries, m->n);
 	if (mtree_empty(mt) != !m->n)
 		return SAY("mtree_empty() is %d with %zu entries", mtree_empty(mt), m->n);
 	if (!m->n && (stats.nodes || stats.bytes || mt_height(mt)))
-		return SAY("an empty tree of %lu nodes, %lu bytes, height %u", stats.nodes, stats.bytes,
-			   mt_height(mt));
+		return SAY("an empty tree of %lu nodes, %lu bytes, height %u", stats.nodes,
+			   stats.bytes, mt_height(mt));
 	if (m->root_entry && mt_height(mt))
 		return SAY("height %u with only 0..0 stored", mt_height(mt));
 	if (m->n && !m->root_entry && !model_either_shape(m) && !mt_height(mt))

@@ -34,7 +34,7 @@ struct tree_model {
 /* How a tree that holds these entries may look from outside. */
 enum model_shape {
 	MODEL_EMPTY,
-	MODEL_ROOT,  /* only 0..0, without a node */
+	MODEL_ROOT, /* only 0..0, without a node */
 	MODEL_NODES,
 };
 
@@ -83,8 +83,8 @@ void *model_erase(struct tree_model *m, unsigned long index);
 /* mas_empty_area() and mas_empty_area_rev(): 0 and *first, or -EINVAL, -EBUSY. */
 int model_gap(const struct tree_model *m, unsigned long min, unsigned long max, unsigned long size,
 	      unsigned long *first);
-int model_gap_rev(const struct tree_model *m, unsigned long min, unsigned long max, unsigned long size,
-		  unsigned long *first);
+int model_gap_rev(const struct tree_model *m, unsigned long min, unsigned long max,
+		  unsigned long size, unsigned long *first);
 
 /* mtree_insert_range(): 0 or -EEXIST */
 int model_insert(struct tree_model *m, unsigned long first, unsigned long last, void *entry);

@@ -25,7 +25,8 @@ struct reader {
 	struct model_cursor *c;
 };
 
-static void place(struct model_cursor *c, unsigned long index, unsigned long last, enum maple_status status)
+static void place(struct model_cursor *c, unsigned long index, unsigned long last,
+		  enum maple_status status)
 {
 	c->index = index;
 	c->last = last;
@@ -373,8 +374,9 @@ void *tree_read(struct ma_state *mas, enum tree_read call, unsigned long limit)
 const char *tree_read_name(enum tree_read call)
 {
 	static const char *const name[] = {
-		"mas_walk", "mas_next", "mas_next_range", "mas_prev", "mas_prev_range",
-		"mas_find", "mas_find_range", "mas_find_rev", "mas_find_range_rev",
+		"mas_walk",       "mas_next",       "mas_next_range",
+		"mas_prev",       "mas_prev_range", "mas_find",
+		"mas_find_range", "mas_find_rev",   "mas_find_range_rev",
 	};
 
 	return call < READ_CALLS ? name[call] : "?";
@@ -383,7 +385,8 @@ const char *tree_read_name(enum tree_read call)
 const char *maple_status_name(enum maple_status status)
 {
 	static const char *const name[] = {
-		"ma_active", "ma_start", "ma_root", "ma_none", "ma_pause", "ma_overflow", "ma_underflow", "ma_error",
+		"ma_active", "ma_start",    "ma_root",      "ma_none",
+		"ma_pause",  "ma_overflow", "ma_underflow", "ma_error",
 	};
 
 	return (unsigned int)status <= ma_error ? name[status] : "?";

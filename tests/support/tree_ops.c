@@ -75,21 +75,48 @@ void *tree_value(uint32_t value)
 const char *tree_op_name(enum tree_op_kind kind)
 {
 	static const char *const name[OP_KINDS] = {
-		[OP_STORE_RANGE] = "store_range", [OP_STORE] = "store", [OP_INSERT_RANGE] = "insert_range",
-		[OP_INSERT] = "insert", [OP_ERASE] = "erase", [OP_NULL_RANGE] = "NULL store", [OP_LOAD] = "load",
-		[OP_MT_FIND] = "mt_find", [OP_MT_FIND_AFTER] = "mt_find_after", [OP_MT_NEXT] = "mt_next",
-		[OP_MT_PREV] = "mt_prev", [OP_GAP] = "empty_area", [OP_GAP_REV] = "empty_area_rev", [OP_DUP] = "dup",
-		[OP_WALK] = "walk", [OP_NEXT] = "next", [OP_NEXT_RANGE] = "next_range", [OP_PREV] = "prev",
-		[OP_PREV_RANGE] = "prev_range", [OP_FIND] = "find", [OP_FIND_RANGE] = "find_range",
-		[OP_FIND_REV] = "find_rev", [OP_FIND_RANGE_REV] = "find_range_rev", [OP_SET] = "set",
-		[OP_PAUSE] = "pause", [OP_MAS_STORE] = "mas_store", [OP_MAS_STORE_GFP] = "mas_store_gfp",
-		[OP_MAS_STORE_NULL] = "mas_store NULL", [OP_MAS_STORE_HERE] = "mas_store here",
-		[OP_MAS_ERASE] = "mas_erase", [OP_MAS_ERASE_HERE] = "mas_erase here", [OP_PREALLOC] = "preallocate+store",
-		[OP_PREALLOC_DROP] = "preallocate+destroy", [OP_SWEEP_ERASE] = "for_each+erase",
-		[OP_SWEEP_STORE] = "for_each_rev+store", [OP_ALLOC_RANGE] = "alloc_range",
-		[OP_ALLOC_RRANGE] = "alloc_rrange", [OP_ALLOC_CYCLIC] = "alloc_cyclic",
-		[OP_GAP_STORE] = "empty_area+store", [OP_GAP_REV_STORE] = "empty_area_rev+store",
-		[OP_DESTROY] = "destroy", [OP_RCU_OFF_ON] = "rcu off, on",
+		[OP_STORE_RANGE] = "store_range",
+		[OP_STORE] = "store",
+		[OP_INSERT_RANGE] = "insert_range",
+		[OP_INSERT] = "insert",
+		[OP_ERASE] = "erase",
+		[OP_NULL_RANGE] = "NULL store",
+		[OP_LOAD] = "load",
+		[OP_MT_FIND] = "mt_find",
+		[OP_MT_FIND_AFTER] = "mt_find_after",
+		[OP_MT_NEXT] = "mt_next",
+		[OP_MT_PREV] = "mt_prev",
+		[OP_GAP] = "empty_area",
+		[OP_GAP_REV] = "empty_area_rev",
+		[OP_DUP] = "dup",
+		[OP_WALK] = "walk",
+		[OP_NEXT] = "next",
+		[OP_NEXT_RANGE] = "next_range",
+		[OP_PREV] = "prev",
+		[OP_PREV_RANGE] = "prev_range",
+		[OP_FIND] = "find",
+		[OP_FIND_RANGE] = "find_range",
+		[OP_FIND_REV] = "find_rev",
+		[OP_FIND_RANGE_REV] = "find_range_rev",
+		[OP_SET] = "set",
+		[OP_PAUSE] = "pause",
+		[OP_MAS_STORE] = "mas_store",
+		[OP_MAS_STORE_GFP] = "mas_store_gfp",
+		[OP_MAS_STORE_NULL] = "mas_store NULL",
+		[OP_MAS_STORE_HERE] = "mas_store here",
+		[OP_MAS_ERASE] = "mas_erase",
+		[OP_MAS_ERASE_HERE] = "mas_erase here",
+		[OP_PREALLOC] = "preallocate+store",
+		[OP_PREALLOC_DROP] = "preallocate+destroy",
+		[OP_SWEEP_ERASE] = "for_each+erase",
+		[OP_SWEEP_STORE] = "for_each_rev+store",
+		[OP_ALLOC_RANGE] = "alloc_range",
+		[OP_ALLOC_RRANGE] = "alloc_rrange",
+		[OP_ALLOC_CYCLIC] = "alloc_cyclic",
+		[OP_GAP_STORE] = "empty_area+store",
+		[OP_GAP_REV_STORE] = "empty_area_rev+store",
+		[OP_DESTROY] = "destroy",
+		[OP_RCU_OFF_ON] = "rcu off, on",
 	};
 
 	return kind < OP_KINDS && name[kind] ? name[kind] : "?";
@@ -112,7 +139,8 @@ static int op_store(struct tree_run *run, const struct tree_op *op)
 	int err, want = op->a > last ? -EINVAL : 0;
 
 	tree_cursor_pause(run);
-	tree_log(run, "mtree_store_range(&mt, %#lx, %#lx, (void *)%#lx, GFP_KERNEL);", op->a, last, (unsigned long)entry);
+	tree_log(run, "mtree_store_range(&mt, %#lx, %#lx, (void *)%#lx, GFP_KERNEL);", op->a, last,
+		 (unsigned long)entry);
 	if (op->kind == OP_STORE)
 		err = mtree_store(&run->mt, op->a, entry, GFP_KERNEL);
 	else
@@ -129,7 +157,8 @@ static int op_insert(struct tree_run *run, const struct tree_op *op)
 	int err, want = op->a > last ? -EINVAL : model_insert(&run->m, op->a, last, entry);
 
 	tree_cursor_pause(run);
-	tree_log(run, "mtree_insert_range(&mt, %#lx, %#lx, (void *)%#lx, GFP_KERNEL);", op->a, last, (unsigned long)entry);
+	tree_log(run, "mtree_insert_range(&mt, %#lx, %#lx, (void *)%#lx, GFP_KERNEL);", op->a, last,
+		 (unsigned long)entry);
 	if (op->kind == OP_INSERT)
 		err = mtree_insert(&run->mt, op->a, entry, GFP_KERNEL);
 	else
@@ -177,7 +206,8 @@ static int op_lookup(struct tree_run *run, const struct tree_op *op)
 		break;
 	case OP_MT_PREV:
 		index = want_index = 0;
-		if (run->m.n == 1 && !run->m.r[0].last) { /* Linux ignores the limit for a root entry */
+		if (run->m.n == 1 &&
+		    !run->m.r[0].last) { /* Linux ignores the limit for a root entry */
 			tree_log(run, "mt_prev(&mt, %#lx, 0);", op->a);
 			got = mt_prev(&run->mt, op->a, 0);
 			want = model_mt_prev(&run->m, op->a, 0);
@@ -190,7 +220,9 @@ static int op_lookup(struct tree_run *run, const struct tree_op *op)
 	}
 	if (got != want)
 		return tree_differs(run, "found %p, should be %p", got, want);
-	return index == want_index ? 0 : tree_differs(run, "index is %#lx, should be %#lx", index, want_index);
+	return index == want_index ?
+		       0 :
+		       tree_differs(run, "index is %#lx, should be %#lx", index, want_index);
 }
 
 static int op_dup(struct tree_run *run, const struct tree_op *op)
@@ -205,7 +237,8 @@ static int op_dup(struct tree_run *run, const struct tree_op *op)
 		return tree_differs(run, "dup: %d", err);
 	mtree_lock(&copy);
 	if (copy.ma_flags != run->mt.ma_flags)
-		err = tree_differs(run, "dup: flags %#x, should be %#x", copy.ma_flags, run->mt.ma_flags);
+		err = tree_differs(run, "dup: flags %#x, should be %#x", copy.ma_flags,
+				   run->mt.ma_flags);
 	else if (run->m.n <= DUP_COMPARE_MAX)
 		err = model_compare(&run->m, &copy, run->text, sizeof(run->text));
 	mtree_unlock(&copy);
@@ -232,7 +265,8 @@ static int op_rare(struct tree_run *run, const struct tree_op *op)
 	}
 	if (!mt_in_rcu(&run->mt))
 		return 0;
-	tree_log(run, "mtree_lock(&mt); mt_clear_in_rcu(&mt); mt_set_in_rcu(&mt); mtree_unlock(&mt);");
+	tree_log(run,
+		 "mtree_lock(&mt); mt_clear_in_rcu(&mt); mt_set_in_rcu(&mt); mtree_unlock(&mt);");
 	mtree_lock(&run->mt);
 	mt_clear_in_rcu(&run->mt);
 	mt_set_in_rcu(&run->mt);

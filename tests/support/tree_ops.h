@@ -28,17 +28,17 @@ enum tree_op_kind {
 	OP_STORE,       /* mtree_store(a, value) */
 	OP_INSERT_RANGE,
 	OP_INSERT,
-	OP_ERASE,       /* mtree_erase(a) */
-	OP_NULL_RANGE,  /* mtree_store_range(a, b, NULL) */
+	OP_ERASE,      /* mtree_erase(a) */
+	OP_NULL_RANGE, /* mtree_store_range(a, b, NULL) */
 	OP_LOAD,
-	OP_MT_FIND,     /* from a up to b */
+	OP_MT_FIND, /* from a up to b */
 	OP_MT_FIND_AFTER,
 	OP_MT_NEXT,
 	OP_MT_PREV,
-	OP_GAP,         /* mas_empty_area(a, b, c) */
+	OP_GAP, /* mas_empty_area(a, b, c) */
 	OP_GAP_REV,
-	OP_DUP,         /* copy, compare, change the copy, destroy it */
-	OP_WALK,        /* the cursor's calls; a is the limit */
+	OP_DUP,  /* copy, compare, change the copy, destroy it */
+	OP_WALK, /* the cursor's calls; a is the limit */
 	OP_NEXT,
 	OP_NEXT_RANGE,
 	OP_PREV,
@@ -47,24 +47,24 @@ enum tree_op_kind {
 	OP_FIND_RANGE,
 	OP_FIND_REV,
 	OP_FIND_RANGE_REV,
-	OP_SET,         /* mas_set(a) */
+	OP_SET, /* mas_set(a) */
 	OP_PAUSE,
-	OP_MAS_STORE,   /* mas_set_range(a, b), mas_store(value) */
+	OP_MAS_STORE, /* mas_set_range(a, b), mas_store(value) */
 	OP_MAS_STORE_GFP,
 	OP_MAS_STORE_NULL,
 	OP_MAS_STORE_HERE, /* __mas_set_range() inside the current range, mas_store() */
-	OP_MAS_ERASE,   /* mas_set(a), mas_erase() */
+	OP_MAS_ERASE,      /* mas_set(a), mas_erase() */
 	OP_MAS_ERASE_HERE,
-	OP_PREALLOC,    /* mas_preallocate(), mas_store_prealloc(); c odd: of NULL */
+	OP_PREALLOC,      /* mas_preallocate(), mas_store_prealloc(); c odd: of NULL */
 	OP_PREALLOC_DROP, /* mas_preallocate(), mas_destroy() */
-	OP_SWEEP_ERASE, /* mas_for_each(a..b) erasing some entries, at most c */
-	OP_SWEEP_STORE, /* mas_for_each_rev(b..a) replacing some entries */
-	OP_ALLOC_RANGE, /* from here on: trees with gaps only (else: -EINVAL) */
+	OP_SWEEP_ERASE,   /* mas_for_each(a..b) erasing some entries, at most c */
+	OP_SWEEP_STORE,   /* mas_for_each_rev(b..a) replacing some entries */
+	OP_ALLOC_RANGE,   /* from here on: trees with gaps only (else: -EINVAL) */
 	OP_ALLOC_RRANGE,
 	OP_ALLOC_CYCLIC,
-	OP_GAP_STORE,   /* mas_empty_area(), then mas_store() on what it found */
+	OP_GAP_STORE, /* mas_empty_area(), then mas_store() on what it found */
 	OP_GAP_REV_STORE,
-	OP_RARE,        /* kinds below are not counted */
+	OP_RARE,              /* kinds below are not counted */
 	OP_DESTROY = OP_RARE, /* mtree_destroy(), and go on with the empty tree */
 	OP_RCU_OFF_ON,
 	OP_KINDS,
@@ -83,14 +83,14 @@ struct tree_run {
 	struct model_cursor c;
 	unsigned long next_id; /* of mtree_alloc_cyclic() */
 	unsigned long changes;
-	FILE *log;             /* when set, every call is printed */
-	char text[512];        /* what differed */
+	FILE *log;      /* when set, every call is printed */
+	char text[512]; /* what differed */
 };
 
 void tree_run_init(struct tree_run *run, unsigned int flags);
 void tree_run_free(struct tree_run *run);
 
-/* The entry that a value number stands for: never NULL, sometimes repeated, of every legal low bits. */
+/* The entry that a number stands for: not NULL, often repeated, with every legal low bits. */
 void *tree_value(uint32_t value);
 
 const char *tree_op_name(enum tree_op_kind kind);
@@ -112,7 +112,13 @@ void tree_cursor_pause(struct tree_run *run);
 
 /* tree_gen.c --------------------------------------------------------------- */
 
-enum tree_pattern { PATTERN_UNIFORM, PATTERN_MAGNITUDE, PATTERN_UP, PATTERN_DOWN, PATTERN_CLUSTERS };
+enum tree_pattern {
+	PATTERN_UNIFORM,
+	PATTERN_MAGNITUDE,
+	PATTERN_UP,
+	PATTERN_DOWN,
+	PATTERN_CLUSTERS
+};
 
 struct tree_universe {
 	const char *name;
@@ -120,7 +126,7 @@ struct tree_universe {
 	unsigned long grain;  /* indices are multiples, ranges whole multiples */
 	unsigned long target; /* entries */
 	enum tree_pattern pattern;
-	unsigned int share;   /* of all operations, in percent */
+	unsigned int share; /* of all operations, in percent */
 };
 
 extern const struct tree_universe tree_universes[];
@@ -129,16 +135,17 @@ extern const size_t tree_universe_count;
 struct tree_gen {
 	struct rng rng;
 	const struct tree_universe *u;
-	unsigned int flags;       /* of the tree */
-	unsigned long at;         /* PATTERN_UP and _DOWN */
+	unsigned int flags; /* of the tree */
+	unsigned long at;   /* PATTERN_UP and _DOWN */
 	unsigned long center[6];
-	unsigned int fill;        /* insertions still to come at the start */
-	unsigned int repeat;      /* the last cursor call that many times more */
+	unsigned int fill;   /* insertions still to come at the start */
+	unsigned int repeat; /* the last cursor call that many times more */
 	unsigned char last_kind;
 	bool grow;
 };
 
-void tree_gen_init(struct tree_gen *gen, const struct tree_universe *u, unsigned int flags, uint64_t seed);
+void tree_gen_init(struct tree_gen *gen, const struct tree_universe *u, unsigned int flags,
+		   uint64_t seed);
 void tree_gen_op(struct tree_gen *gen, const struct tree_run *run, struct tree_op *op);
 
 /* tree_shrink.c ------------------------------------------------------------ */
@@ -148,8 +155,9 @@ struct tree_ops {
 	size_t n;
 };
 
-/* Run ops on a fresh tree, with a check after each when every_op; the index of the first that differs, or ops->n. */
-size_t tree_run_ops(const struct tree_ops *ops, unsigned int flags, FILE *log, char *text, size_t room);
+/* Run ops on a fresh tree. The index of the first that differs, or ops->n. */
+size_t tree_run_ops(const struct tree_ops *ops, unsigned int flags, FILE *log, char *text,
+		    size_t room);
 
 /*
  * Remove operations as long as the rest still fails, each try in a child

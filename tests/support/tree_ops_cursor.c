@@ -12,15 +12,17 @@
 
 #include <errno.h>
 
-static int compare_cursor(struct tree_run *run, const struct model_cursor *want, const void *got, const void *entry)
+static int compare_cursor(struct tree_run *run, const struct model_cursor *want, const void *got,
+			  const void *entry)
 {
 	const struct ma_state *mas = &run->mas;
 
-	if (got == entry && mas->index == want->index && mas->last == want->last && mas->status == want->status)
+	if (got == entry && mas->index == want->index && mas->last == want->last &&
+	    mas->status == want->status)
 		return 0;
-	return tree_differs(run, "%p %#lx..%#lx %s, should be %p %#lx..%#lx %s", got, mas->index, mas->last,
-			    maple_status_name(mas->status), entry, want->index, want->last,
-			    maple_status_name(want->status));
+	return tree_differs(run, "%p %#lx..%#lx %s, should be %p %#lx..%#lx %s", got, mas->index,
+			    mas->last, maple_status_name(mas->status), entry, want->index,
+			    want->last, maple_status_name(want->status));
 }
 
 static void set_both(struct tree_run *run, unsigned long first, unsigned long last)
@@ -33,7 +35,8 @@ static void set_both(struct tree_run *run, unsigned long first, unsigned long la
 /* Linux looks at no limit below a root entry, nor in an empty tree. */
 static bool limit_matters(const struct tree_run *run, enum tree_read call)
 {
-	if (call != READ_PREV && call != READ_PREV_RANGE && call != READ_FIND_REV && call != READ_FIND_RANGE_REV)
+	if (call != READ_PREV && call != READ_PREV_RANGE && call != READ_FIND_REV &&
+	    call != READ_FIND_RANGE_REV)
 		return true;
 	return run->m.n > 1 || (run->m.n == 1 && run->m.r[0].last);
 }
@@ -76,7 +79,8 @@ static bool status_fits(const struct tree_run *run, const void *entry)
 	if (run->m.root_entry)
 		return status == ma_start || status == ma_none || status == ma_root;
 	if (model_either_shape(&run->m))
-		return status == ma_start || status == ma_none || status == ma_root || status == ma_active;
+		return status == ma_start || status == ma_none || status == ma_root ||
+		       status == ma_active;
 	return status == ma_active || (status == ma_start && !entry);
 }
 
@@ -87,24 +91,23 @@ int tree_adopt(struct tree_run *run, unsigned long first, unsigned long last, co
 	struct model_range slot = model_slot(&run->m, first);
 
 	if (!status_fits(run, entry))
-		return tree_differs(run, "after the store: status %s", maple_status_name(mas->status));
+		return tree_differs(run, "after the store: status %s",
+				    maple_status_name(mas->status));
 	if (entry && (mas->index != first || mas->last != last))
-		return tree_differs(run, "after the store: %#lx..%#lx, should be %#lx..%#lx", mas->index, mas->last,
-				    first, last);
+		return tree_differs(run, "after the store: %#lx..%#lx, should be %#lx..%#lx",
+				    mas->index, mas->last, first, last);
 	if (!entry && !(mas->index == first && mas->last == last) &&
 	    !(mas->index == slot.first && mas->last == slot.last))
-		return tree_differs(run, "after the NULL store: %#lx..%#lx, should be %#lx..%#lx or %#lx..%#lx",
-				    mas->index, mas->last, first, last, slot.first, slot.last);
+		return tree_differs(
+			run, "after the NULL store: %#lx..%#lx, should be %#lx..%#lx or %#lx..%#lx",
+			mas->index, mas->last, first, last, slot.first, slot.last);
 	run->c = (struct model_cursor){ mas->index, mas->last, mas->status, false };
-#ifdef RELAX_ERASE
-	if (!entry)
-		set_both(run, mas->index, mas->last);
-#endif
 	return 0;
 }
 
 /* The first entry in first..last; *here is false when first itself was empty. */
-static void *first_entry(const struct tree_run *run, unsigned long first, unsigned long last, bool *here)
+static void *first_entry(const struct tree_run *run, unsigned long first, unsigned long last,
+			 bool *here)
 {
 	size_t i = model_at(&run->m, first);
 
@@ -112,8 +115,8 @@ static void *first_entry(const struct tree_run *run, unsigned long first, unsign
 	return i < run->m.n && run->m.r[i].first <= last ? run->m.r[i].entry : NULL;
 }
 
-static int store_here(struct tree_run *run, enum tree_op_kind kind, unsigned long first, unsigned long last,
-		      void *entry)
+static int store_here(struct tree_run *run, enum tree_op_kind kind, unsigned long first,
+		      unsigned long last, void *entry)
 {
 	bool here;
 	void *old = first_entry(run, first, last, &here), *got = old;
@@ -121,11 +124,14 @@ static int store_here(struct tree_run *run, enum tree_op_kind kind, unsigned lon
 
 	switch (kind) {
 	case OP_MAS_STORE_GFP:
-		tree_log(run, "mas_store_gfp(&mas, (void *)%#lx, GFP_KERNEL);", (unsigned long)entry);
+		tree_log(run, "mas_store_gfp(&mas, (void *)%#lx, GFP_KERNEL);",
+			 (unsigned long)entry);
 		err = mas_store_gfp(&run->mas, entry, GFP_KERNEL);
 		break;
 	case OP_PREALLOC:
-		tree_log(run, "mas_preallocate(&mas, (void *)%#lx, GFP_KERNEL); mas_store_prealloc();", (unsigned long)entry);
+		tree_log(run,
+			 "mas_preallocate(&mas, (void *)%#lx, GFP_KERNEL); mas_store_prealloc();",
+			 (unsigned long)entry);
 		err = mas_preallocate(&run->mas, entry, GFP_KERNEL);
 		if (!err)
 			mas_store_prealloc(&run->mas, entry);
@@ -137,7 +143,8 @@ static int store_here(struct tree_run *run, enum tree_op_kind kind, unsigned lon
 			got = old;
 	}
 	if (err || mas_is_err(&run->mas))
-		return tree_differs(run, "store: %d, status %s", err, maple_status_name(run->mas.status));
+		return tree_differs(run, "store: %d, status %s", err,
+				    maple_status_name(run->mas.status));
 	if (got != old)
 		return tree_differs(run, "mas_store() returned %p, should be %p", got, old);
 	model_store(&run->m, first, last, entry);
@@ -190,7 +197,8 @@ static int op_prealloc_drop(struct tree_run *run, const struct tree_op *op)
 
 	set_both(run, first, last);
 	entry = op->c & 1 ? NULL : tree_value(op->value);
-	tree_log(run, "mas_preallocate(&mas, (void *)%#lx, GFP_KERNEL); mas_destroy(&mas);", (unsigned long)entry);
+	tree_log(run, "mas_preallocate(&mas, (void *)%#lx, GFP_KERNEL); mas_destroy(&mas);",
+		 (unsigned long)entry);
 	err = mas_preallocate(&run->mas, entry, GFP_KERNEL);
 	mas_destroy(&run->mas);
 	set_both(run, first, last);
@@ -202,7 +210,8 @@ static int op_sweep(struct tree_run *run, const struct tree_op *op)
 {
 	unsigned long first = op->a < op->b ? op->a : op->b, last = op->a < op->b ? op->b : op->a;
 	enum tree_read call = op->kind == OP_SWEEP_ERASE ? READ_FIND : READ_FIND_REV;
-	unsigned long steps = op->c % 16 + 1, bits = op->value, limit = call == READ_FIND ? last : first;
+	unsigned long steps = op->c % 16 + 1, bits = op->value,
+		      limit = call == READ_FIND ? last : first;
 	struct tree_op erase = { .kind = OP_MAS_ERASE_HERE };
 	int err;
 
@@ -212,7 +221,8 @@ static int op_sweep(struct tree_run *run, const struct tree_op *op)
 		if (err)
 			return err;
 		/* At the limit the cursor may stand on an empty range, so ask the model. */
-		if (!model_load(&run->m, run->c.index) || (run->c.status != ma_active && run->c.status != ma_root) ||
+		if (!model_load(&run->m, run->c.index) ||
+		    (run->c.status != ma_active && run->c.status != ma_root) ||
 		    run->c.index > last || run->c.last < first)
 			return 0;
 		bits = bits >> 1 | bits << 31;
@@ -222,7 +232,8 @@ static int op_sweep(struct tree_run *run, const struct tree_op *op)
 		if (op->kind == OP_SWEEP_ERASE)
 			err = op_erase(run, &erase);
 		else
-			err = store_here(run, OP_MAS_STORE, run->c.index, run->c.last, tree_value(op->value));
+			err = store_here(run, OP_MAS_STORE, run->c.index, run->c.last,
+					 tree_value(op->value));
 		if (err)
 			return err;
 	}

@@ -20,30 +20,34 @@ static bool is_reserved(const void *entry)
 
 static int search(struct ma_state *mas, const struct tree_op *op, bool rev)
 {
-	return rev ? mas_empty_area_rev(mas, op->a, op->b, op->c) : mas_empty_area(mas, op->a, op->b, op->c);
+	return rev ? mas_empty_area_rev(mas, op->a, op->b, op->c) :
+		     mas_empty_area(mas, op->a, op->b, op->c);
 }
 
-static int model_search(const struct tree_model *m, const struct tree_op *op, bool rev, unsigned long *first)
+static int model_search(const struct tree_model *m, const struct tree_op *op, bool rev,
+			unsigned long *first)
 {
-	return rev ? model_gap_rev(m, op->a, op->b, op->c, first) : model_gap(m, op->a, op->b, op->c, first);
+	return rev ? model_gap_rev(m, op->a, op->b, op->c, first) :
+		     model_gap(m, op->a, op->b, op->c, first);
 }
 
 /* Search with mas; on success it covers exactly the size that was asked for. */
-static int search_both(struct tree_run *run, struct ma_state *mas, const struct tree_op *op, bool rev, int *found)
+static int search_both(struct tree_run *run, struct ma_state *mas, const struct tree_op *op,
+		       bool rev, int *found)
 {
 	unsigned long first = 0;
 	int err, want = model_search(&run->m, op, rev, &first);
 
-	tree_log(run, "mas_set(&mas, 0); mas_empty_area%s(&mas, %#lx, %#lx, %#lx);", rev ? "_rev" : "", op->a, op->b,
-		 op->c);
+	tree_log(run, "mas_set(&mas, 0); mas_empty_area%s(&mas, %#lx, %#lx, %#lx);",
+		 rev ? "_rev" : "", op->a, op->b, op->c);
 	err = search(mas, op, rev);
 	*found = !err;
 	if (err != want)
-		return tree_differs(run, "empty_area: %d (%#lx..%#lx), should be %d (%#lx)", err, mas->index,
-				    mas->last, want, first);
+		return tree_differs(run, "empty_area: %d (%#lx..%#lx), should be %d (%#lx)", err,
+				    mas->index, mas->last, want, first);
 	if (!err && (mas->index != first || mas->last != first + op->c - 1))
-		return tree_differs(run, "empty_area: %#lx..%#lx, should be %#lx..%#lx", mas->index, mas->last,
-				    first, first + op->c - 1);
+		return tree_differs(run, "empty_area: %#lx..%#lx, should be %#lx..%#lx", mas->index,
+				    mas->last, first, first + op->c - 1);
 	return 0;
 }
 
@@ -71,7 +75,8 @@ static int op_gap_store(struct tree_run *run, const struct tree_op *op)
 	first = run->mas.index;
 	last = run->mas.last;
 	if (!err && found) {
-		tree_log(run, "mas_store_gfp(&mas, (void *)%#lx, GFP_KERNEL);", (unsigned long)entry);
+		tree_log(run, "mas_store_gfp(&mas, (void *)%#lx, GFP_KERNEL);",
+			 (unsigned long)entry);
 		err = mas_store_gfp(&run->mas, entry, GFP_KERNEL);
 		if (err)
 			err = tree_differs(run, "mas_store_gfp() in a gap: %d", err);
@@ -93,8 +98,9 @@ static int op_alloc(struct tree_run *run, const struct tree_op *op)
 	int err, want;
 
 	tree_cursor_pause(run);
-	tree_log(run, "mtree_alloc_%srange(&mt, &start, (void *)%#lx, %#lx, %#lx, %#lx, GFP_KERNEL);", rev ? "r" : "",
-		 (unsigned long)entry, op->c, op->a, op->b);
+	tree_log(run,
+		 "mtree_alloc_%srange(&mt, &start, (void *)%#lx, %#lx, %#lx, %#lx, GFP_KERNEL);",
+		 rev ? "r" : "", (unsigned long)entry, op->c, op->a, op->b);
 	if (rev)
 		err = mtree_alloc_rrange(&run->mt, &start, entry, op->c, op->a, op->b, GFP_KERNEL);
 	else
@@ -106,12 +112,13 @@ static int op_alloc(struct tree_run *run, const struct tree_op *op)
 	if (!want)
 		model_store(&run->m, first, first + op->c - 1, entry);
 	if (err != want || start != first)
-		return tree_differs(run, "alloc: %d at %#lx, should be %d at %#lx", err, start, want, first);
+		return tree_differs(run, "alloc: %d at %#lx, should be %d at %#lx", err, start,
+				    want, first);
 	return 0;
 }
 
-static int model_cyclic(struct tree_run *run, const struct tree_op *op, unsigned int *flags, unsigned long *next,
-			unsigned long *first)
+static int model_cyclic(struct tree_run *run, const struct tree_op *op, unsigned int *flags,
+			unsigned long *next, unsigned long *first)
 {
 	unsigned long lo = op->a > *next ? op->a : *next;
 	int ret = model_gap(&run->m, lo, op->b, 1, first);
@@ -145,16 +152,20 @@ static int op_cyclic(struct tree_run *run, const struct tree_op *op)
 		run->next_id = op->c;
 	next = run->next_id;
 	tree_cursor_pause(run);
-	tree_log(run, "next = %#lx; mtree_alloc_cyclic(&mt, &start, (void *)%#lx, %#lx, %#lx, &next, GFP_KERNEL);",
-		 next, (unsigned long)entry, op->a, op->b);
+	tree_log(
+		run,
+		"next = %#lx; mtree_alloc_cyclic(&mt, &start, (void *)%#lx, %#lx, %#lx, &next, 0);",
+		next, (unsigned long)entry, op->a, op->b);
 	ret = mtree_alloc_cyclic(&run->mt, &start, entry, op->a, op->b, &next, GFP_KERNEL);
 	if (!tracks_gaps(run) || is_reserved(entry))
 		want = -EINVAL;
 	else
 		want = model_cyclic(run, op, &flags, &run->next_id, &first);
 	if (ret != want || start != first || next != run->next_id || flags != run->mt.ma_flags)
-		return tree_differs(run, "cyclic: %d at %#lx, next %#lx, flags %#x, should be %d at %#lx, %#lx, %#x",
-				    ret, start, next, run->mt.ma_flags, want, first, run->next_id, flags);
+		return tree_differs(
+			run,
+			"cyclic: %d at %#lx, next %#lx, flags %#x, should be %d at %#lx, %#lx, %#x",
+			ret, start, next, run->mt.ma_flags, want, first, run->next_id, flags);
 	return 0;
 }
 

@@ -18,7 +18,8 @@
 #define HANG_SECONDS 20u
 #define TRIES_MAX 4000u
 
-size_t tree_run_ops(const struct tree_ops *ops, unsigned int flags, FILE *log, char *text, size_t room)
+size_t tree_run_ops(const struct tree_ops *ops, unsigned int flags, FILE *log, char *text,
+		    size_t room)
 {
 	struct tree_run run;
 	size_t i;
@@ -111,7 +112,9 @@ size_t tree_shrink(struct tree_ops *ops, unsigned int flags)
 		}
 	}
 	fprintf(stderr, "%zu operations are left of the failing sequence:\n", ops->n);
-	fprintf(stderr, "\tstruct maple_tree mt = MTREE_INIT(mt, %#x);\n\tMA_STATE(mas, &mt, 0, 0);\n", flags);
+	fprintf(stderr,
+		"\tstruct maple_tree mt = MTREE_INIT(mt, %#x);\n\tMA_STATE(mas, &mt, 0, 0);\n",
+		flags);
 	(void)fails(ops, flags, stderr);
 	return ops->n;
 }

@@ -13,7 +13,8 @@
 
 #include <samara/inject.h>
 
-static void put(struct maple_tree *mt, struct tree_model *m, unsigned long first, unsigned long last, void *entry)
+static void put(struct maple_tree *mt, struct tree_model *m, unsigned long first,
+		unsigned long last, void *entry)
 {
 	assert_int_equal(mtree_store_range(mt, first, last, entry, GFP_KERNEL), 0);
 	model_store(m, first, last, entry);
@@ -39,6 +40,7 @@ static void arrive(struct ma_state *mas, const struct state_row *row)
 	switch (row->way) {
 	case START:
 	case NONE:
+	case NONE50:
 		break;
 	case ACTIVE:
 		mas_walk(mas);
@@ -72,13 +74,15 @@ static void arrive(struct ma_state *mas, const struct state_row *row)
 	}
 }
 
-static void check(const struct state_row *row, const char *who, void *entry, enum maple_status status, unsigned long index,
-		  unsigned long last)
+static void check(const struct state_row *row, const char *who, void *entry,
+		  enum maple_status status, unsigned long index, unsigned long last)
 {
-	if (entry != row->entry || status != row->status || index != row->index || last != row->last)
-		fail_msg("line %d, %s(%#lx), %s: %p %s %lu..%lu, should be %p %s %lu..%lu", row->line,
-			 tree_read_name(row->call), row->limit, who, entry, maple_status_name(status), index, last,
-			 row->entry, maple_status_name(row->status), row->index, row->last);
+	if (entry != row->entry || status != row->status || index != row->index ||
+	    last != row->last)
+		fail_msg("line %d, %s(%#lx), %s: %p %s %lu..%lu, should be %p %s %lu..%lu",
+			 row->line, tree_read_name(row->call), row->limit, who, entry,
+			 maple_status_name(status), index, last, row->entry,
+			 maple_status_name(row->status), row->index, row->last);
 }
 
 static void run_row(const struct state_row *row, unsigned int flags)
@@ -90,16 +94,16 @@ static void run_row(const struct state_row *row, unsigned int flags)
 	void *entry;
 
 	model_init(&m);
-	if (row->way == NONE) {
+	if (row->way == NONE || row->way == NONE50) {
 		mtree_lock(&mt);
 		assert_null(mas_walk(&mas));
 		assert_true(mas_is_none(&mas));
-		__mas_set_range(&mas, row->at, row->at);
+		__mas_set_range(&mas, row->at, row->at + (row->way == NONE50 ? 50 : 0));
 		mtree_unlock(&mt);
 	}
 	state_build(&mt, &m, row->tree);
 	mtree_lock(&mt);
-	if (row->way != NONE)
+	if (row->way != NONE && row->way != NONE50)
 		arrive(&mas, row);
 	c = (struct model_cursor){ mas.index, mas.last, mas.status, false };
 	entry = tree_read(&mas, row->call, row->limit);

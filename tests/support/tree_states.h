@@ -24,13 +24,14 @@ enum state_tree { EMPTY, ROOT, ONE, SEVERAL };
 /* How the cursor came to stand at an index. */
 enum state_way {
 	START,  /* mas_set() */
-	ACTIVE, /* and mas_walk(): an entry, or an empty range; ma_root or ma_none where they apply */
+	ACTIVE, /* and mas_walk(): an entry, an empty range, or ma_root, ma_none */
 	PAUSE,  /* and mas_pause() */
 	OVER,   /* mas_walk(), then mas_next() with the range's own end for limit */
 	UNDER,  /* mas_walk(), then mas_prev() with the range's own start */
 	OVER0,  /* mas_next() with the index for limit, without a walk */
 	UNDER0, /* mas_prev() likewise */
 	NONE,   /* a walk while the tree was empty, then __mas_set_range() */
+	NONE50, /* likewise, over at..at + 50 */
 	ERROR,  /* a store over at..at + 10 for which there was no memory */
 };
 
@@ -47,7 +48,9 @@ struct state_row {
 };
 
 #define ROW(tree, way, at, call, limit, entry, status, index, last) \
-	{ __LINE__, tree, way, at, READ_##call, limit, entry, ma_##status, index, last }
+	{ \
+		__LINE__, tree, way, at, READ_##call, limit, entry, ma_##status, index, last \
+	}
 
 /* Try each row on every kind of tree and on the model; fails the running test. */
 void state_rows_run(const struct state_row *rows, size_t n);

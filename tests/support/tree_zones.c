@@ -64,9 +64,11 @@ void zone_check_range(const char *call, unsigned long index, unsigned long last,
 	unsigned long first = zone_value_first(value), end = zone_value_last(value);
 
 	if (part == NOTHING || zone_part(last) != part)
-		zone_wrong("%s: %#lx..%#lx %p: nothing like that was stored", call, index, last, value);
+		zone_wrong("%s: %#lx..%#lx %p: nothing like that was stored", call, index, last,
+			   value);
 	else if (part == COVERED ? first > index || end < last : first != index || end != last)
-		zone_wrong("%s: %#lx..%#lx has the value of %#lx..%#lx", call, index, last, first, end);
+		zone_wrong("%s: %#lx..%#lx has the value of %#lx..%#lx", call, index, last, first,
+			   end);
 }
 
 void zone_check_at(const char *call, unsigned long at, const void *value)
@@ -75,7 +77,8 @@ void zone_check_at(const char *call, unsigned long at, const void *value)
 
 	if (!value && (part == ANCHOR || part == COVERED))
 		zone_wrong("%s: nothing at %#lx", call, at);
-	if (value && (part == NOTHING || zone_value_first(value) > at || zone_value_last(value) < at))
+	if (value &&
+	    (part == NOTHING || zone_value_first(value) > at || zone_value_last(value) < at))
 		zone_wrong("%s: %p at %#lx", call, value, at);
 }
 
@@ -85,12 +88,15 @@ void zone_check_empty(const char *call, unsigned long first, unsigned long last)
 	enum part part = zone_part(first);
 	unsigned long zone = first / CELL / CELLS;
 
-	if (part == ANCHOR || part == COVERED || zone_part(last) == ANCHOR || zone_part(last) == COVERED)
+	if (part == ANCHOR || part == COVERED || zone_part(last) == ANCHOR ||
+	    zone_part(last) == COVERED)
 		zone_wrong("%s: %#lx..%#lx is said to be empty", call, first, last);
 	if (part == NOTHING && zone < ZONES && last >= zone_index(zone, COVERED_FROM))
-		zone_wrong("%s: %#lx..%#lx, covered included, is said to be empty", call, first, last);
+		zone_wrong("%s: %#lx..%#lx, covered included, is said to be empty", call, first,
+			   last);
 	if (part == CHURN && zone + 1 < ZONES && last >= zone_index(zone + 1, 0))
-		zone_wrong("%s: %#lx..%#lx, an anchor included, is said to be empty", call, first, last);
+		zone_wrong("%s: %#lx..%#lx, an anchor included, is said to be empty", call, first,
+			   last);
 }
 
 /* Anchors lie at the start of each zone: how many starts are in from..to? */

@@ -44,7 +44,7 @@ unsigned long zone_value_last(const void *value);
 __attribute__((format(printf, 1, 2))) void zone_wrong(const char *fmt, ...);
 unsigned long zone_wrongs(void);
 
-/* What call found: value over first..last; nothing over first..last; value (or nothing) at an index. */
+/* What call found: value over a range; nothing over a range; value or nothing at an index. */
 void zone_check_range(const char *call, unsigned long first, unsigned long last, const void *value);
 void zone_check_empty(const char *call, unsigned long first, unsigned long last);
 void zone_check_at(const char *call, unsigned long at, const void *value);
