@@ -96,18 +96,47 @@ static void write_fine(struct zone_writer *w)
 	}
 }
 
+static void write_fresh(struct zone_writer *w, unsigned long zone)
+{
+	unsigned long number = w->writes;
+
+	put(w, zone_index(zone, FRESH_CELL), zone_index(zone, FRESH_CELL + 1) - 1, false);
+	zone_fresh_done(zone, number);
+}
+
+static void write_toggle(struct zone_writer *w, unsigned long zone)
+{
+	unsigned long first = zone_index(zone, TOGGLE_CELL);
+	bool there = !model_is_empty(&w->m, first, first);
+
+	zone_toggle_begin(zone);
+	if (there && rng_one_in(&w->rng, 2)) {
+		model_store(&w->m, first, first + CELL - 1, NULL);
+		if (!mtree_erase(w->mt, first))
+			zone_wrong("the writer found no toggle in zone %lu", zone);
+	} else {
+		put(w, first, first + CELL - 1, there);
+	}
+	zone_toggle_end(zone, !there);
+}
+
 void zone_build(struct zone_writer *w)
 {
 	unsigned long zone;
 
 	for (zone = 0; zone < ZONES; zone++) {
 		put(w, zone_index(zone, 0), zone_index(zone, 1) - 1, false);
+		zone_toggle_begin(zone);
+		zone_toggle_end(zone, false);
+		write_fresh(w, zone);
 		put(w, zone_index(zone, COVERED_FROM), zone_index(zone, COVERED_TO + 1) - 1, false);
 	}
 }
 
 void zone_write(struct zone_writer *w)
 {
+	write_fresh(w, rng_below(&w->rng, ZONES));
+	write_toggle(w, rng_below(&w->rng, ZONES));
 	switch (rng_below(&w->rng, 16)) {
 	case 0:
 		write_wide(w);

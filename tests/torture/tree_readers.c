@@ -44,12 +44,20 @@ static void *writer(void *arg)
 
 /* Readers ----------------------------------------------------------------- */
 
+static void read_load(unsigned long at)
+{
+	struct zone_moment moment = zone_note(at);
+
+	zone_check_load("mtree_load", &moment, at, mtree_load(&shared.mt, at));
+}
+
 static void read_walk(unsigned long at)
 {
+	struct zone_moment moment = zone_note(at);
 	MA_STATE(mas, &shared.mt, at, at);
 	void *value = mas_walk(&mas);
 
-	zone_check_at("mas_walk", at, value);
+	zone_check_load("mas_walk", &moment, at, value);
 	if (mas.index > at || mas.last < at)
 		zone_wrong("mas_walk: %#lx..%#lx at %#lx", mas.index, mas.last, at);
 	else if (value)
@@ -61,17 +69,20 @@ static void read_walk(unsigned long at)
 static unsigned long read_up(unsigned long from, unsigned long to)
 {
 	MA_STATE(mas, &shared.mt, from, from);
-	unsigned long met = 0, steps = 0, before = 0;
-	bool begun = false;
+	struct zone_moment moment = zone_note(from);
+	unsigned long met = 0, steps = 0, before = 0, first = 0;
 	void *value;
 
 	mas_for_each(&mas, value, to) {
-		if (begun && mas.index <= before)
+		if (steps && mas.index <= before)
 			zone_wrong("mas_find: %#lx after %#lx", mas.index, before);
+		if (steps)
+			zone_check_step("mas_find", &moment, first, mas.index, value);
 		zone_check_range("mas_find", mas.index, mas.last, value);
 		met += zone_part(mas.index) == ANCHOR && mas.index >= from;
+		first = mas.index;
 		before = mas.last;
-		begun = true;
+		moment = zone_note(before);
 		steps++;
 	}
 	if (met != zone_anchors(from, to))
@@ -84,6 +95,7 @@ static unsigned long read_down(unsigned long from, unsigned long to)
 {
 	MA_STATE(mas, &shared.mt, to, to);
 	unsigned long met = 0, steps = 0, before = ULONG_MAX;
+	struct zone_moment moment = zone_note(to);
 	void *value = mas_walk(&mas);
 
 	for (; value || !steps; value = mas_prev(&mas, from)) {
@@ -92,9 +104,12 @@ static unsigned long read_down(unsigned long from, unsigned long to)
 			continue;
 		if (mas.last >= before)
 			zone_wrong("mas_prev: %#lx after %#lx", mas.last, before);
+		if (before != ULONG_MAX)
+			zone_check_step("mas_prev", &moment, before, mas.index, value);
 		zone_check_range("mas_prev", mas.index, mas.last, value);
 		met += zone_part(mas.index) == ANCHOR && mas.index >= from && mas.index <= to;
 		before = mas.index;
+		moment = zone_note(before);
 	}
 	if (met != zone_anchors(from, to))
 		zone_wrong("mas_prev: %lu anchors in %#lx..%#lx, should be %lu", met, from, to,
@@ -130,10 +145,15 @@ static unsigned long read_ranges(unsigned long from, bool down)
 
 static unsigned long read_find(unsigned long from, unsigned long to)
 {
-	unsigned long index = from, steps = 0, met = 0;
+	unsigned long index = from, steps = 0, met = 0, first = 0;
+	struct zone_moment moment = zone_note(from);
 	void *value;
 
 	mt_for_each(&shared.mt, value, index, to) {
+		if (steps)
+			zone_check_step("mt_find", &moment, first, index - 1, value);
+		first = index - 1;
+		moment = zone_note(first);
 		met += zone_part(zone_value_first(value)) == ANCHOR &&
 		       zone_value_first(value) >= from;
 		zone_check_at("mt_find", index - 1, value);
@@ -177,7 +197,7 @@ static void *reader(void *arg)
 		case 0:
 		case 1:
 		case 2:
-			zone_check_at("mtree_load", at, mtree_load(&shared.mt, at));
+			read_load(at);
 			break;
 		case 3:
 			steps += read_find(at, to);
