@@ -3,7 +3,7 @@
  * What every reading call does to a cursor, state by state.
  *
  * Source: the behaviour of Linux 6.12-6.18 (mas_walk(3) and its siblings in
- * docs.kernel.org/core-api/maple_tree.html,). "Here" is the slot
+ * docs.kernel.org/core-api/maple_tree.html). "Here" is the slot
  * that contains the cursor's index.
  *
  *           start, none, pause     active           overflow          underflow
