@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Building one level of a write anew: how nodes are filled (level.h).
+ * Building one level of a write anew: how nodes are filled (level.h), and where
+ * they come from.
  */
 #include "maple/level.h"
 
@@ -65,6 +66,27 @@ void old_node(struct maple_store *op, void *node)
 {
 	BUG_ON(op->n_old == OLD_MAX);
 	op->old[op->n_old++] = node;
+}
+
+void *reserve_take(void **reserve, unsigned int level)
+{
+	void **chain = &reserve[level > 0];
+	maple_head *head = *chain;
+
+	if (head) {
+		*chain = head->link[0];
+		head->dead = 0;
+	}
+	return head;
+}
+
+void reserve_put(void **reserve, void *node)
+{
+	maple_head *head = node;
+	void **chain = &reserve[head->level > 0];
+
+	head->link[0] = *chain;
+	*chain = head;
 }
 
 void *made_node(struct maple_store *op, unsigned int level)

@@ -8,27 +8,6 @@
 #include "maple/store.h"
 #include "maple/walk.h"
 
-void *reserve_take(void **reserve, unsigned int level)
-{
-	void **chain = &reserve[level > 0];
-	maple_head *head = *chain;
-
-	if (head) {
-		*chain = head->link[0];
-		head->dead = 0;
-	}
-	return head;
-}
-
-void reserve_put(void **reserve, void *node)
-{
-	maple_head *head = node;
-	void **chain = &reserve[head->level > 0];
-
-	head->link[0] = *chain;
-	*chain = head;
-}
-
 static void reserve_drop(struct ma_state *mas)
 {
 	for (unsigned int kind = 0; kind < 2; kind++) {

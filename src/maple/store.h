@@ -126,7 +126,7 @@ void extents_child_changed(const struct maple_tree *mt, const struct edge *edge,
 			   struct extent is);
 void extents_slot_changed(const struct maple_tree *mt, const struct edge *edge);
 
-/* reserve.c */
+/* level.c: a chain of nodes set aside, leaves and inner nodes apart. */
 void *reserve_take(void **reserve, unsigned int level);
 void reserve_put(void **reserve, void *node);
 
