@@ -100,10 +100,10 @@ static inline bool comes_last(const struct maple_store *op)
 	       op->left.slot[0] == end && leaf->last[end] < op->first;
 }
 
-/* level.c: one level anew; 0 or -ENOMEM. */
+/* leaves.c, inner.c: one level anew; 0 or -ENOMEM. */
 int build_leaves(struct maple_store *op);
 int build_inner(struct maple_store *op, unsigned int level);
-/* A node from the reserve or the cache, remembered in op->made; NULL when refused. */
+/* level.c: a node from the reserve or the cache, remembered in op->made; NULL when refused. */
 void *made_node(struct maple_store *op, unsigned int level);
 
 /* store.c: 0 or -ENOMEM, and then nothing has changed. */
