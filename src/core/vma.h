@@ -99,7 +99,7 @@ struct vma {
 	/* anon_vmas that may hold pages of this VMA: 0, 1, or one more with each fork above it */
 	unsigned int anon_links; /* (w) */
 	unsigned char is_anon;   /* (i) private, and no file behind it */
-	struct vma *dead_next;   /* once out of the tree: the list it waits on */
+	struct vma *dead_next;   /* (m) the list of what is to leave, or has left, the tree */
 };
 
 _Static_assert(sizeof(struct vma) <= 128, "two cache lines, lock and rmap to come included");

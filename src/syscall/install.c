@@ -113,10 +113,9 @@ int install_mapping(struct samara_mm *mm, const struct samara_mapping *mapping)
 	if (err)
 		goto discard;
 	store.entry = vma;
-	err = vma_store_prepare(&store);
+	err = vma_store(&store);
 	if (err)
 		goto discard;
-	vma_store_commit(&store);
 	count_in(mm, vma);
 	touch_by_policy(vma);
 	return 0;

@@ -5,6 +5,7 @@
  * nothing to do as long as there are none.
  */
 #include <errno.h>
+#include <limits.h>
 #include <linux/mman.h>
 #include <sys/mman.h>
 
@@ -49,8 +50,7 @@ static bool discards(int advice)
 
 static bool sealed_against(const struct vma *vma, int advice)
 {
-	return vma_sealed(vma) && discards(advice) && !vma->vm_file &&
-	       !(vma->vm_flags & VM_SHARED) && !(vma->vm_flags & VM_WRITE);
+	return vma_sealed(vma) && discards(advice) && vma->is_anon && !(vma->vm_flags & VM_WRITE);
 }
 
 /* advice about flags: what they become. 0 or -EINVAL. */
@@ -104,12 +104,22 @@ static int advised_flags(const struct vma *vma, int advice, unsigned long *flags
 	}
 }
 
-static int advise_remove(const struct vma *vma)
+/* A hole in the file: fallocate(2)'s answers, too. */
+static int advise_remove(const struct vma_modify_desc *d)
 {
+	const struct vma *vma = d->vma;
+	const unsigned int shift = d->mm->geo->page_shift;
+	unsigned long offset;
+
 	if ((vma->vm_flags & VM_LOCKED) || !vma->vm_file)
 		return -EINVAL;
 	if ((vma->vm_flags & (VM_SHARED | VM_MAYWRITE)) != (VM_SHARED | VM_MAYWRITE))
 		return -EACCES;
+	offset = (vma->vm_pgoff << shift) + (d->start - vma->vm_start);
+	if ((long)offset < 0)
+		return -EINVAL;
+	if (d->end - d->start > (unsigned long)LONG_MAX - offset)
+		return -EFBIG;
 	return file_is(vma->vm_file, SAMARA_FILE_NO_FALLOCATE) ? -EOPNOTSUPP : 0;
 }
 
@@ -126,8 +136,9 @@ static int advise_guard(struct vma *vma, int advice)
 }
 
 /* Advice about pages; 1: it is about flags. */
-static int advise_pages(struct vma *vma, int advice)
+static int advise_pages(const struct vma_modify_desc *d, int advice)
 {
+	struct vma *vma = d->vma;
 	const unsigned long flags = vma->vm_flags;
 
 	switch (advice) {
@@ -143,7 +154,7 @@ static int advise_pages(struct vma *vma, int advice)
 	case ADV_PAGEOUT:
 		return flags & (VM_LOCKED | VM_PFNMAP | VM_HUGETLB) ? -EINVAL : 0;
 	case MADV_REMOVE:
-		return advise_remove(vma);
+		return advise_remove(d);
 	case ADV_COLLAPSE:
 		return -EINVAL; /* no page to collapse */
 	case ADV_GUARD_INSTALL:
@@ -161,7 +172,7 @@ static int step(struct vma_walk *walk, struct vma_modify_desc *d)
 
 	if (sealed_against(d->vma, advice))
 		return -EPERM;
-	err = advise_pages(d->vma, advice);
+	err = advise_pages(d, advice);
 	if (err <= 0)
 		return err;
 	err = advised_flags(d->vma, advice, &d->flags);

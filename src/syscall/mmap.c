@@ -111,7 +111,7 @@ static int anon_flags(struct mmap_desc *d, unsigned long *vm_flags)
 }
 
 /* The place, and what stands in the way of it. 0 or -errno. */
-static int choose_address(struct mmap_desc *d)
+static int choose_address(struct mmap_desc *d, struct area_around *around)
 {
 	struct area_desc area = {
 		.mm = d->mm,
@@ -120,6 +120,7 @@ static int choose_address(struct mmap_desc *d)
 		.len = d->len,
 		.pgoff = d->pgoff,
 		.flags = d->flags,
+		.around = around,
 	};
 
 	if (d->flags & MAP_FIXED_NOREPLACE)
@@ -156,11 +157,12 @@ unsigned long do_mmap(struct mmap_desc *d)
 	struct samara_mm *mm = d->mm;
 	struct commit *commit = &mm->machine->store->commit;
 	unsigned long vm_flags;
+	struct area_around around = { .known = false };
 	struct map_desc map;
 	int err = check_sizes(d);
 
 	if (!err)
-		err = choose_address(d);
+		err = choose_address(d, &around);
 	if (err)
 		return (unsigned long)err;
 	vm_flags = vm_flags_of_prot(d->prot) | vm_flags_of_map(mm, d->flags) | mm->def_flags |
@@ -181,6 +183,8 @@ unsigned long do_mmap(struct mmap_desc *d)
 		.pgoff = d->pgoff,
 		.flags = vm_flags,
 		.file = d->file,
+		.vacant = !(d->flags & MAP_FIXED),
+		.around = around,
 		.dead = d->dead,
 	};
 	err = map_region(&map);

@@ -100,6 +100,7 @@ static int protect_range(struct vma_walk *walk, int grows)
 		if (grows & PROT_GROWSUP)
 			return -EINVAL; /* nothing grows up on x86 */
 	}
+	walk->first = vma;
 	return vma_walk_strict(walk);
 }
 

@@ -47,6 +47,12 @@ static unsigned long remap_one(struct remap_desc *r)
 	return remap_has_target(r) ? remap_there(r) : remap_here(r);
 }
 
+/* /dev/zero chooses addresses itself: such a mapping moves alone or not at all. */
+static bool moves_alone(const struct vma *vma)
+{
+	return vma->vm_file && file_is(vma->vm_file, SAMARA_FILE_ZERO);
+}
+
 /*
  * The range with all its VMAs and the holes between them goes to new_addr. What
  * was moved before a failure stays moved.
@@ -62,6 +68,8 @@ static unsigned long remap_many(struct remap_desc *r)
 		unsigned long res;
 
 		if (!seen && vma->vm_start > start)
+			return (unsigned long)-EFAULT;
+		if (moves_alone(vma) && (seen || vma->vm_end < end))
 			return (unsigned long)-EFAULT;
 		if (seen)
 			target += vma->vm_start - last_end;
@@ -115,10 +123,7 @@ unsigned long samara_mremap(struct samara_mm *mm, unsigned long old_addr, unsign
 	door_enter(&door, mm);
 	ret = do_mremap(&r);
 	if (!SAMARA_IS_ERR_VALUE(ret)) {
-		struct vma *vma = vma_lookup(mm, ret);
-
-		if (vma)
-			touch_by_policy(vma);
+		touch_at_by_policy(mm, ret);
 		populate_quietly(mm, r.populate_from, r.populate_to);
 	}
 	vma_reserve_drop(&r.reserve);

@@ -2,31 +2,13 @@
 /*
  * Looking VMAs up by address. mmap_lock is held.
  *
- * One pair of helpers converts between [start, end) and the tree's
- * index..last: mas_of_range() and the last - 1 inside these functions.
+ * These functions and vma_store() convert between [start, end) and the tree's
+ * index..last. A cursor is set up with mas_init(): MA_STATE() clears all of it.
  */
 #ifndef VMA_FIND_H
 #define VMA_FIND_H
 
 #include "core/mm.h"
-
-#define MAS_OF_RANGE(name, mm, start, end) MA_STATE(name, &(mm)->mt, (start), (end)-1)
-
-/* The first VMA that has a part in [start, end), or NULL. */
-static inline struct vma *vma_find(struct samara_mm *mm, unsigned long start, unsigned long end)
-{
-	MA_STATE(mas, &mm->mt, start, start);
-
-	return start < end ? mas_find(&mas, end - 1) : NULL;
-}
-
-/* The VMA at addr, or the first one above it. */
-static inline struct vma *vma_find_from(struct samara_mm *mm, unsigned long addr)
-{
-	MA_STATE(mas, &mm->mt, addr, addr);
-
-	return mas_find(&mas, ULONG_MAX);
-}
 
 /* The VMA at addr, or NULL. */
 static inline struct vma *vma_lookup(struct samara_mm *mm, unsigned long addr)
@@ -34,11 +16,30 @@ static inline struct vma *vma_lookup(struct samara_mm *mm, unsigned long addr)
 	return mtree_load(&mm->mt, addr);
 }
 
+/* The first VMA that has a part in [start, end), or NULL; most often it is at start. */
+static inline struct vma *vma_find(struct samara_mm *mm, unsigned long start, unsigned long end)
+{
+	struct vma *vma = start < end ? vma_lookup(mm, start) : NULL;
+	struct ma_state mas;
+
+	if (vma || start >= end)
+		return vma;
+	mas_init(&mas, &mm->mt, start);
+	return mas_find(&mas, end - 1);
+}
+
+/* The VMA at addr, or the first one above it. */
+static inline struct vma *vma_find_from(struct samara_mm *mm, unsigned long addr)
+{
+	return vma_find(mm, addr, ULONG_MAX);
+}
+
 /* The last VMA that begins below start, or NULL. */
 static inline struct vma *vma_before(struct samara_mm *mm, unsigned long start)
 {
-	MA_STATE(mas, &mm->mt, start, start);
+	struct ma_state mas;
 
+	mas_init(&mas, &mm->mt, start);
 	return mas_prev(&mas, 0);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Growth of heap and stack. Both are one prepared store; a refused one leaves
- * range and counters as they were.
+ * Growth of heap and stack. Both are one store; a refused one leaves range and
+ * counters as they were.
  */
 #include <errno.h>
 
@@ -59,6 +59,7 @@ static int stack_limits(const struct vma *vma, unsigned long addr)
 int expand_stack(struct vma *vma, unsigned long addr)
 {
 	struct samara_mm *mm = vma->vm_mm;
+	const bool was_untouched = !vma->anon_vma;
 	struct vma_store store = { .mm = mm, .end = vma->vm_end, .entry = vma };
 	unsigned long grow;
 	int err;
@@ -69,22 +70,31 @@ int expand_stack(struct vma *vma, unsigned long addr)
 	if (addr >= vma->vm_start)
 		return 0;
 	grow = mm_pages(mm, vma->vm_start - addr);
-	if (!gap_free(mm, vma, addr) || grow > vma->vm_pgoff || stack_limits(vma, addr))
+	if (!gap_free(mm, vma, addr))
 		return -ENOMEM;
-	store.start = addr;
-	if (vma_store_prepare(&store))
-		return -ENOMEM;
+	/* Where a limit refuses, the VMA keeps its family, as in Linux. */
 	err = anon_vma_prepare(vma);
-	if (!err && (vma->vm_flags & VM_ACCOUNT))
-		err = mm_charge(mm, grow);
-	if (err) {
-		vma_store_cancel(&store);
+	if (err)
 		return err;
-	}
+	if (grow > vma->vm_pgoff || stack_limits(vma, addr))
+		return -ENOMEM;
+	err = vma->vm_flags & VM_ACCOUNT ? mm_charge(mm, grow) : 0;
+	if (err)
+		return err;
+	store.start = addr;
+	err = vma_store(&store);
+	if (err)
+		goto uncharge;
 	vma_set_range(vma, addr, vma->vm_end, vma->vm_pgoff - grow);
-	vma_store_commit(&store);
 	vm_stat_account(mm, vma->vm_flags, (long)grow);
 	if (vma->vm_flags & VM_LOCKED)
 		mm->count.locked_vm += grow;
 	return 0;
+
+uncharge:
+	if (vma->vm_flags & VM_ACCOUNT)
+		mm_uncharge(mm, grow);
+	if (was_untouched)
+		anon_vma_unlink(vma);
+	return err;
 }

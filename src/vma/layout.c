@@ -19,6 +19,7 @@
 struct search {
 	unsigned long low, high; /* inside [low, high) */
 	unsigned long len;
+	struct area_around *around;
 };
 
 unsigned long round_hint_to_min(const struct samara_mm *mm, unsigned long hint)
@@ -29,23 +30,45 @@ unsigned long round_hint_to_min(const struct samara_mm *mm, unsigned long hint)
 	return hint;
 }
 
+/* The VMA below end - len, and the first one at or above end; [end - len, end) is free. */
+static struct vma *look_around(struct samara_mm *mm, unsigned long end, const struct search *s)
+{
+	const unsigned long start = end - s->len;
+	struct ma_state mas;
+	struct vma *prev, *above;
+
+	mas_init(&mas, &mm->mt, start - 1); /* never 0: map_min_addr */
+	prev = mas_walk(&mas);
+	above = mas_find(&mas, ULONG_MAX);
+	if (s->around)
+		*s->around = (struct area_around){
+			.known = true,
+			.prev = prev,
+			.next = above && above->vm_start == end ? above : NULL,
+		};
+	return above;
+}
+
 /* The highest place; again below each stack whose guard gap it would reach into. */
 static unsigned long search_topdown(struct samara_mm *mm, struct search s)
 {
 	s.low = max(s.low, mm->geo->map_min_addr);
 	while (s.low < s.high) {
-		MA_STATE(mas, &mm->mt, 0, 0);
+		struct ma_state mas;
 		struct vma *above;
 		unsigned long gap_end;
 
+		mas_init(&mas, &mm->mt, 0);
 		if (mas_empty_area_rev(&mas, s.low, s.high - 1, s.len))
 			break;
 		gap_end = mas.last + 1;
-		above = vma_find_from(mm, gap_end);
+		above = s.low ? look_around(mm, gap_end, &s) : vma_find_from(mm, gap_end);
 		if (!above || vma_start_gap(mm, above) >= gap_end)
 			return gap_end - s.len;
 		s.high = vma_start_gap(mm, above);
 	}
+	if (s.around)
+		s.around->known = false;
 	return (unsigned long)-ENOMEM;
 }
 
@@ -53,9 +76,10 @@ static unsigned long search_bottomup(struct samara_mm *mm, struct search s)
 {
 	s.low = max(s.low, mm->geo->map_min_addr);
 	while (s.low < s.high) {
-		MA_STATE(mas, &mm->mt, 0, 0);
+		struct ma_state mas;
 		struct vma *above;
 
+		mas_init(&mas, &mm->mt, 0);
 		if (mas_empty_area(&mas, s.low, s.high - 1, s.len))
 			break;
 		above = vma_find_from(mm, mas.index);
@@ -89,7 +113,7 @@ static bool wants_low(const struct area_desc *d)
 static unsigned long area_bottomup(const struct area_desc *d)
 {
 	struct samara_mm *mm = d->mm;
-	struct search s = { mm->layout.legacy_base, window_end(mm, d->addr), d->len };
+	struct search s = { mm->layout.legacy_base, window_end(mm, d->addr), d->len, NULL };
 	unsigned long addr = d->addr;
 
 	if (wants_low(d)) {
@@ -119,7 +143,7 @@ static bool hint_valid(const struct samara_mm *mm, unsigned long addr, unsigned 
 static unsigned long area_topdown(const struct area_desc *d)
 {
 	struct samara_mm *mm = d->mm;
-	struct search s = { mm_page_size(mm), mm->layout.mmap_base, d->len };
+	struct search s = { mm_page_size(mm), mm->layout.mmap_base, d->len, d->around };
 	unsigned long addr = d->addr & mm_page_mask(mm);
 
 	if (wants_low(d))
@@ -162,6 +186,7 @@ static unsigned long area_huge(const struct area_desc *d)
 	if (off_end <= off_align || off_end - off_align < huge)
 		return 0;
 	padded.len = d->len + huge;
+	padded.around = NULL; /* only a part of it is taken */
 	if (padded.len < d->len || off + padded.len < off)
 		return 0;
 	at = area_plain(&padded);
@@ -181,6 +206,9 @@ static bool places_huge(const struct area_desc *d)
 	if (!mm_has_thp(d->mm))
 		return false;
 	if (d->file && file_is(d->file, SAMARA_FILE_HUGE_ALIGN))
+		return true;
+	/* /dev/zero itself; shared, it stands for fresh shared memory. */
+	if (d->file && file_is(d->file, SAMARA_FILE_ZERO) && !(d->flags & MAP_SHARED))
 		return true;
 	if ((d->file && file_is(d->file, SAMARA_FILE_SHMEM)) ||
 	    (!d->file && (d->flags & MAP_SHARED)))

@@ -13,13 +13,19 @@
  *                         |len|....gap|
  *                          ^ highest place, kept clear of the stack's guard gap
  */
+struct area_around {
+	bool known;              /* else the rest says nothing */
+	struct vma *prev, *next; /* the VMAs that end and begin where the place does; or NULL */
+};
+
 struct area_desc {
 	struct samara_mm *mm;
-	struct samara_file *file; /* NULL: anonymous */
-	unsigned long addr;       /* hint, or the place with MAP_FIXED */
-	unsigned long len;        /* whole pages */
-	unsigned long pgoff;      /* of the file, for placing by offset */
-	int flags;                /* MAP_FIXED, MAP_32BIT, MAP_ABOVE4G, MAP_SHARED count */
+	struct samara_file *file;   /* NULL: anonymous */
+	unsigned long addr;         /* hint, or the place with MAP_FIXED */
+	unsigned long len;          /* whole pages */
+	unsigned long pgoff;        /* of the file, for placing by offset */
+	int flags;                  /* MAP_FIXED, MAP_32BIT, MAP_ABOVE4G, MAP_SHARED count */
+	struct area_around *around; /* filled where the search comes by it; may be NULL */
 };
 
 /*

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 
+#include "base/assert.h"
 #include "vma/account.h"
 #include "vma/find.h"
 #include "vma/map.h"
@@ -20,7 +21,6 @@ struct mapping {
 	unsigned long inherited; /* pages of the old ones' charge, to go over to the new ones */
 	unsigned long shmem;     /* pages charged for fresh shared memory, not yet its own */
 	struct vma *vma;         /* new, when nobody merges */
-	struct vma_store store;
 };
 
 /* The limits, in the order in which Linux asks. */
@@ -60,8 +60,8 @@ static void plan_merge(struct mapping *m)
 	};
 	if (!d->file && (d->flags & VM_SHARED))
 		return; /* fresh shared memory is like no other */
-	m->merge.prev = d->start ? vma_lookup(d->mm, d->start - 1) : NULL;
-	m->merge.next = vma_lookup(d->mm, d->end);
+	m->merge.prev = m->old.prev;
+	m->merge.next = m->old.next;
 	if (d->kind == MAP_HEAP) {
 		m->merge.just_expand = true;
 		if (m->merge.prev && m->merge.prev->vm_start < d->mm->layout.start_brk)
@@ -128,49 +128,57 @@ static int new_vma(struct mapping *m)
 		err = make_shmem(m, &vma->vm_file);
 	else if (d->file)
 		vma->vm_file = file_get(d->file);
-	if (err)
-		goto discard;
-	m->store =
-		(struct vma_store){ .mm = d->mm, .start = d->start, .end = d->end, .entry = vma };
-	err = vma_store_prepare(&m->store);
-	if (err)
-		goto discard;
+	if (err) {
+		vma_discard(vma);
+		return err;
+	}
 	m->vma = vma;
 	return 0;
-
-discard:
-	vma_discard(vma);
-	return err;
 }
 
-/* Everything that needs memory. */
-static int prepare(struct mapping *m)
+/* The one store that puts the mapping in place of what was there. */
+static int store(struct mapping *m)
+{
+	const struct vma_store store = {
+		.mm = m->d->mm,
+		.start = m->d->start,
+		.end = m->d->end,
+		.entry = m->vma,
+	};
+
+	return m->vma ? vma_store(&store) : vma_merge_store(&m->merge);
+}
+
+/* Everything that needs memory, and the point of no return. */
+static int prepare_and_store(struct mapping *m)
 {
 	int err = 0;
 
 	/* A VMA that grows back over a hole in itself needs no other for its upper part. */
 	if (m->merge.kind != MERGE_BOTH || m->merge.prev != m->merge.next)
 		err = unmap_alloc_top(&m->old);
-	if (err)
-		return err;
-	err = m->merge.kind == MERGE_NONE ? new_vma(m) : vma_merge_prepare(&m->merge);
-	if (err)
-		unmap_cancel(&m->old);
+	if (!err && m->merge.kind == MERGE_NONE)
+		err = new_vma(m);
+	if (!err)
+		err = store(m);
+	if (err) {
+		vma_discard(m->vma);
+		vma_discard(m->old.top);
+	}
 	return err;
 }
 
-static void commit(struct mapping *m)
+static void finish(struct mapping *m)
 {
 	struct map_desc *d = m->d;
 	struct mm_counters *count = &d->mm->count;
 
 	unmap_trim(&m->old);
-	if (m->merge.kind == MERGE_NONE) {
-		vma_store_commit(&m->store);
+	if (m->vma) {
 		count->map_count++;
 		d->out = m->vma;
 	} else {
-		vma_merge_commit(&m->merge);
+		vma_merge_finish(&m->merge);
 		d->out = m->merge.target;
 	}
 	unmap_complete(&m->old);
@@ -188,8 +196,25 @@ static void commit(struct mapping *m)
 static void leave_gap(struct mapping *m)
 {
 	m->old.leaves.accounted += m->inherited;
-	if (m->old.first && !unmap_prepare(&m->old))
-		unmap_commit(&m->old);
+	if (m->old.first)
+		(void)!unmap_commit(&m->old); /* refused: the range stays as it was */
+}
+
+/* What goes, and the neighbours. 0 or -errno. */
+static int look_around(struct mapping *m)
+{
+	const struct map_desc *d = m->d;
+
+	if (!d->vacant)
+		return unmap_gather(&m->old);
+	VM_WARN_ON(vma_find(d->mm, d->start, d->end));
+	m->old.prev = d->around.prev;
+	m->old.next = d->around.next;
+	if (d->around.known)
+		return 0;
+	m->old.prev = d->start ? vma_lookup(d->mm, d->start - 1) : NULL;
+	m->old.next = vma_lookup(d->mm, d->end);
+	return 0;
 }
 
 int map_region(struct map_desc *d)
@@ -199,7 +224,10 @@ int map_region(struct map_desc *d)
 		.pages = mm_pages(d->mm, d->end - d->start),
 		.old = { .mm = d->mm, .start = d->start, .end = d->end, .dead = d->dead },
 	};
-	int err = unmap_gather(&m.old);
+	int err;
+
+	m.old.around = true;
+	err = look_around(&m);
 
 	if (err)
 		return err;
@@ -217,12 +245,12 @@ int map_region(struct map_desc *d)
 		return err;
 	}
 	plan_merge(&m);
-	err = prepare(&m);
+	err = prepare_and_store(&m);
 	if (err) {
 		mm_uncharge(d->mm, m.charged);
 		commit_uncharge(&d->mm->machine->store->commit, m.shmem);
 		return err;
 	}
-	commit(&m);
+	finish(&m);
 	return 0;
 }

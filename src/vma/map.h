@@ -15,6 +15,7 @@
 #define VMA_MAP_H
 
 #include "core/mm.h"
+#include "vma/layout.h"
 
 struct map_desc {
 	struct samara_mm *mm;
@@ -23,6 +24,8 @@ struct map_desc {
 	unsigned long flags;      /* VM_* */
 	struct samara_file *file; /* NULL: anonymous; shared then means fresh shared memory */
 	enum { MAP_ORDINARY, MAP_HEAP } kind; /* the heap grows into its own last VMA only */
+	bool vacant;                          /* known: nothing stands in the range */
+	struct area_around around;            /* of a vacant range, where the search came by it */
 	struct vma_dead *dead;
 	struct vma *out; /* the VMA that holds the range */
 };

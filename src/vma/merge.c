@@ -104,21 +104,17 @@ void vma_merge_plan(struct vma_merge_desc *d)
 	d->new_end = d->kind == MERGE_LEFT ? d->end : d->next->vm_end;
 }
 
-int vma_merge_prepare(struct vma_merge_desc *d)
+int vma_merge_store(struct vma_merge_desc *d)
 {
-	d->store = (struct vma_store){
+	const struct vma_store store = {
 		.mm = d->mm,
 		.start = d->new_start,
 		.end = d->new_end,
 		.entry = d->target,
 		.reserve = d->reserve,
 	};
-	return vma_store_prepare(&d->store);
-}
 
-void vma_merge_cancel(struct vma_merge_desc *d)
-{
-	vma_store_cancel(&d->store);
+	return vma_store(&store);
 }
 
 /* The target takes over the family of whatever is merged into it. */
@@ -142,14 +138,13 @@ static void remove_swallowed(struct vma_merge_desc *d, struct vma *vma)
 	vma_bury(d->dead, vma);
 }
 
-void vma_merge_commit(struct vma_merge_desc *d)
+void vma_merge_finish(struct vma_merge_desc *d)
 {
 	struct vma *middle = d->middle;
 
 	mmap_assert_write_locked(d->mm);
 	join_families(d);
 	vma_set_range(d->target, d->new_start, d->new_end, d->new_pgoff);
-	vma_store_commit(&d->store);
 	if (d->kind == MERGE_BOTH && d->next != d->prev)
 		remove_swallowed(d, d->next);
 	if (!middle)

@@ -22,8 +22,8 @@
  * prev and next may reach into the range while it is being replaced; what counts is
  * what they are outside it.
  *
- * vma_merge_plan() decides, vma_merge_prepare() gets the memory, and
- * vma_merge_commit() cannot fail.
+ * vma_merge_plan() decides, vma_merge_store() is the point of no return, and
+ * vma_merge_finish() cannot fail.
  */
 #ifndef VMA_MERGE_H
 #define VMA_MERGE_H
@@ -51,21 +51,18 @@ struct vma_merge_desc {
 	enum merge_kind kind;
 	struct vma *target;                          /* prev or next, or NULL */
 	unsigned long new_start, new_end, new_pgoff; /* target's, afterwards */
-	struct vma_reserve *reserve; /* where memory comes from; NULL: got by vma_merge_prepare() */
-	struct vma_store store;
-	struct vma_dead *dead; /* where removed VMAs go */
+	struct vma_reserve *reserve; /* where memory comes from; NULL: got when needed */
+	struct vma_dead *dead;       /* where removed VMAs go */
 };
 
 /* Decide: sets kind, target and the new range. A decision for MERGE_NONE needs no more. */
 void vma_merge_plan(struct vma_merge_desc *d);
 
-/* 0 or -ENOMEM, and then nothing has changed. */
-int vma_merge_prepare(struct vma_merge_desc *d) __must_check;
+/* The tree knows it. 0 or -ENOMEM, and then nothing has changed. */
+int vma_merge_store(struct vma_merge_desc *d) __must_check;
 
-/* Past the point of no return. Counts of VMAs follow; other counters are the caller's. */
-void vma_merge_commit(struct vma_merge_desc *d);
-/* Instead: nothing changes, what was got goes back. */
-void vma_merge_cancel(struct vma_merge_desc *d);
+/* The VMAs follow, and the count of VMAs; other counters are the caller's. */
+void vma_merge_finish(struct vma_merge_desc *d);
 
 /* a ends where b begins, and a later mprotect could make them one: they may share a family. */
 bool anon_vma_may_share(const struct samara_mm *mm, const struct vma *a, const struct vma *b);

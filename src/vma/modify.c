@@ -40,9 +40,9 @@ static int try_merge(struct vma_modify_desc *d)
 	vma_merge_plan(&merge);
 	if (merge.kind == MERGE_NONE)
 		return 0;
-	if (vma_merge_prepare(&merge))
+	if (vma_merge_store(&merge))
 		return -ENOMEM;
-	vma_merge_commit(&merge);
+	vma_merge_finish(&merge);
 	d->out = merge.target;
 	return 1;
 }
@@ -50,59 +50,49 @@ static int try_merge(struct vma_modify_desc *d)
 /*
  *   vma  |----------|==== mid ====|-- top --|     mid: NULL when the range begins with vma,
  *                                                 top: NULL when it ends with it
+ *
+ * Storing mid cuts vma twice; then top takes the place of what vma has above it.
  */
-struct cuts {
-	struct vma *mid, *top;
-	struct vma_store store;
-};
-
-static int cuts_prepare(struct vma_modify_desc *d, struct cuts *c)
+static int cut_in_two_or_three(struct vma_modify_desc *d)
 {
-	struct vma *vma = d->vma;
+	struct vma *vma = d->vma, *mid = NULL, *top = NULL;
+	struct vma_store store = { .mm = d->mm };
 
 	if (d->start > vma->vm_start) {
-		c->mid = vma_dup_part(vma, d->start, d->end);
-		if (!c->mid)
+		mid = vma_dup_part(vma, d->start, d->end);
+		if (!mid)
 			return -ENOMEM;
 	}
 	if (d->end < vma->vm_end) {
-		c->top = vma_dup_part(vma, d->end, vma->vm_end);
-		if (!c->top)
+		top = vma_dup_part(vma, d->end, vma->vm_end);
+		if (!top)
 			goto drop_mid;
 	}
-	/* Storing mid cuts vma twice; then top takes the place of what vma has above it. */
-	c->store = (struct vma_store){ .mm = d->mm, .entry = c->mid ? c->mid : c->top };
-	c->store.start = c->store.entry->vm_start;
-	c->store.end = c->store.entry->vm_end;
-	if (vma_store_prepare(&c->store))
+	store.entry = mid ? mid : top;
+	store.start = store.entry->vm_start;
+	store.end = store.entry->vm_end;
+	if (vma_store(&store))
 		goto drop_top;
+	/* The point of no return. */
+	vma_set_range(vma, vma->vm_start, mid ? d->start : d->end, vma->vm_pgoff);
+	d->mm->count.map_count++;
+	if (mid && top) {
+		vma_store_exact(d->mm, top);
+		d->mm->count.map_count++;
+	}
+	d->out = mid ? mid : vma;
 	return 0;
 
 drop_top:
-	vma_discard(c->top);
+	vma_discard(top);
 drop_mid:
-	vma_discard(c->mid);
+	vma_discard(mid);
 	return -ENOMEM;
-}
-
-static void cuts_commit(struct vma_modify_desc *d, struct cuts *c)
-{
-	struct vma *vma = d->vma;
-
-	vma_set_range(vma, vma->vm_start, c->mid ? d->start : d->end, vma->vm_pgoff);
-	vma_store_commit(&c->store);
-	d->mm->count.map_count++;
-	if (c->mid && c->top) {
-		vma_store_exact(d->mm, c->top);
-		d->mm->count.map_count++;
-	}
-	d->out = c->mid ? c->mid : vma;
 }
 
 static int cut(struct vma_modify_desc *d)
 {
 	struct vma *vma = d->vma;
-	struct cuts c = { 0 };
 	const unsigned int wanted = (d->start > vma->vm_start) + (d->end < vma->vm_end);
 	int err;
 
@@ -118,11 +108,7 @@ static int cut(struct vma_modify_desc *d)
 		err = vma_split(vma, d->start);
 		return err ? err : -ENOMEM;
 	}
-	err = cuts_prepare(d, &c);
-	if (err)
-		return err;
-	cuts_commit(d, &c);
-	return 0;
+	return cut_in_two_or_three(d);
 }
 
 int vma_modify_flags(struct vma_modify_desc *d)
@@ -162,8 +148,9 @@ int vma_walk_strict(struct vma_walk *walk)
 	int err = 0;
 
 	while (!err && at < walk->end) {
-		struct vma *vma = vma_lookup(walk->mm, at);
+		struct vma *vma = walk->first ? walk->first : vma_lookup(walk->mm, at);
 
+		walk->first = NULL;
 		if (!vma)
 			return -ENOMEM;
 		err = visit(walk, vma, &at);

@@ -36,6 +36,7 @@ struct vma_walk {
 	int (*step)(struct vma_walk *walk, struct vma_modify_desc *d); /* flags: as they are */
 	struct vma_dead *dead;
 	unsigned long arg; /* the step's */
+	struct vma *first; /* the VMA at start, where the caller knows it; else NULL */
 };
 
 /* As mprotect and mlock walk: the first hole ends it with -ENOMEM; what came before stays done. */

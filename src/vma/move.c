@@ -5,8 +5,8 @@
  *
  *   1. may it be cut, are there VMAs enough, is there budget
  *   2. memory: the reserve, if any step needs some
- *   ---- point of no return ----
  *   3. the destination is stored
+ *   ---- point of no return ----
  *   4. the source is cleared, its charge having gone over
  *
  * Memory that was never written to takes the page offset of its new address, so
@@ -27,7 +27,6 @@
 struct target {
 	struct vma_merge_desc merge;
 	struct vma *vma; /* when nobody merges */
-	struct vma_store store;
 };
 
 static int check_cuts(const struct remap_desc *r)
@@ -61,9 +60,13 @@ static void plan(const struct remap_desc *r, struct target *t)
 		.anon_vma = vma->anon_vma,
 		.copied = vma,
 		.dead = r->dead,
-		.prev = r->new_addr ? vma_lookup(r->mm, r->new_addr - 1) : NULL,
-		.next = vma_lookup(r->mm, r->new_addr + r->new_len),
+		.prev = r->around.prev,
+		.next = r->around.next,
 	};
+	if (!r->around.known) {
+		t->merge.prev = r->new_addr ? vma_lookup(r->mm, r->new_addr - 1) : NULL;
+		t->merge.next = vma_lookup(r->mm, r->new_addr + r->new_len);
+	}
 	vma_merge_plan(&t->merge);
 }
 
@@ -78,46 +81,42 @@ static bool needs_reserve(const struct remap_desc *r, const struct target *t)
 	       (r->vma->vm_start != r->addr || r->vma->vm_end != r->addr + r->old_len);
 }
 
-static int prepare(struct remap_desc *r, struct target *t)
+/* Memory, then the destination: the point of no return. */
+static int store(struct remap_desc *r, struct target *t)
 {
-	struct vma_reserve *reserve = NULL;
-	struct vma *vma;
+	struct vma_store store = {
+		.mm = r->mm,
+		.start = r->new_addr,
+		.end = r->new_addr + r->new_len,
+	};
 
 	if (needs_reserve(r, t) && vma_reserve_fill(&r->reserve, r->mm))
 		return -ENOMEM;
 	if (r->reserve.filled)
-		reserve = &r->reserve;
-	t->merge.reserve = reserve;
+		store.reserve = t->merge.reserve = &r->reserve;
+	t->vma = NULL;
 	if (t->merge.kind != MERGE_NONE)
-		return vma_merge_prepare(&t->merge);
-	vma = vma_take(r->mm, reserve);
-	if (!vma)
+		return vma_merge_store(&t->merge);
+	store.entry = vma_take(r->mm, store.reserve);
+	if (!store.entry)
 		return -ENOMEM;
-	vma_dup_into(vma, r->vma, r->new_addr, r->new_addr + r->new_len);
-	vma->vm_pgoff = t->merge.pgoff;
-	t->store = (struct vma_store){
-		.mm = r->mm,
-		.start = vma->vm_start,
-		.end = vma->vm_end,
-		.entry = vma,
-		.reserve = reserve,
-	};
-	if (vma_store_prepare(&t->store)) {
-		vma_discard(vma);
+	vma_dup_into(store.entry, r->vma, store.start, store.end);
+	store.entry->vm_pgoff = t->merge.pgoff;
+	if (vma_store(&store)) {
+		vma_discard(store.entry);
 		return -ENOMEM;
 	}
-	t->vma = vma;
+	t->vma = store.entry;
 	return 0;
 }
 
-static void commit(struct remap_desc *r, struct target *t)
+static void finish(struct remap_desc *r, struct target *t)
 {
 	if (t->vma) {
-		vma_store_commit(&t->store);
 		r->mm->count.map_count++;
 		return;
 	}
-	vma_merge_commit(&t->merge);
+	vma_merge_finish(&t->merge);
 	/* The source itself may have been what grew. */
 	if (r->old_len)
 		r->vma = vma_lookup(r->mm, r->addr);
@@ -131,13 +130,13 @@ static void clear_source(struct remap_desc *r)
 		.end = r->addr + r->old_len,
 		.dead = r->dead,
 		.keep_accounted = true,
+		.at_start = r->vma,
 		.reserve = r->reserve.filled ? &r->reserve : NULL,
 	};
 
 	/* check_cuts() and the reserve have seen to it that neither fails. */
 	BUG_ON(unmap_gather(&d));
-	BUG_ON(unmap_prepare(&d));
-	unmap_commit(&d);
+	BUG_ON(unmap_commit(&d));
 }
 
 /*
@@ -162,7 +161,7 @@ int move_vma(struct remap_desc *r)
 	const bool stays = r->flags & MREMAP_DONTUNMAP;
 	const unsigned long pages = mm_pages(r->mm, r->new_len);
 	const unsigned long grows = stays ? pages : pages - mm_pages(r->mm, r->old_len);
-	struct target t = { 0 };
+	struct target t; /* plan() and store() fill it */
 	int err = check_cuts(r);
 
 	if (err)
@@ -170,13 +169,13 @@ int move_vma(struct remap_desc *r)
 	if ((flags & VM_ACCOUNT) && mm_charge(r->mm, grows))
 		return -ENOMEM;
 	plan(r, &t);
-	err = prepare(r, &t);
+	err = store(r, &t);
 	if (err) {
 		if (flags & VM_ACCOUNT)
 			mm_uncharge(r->mm, grows);
 		return err;
 	}
-	commit(r, &t);
+	finish(r, &t);
 	vm_stat_account(r->mm, flags, (long)pages);
 	if (flags & VM_LOCKED)
 		r->mm->count.locked_vm += pages;

@@ -84,12 +84,7 @@ static int shrink(struct remap_desc *r)
 	};
 	int err = unmap_gather(&d);
 
-	if (err || !d.first)
-		return err;
-	err = unmap_prepare(&d);
-	if (!err)
-		unmap_commit(&d);
-	return err;
+	return err || !d.first ? err : unmap_commit(&d);
 }
 
 /* The part ends where the VMA does, and what it would grow over is free and below the task size. */
@@ -123,12 +118,12 @@ static int grow_here(struct remap_desc *r)
 	if ((vma->vm_flags & VM_ACCOUNT) && mm_charge(r->mm, pages))
 		return -ENOMEM;
 	vma_merge_plan(&merge);
-	if (merge.target != vma || vma_merge_prepare(&merge)) {
+	if (merge.target != vma || vma_merge_store(&merge)) {
 		if (vma->vm_flags & VM_ACCOUNT)
 			mm_uncharge(r->mm, pages);
 		return -ENOMEM;
 	}
-	vma_merge_commit(&merge);
+	vma_merge_finish(&merge);
 	vm_stat_account(r->mm, vma->vm_flags, (long)pages);
 	if (vma->vm_flags & VM_LOCKED)
 		r->mm->count.locked_vm += pages;
@@ -208,18 +203,25 @@ static int clear_target(struct remap_desc *r)
 		.start = r->new_addr,
 		.end = r->new_addr + r->new_len,
 		.dead = r->dead,
+		.around = true,
 	};
 	int err = unmap_gather(&d);
 
-	if (err || !d.first)
+	if (err)
 		return err;
+	if (!d.first) {
+		/* Cutting the source first might make them others. */
+		r->around.known = r->type != REMAP_SHRINK;
+		r->around.prev = d.prev;
+		r->around.next = d.next;
+		return 0;
+	}
 	if (vma_reserve_fill(&r->reserve, r->mm))
 		return -ENOMEM;
 	d.reserve = &r->reserve;
-	err = unmap_prepare(&d);
+	err = unmap_commit(&d);
 	if (err)
 		return err;
-	unmap_commit(&d);
 	r->vma = vma_lookup(r->mm, r->addr);
 	return r->vma ? 0 : -EFAULT;
 }
@@ -228,6 +230,7 @@ unsigned long remap_there(struct remap_desc *r)
 {
 	int err = 0;
 
+	r->around.known = false;
 	if (r->flags & MREMAP_FIXED)
 		err = clear_target(r);
 	if (!err && r->type == REMAP_SHRINK) {

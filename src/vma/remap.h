@@ -16,6 +16,7 @@
 
 #include <sys/mman.h>
 
+#include "vma/layout.h"
 #include "vma/reserve.h"
 
 #ifndef MREMAP_DONTUNMAP
@@ -31,7 +32,8 @@ struct remap_desc {
 	int flags; /* MREMAP_* */
 	struct vma_dead *dead;
 
-	struct vma *vma; /* at addr */
+	struct vma *vma;           /* at addr */
+	struct area_around around; /* of new_addr, where clearing it came by it */
 	enum remap_type type;
 	unsigned long delta; /* bytes by which the size changes */
 	struct vma_reserve reserve;

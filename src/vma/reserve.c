@@ -5,21 +5,26 @@
 #include <errno.h>
 
 #include "base/assert.h"
-#include "vma/find.h"
+#include "maple/store.h"
 #include "vma/reserve.h"
 
 int vma_reserve_fill(struct vma_reserve *reserve, struct samara_mm *mm)
 {
+	struct ma_state mas;
+
 	for (reserve->n = 0; reserve->n < RESERVE_VMAS; reserve->n++) {
 		reserve->spare[reserve->n] = vma_alloc(mm);
 		if (!reserve->spare[reserve->n])
 			goto drop;
 	}
-	mas_init(&reserve->mas, &mm->mt, 0);
-	reserve->filled = !mas_expected_entries(&reserve->mas, RESERVE_ENTRIES);
-	if (reserve->filled)
-		return 0;
-	mas_init(&reserve->mas, &mm->mt, 0);
+	mas_init(&mas, &mm->mt, 0);
+	if (mas_expected_entries(&mas, RESERVE_ENTRIES))
+		goto drop;
+	reserve->mm = mm;
+	reserve->nodes[0] = mas.prealloc[0];
+	reserve->nodes[1] = mas.prealloc[1];
+	reserve->filled = true;
+	return 0;
 drop:
 	while (reserve->n)
 		vma_free_unused(reserve->spare[--reserve->n]);
@@ -28,11 +33,16 @@ drop:
 
 void vma_reserve_drop(struct vma_reserve *reserve)
 {
+	struct ma_state mas;
+
 	if (!reserve->filled)
 		return;
 	while (reserve->n)
 		vma_free_unused(reserve->spare[--reserve->n]);
-	mas_destroy(&reserve->mas);
+	mas_init(&mas, &reserve->mm->mt, 0);
+	mas.prealloc[0] = reserve->nodes[0];
+	mas.prealloc[1] = reserve->nodes[1];
+	mas_destroy(&mas);
 	reserve->filled = false;
 }
 
@@ -43,43 +53,34 @@ struct vma *vma_take(struct samara_mm *mm, struct vma_reserve *reserve)
 	return vma_alloc(mm);
 }
 
-int vma_store_prepare(struct vma_store *s)
+/*
+ * The tree's own entrance, not mas_store(): that also finds out what was there
+ * and where it stands afterwards, which costs a walk each and is known here.
+ */
+int vma_store(const struct vma_store *s)
 {
-	s->prepared = false;
+	struct maple_store op;
+	int err;
+
+	store_begin(&op, &s->mm->mt, s->start, s->end - 1, s->entry);
 	if (s->reserve)
-		return 0;
-	mas_init(&s->mas, &s->mm->mt, s->start);
-	mas_set_range(&s->mas, s->start, s->end - 1);
-	if (mas_preallocate(&s->mas, s->entry, GFP_KERNEL))
-		return -ENOMEM;
-	s->prepared = true;
-	return 0;
+		op.reserve = s->reserve->nodes;
+	err = maple_store(&op);
+	BUG_ON(err && s->reserve);
+	return err;
 }
 
-void vma_store_commit(struct vma_store *s)
+void vma_erase(struct samara_mm *mm, unsigned long start)
 {
-	if (s->reserve) {
-		mas_set_range(&s->reserve->mas, s->start, s->end - 1);
-		mas_store(&s->reserve->mas, s->entry);
-		BUG_ON(mas_is_err(&s->reserve->mas));
-		return;
-	}
-	VM_WARN_ON(!s->prepared);
-	mas_store_prealloc(&s->mas, s->entry);
-	s->prepared = false;
-}
+	struct maple_store op;
 
-void vma_store_cancel(struct vma_store *s)
-{
-	if (s->prepared)
-		mas_destroy(&s->mas);
-	s->prepared = false;
+	store_begin(&op, &mm->mt, start, start, NULL);
+	BUG_ON(!maple_erase(&op));
 }
 
 void vma_store_exact(struct samara_mm *mm, struct vma *entry)
 {
-	MAS_OF_RANGE(mas, mm, entry->vm_start, entry->vm_end);
+	const struct vma_store store = { mm, entry->vm_start, entry->vm_end, entry, NULL };
 
-	mas_store(&mas, entry);
-	BUG_ON(mas_is_err(&mas));
+	BUG_ON(vma_store(&store));
 }

@@ -31,5 +31,7 @@ int populate_for(struct vma *vma, unsigned long end, int write) __must_check;
 
 /* A call has made vma what it is now: touch it if the mm's policy says so. */
 void touch_by_policy(struct vma *vma);
+/* The same for the VMA at addr, if there is one. */
+void touch_at_by_policy(struct samara_mm *mm, unsigned long addr);
 
 #endif

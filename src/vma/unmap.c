@@ -62,17 +62,16 @@ int vma_split(struct vma *vma, unsigned long at)
 	store.entry = vma_dup_part(vma, at, vma->vm_end);
 	if (!store.entry)
 		return -ENOMEM;
-	if (vma_store_prepare(&store)) {
+	if (vma_store(&store)) {
 		vma_discard(store.entry);
 		return -ENOMEM;
 	}
 	vma_set_range(vma, vma->vm_start, at, vma->vm_pgoff);
-	vma_store_commit(&store);
 	mm->count.map_count++;
 	return 0;
 }
 
-static void count_leaving(struct unmap_desc *d, const struct vma *vma)
+static void count_leaving(struct unmap_desc *d, struct vma *vma)
 {
 	const unsigned long from = max(vma->vm_start, d->start), to = min(vma->vm_end, d->end);
 	const unsigned long pages = mm_pages(d->mm, to - from), flags = vma->vm_flags;
@@ -88,8 +87,11 @@ static void count_leaving(struct unmap_desc *d, const struct vma *vma)
 		d->leaves.stack_vm += pages;
 	else if (vm_is_data(flags))
 		d->leaves.data_vm += pages;
-	if (from == vma->vm_start && to == vma->vm_end)
-		d->leaves.map_count++;
+	if (vma == d->head || vma == d->tail)
+		return;
+	d->leaves.map_count++;
+	vma->dead_next = d->doomed;
+	d->doomed = vma;
 }
 
 /* Whether the first VMA may be cut at start; Linux asks before it looks at any other. */
@@ -112,13 +114,32 @@ static int stopped(struct unmap_desc *d, int err)
 	return err;
 }
 
+/* The first VMA of the range, or the one behind it; the cursor can go on from there. */
+static struct vma *gather_first(struct unmap_desc *d, struct ma_state *mas)
+{
+	struct vma *vma;
+
+	if (!d->around || !d->start) {
+		vma = d->at_start ? d->at_start : vma_lookup(d->mm, d->start);
+		mas_init(mas, &d->mm->mt, vma ? vma->vm_end : d->start);
+		return vma ? vma : mas_find(mas, d->end);
+	}
+	mas_init(mas, &d->mm->mt, d->start - 1);
+	vma = d->prev = mas_walk(mas);
+	return vma && vma->vm_end > d->start ? vma : mas_find(mas, d->end);
+}
+
 int unmap_gather(struct unmap_desc *d)
 {
-	MA_STATE(mas, &d->mm->mt, d->start, d->start);
-	struct vma *vma = mas_find(&mas, d->end - 1);
+	struct ma_state mas;
+	struct vma *vma = gather_first(d, &mas);
 	int err;
 
 	mmap_assert_write_locked(d->mm);
+	if (vma && vma->vm_start >= d->end) {
+		d->next = vma;
+		return 0;
+	}
 	d->first = vma;
 	if (vma && vma->vm_start < d->start) {
 		d->head = vma;
@@ -126,7 +147,7 @@ int unmap_gather(struct unmap_desc *d)
 		if (err)
 			return err;
 	}
-	for (; vma; vma = mas_find(&mas, d->end - 1)) {
+	while (vma && vma->vm_start < d->end) {
 		if (vma_sealed(vma))
 			return stopped(d, -EPERM);
 		if (vma->vm_end > d->end) {
@@ -135,7 +156,11 @@ int unmap_gather(struct unmap_desc *d)
 				return stopped(d, -EINVAL);
 		}
 		count_leaving(d, vma);
+		if (vma->vm_end + !d->around > d->end)
+			break;
+		vma = mas_find(&mas, d->end);
 	}
+	d->next = vma;
 	return 0;
 }
 
@@ -152,54 +177,14 @@ int unmap_alloc_top(struct unmap_desc *d)
 	return 0;
 }
 
-int unmap_prepare(struct unmap_desc *d)
-{
-	int err = unmap_alloc_top(d);
-
-	if (err)
-		return err;
-	d->clear = (struct vma_store){
-		.mm = d->mm,
-		.start = d->start,
-		.end = d->end,
-		.reserve = d->reserve,
-	};
-	/* Whole entries are cleared without memory. */
-	if (!d->head && !d->tail)
-		return 0;
-	err = vma_store_prepare(&d->clear);
-	if (err)
-		unmap_cancel(d);
-	return err;
-}
-
-void unmap_cancel(struct unmap_desc *d)
-{
-	vma_discard(d->top);
-	d->top = NULL;
-	vma_store_cancel(&d->clear);
-}
-
-static void clear_range(struct unmap_desc *d)
-{
-	MAS_OF_RANGE(mas, d->mm, d->start, d->end);
-
-	if (d->head || d->tail) {
-		vma_store_commit(&d->clear);
-		return;
-	}
-	mas_store(&mas, NULL);
-	BUG_ON(mas_is_err(&mas));
-}
-
 void unmap_trim(struct unmap_desc *d)
 {
-	MA_STATE(mas, &d->mm->mt, d->start, d->start);
 	struct vma *vma;
 
-	mas_for_each(&mas, vma, d->end - 1)
-		if (vma != d->head && vma != d->tail)
-			vma_bury(d->dead, vma);
+	while ((vma = d->doomed)) {
+		d->doomed = vma->dead_next;
+		vma_bury(d->dead, vma);
+	}
 	if (d->tail && d->tail != d->head)
 		vma_set_range(d->tail, d->end, d->tail->vm_end,
 			      d->tail->vm_pgoff + mm_pages(d->mm, d->end - d->tail->vm_start));
@@ -226,11 +211,28 @@ void unmap_complete(struct unmap_desc *d)
 	mm_uncharge(d->mm, d->leaves.accounted);
 }
 
-void unmap_commit(struct unmap_desc *d)
+int unmap_commit(struct unmap_desc *d)
 {
+	const struct vma_store clear = {
+		.mm = d->mm,
+		.start = d->start,
+		.end = d->end,
+		.reserve = d->reserve,
+	};
+
+	if (unmap_alloc_top(d))
+		return -ENOMEM;
+	if (!d->head && !d->tail && d->leaves.map_count == 1) {
+		vma_erase(d->mm, d->first->vm_start);
+	} else if (vma_store(&clear)) {
+		BUG_ON(!d->head && !d->tail); /* whole entries are cleared without memory */
+		vma_discard(d->top);
+		d->top = NULL;
+		return -ENOMEM;
+	}
 	unmap_trim(d);
-	clear_range(d);
 	unmap_complete(d);
+	return 0;
 }
 
 void unmap_leave_cut(struct unmap_desc *d)
@@ -247,13 +249,7 @@ int unmap_range(struct samara_mm *mm, unsigned long start, unsigned long end, st
 	struct unmap_desc d = { .mm = mm, .start = start, .end = end, .dead = dead };
 	int err = unmap_gather(&d);
 
-	if (err || !d.first)
-		return err;
-	err = unmap_prepare(&d);
-	if (err)
-		return err;
-	unmap_commit(&d);
-	return 0;
+	return err || !d.first ? err : unmap_commit(&d);
 }
 
 int do_munmap(struct samara_mm *mm, unsigned long start, unsigned long len, struct vma_dead *dead)

@@ -13,17 +13,18 @@
  *
  *   |------ head ---|##########################|--- top ----|
  *
- * One store clears the whole range, cutting both ends, and is the only step
- * that readers of the tree can see. Everything that can fail comes before it:
+ * One store clears the whole range, cutting both ends. It is the last step that
+ * can fail, and everything else comes before or after it:
  *
- *   unmap_gather()    looks only. Answers that Linux gives (a sealed VMA, too
- *                     many VMAs) are found here
- *   unmap_prepare()   gets memory: top, and nodes for cutting
- *   ---- point of no return ----
- *   unmap_commit()    cuts, clears, counts
+ *   unmap_gather()    looks only, and lists the doomed. Answers that Linux
+ *                     gives (a sealed VMA, too many VMAs) are found here
+ *   unmap_alloc_top() gets memory for top
+ *   ---- point of no return: the store ----
+ *   unmap_trim()      head and tail shrink, the doomed are given up
+ *   unmap_complete()  top takes its place, the counters are settled
  *
- * mmap over an existing range stops after gathering and puts its own store in
- * place of the clearing one (map.c).
+ * unmap_commit() does all but gathering. mmap over an existing range puts its
+ * own store in place of the clearing one (map.c).
  */
 #ifndef VMA_UNMAP_H
 #define VMA_UNMAP_H
@@ -34,17 +35,19 @@ struct unmap_desc {
 	struct samara_mm *mm;
 	unsigned long start, end;
 	struct vma_dead *dead;       /* where VMAs that leave go */
+	bool around;                 /* prev and next are asked for */
+	struct vma *at_start;        /* the VMA at start, where the caller knows it; else NULL */
 	bool keep_accounted;         /* the charge goes over to the new place: mremap */
-	struct vma_reserve *reserve; /* where memory comes from; NULL: got by unmap_prepare() */
+	struct vma_reserve *reserve; /* where memory comes from; NULL: got when needed */
 
 	/* filled by unmap_gather() */
+	struct vma *prev, *next;   /* around: the VMA at start - 1, the one at end */
 	struct vma *first;         /* the first VMA of the range, or NULL: nothing to do */
 	struct vma *head, *tail;   /* NULL: that edge lies on a boundary */
 	struct mm_counters leaves; /* what the mm loses, in pages; map_count: VMAs that leave */
+	struct vma *doomed;        /* those wholly inside, listed by dead_next, still in the tree */
 
-	/* filled by unmap_prepare() */
-	struct vma *top;
-	struct vma_store clear;
+	struct vma *top; /* by unmap_alloc_top() */
 };
 
 /*
@@ -54,18 +57,13 @@ struct unmap_desc {
  */
 int unmap_gather(struct unmap_desc *d) __must_check;
 
-/* 0 or -ENOMEM, and then nothing has changed and nothing is held. */
-int unmap_prepare(struct unmap_desc *d) __must_check;
-/* Give back what unmap_prepare() got. */
-void unmap_cancel(struct unmap_desc *d);
+/* The rest. 0 or -ENOMEM, and then nothing has changed and nothing is held. */
+int unmap_commit(struct unmap_desc *d) __must_check;
 
-/* Cannot fail. */
-void unmap_commit(struct unmap_desc *d);
-
-/* The halves of unmap_commit(), for a caller that stores something else in between. */
-void unmap_trim(struct unmap_desc *d);     /* list the doomed, cut head and tail */
-void unmap_complete(struct unmap_desc *d); /* put top in place, settle the counters */
-int unmap_alloc_top(struct unmap_desc *d) __must_check;
+/* Parts of unmap_commit(), for a caller that stores something else in between. */
+int unmap_alloc_top(struct unmap_desc *d) __must_check; /* given back by vma_discard(d->top) */
+void unmap_trim(struct unmap_desc *d);                  /* give up the doomed, cut head and tail */
+void unmap_complete(struct unmap_desc *d);              /* put top in place, settle the counters */
 
 /* Leave the two edges cut, as Linux does when mmap fails after cutting; best effort. */
 void unmap_leave_cut(struct unmap_desc *d);

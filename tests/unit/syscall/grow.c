@@ -84,6 +84,20 @@ static void a_stack_grows_to_where_it_is_touched(void **state)
 	assert_map(f->mm, "984-1004 rw-p");
 }
 
+static void a_stack_that_may_not_grow_has_been_written_to(void **state)
+{
+	struct fixture *f = *state;
+	struct samara_vma_info info;
+
+	map_pages(f->mm, 1000, 1003, RW, MAP_GROWSDOWN);
+	assert_int_equal(samara_set_rlimit(f->mm, RLIMIT_STACK, PAGE, RLIM_INFINITY), 0);
+	assert_int_equal(samara_touch(f->mm, AT(998), 1, PROT_WRITE), -EFAULT);
+	/* Memory that certainly has no pages would give its charge back. */
+	assert_int_equal(samara_mprotect(f->mm, AT(1002), PAGE, PROT_READ), 0);
+	assert_int_equal(samara_vma_next(f->mm, AT(1002), &info), 0);
+	assert_true(info.flags & SAMARA_VM_ACCOUNT);
+}
+
 static void a_stack_keeps_its_distance(void **state)
 {
 	struct fixture *f = *state;
@@ -158,6 +172,7 @@ int main(void)
 		test(the_break_stops_at_limits_and_neighbours),
 		test(the_heap_does_not_grow_over_what_took_its_place),
 		test(a_stack_grows_to_where_it_is_touched),
+		test(a_stack_that_may_not_grow_has_been_written_to),
 		test(a_stack_keeps_its_distance),
 		test(touching_asks_for_rights),
 		test(msync_and_mincore_see_holes),

@@ -171,6 +171,25 @@ static void dev_zero_is_anonymous_memory_with_a_name(void **state)
 	samara_file_put(zero);
 }
 
+static void holes_end_where_files_must(void **state)
+{
+	struct fixture *f = *state;
+	const unsigned long end = 1UL << 63;
+	struct samara_file *zero;
+	const int fd = open("/dev/zero", O_RDWR | O_CLOEXEC);
+
+	assert_true(fd >= 0);
+	assert_int_equal(samara_file_from_fd(f->machine, fd, &zero), 0);
+	close(fd);
+	assert_int_equal(map(f, RW, MAP_SHARED, zero, end - 2 * PAGE), 0);
+	assert_int_equal(samara_madvise(f->mm, AT(0), PAGE, MADV_REMOVE), 0);
+	assert_int_equal(map(f, RW, MAP_SHARED, zero, end - PAGE), 0);
+	assert_int_equal(samara_madvise(f->mm, AT(0), PAGE, MADV_REMOVE), -EFBIG);
+	assert_int_equal(map(f, RW, MAP_SHARED, zero, end), 0);
+	assert_int_equal(samara_madvise(f->mm, AT(0), PAGE, MADV_REMOVE), -EINVAL);
+	samara_file_put(zero);
+}
+
 static void read_implies_exec_where_the_personality_says_so(void **state)
 {
 	struct fixture *f = *state;
@@ -196,6 +215,7 @@ int main(void)
 		test(fixed_replaces_what_is_there),
 		test(fixed_over_a_sealed_mapping_is_refused),
 		test(dev_zero_is_anonymous_memory_with_a_name),
+		test(holes_end_where_files_must),
 		test(read_implies_exec_where_the_personality_says_so),
 	};
 

@@ -4,6 +4,8 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
 
 #include "support/cmocka_all.h"
 
@@ -117,6 +119,28 @@ static void several_mappings_move_together(void **state)
 	assert_int_equal(remap(f, 100, 8, 4, TO, 200), (unsigned long)-EFAULT);
 }
 
+static void a_mapping_of_dev_zero_moves_alone(void **state)
+{
+	struct fixture *f = *state;
+	const int fd = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+	struct samara_file *zero;
+
+	assert_true(fd >= 0);
+	assert_int_equal(samara_file_from_fd(f->machine, fd, &zero), 0);
+	close(fd);
+	map_pages(f->mm, 0, 2, RW, 0);
+	assert_int_equal(samara_mmap(f->mm, AT(2), 2 * PAGE, PROT_READ, MAP_PRIVATE | MAP_FIXED,
+				     zero, 0),
+			 AT(2));
+	map_pages(f->mm, 4, 6, RW, 0);
+	assert_int_equal(remap(f, 2, 4, 4, TO, 20), (unsigned long)-EFAULT);
+	assert_map(f->mm, "0-2 rw-p, 2-4 r--p @0, 4-6 rw-p");
+	assert_int_equal(remap(f, 0, 6, 6, TO, 20), (unsigned long)-EFAULT);
+	assert_map(f->mm, "2-4 r--p @0, 4-6 rw-p, 20-22 rw-p");
+	assert_int_equal(remap(f, 2, 2, 2, TO, 30), AT(30));
+	samara_file_put(zero);
+}
+
 static void dontunmap_leaves_an_empty_mapping(void **state)
 {
 	struct fixture *f = *state;
@@ -201,6 +225,7 @@ int main(void)
 		test(moving_into_its_own_neighbourhood),
 		test(a_fixed_destination_is_unmapped_first),
 		test(several_mappings_move_together),
+		test(a_mapping_of_dev_zero_moves_alone),
 		test(dontunmap_leaves_an_empty_mapping),
 		test(dontunmap_leaves_locked_pages_counted_as_linux_does),
 		test(old_length_zero_maps_shared_pages_a_second_time),

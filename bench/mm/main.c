@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * bench/mm: memory calls beside the host kernel's. docs/performance.md says what
+ * it showed.
+ */
+#define _GNU_SOURCE
+#include "mm.h"
+
+#include <getopt.h>
+#include <malloc.h>
+#include <stdlib.h>
+
+#include "../support/pin.h"
+
+static const char usage[] = "usage: mm [options]\n"
+			    "  --rounds=N   measured rounds, after one that warms up (9)\n"
+			    "  --cpu=N      core to run on (1)\n"
+			    "  --quick      3 short rounds and small maps: a smoke test\n"
+			    "  --only-calls the calls at 1,000 VMAs alone\n"
+			    "  --json       figures as JSON\n";
+
+struct arguments {
+	int cpu;
+	bool quick, calls, json;
+};
+
+static int number(const char *s, int least, int most)
+{
+	char *end;
+	long v = strtol(s, &end, 10);
+
+	if (*end || end == s || v < least || v > most) {
+		fprintf(stderr, "mm: %s is not a number from %d to %d\n%s", s, least, most, usage);
+		exit(2);
+	}
+	return (int)v;
+}
+
+static void parse(int argc, char **argv, struct arguments *a, struct run *r)
+{
+	static const struct option options[] = {
+		{ "rounds", required_argument, NULL, 'r' },
+		{ "cpu", required_argument, NULL, 'c' },
+		{ "quick", no_argument, NULL, 'q' },
+		{ "only-calls", no_argument, NULL, 'o' },
+		{ "json", no_argument, NULL, 'j' },
+		{ "help", no_argument, NULL, 'h' },
+		{ 0 },
+	};
+	int c;
+
+	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (c == 'r')
+			r->rounds = number(optarg, 1, ROUNDS_MAX);
+		else if (c == 'c')
+			a->cpu = number(optarg, 0, 1023);
+		else if (c == 'q')
+			a->quick = true;
+		else if (c == 'o')
+			a->calls = true;
+		else if (c == 'j')
+			a->json = true;
+		else {
+			fputs(usage, c == 'h' ? stdout : stderr);
+			exit(c == 'h' ? 0 : 2);
+		}
+	}
+	if (a->quick) {
+		r->rounds = 3;
+		r->scale = 0.01;
+	}
+}
+
+int main(int argc, char **argv)
+{
+	static const size_t sizes[] = { 10, 100, 1000, 10000, 100000, 1000000 };
+	static struct run r = { .rounds = 9, .scale = 1 };
+	struct arguments a = { .cpu = 1 };
+
+	parse(argc, argv, &a, &r);
+	mallopt(M_TRIM_THRESHOLD, -1);
+	if (bench_pin(a.cpu))
+		fprintf(stderr, "mm: cannot keep to core %d: figures will vary more\n", a.cpu);
+	r.clock = bench_clock_open(BENCH_CLOCK_WALL);
+	ours_count_bytes();
+	if (!a.calls)
+		measure_bytes(&r, a.quick ? 10000 : 1000000);
+	measure_calls(&r, 1000);
+	if (!a.calls) {
+		measure_places(&r, 100, a.quick ? 10000 : 60000);
+		measure_clearing(&r);
+		measure_growth(&r, sizes, a.quick ? 4 : 6);
+	}
+	if (a.json)
+		print_json(stdout, &r);
+	else
+		print_table(stdout, &r);
+	return 0;
+}

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * bench/mm: memory calls of the library beside the host kernel's own.
+ *
+ * Both sides get the same map, and then the same calls in turn:
+ *
+ *     spare                slot 0        slot 1        slot 2
+ *   ............           [rw rw rw].   [rw rw rw].   [rw rw rw].  ...
+ *                                     ^ a hole of one page
+ */
+#ifndef BENCH_MM_H
+#define BENCH_MM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include "../support/clock.h"
+
+#define PAGE 4096UL
+#define SLOT_PAGES 3UL /* a VMA */
+#define SLOT_STRIDE 4UL
+#define ROUNDS_MAX 101
+
+enum side_kind { HOST, OURS, SIDES };
+
+/* One address space. */
+struct side {
+	enum side_kind kind;
+	struct samara_mm *mm; /* ours */
+	unsigned long base;   /* of slot 0 */
+	unsigned long spare;  /* where calls work that need room */
+	size_t vmas;          /* slots */
+};
+
+/* The calls; a failure ends the program: nothing here may fail. */
+unsigned long side_map(const struct side *s, unsigned long addr, unsigned long pages, int prot);
+void side_unmap(const struct side *s, unsigned long addr, unsigned long pages);
+void side_protect(const struct side *s, unsigned long addr, unsigned long pages, int prot);
+void side_move(const struct side *s, unsigned long from, unsigned long pages, unsigned long to);
+
+/* An address space with so many slots; the host's is this process. */
+void side_open(struct side *s, enum side_kind kind, size_t vmas);
+void side_close(struct side *s);
+/* Bytes the library has taken from its allocator and has some use for. */
+size_t ours_bytes(void);
+void ours_count_bytes(void);
+
+struct samples {
+	double ns[ROUNDS_MAX];
+	int n;
+};
+
+double median(const struct samples *s);
+double least(const struct samples *s);
+double most(const struct samples *s);
+
+/* One line of the table: nanoseconds a call. */
+struct figure {
+	char name[64];
+	size_t vmas;
+	struct samples side[SIDES]; /* n 0: not measured */
+	double goal;                /* ours at most so much of the host's; 0: no goal */
+};
+
+struct check {
+	char name[96];
+	double is, goal; /* is at most goal */
+};
+
+#define FIGURES_MAX 80
+#define CHECKS_MAX 16
+
+struct run {
+	int rounds;
+	double scale; /* of the number of calls in a round */
+	struct bench_clock_state clock;
+	struct figure figure[FIGURES_MAX];
+	int n_figures;
+	struct check check[CHECKS_MAX];
+	int n_checks;
+};
+
+struct figure *run_figure(struct run *r, const char *name, size_t vmas, double goal);
+void run_check(struct run *r, const char *name, double is, double goal);
+
+/* rows.c: what is measured. */
+void measure_calls(struct run *r, size_t vmas);
+void measure_places(struct run *r, size_t few, size_t many);
+void measure_clearing(struct run *r);
+void measure_bytes(struct run *r, size_t vmas);
+void measure_growth(struct run *r, const size_t *vmas, int n);
+
+/* print.c */
+void print_table(FILE *out, const struct run *r);
+void print_json(FILE *out, const struct run *r);
+
+#endif
