@@ -6,7 +6,7 @@
 
 #include "common.h"
 
-static const struct command *const commands[] = { &command_replay, &command_show };
+static const struct command *const commands[] = { &command_check, &command_replay, &command_show };
 
 static void help(FILE *to)
 {

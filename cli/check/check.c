@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * samara check: the running kernel as referee.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "check/options.h"
+#include "common.h"
+
+static double now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+/* a difference -------------------------------------------------------------- */
+
+static int write_file(const char *path, const struct seq *seq, const struct side_by_side *s, bool c)
+{
+	FILE *to;
+	int err;
+
+	if (!path)
+		return EXIT_SAME;
+	to = fopen(path, "w");
+	if (!to)
+		return fail("check", "%s: %s", path, strerror(errno));
+	err = c ? repro_write(to, seq, &s->ours) :
+		  case_write(to, seq, &s->ours, " found by samara check; the answers are samara's");
+	if (fclose(to) || err)
+		return fail("check", "%s: cannot write", path);
+	return EXIT_SAME;
+}
+
+static void print_sequence(const struct side_by_side *s, const struct seq *seq)
+{
+	char call[CALL_TEXT], ours[64], host[64];
+
+	printf("  %-72s %-18s %s\n", "call", "host", "samara");
+	for (unsigned int i = 0; i < seq->n; i++) {
+		op_text(&seq->op[i], call, sizeof(call));
+		answer_text(s->ours.seen[i].ret, ours, sizeof(ours));
+		answer_text(i < s->host.head->done ? host_answer(&s->host, i)->ret : 0, host,
+			    sizeof(host));
+		printf("  %-72s %-18s %s\n", call, host, ours);
+	}
+	printf("then %s differs:\n  host:   %s\n  samara: %s\n", s->diff.what, s->diff.host,
+	       s->diff.ours);
+}
+
+static json_t *difference_json(const struct side_by_side *s, const struct seq *seq)
+{
+	json_t *list = json_array();
+	char call[CALL_TEXT], ours[64], host[64];
+
+	for (unsigned int i = 0; i < seq->n; i++) {
+		op_text(&seq->op[i], call, sizeof(call));
+		answer_text(s->ours.seen[i].ret, ours, sizeof(ours));
+		answer_text(i < s->host.head->done ? host_answer(&s->host, i)->ret : 0, host,
+			    sizeof(host));
+		json_array_append_new(list, json_pack("{s:s s:s s:s}", "call", call, "host", host,
+						      "samara", ours));
+	}
+	return json_pack("{s:s s:s s:s s:o}", "what", s->diff.what, "host", s->diff.host, "samara",
+			 s->diff.ours, "sequence", list);
+}
+
+/* Make sequence nr again, shrink it and tell. */
+static int tell_difference(const struct options *o, unsigned long nr, json_t *out)
+{
+	struct seq *seq = calloc(1, sizeof(*seq));
+	struct side_by_side s;
+	int status = EXIT_DIFFERS, err = side_open(&s, &o->set);
+
+	if (err || !seq || !host_fresh(&s)) {
+		status = fail("check", "%s", err ? strerror(-err) : "no host to ask");
+		goto out;
+	}
+	err = seq_make(&s, seq, nr, NULL);
+	if (!err && !seq_compare(&s, seq, NULL)) {
+		printf("sequence %lu differed, but not again\n", nr);
+		goto out;
+	}
+	if (!o->json)
+		printf("sequence %lu differs at call %u; shrinking\n", nr, s.diff.at + 1);
+	seq_shrink(&s, seq);
+	if (o->json)
+		json_object_set_new(out, "difference", difference_json(&s, seq));
+	else
+		print_sequence(&s, seq);
+	if (write_file(o->repro, seq, &s, true) || write_file(o->save, seq, &s, false))
+		status = EXIT_USAGE;
+out:
+	side_close(&s);
+	free(seq);
+	return status;
+}
+
+/* summaries ----------------------------------------------------------------- */
+
+static void print_summary(const struct options *o, const struct result *r, double seconds,
+			  const struct cover *cover)
+{
+	if (o->coverage) {
+		cover_print(cover, stdout);
+		cover_print_gaps(cover, stdout);
+	}
+	printf("%lu calls in %lu sequences compared in %.1f s (%.0f a second, %d job%s), "
+	       "seed %lu\n",
+	       r->compared, r->seqs, seconds, (double)r->compared / seconds, o->jobs,
+	       o->jobs > 1 ? "s" : "", (unsigned long)o->set.seed);
+	if (r->cut_short)
+		printf("%lu sequences were cut short: no room for more maps\n", r->cut_short);
+	if (r->differs == NONE && !r->error[0])
+		puts("no difference");
+}
+
+static json_t *summary_json(const struct options *o, const struct result *r, double seconds,
+			    const struct cover *cover)
+{
+	json_t *never = json_array();
+
+	for (const char *const *at = never_tried; *at; at++)
+		json_array_append_new(never, json_string(*at));
+	return json_pack("{s:I s:I s:I s:I s:I s:I s:f s:n s:o s:o}", "seed",
+			 (json_int_t)o->set.seed, "ops", (json_int_t)o->set.ops, "window",
+			 (json_int_t)o->set.window, "sequences", (json_int_t)r->seqs, "compared",
+			 (json_int_t)r->compared, "cut_short", (json_int_t)r->cut_short, "seconds",
+			 seconds, "difference", "coverage", cover_json(cover), "not_tried", never);
+}
+
+static int run_random(const struct options *o)
+{
+	static struct cover cover;
+	const char *reason = host_cannot_judge();
+	const double start = now();
+	struct result r;
+	json_t *out = NULL;
+	int status = EXIT_SAME;
+
+	if (reason)
+		return fail("check", "nothing was compared: %s", reason);
+	if (jobs_run(&o->set, o->jobs, &r, &cover))
+		return fail("check", "cannot start %d jobs", o->jobs);
+	if (o->json)
+		out = summary_json(o, &r, now() - start, &cover);
+	else
+		print_summary(o, &r, now() - start, &cover);
+	if (r.differs != NONE)
+		status = tell_difference(o, r.differs, out);
+	else if (r.error[0])
+		status = fail("check", "%s%s", r.compared ? "" : "nothing was compared: ", r.error);
+	if (out)
+		json_dumpf(out, stdout, JSON_INDENT(2));
+	if (out)
+		putchar('\n');
+	json_decref(out);
+	return status;
+}
+
+static int run_cases(const struct options *o, int argc, char **argv)
+{
+	const char *reason = host_cannot_judge();
+	json_t *out = o->json ? json_array() : NULL;
+	struct side_by_side s;
+	int status = EXIT_SAME, err = side_open(&s, &o->set);
+
+	if (err) {
+		status = fail("check", "%s", strerror(-err));
+		argc = 0;
+	} else if (!reason && !host_fresh(&s)) {
+		reason = s.error;
+	}
+	for (int i = optind; i < argc; i++) {
+		const int one = case_run(&s, argv[i], reason, o->save, out);
+
+		status = one > status ? one : status;
+	}
+	if (reason && !out)
+		printf("the host was not asked: %s\n", reason);
+	if (out) {
+		json_dumpf(out, stdout, JSON_INDENT(2));
+		putchar('\n');
+	}
+	json_decref(out);
+	side_close(&s);
+	return status;
+}
+
+static int run(int argc, char **argv)
+{
+	struct options o;
+	const int status = options_parse(argc, argv, &o);
+
+	if (status || o.help)
+		return status;
+	return o.cases ? run_cases(&o, argc, argv) : run_random(&o);
+}
+
+const struct command command_check = { "check", "compare with the running kernel, call by call",
+				       run };

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * samara check: what its parts share.
+ *
+ *   gen.c      random calls --> struct seq
+ *   ours.c     a struct seq carried out by the library --> answers and maps
+ *   host.c     the same by the running kernel (child/child.c)
+ *   compare.c  both, side by side
+ *   shrink.c   the shortest sequence that still differs
+ *   text.c     calls as text and back;  case.c  files of them;  repro.c  as a C program
+ *   cover.c    what was tried
+ *   check.c    options, jobs, the summary
+ */
+#ifndef CLI_CHECK_CHECK_H
+#define CLI_CHECK_CHECK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <jansson.h>
+#include <samara/mm.h>
+
+#include "check/wire.h"
+
+#define PAGE 4096UL
+#define CALL_TEXT 200
+#define MAX_OPS 4000
+#define MAX_WINDOW 65536UL
+
+/* the calls ----------------------------------------------------------------- */
+
+enum call_id {
+	CALL_MMAP,
+	CALL_MUNMAP,
+	CALL_MPROTECT,
+	CALL_MREMAP,
+	CALL_MADVISE,
+	CALL_TOUCH,
+	CALL_MLOCK,
+	CALL_MLOCK2,
+	CALL_MUNLOCK,
+	CALL_MLOCKALL,
+	CALL_MUNLOCKALL,
+	CALL_MSEAL,
+	CALL_MSYNC,
+	CALL_MINCORE,
+	CALL_REMAP_FILE_PAGES,
+	CALL_BRK,
+	CALL_RLIMIT,
+	CALL_FORK,
+	CALL_DROP_CAPS,
+	CALLS
+};
+
+/* How an argument is written. */
+enum arg_kind {
+	ARG_ADDR,
+	ARG_NUM,
+	ARG_PROT,
+	ARG_MAP,
+	ARG_FD,
+	ARG_REMAP,
+	ARG_ADVICE,
+	ARG_RESOURCE,
+	ARG_NONE
+};
+
+struct call_info {
+	const char *name;
+	int32_t nr;
+	int args;
+	enum arg_kind kind[6];
+	int weight; /* in the default mix */
+};
+extern const struct call_info calls[CALLS];
+enum call_id call_of(int32_t nr);
+
+/* Files that calls may name; the number is WIRE_FD_FILE + the index. */
+enum { FILE_MEMFD, FILE_DISK, FILE_READONLY, FILE_ZERO, FILES };
+extern const char *const file_names[FILES];
+
+struct seq {
+	unsigned int n;
+	struct wire_op op[MAX_OPS];
+};
+
+/* random -------------------------------------------------------------------- */
+
+struct settings {
+	uint64_t seed;
+	unsigned long seqs, ops, window, every;
+	int weight[CALLS];
+	enum { LIMITS_DEFAULT, LIMITS_TIGHT, LIMITS_MIXED } limits;
+	int overcommit, max_map_count; /* assumed; -1: the host's */
+};
+
+struct range {
+	unsigned long start, end;
+};
+
+struct gen {
+	const struct settings *set;
+	uint64_t random;
+	struct range chosen[8]; /* what was placed without being told where */
+	unsigned int n_chosen, forks, made;
+};
+
+void gen_start(struct gen *gen, const struct settings *set, uint64_t seed);
+void gen_next(struct gen *gen, struct wire_op *op);
+void gen_learn(struct gen *gen, const struct wire_op *op, long ret);
+
+/* the library --------------------------------------------------------------- */
+
+struct files {
+	int fd[FILES];
+	struct samara_file *file[FILES];
+};
+
+/* What one call came to. */
+struct seen {
+	long ret;
+	size_t text_at, text_len;
+	size_t flags_at, flags_len; /* len 0: not asked for */
+	long total[TOTALS];
+};
+
+struct ours {
+	struct samara_machine *machine;
+	struct samara_mm *mm;
+	struct files files;
+	struct settings set;
+	unsigned int caps;
+	int print_fd;
+	char *base_map; /* the map that a sequence begins with, or NULL for the child's usual one */
+	struct seen *seen; /* MAX_OPS */
+	char *text;
+	size_t text_len, text_size;
+	struct samara_report broken; /* an invariant, after the last call */
+};
+
+/* Resources whose limits a sequence begins with, on both sides. */
+extern const int start_limits[4];
+struct rlimit;
+void start_limit(int resource, struct rlimit *out);
+
+int files_open(struct files *f);
+void files_close(struct files *f);
+int ours_open(struct ours *o, const struct settings *set);
+void ours_close(struct ours *o);
+int ours_begin(struct ours *o);
+void ours_end(struct ours *o);
+/* Carry out op as call number i and remember what came of it. 0; -EUCLEAN: broken; else -errno. */
+int ours_do(struct ours *o, const struct wire_op *op, unsigned int i);
+
+/* the host ------------------------------------------------------------------ */
+
+struct host {
+	int pid, to, from;
+	struct wire_head *head;
+	size_t size;
+	char map[1024]; /* what a sequence begins with: two lines, and the gate's */
+};
+
+const char *host_cannot_judge(void);
+unsigned int host_caps(void);
+/* NULL, or why it could not be started. */
+const char *host_start(struct host *h, const struct files *files, size_t arena);
+void host_stop(struct host *h);
+/* NULL, or what went wrong; head->done answers are there. */
+const char *host_run(struct host *h, const struct seq *seq);
+const struct wire_answer *host_answer(const struct host *h, unsigned int i);
+const char *host_text(const struct host *h, unsigned int i, size_t *len);
+
+/* comparing ----------------------------------------------------------------- */
+
+struct difference {
+	unsigned int at; /* the call */
+	char what[64], host[320], ours[320];
+};
+
+/* Call i on both sides. False: they differ, and how. */
+bool same_answer(const struct host *h, const struct ours *o, unsigned int i, struct difference *d);
+
+struct side_by_side {
+	struct ours ours;
+	struct host host;
+	struct difference diff;
+	const char *error; /* the host could not be asked */
+};
+
+/* The child runs; else s->error says why not. */
+bool host_fresh(struct side_by_side *s);
+/* s->diff becomes what s->ours.broken says, seen after call at. */
+void broken_invariant(struct side_by_side *s, unsigned int at);
+/* Carry seq out on the host, and compare with what the library did. True when they differ. */
+bool seq_compare(struct side_by_side *s, const struct seq *seq, unsigned long *compared);
+/* Carry seq out on both sides. True when they differ. */
+bool seq_differs(struct side_by_side *s, const struct seq *seq);
+/* Shorten seq while it differs. s->diff is the difference of the result. */
+void seq_shrink(struct side_by_side *s, struct seq *seq);
+
+/* text ---------------------------------------------------------------------- */
+
+void answer_text(long ret, char *buf, size_t size);
+/* NAME of errno, or NULL. */
+const char *error_name(long err);
+void op_text(const struct wire_op *op, char *buf, size_t size);
+/* NULL, or what is wrong; *ret and *has_ret are what stands behind ` = '. */
+const char *op_parse(char *line, struct wire_op *op, long *ret, bool *has_ret);
+void number_text(unsigned long value, char *buf, size_t size);
+bool number_parse(const char *text, unsigned long *out);
+
+int case_write(FILE *to, const struct seq *seq, const struct ours *o, const char *title);
+/* The exit status. host_reason: why the host is not asked, or NULL; save_to, out: may be NULL. */
+int case_run(struct side_by_side *s, const char *path, const char *host_reason, const char *save_to,
+	     json_t *out);
+int repro_write(FILE *to, const struct seq *seq, const struct ours *o);
+
+/* sequences and jobs --------------------------------------------------------- */
+
+struct result {
+	unsigned long seqs, compared, cut_short;
+	unsigned long differs; /* the first sequence that does; NONE */
+	char error[160];       /* the host could not be asked */
+};
+#define NONE (~0UL)
+
+struct cover;
+int side_open(struct side_by_side *s, const struct settings *set);
+void side_close(struct side_by_side *s);
+/* Make sequence nr and carry it out in the library. 0, -EUCLEAN or -errno. */
+int seq_make(struct side_by_side *s, struct seq *seq, unsigned long nr, struct cover *cover);
+/* All sequences, in so many processes. 0 or -errno. */
+int jobs_run(const struct settings *set, int jobs, struct result *sum, struct cover *cover);
+
+/* coverage ------------------------------------------------------------------ */
+
+enum map_kind {
+	KIND_NOTHING,
+	KIND_PRIVATE,
+	KIND_SHARED,
+	KIND_FILE_PRIVATE,
+	KIND_FILE_SHARED,
+	KIND_HEAP,
+	KIND_STACK,
+	KIND_LOCKED,
+	KIND_SEALED,
+	KIND_SEVERAL,
+	KINDS
+};
+#define OUTCOMES 136 /* 0 is success, else errno */
+
+struct cover {
+	unsigned long seen[CALLS][KINDS][OUTCOMES];
+};
+
+enum map_kind kind_at(struct samara_mm *mm, const struct wire_op *op);
+void cover_add(struct cover *sum, const struct cover *part);
+void cover_print(const struct cover *c, FILE *to);
+void cover_print_gaps(const struct cover *c, FILE *to);
+json_t *cover_json(const struct cover *c);
+extern const char *const never_tried[]; /* ends with NULL */
+
+#endif

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One call's answer, map, VmFlags and totals on both sides.
+ */
+#define _GNU_SOURCE
+#include <stdlib.h>
+#include <string.h>
+
+#include "check/check.h"
+
+#define SHARED_ANON "/dev/zero (deleted)"
+
+/* Bytes of the line at at. */
+static size_t line_length(const char *at, const char *end)
+{
+	const char *newline = at < end ? memchr(at, '\n', (size_t)(end - at)) : NULL;
+
+	return (size_t)((newline ? newline : end) - at);
+}
+
+/* Where the inode stands: behind range, permissions, offset and device. */
+static size_t inode_at(const char *line, size_t len)
+{
+	size_t at = 0;
+
+	for (int spaces = 0; at < len && spaces < 4; at++)
+		spaces += line[at] == ' ';
+	return at;
+}
+
+/* The inode of fresh shared memory is not ours to know. */
+static bool same_line(const char *a, size_t len_a, const char *b, size_t len_b)
+{
+	const size_t head = inode_at(a, len_a);
+
+	if (len_a == len_b && !memcmp(a, b, len_a))
+		return true;
+	return memmem(a, len_a, SHARED_ANON, sizeof(SHARED_ANON) - 1) &&
+	       memmem(b, len_b, SHARED_ANON, sizeof(SHARED_ANON) - 1) &&
+	       head == inode_at(b, len_b) && !memcmp(a, b, head);
+}
+
+static void say_lines(struct difference *d, const char *a, size_t la, const char *b, size_t lb)
+{
+	snprintf(d->host, sizeof(d->host), "%.*s", la ? (int)la : 6, la ? a : "(none)");
+	snprintf(d->ours, sizeof(d->ours), "%.*s", lb ? (int)lb : 6, lb ? b : "(none)");
+}
+
+static bool same_text(const char *a, size_t la, const char *b, size_t lb, struct difference *d)
+{
+	const char *const end_a = a + la, *const end_b = b + lb;
+
+	if (la == lb && !memcmp(a, b, la))
+		return true;
+	while (a < end_a || b < end_b) {
+		la = line_length(a, end_a);
+		lb = line_length(b, end_b);
+		if (!same_line(a, la, b, lb)) {
+			say_lines(d, a, la, b, lb);
+			return false;
+		}
+		a += la + (a + la < end_a);
+		b += lb + (b + lb < end_b);
+	}
+	return true;
+}
+
+static bool same_totals(const struct wire_answer *a, const struct seen *b, struct difference *d)
+{
+	static const char *const names[TOTALS] = { "VmSize", "VmLck", "VmData", "VmStk",
+						   "VmExe + VmLib" };
+
+	for (int i = 0; i < TOTALS; i++) {
+		if (a->total[i] == b->total[i])
+			continue;
+		snprintf(d->what, sizeof(d->what), "%s (kB)", names[i]);
+		snprintf(d->host, sizeof(d->host), "%ld", (long)a->total[i]);
+		snprintf(d->ours, sizeof(d->ours), "%ld", b->total[i]);
+		return false;
+	}
+	return true;
+}
+
+bool same_answer(const struct host *h, const struct ours *o, unsigned int i, struct difference *d)
+{
+	const struct wire_answer *a = host_answer(h, i);
+	const struct seen *b = &o->seen[i];
+	const char *text;
+	size_t len;
+
+	*d = (struct difference){ .at = i, .what = "the answer" };
+	if (a->ret != b->ret) {
+		answer_text(a->ret, d->host, sizeof(d->host));
+		answer_text(b->ret, d->ours, sizeof(d->ours));
+		return false;
+	}
+	snprintf(d->what, sizeof(d->what), "the map");
+	text = host_text(h, i, &len);
+	if (!same_text(text, len, o->text + b->text_at, b->text_len, d))
+		return false;
+	if (!a->flags_len)
+		return true;
+	snprintf(d->what, sizeof(d->what), "VmFlags");
+	if (!same_text((const char *)h->head + a->flags_at, a->flags_len, o->text + b->flags_at,
+		       b->flags_len, d))
+		return false;
+	return same_totals(a, b, d);
+}

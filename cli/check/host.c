@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The running kernel's side of the check: the child process and its arena.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/personality.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "check/check.h"
+#include "check/embed.h"
+
+#define PATIENCE 60000 /* milliseconds for one sequence */
+
+static bool file_contains(const char *path, const char *text)
+{
+	char line[4096];
+	FILE *f = fopen(path, "r");
+	bool found = false;
+
+	while (f && !found && fgets(line, sizeof(line), f))
+		found = strstr(line, text);
+	if (f)
+		fclose(f);
+	return found;
+}
+
+/* Why the running kernel cannot be the referee, or NULL. */
+const char *host_cannot_judge(void)
+{
+	struct utsname host;
+
+	if (uname(&host) || strncmp(host.release, "6.18.", 5) || strcmp(host.machine, "x86_64"))
+		return "the host does not run Linux 6.18 on x86-64";
+	if (file_contains("/proc/self/smaps", " sd "))
+		return "the host's kernel tracks soft-dirty pages, which VmFlags shows";
+	if (!file_contains("/sys/kernel/mm/transparent_hugepage/shmem_enabled", "[never]"))
+		return "the host's kernel places shared memory on huge pages";
+	return NULL;
+}
+
+/* This process's capabilities, as the library names them. */
+unsigned int host_caps(void)
+{
+	static const struct {
+		int bit;
+		unsigned int ours;
+	} known[] = {
+		{ 14, SAMARA_CAP_IPC_LOCK },
+		{ 17, SAMARA_CAP_SYS_RAWIO },
+		{ 21, SAMARA_CAP_SYS_ADMIN },
+	};
+	unsigned int head[2] = { 0x20080522, 0 }, data[6] = { 0 }, caps = 0;
+
+	if (syscall(SYS_capget, head, data))
+		return 0;
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+		if (data[0] & (1U << known[i].bit))
+			caps |= known[i].ours;
+	return caps;
+}
+
+/* The descriptors in their places, which may be those of others: first all out of the way. */
+static bool place_descriptors(const int *fd, const int *place, int n)
+{
+	int safe[16];
+
+	for (int i = 0; i < n; i++)
+		if ((safe[i] = fcntl(fd[i], F_DUPFD, 100)) < 0)
+			return false;
+	for (int i = 0; i < n; i++)
+		if (dup2(safe[i], place[i]) < 0)
+			return false;
+	for (int i = 0; i < n; i++)
+		close(safe[i]);
+	return true;
+}
+
+static __attribute__((noreturn)) void become_child(const int *fd, const int *place, int n, int exe)
+{
+	static char *const argv[] = { (char *)"samara-check", NULL };
+	static char *const none[] = { NULL };
+	struct rlimit limit;
+	const int now = personality(0xffffffff);
+
+	exe = fcntl(exe, F_DUPFD_CLOEXEC, 200);
+	for (size_t i = 0; i < sizeof(start_limits) / sizeof(start_limits[0]); i++) {
+		start_limit(start_limits[i], &limit);
+		setrlimit((__rlimit_resource_t)start_limits[i], &limit);
+	}
+	if (exe >= 0 && personality((unsigned long)now | ADDR_NO_RANDOMIZE) >= 0 &&
+	    place_descriptors(fd, place, n))
+		syscall(SYS_execveat, exe, "", argv, none, AT_EMPTY_PATH);
+	_exit(127);
+}
+
+static int program_file(void)
+{
+	const int fd = memfd_create("samara-check", MFD_CLOEXEC);
+	const size_t size = check_child_size();
+
+	if (fd >= 0 && write(fd, check_child, size) == (ssize_t)size)
+		return fd;
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}
+
+/* The child is ready, or has done a sequence. */
+static bool await(struct host *h)
+{
+	struct pollfd poll_fd = { .fd = h->from, .events = POLLIN };
+	char byte;
+
+	while (poll(&poll_fd, 1, PATIENCE) < 0)
+		if (errno != EINTR)
+			return false;
+	return poll_fd.revents & POLLIN && read(h->from, &byte, 1) == 1;
+}
+
+/* Its own mappings, for the mirror: asked of it as a sequence of no effect. */
+static const char *learn_map(struct host *h)
+{
+	static struct seq seq;
+	const char *why, *text;
+	size_t len;
+
+	seq.n = 1;
+	seq.op[0] = (struct wire_op){ .nr = SYS_getppid };
+	why = host_run(h, &seq);
+	if (why)
+		return why;
+	text = host_text(h, 0, &len);
+	if (h->head->done != 1 || len >= sizeof(h->map))
+		return "the host's child did not tell its map";
+	memcpy(h->map, text, len);
+	h->map[len] = '\0';
+	return h->head->broken ? "the host does not let the child set its break" : NULL;
+}
+
+static const char *launch(struct host *h, const struct files *files, int arena, int exe)
+{
+	int fd[4 + FILES], place[4 + FILES], down[2], up[2];
+	const int zero = files->fd[FILE_ZERO];
+
+	if (pipe2(down, O_CLOEXEC))
+		return "no pipe";
+	if (pipe2(up, O_CLOEXEC)) {
+		close(down[0]);
+		close(down[1]);
+		return "no pipe";
+	}
+	fd[0] = arena, place[0] = WIRE_FD_ARENA;
+	fd[1] = down[0], place[1] = WIRE_FD_FROM;
+	fd[2] = up[1], place[2] = WIRE_FD_TO;
+	fd[3] = zero, place[3] = WIRE_FD_ZERO;
+	for (int i = 0; i < FILES; i++)
+		fd[4 + i] = files->fd[i], place[4 + i] = WIRE_FD_FILE + i;
+	h->to = down[1];
+	h->from = up[0];
+	h->pid = fork();
+	if (!h->pid)
+		become_child(fd, place, 4 + FILES, exe);
+	close(down[0]);
+	close(up[1]);
+	if (h->pid < 0 || !await(h))
+		return "the host's child does not start";
+	return learn_map(h);
+}
+
+const char *host_start(struct host *h, const struct files *files, size_t arena)
+{
+	const int fd = memfd_create("samara-arena", MFD_CLOEXEC), exe = program_file();
+	const char *why = "no memory for the host's child";
+
+	*h = (struct host){ .pid = -1, .to = -1, .from = -1, .size = arena };
+	if (fd < 0 || exe < 0 || ftruncate(fd, (off_t)arena))
+		goto out;
+	h->head = mmap(NULL, arena, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (h->head == MAP_FAILED) {
+		h->head = NULL;
+		goto out;
+	}
+	h->head->size = arena;
+	h->head->scratch_at = WIRE_OPS_AT; /* for its set-up */
+	why = launch(h, files, fd, exe);
+out:
+	if (fd >= 0)
+		close(fd);
+	if (exe >= 0)
+		close(exe);
+	return why;
+}
+
+void host_stop(struct host *h)
+{
+	if (h->to >= 0)
+		close(h->to);
+	if (h->from >= 0)
+		close(h->from);
+	if (h->pid > 0) {
+		kill(h->pid, SIGKILL); /* it may be stuck; only this one */
+		waitpid(h->pid, NULL, 0);
+	}
+	if (h->head)
+		munmap(h->head, h->size);
+	*h = (struct host){ .pid = -1, .to = -1, .from = -1 };
+}
+
+static uint32_t round_up(uint32_t offset)
+{
+	return (offset + 63) & ~63U;
+}
+
+const char *host_run(struct host *h, const struct seq *seq)
+{
+	struct wire_head *head = h->head;
+	char byte = 0;
+
+	head->n_ops = seq->n;
+	head->done = head->full = head->forks = 0;
+	head->answers_at = round_up(WIRE_OPS_AT + seq->n * (uint32_t)sizeof(struct wire_op));
+	head->scratch_at =
+		round_up(head->answers_at + seq->n * (uint32_t)sizeof(struct wire_answer));
+	head->text_at = head->scratch_at + WIRE_SCRATCH;
+	memcpy((char *)head + WIRE_OPS_AT, seq->op, seq->n * sizeof(struct wire_op));
+	for (unsigned int i = 0; i < seq->n; i++) {
+		struct wire_op *op = (struct wire_op *)((char *)head + WIRE_OPS_AT) + i;
+
+		/* 0 stands for a pointer that cannot be one of a program's. */
+		if (op->nr == SYS_mincore)
+			op->arg[2] = op->arg[2] ? WIRE_ARENA + head->scratch_at : 1UL << 63;
+	}
+	if (write(h->to, &byte, 1) != 1 || !await(h))
+		return "the host's child does not answer";
+	if (head->status)
+		return "the host's child died in the sequence";
+	return NULL;
+}
+
+const struct wire_answer *host_answer(const struct host *h, unsigned int i)
+{
+	return (const struct wire_answer *)((const char *)h->head + h->head->answers_at) + i;
+}
+
+const char *host_text(const struct host *h, unsigned int i, size_t *len)
+{
+	const struct wire_answer *a = host_answer(h, i);
+
+	while (a->text_len == WIRE_SAME)
+		a--;
+	*len = a->text_len;
+	return (const char *)h->head + a->text_at;
+}

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Sequences made, carried out and compared, by one process or several: process
+ * j of n takes the sequences j, j + n, ... Each stops at its first difference; the
+ * smallest number of all is what is told, so that more processes find the same.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "check/check.h"
+#include "common.h"
+
+#define MAX_JOBS 64
+
+struct job {
+	struct result result;
+	struct cover cover;
+};
+
+int side_open(struct side_by_side *s, const struct settings *set)
+{
+	*s = (struct side_by_side){ .host = { .pid = -1, .to = -1, .from = -1 } };
+	/* Answers of 400 calls with a full window; mlockall brings all of it into memory. */
+	s->host.size = set->window <= 128 ? 8UL << 20 : 64UL << 20;
+	return ours_open(&s->ours, set);
+}
+
+void side_close(struct side_by_side *s)
+{
+	host_stop(&s->host);
+	ours_close(&s->ours);
+}
+
+static uint64_t mix(uint64_t z)
+{
+	z = (z ^ (z >> 33)) * UINT64_C(0xff51afd7ed558ccd);
+	z = (z ^ (z >> 33)) * UINT64_C(0xc4ceb9fe1a85ec53);
+	return z ^ (z >> 33);
+}
+
+/* No capabilities, and limits that bite. */
+static unsigned int tighten(struct wire_op *op, uint64_t random, const struct side_by_side *s)
+{
+	const unsigned long window = s->ours.set.window, arena = s->host.size / PAGE;
+	const unsigned long pages[4] = {
+		arena + window / 2 + random % (window * 8),
+		window * 8 + (random >> 8) % (window * 40),
+		(random >> 16) % window,
+		1 + (random >> 24) % window,
+	};
+	static const unsigned long resource[4] = { RLIMIT_AS, RLIMIT_DATA, RLIMIT_MEMLOCK,
+						   RLIMIT_STACK };
+
+	op[0] = (struct wire_op){ .nr = OP_DROP_CAPS };
+	for (int i = 0; i < 4; i++)
+		op[i + 1] = (struct wire_op){
+			.nr = OP_RLIMIT,
+			.arg = { resource[i], pages[i] * PAGE },
+		};
+	return 5;
+}
+
+static void count(struct cover *cover, const struct wire_op *op, long ret, enum map_kind kind)
+{
+	const unsigned long outcome = SAMARA_IS_ERR_VALUE(ret) ? (unsigned long)-ret : 0;
+
+	cover->seen[call_of(op->nr)][kind][outcome < OUTCOMES ? outcome : OUTCOMES - 1]++;
+}
+
+int seq_make(struct side_by_side *s, struct seq *seq, unsigned long nr, struct cover *cover)
+{
+	const struct settings *set = &s->ours.set;
+	const uint64_t random = mix(set->seed * UINT64_C(0x9e3779b97f4a7c15) + nr);
+	unsigned int prefix = 0;
+	struct gen gen;
+	int err = ours_begin(&s->ours);
+
+	gen_start(&gen, set, random);
+	if (set->limits == LIMITS_TIGHT || (set->limits == LIMITS_MIXED && nr % 3 == 2))
+		prefix = tighten(seq->op, mix(random), s);
+	for (seq->n = 0; !err && seq->n < set->ops; seq->n++) {
+		struct wire_op *op = &seq->op[seq->n];
+		enum map_kind kind;
+
+		if (seq->n >= prefix)
+			gen_next(&gen, op);
+		op->look = (seq->n + 1) % set->every == 0 ? LOOK_FLAGS : 0;
+		kind = kind_at(s->ours.mm, op);
+		err = ours_do(&s->ours, op, seq->n);
+		gen_learn(&gen, op, s->ours.seen[seq->n].ret);
+		if (cover)
+			count(cover, op, s->ours.seen[seq->n].ret, kind);
+	}
+	ours_end(&s->ours);
+	if (err == -EUCLEAN)
+		broken_invariant(s, seq->n - 1);
+	return err;
+}
+
+static const char *work_through(struct side_by_side *s, struct job *job, int nr, int jobs, int tick)
+{
+	struct seq *seq = calloc(1, sizeof(*seq));
+	const struct settings *set = &s->ours.set;
+	struct result *r = &job->result;
+
+	for (unsigned long i = (unsigned long)nr; seq && i < set->seqs; i += (unsigned long)jobs) {
+		int err;
+
+		if (!host_fresh(s))
+			break;
+		err = seq_make(s, seq, i, &job->cover);
+		if (err && err != -EUCLEAN)
+			return strerror(-err);
+		if (err || seq_compare(s, seq, &r->compared)) {
+			r->differs = i;
+			break;
+		}
+		if (s->error) {
+			snprintf(r->error, sizeof(r->error), "sequence %lu: %s", i, s->error);
+			break;
+		}
+		r->cut_short += s->host.head->full;
+		r->seqs++;
+		if (write(tick, "", 1) != 1)
+			break;
+	}
+	free(seq);
+	return seq ? s->error : "out of memory";
+}
+
+static __attribute__((noreturn)) void job_main(const struct settings *set, struct job *job, int nr,
+					       int jobs, int tick)
+{
+	struct side_by_side s;
+	const int err = side_open(&s, set);
+	const char *why = err ? strerror(-err) : work_through(&s, job, nr, jobs, tick);
+
+	if (why && !job->result.error[0])
+		snprintf(job->result.error, sizeof(job->result.error), "%s", why);
+	side_close(&s);
+	_exit(0);
+}
+
+static void watch(int from, unsigned long seqs)
+{
+	struct progress bar;
+	unsigned long done = 0;
+	char ticks[256];
+	ssize_t n;
+
+	progress_begin(&bar, "checking", true);
+	while ((n = read(from, ticks, sizeof(ticks))) > 0 || (n < 0 && errno == EINTR)) {
+		done += n > 0 ? (unsigned long)n : 0;
+		progress_at(&bar, (double)done / (double)seqs);
+	}
+	progress_end(&bar);
+}
+
+static void add(struct result *sum, const struct result *part, int status)
+{
+	sum->seqs += part->seqs;
+	sum->compared += part->compared;
+	sum->cut_short += part->cut_short;
+	if (part->differs < sum->differs)
+		sum->differs = part->differs;
+	if (part->error[0])
+		memcpy(sum->error, part->error, sizeof(sum->error));
+	else if (status)
+		snprintf(sum->error, sizeof(sum->error), "a job ended with status %#x", status);
+}
+
+int jobs_run(const struct settings *set, int jobs, struct result *sum, struct cover *cover)
+{
+	const size_t size = sizeof(struct job) * (size_t)jobs;
+	int tick[2], pid[MAX_JOBS], status;
+	struct job *all;
+
+	*sum = (struct result){ .differs = NONE };
+	if (jobs > MAX_JOBS || pipe(tick))
+		return jobs > MAX_JOBS ? -EINVAL : -errno;
+	all = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (all == MAP_FAILED)
+		return -ENOMEM;
+	fflush(stdout);
+	for (int i = 0; i < jobs; i++) {
+		all[i].result.differs = NONE;
+		pid[i] = fork();
+		if (!pid[i]) {
+			close(tick[0]);
+			job_main(set, &all[i], i, jobs, tick[1]);
+		}
+	}
+	close(tick[1]);
+	watch(tick[0], set->seqs);
+	close(tick[0]);
+	for (int i = 0; i < jobs; i++) {
+		status = -1;
+		if (pid[i] > 0)
+			waitpid(pid[i], &status, 0);
+		add(sum, &all[i].result, status);
+		cover_add(cover, &all[i].cover);
+	}
+	munmap(all, size);
+	return 0;
+}

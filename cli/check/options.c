@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The options of samara check.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check/options.h"
+#include "common.h"
+
+static const char usage[] =
+	"usage: samara check [OPTION]...\n"
+	"       samara check --case [OPTION]... FILE...\n"
+	"\n"
+	"Make random memory calls in a clean process on the running kernel (Linux 6.18) and in\n"
+	"the library, and compare after every call the answer and the whole map, now and then\n"
+	"VmFlags and totals. A difference is shrunk to the shortest sequence that still shows it.\n"
+	"\n"
+	"  --seqs=N          sequences (100)\n"
+	"  --ops=N           calls in each (400, at most 4000)\n"
+	"  --seed=N          of the random numbers (1); the same seed makes the same calls\n"
+	"  --mix=LIST        weights of calls, e.g. fork=50,mseal=0; `none' first: all others 0\n"
+	"  --window=PAGES    the range of addresses that calls are aimed at (64)\n"
+	"  --limits=SET      default; tight: no capabilities, low RLIMIT_AS, DATA, STACK and\n"
+	"                    MEMLOCK; mixed: every third sequence is tight (mixed)\n"
+	"  --every=N         VmFlags and totals after every Nth call (16)\n"
+	"  --jobs=N          processes (1)\n"
+	"  --assume=LIST     the library is to take the host for another: overcommit=0..2,\n"
+	"                    max_map_count=N\n"
+	"  --coverage        show what was tried: call, outcome, kind of mapping\n"
+	"  --json            the summary as JSON\n"
+	"  --repro=FILE      write a difference as a C program that shows it alone\n"
+	"  --save=FILE       and as a case, with the library's answers; with --case: that case\n"
+	"  --case            FILEs are cases: calls with the answers expected of them\n"
+	"  --help\n"
+	"\n"
+	"Exit status: 0 no difference, 1 a difference, 2 bad usage, unreadable input, or a host\n"
+	"that cannot be compared with.\n";
+
+enum {
+	OPT_SEQS = 256,
+	OPT_OPS,
+	OPT_SEED,
+	OPT_MIX,
+	OPT_WINDOW,
+	OPT_LIMITS,
+	OPT_EVERY,
+	OPT_JOBS,
+	OPT_ASSUME,
+	OPT_COVERAGE,
+	OPT_JSON,
+	OPT_REPRO,
+	OPT_SAVE,
+	OPT_CASE,
+	OPT_HELP
+};
+
+static const struct option long_options[] = {
+	{ "seqs", required_argument, NULL, OPT_SEQS },
+	{ "ops", required_argument, NULL, OPT_OPS },
+	{ "seed", required_argument, NULL, OPT_SEED },
+	{ "mix", required_argument, NULL, OPT_MIX },
+	{ "window", required_argument, NULL, OPT_WINDOW },
+	{ "limits", required_argument, NULL, OPT_LIMITS },
+	{ "every", required_argument, NULL, OPT_EVERY },
+	{ "jobs", required_argument, NULL, OPT_JOBS },
+	{ "assume", required_argument, NULL, OPT_ASSUME },
+	{ "coverage", no_argument, NULL, OPT_COVERAGE },
+	{ "json", no_argument, NULL, OPT_JSON },
+	{ "repro", required_argument, NULL, OPT_REPRO },
+	{ "save", required_argument, NULL, OPT_SAVE },
+	{ "case", no_argument, NULL, OPT_CASE },
+	{ "help", no_argument, NULL, OPT_HELP },
+	{ NULL, 0, NULL, 0 },
+};
+
+static int number(const char *option, const char *text, unsigned long least, unsigned long most,
+		  unsigned long *out)
+{
+	char *end;
+
+	errno = 0;
+	*out = strtoul(text, &end, 10);
+	if (errno || end == text || *end || *text == '-' || *out < least || *out > most)
+		return fail("check", "--%s=%s: not a number from %lu to %lu", option, text, least,
+			    most);
+	return EXIT_SAME;
+}
+
+/* The next NAME=VALUE of *rest; "none" alone has no value. */
+static bool next_pair(char **rest, char **name, char **value)
+{
+	*name = strsep(rest, ",");
+	*value = *name ? strchr(*name, '=') : NULL;
+	if (*value)
+		*(*value)++ = '\0';
+	return *name != NULL;
+}
+
+static int parse_mix(struct settings *set, char *rest)
+{
+	unsigned long weight, sum = 0;
+	char *name, *value;
+
+	while (next_pair(&rest, &name, &value)) {
+		int id = 0;
+
+		if (!value && !strcmp(name, "none")) {
+			memset(set->weight, 0, sizeof(set->weight));
+			continue;
+		}
+		while (id < CALLS && strcmp(calls[id].name, name) != 0)
+			id++;
+		if (id == CALLS || !value)
+			return fail("check", "--mix: %s is not CALL=WEIGHT", name);
+		if (number("mix", value, 0, 1000000, &weight))
+			return EXIT_USAGE;
+		set->weight[id] = (int)weight;
+	}
+	for (int i = 0; i < CALLS; i++)
+		sum += (unsigned long)set->weight[i];
+	return sum ? EXIT_SAME : fail("check", "--mix leaves no call");
+}
+
+static int parse_assume(struct settings *set, char *rest)
+{
+	char *name, *value;
+	unsigned long n;
+
+	while (next_pair(&rest, &name, &value)) {
+		if (value && !strcmp(name, "overcommit")) {
+			if (number("assume=overcommit", value, 0, 2, &n))
+				return EXIT_USAGE;
+			set->overcommit = (int)n;
+		} else if (value && !strcmp(name, "max_map_count")) {
+			if (number("assume=max_map_count", value, 1, 1UL << 30, &n))
+				return EXIT_USAGE;
+			set->max_map_count = (int)n;
+		} else {
+			return fail("check", "--assume: %s is not a setting with a value", name);
+		}
+	}
+	return EXIT_SAME;
+}
+
+static int parse_limits(struct settings *set, const char *text)
+{
+	static const char *const names[] = { "default", "tight", "mixed" };
+
+	for (int i = 0; i < 3; i++)
+		if (!strcmp(names[i], text)) {
+			set->limits = i;
+			return EXIT_SAME;
+		}
+	return fail("check", "--limits=%s: not default, tight or mixed", text);
+}
+
+static int parse_number(struct options *o, int opt)
+{
+	unsigned long jobs;
+	int status;
+
+	switch (opt) {
+	case OPT_SEQS:
+		return number("seqs", optarg, 1, 1UL << 40, &o->set.seqs);
+	case OPT_OPS:
+		return number("ops", optarg, 8, MAX_OPS, &o->set.ops);
+	case OPT_SEED:
+		return number("seed", optarg, 0, ~0UL, &o->set.seed);
+	case OPT_WINDOW:
+		return number("window", optarg, 8, MAX_WINDOW, &o->set.window);
+	case OPT_EVERY:
+		return number("every", optarg, 1, 1UL << 30, &o->set.every);
+	default:
+		status = number("jobs", optarg, 1, 64, &jobs);
+		o->jobs = (int)jobs;
+		return status;
+	}
+}
+
+static int take(struct options *o, int opt, char **argv)
+{
+	switch (opt) {
+	case OPT_MIX:
+		return parse_mix(&o->set, optarg);
+	case OPT_LIMITS:
+		return parse_limits(&o->set, optarg);
+	case OPT_ASSUME:
+		return parse_assume(&o->set, optarg);
+	case OPT_COVERAGE:
+		o->coverage = true;
+		return EXIT_SAME;
+	case OPT_JSON:
+		o->json = true;
+		return EXIT_SAME;
+	case OPT_REPRO:
+		o->repro = optarg;
+		return EXIT_SAME;
+	case OPT_SAVE:
+		o->save = optarg;
+		return EXIT_SAME;
+	case OPT_CASE:
+		o->cases = true;
+		return EXIT_SAME;
+	case OPT_HELP:
+		fputs(usage, stdout);
+		o->help = true;
+		return EXIT_SAME;
+	case '?':
+	case ':':
+		return bad_option("check", argv, opt);
+	default:
+		return parse_number(o, opt);
+	}
+}
+
+int options_parse(int argc, char **argv, struct options *o)
+{
+	int opt, status = EXIT_SAME;
+
+	*o = (struct options){
+		.set = { .seed = 1,
+			 .seqs = 100,
+			 .ops = 400,
+			 .window = 64,
+			 .every = 16,
+			 .limits = LIMITS_MIXED,
+			 .overcommit = -1,
+			 .max_map_count = -1 },
+		.jobs = 1,
+	};
+	for (int i = 0; i < CALLS; i++)
+		o->set.weight[i] = calls[i].weight;
+	while (!status && !o->help &&
+	       (opt = getopt_long(argc, argv, ":", long_options, NULL)) != -1)
+		status = take(o, opt, argv);
+	if (status || o->help)
+		return status;
+	if (o->cases && optind == argc)
+		return fail("check", "--case wants FILEs");
+	if (o->cases && o->save && optind + 1 != argc)
+		return fail("check", "--save with --case wants one FILE");
+	if (!o->cases && optind < argc)
+		return fail("check", "%s: a FILE without --case; see samara check --help",
+			    argv[optind]);
+	return EXIT_SAME;
+}

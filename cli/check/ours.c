@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The library's side of the check: an mm that begins as the host's child does,
+ * and what each call does to it.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/sysinfo.h>
+#include <unistd.h>
+
+#include "check/check.h"
+
+#define FILE_PAGES 256
+
+int files_open(struct files *f)
+{
+	char name[] = "/var/tmp/samara-check-XXXXXX", path[64];
+
+	f->fd[FILE_MEMFD] = memfd_create("window", MFD_CLOEXEC);
+	f->fd[FILE_DISK] = mkostemp(name, O_CLOEXEC);
+	if (f->fd[FILE_DISK] >= 0)
+		unlink(name);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", f->fd[FILE_MEMFD]);
+	f->fd[FILE_READONLY] = open(path, O_RDONLY | O_CLOEXEC);
+	f->fd[FILE_ZERO] = open("/dev/zero", O_RDWR | O_CLOEXEC);
+	for (int i = 0; i < FILES; i++)
+		if (f->fd[i] < 0)
+			return -errno;
+	if (ftruncate(f->fd[FILE_MEMFD], FILE_PAGES * PAGE) ||
+	    ftruncate(f->fd[FILE_DISK], FILE_PAGES * PAGE))
+		return -errno;
+	return 0;
+}
+
+void files_close(struct files *f)
+{
+	for (int i = 0; i < FILES; i++)
+		if (f->fd[i] >= 0)
+			close(f->fd[i]);
+}
+
+static unsigned long read_number(const char *path, unsigned long otherwise)
+{
+	FILE *f = fopen(path, "r");
+	unsigned long value = otherwise;
+
+	if (!f)
+		return otherwise;
+	if (fscanf(f, "%lu", &value) != 1)
+		value = otherwise;
+	fclose(f);
+	return value;
+}
+
+static int machine_open(struct ours *o)
+{
+	struct samara_machine_config cfg = SAMARA_MACHINE_CONFIG_INIT;
+	struct samara_geometry geo = *samara_geometry_x86_64();
+	unsigned long mode = read_number("/proc/sys/vm/overcommit_memory", 0);
+	struct sysinfo info;
+
+	sysinfo(&info);
+	if (o->set.overcommit >= 0)
+		mode = (unsigned long)o->set.overcommit;
+	cfg.ram_bytes = info.totalram * info.mem_unit;
+	cfg.swap_bytes = info.totalswap * info.mem_unit;
+	cfg.overcommit = (enum samara_overcommit)mode;
+	cfg.max_map_count = o->set.max_map_count >= 0 ?
+				    (unsigned long)o->set.max_map_count :
+				    read_number("/proc/sys/vm/max_map_count", 0);
+	geo.map_min_addr = read_number("/proc/sys/vm/mmap_min_addr", geo.map_min_addr);
+	cfg.geometry = &geo;
+	return samara_machine_create(&cfg, &o->machine);
+}
+
+int ours_open(struct ours *o, const struct settings *set)
+{
+	int err;
+
+	*o = (struct ours){ .set = *set, .caps = host_caps(), .print_fd = -1 };
+	err = files_open(&o->files);
+	if (!err)
+		err = machine_open(o);
+	for (int i = 0; !err && i < FILES; i++)
+		err = samara_file_from_fd(o->machine, o->files.fd[i], &o->files.file[i]);
+	if (err)
+		return err;
+	o->print_fd = memfd_create("text", MFD_CLOEXEC);
+	o->seen = calloc(MAX_OPS, sizeof(*o->seen));
+	o->text_size = 1 << 20;
+	o->text = malloc(o->text_size);
+	return o->print_fd < 0 || !o->seen || !o->text ? -ENOMEM : 0;
+}
+
+void ours_close(struct ours *o)
+{
+	for (int i = 0; i < FILES; i++)
+		samara_file_put(o->files.file[i]);
+	files_close(&o->files);
+	if (o->machine)
+		samara_machine_destroy(o->machine);
+	if (o->print_fd >= 0)
+		close(o->print_fd);
+	free(o->seen);
+	free(o->text);
+	free(o->base_map);
+}
+
+const int start_limits[4] = { RLIMIT_AS, RLIMIT_DATA, RLIMIT_STACK, RLIMIT_MEMLOCK };
+
+/* Hard limits are this process's own: they cannot be raised everywhere. */
+static unsigned long hard_limit(int resource)
+{
+	struct rlimit limit = { 0, RLIM_INFINITY };
+
+	getrlimit((__rlimit_resource_t)resource, &limit);
+	return limit.rlim_max;
+}
+
+/* What a sequence begins with: 8 MiB of stack and of locked memory, the others unlimited. */
+void start_limit(int resource, struct rlimit *out)
+{
+	const bool small = resource == RLIMIT_STACK || resource == RLIMIT_MEMLOCK;
+	const unsigned long soft = small ? 8UL << 20 : RLIM_INFINITY;
+
+	out->rlim_max = hard_limit(resource);
+	out->rlim_cur = soft < out->rlim_max ? soft : out->rlim_max;
+}
+
+/* One line of the child's map as a mapping of ours. */
+static int install_line(struct ours *o, const char *line)
+{
+	struct samara_file_identity id = { .size = sizeof(id) };
+	struct samara_mapping m = { 0 };
+	char perms[5], name[128];
+	int err;
+
+	if (sscanf(line, "%lx-%lx %4s %lx %x:%x %lu %127[^\n]", &m.start, &m.end, perms, &m.offset,
+		   &id.dev_major, &id.dev_minor, &id.ino, name) != 8)
+		return -EINVAL;
+	if (m.start >= samara_geometry_x86_64()->task_size)
+		return 0;
+	m.prot = (perms[0] == 'r' ? PROT_READ : 0) | (perms[1] == 'w' ? PROT_WRITE : 0) |
+		 (perms[2] == 'x' ? PROT_EXEC : 0);
+	m.flags = perms[3] == 's' ? MAP_SHARED : MAP_PRIVATE;
+	id.name = name;
+	id.flags = SAMARA_FILE_SHMEM;
+	err = samara_file_named(o->machine, &id, &m.file);
+	if (err)
+		return err;
+	err = samara_mm_install(o->mm, &m);
+	samara_file_put(m.file);
+	return err;
+}
+
+static int install_child(struct ours *o)
+{
+	static const char usual[] =
+		"00400000-00401000 r-xp 00000000 00:01 1 /memfd:samara-check (deleted)\n"
+		"10000000-10800000 rw-s 00000000 00:01 2 /memfd:samara-arena (deleted)\n";
+	const char *at = o->base_map ? o->base_map : usual;
+	int err = 0;
+
+	while (!err && *at) {
+		err = install_line(o, at);
+		at += strcspn(at, "\n");
+		at += *at == '\n';
+	}
+	return err;
+}
+
+/* A fresh mm, as the child is. 0 or -errno. */
+int ours_begin(struct ours *o)
+{
+	struct samara_layout layout = SAMARA_LAYOUT_INIT;
+	int err = samara_mm_create(o->machine, &o->mm);
+
+	if (err)
+		return err;
+	o->text_len = 0;
+	o->broken = (struct samara_report){ 0 };
+	layout.mmap_base = samara_mmap_base(samara_geometry_x86_64(), 8UL << 20, 0);
+	layout.start_code = WIRE_TEXT;
+	layout.end_code = layout.start_data = WIRE_TEXT + PAGE;
+	layout.end_data = layout.start_data + 1;
+	layout.start_brk = layout.brk = WIRE_BRK;
+	layout.start_stack = 0x7ffffffde000;
+	err = samara_set_layout(o->mm, &layout);
+	if (!err)
+		err = install_child(o);
+	for (size_t i = 0; !err && i < sizeof(start_limits) / sizeof(start_limits[0]); i++) {
+		struct rlimit limit;
+
+		start_limit(start_limits[i], &limit);
+		err = samara_set_rlimit(o->mm, start_limits[i], limit.rlim_cur, limit.rlim_max);
+	}
+	samara_set_caps(o->mm, o->caps);
+	return err;
+}
+
+void ours_end(struct ours *o)
+{
+	samara_mm_exit(o->mm);
+	o->mm = NULL;
+}
+
+static long fork_and_go_on(struct ours *o)
+{
+	struct samara_mm *child;
+	const int err = samara_fork(o->mm, &child);
+
+	if (err)
+		return err;
+	samara_mm_exit(o->mm);
+	o->mm = child;
+	return 0;
+}
+
+static struct samara_file *file_of(const struct ours *o, uint64_t fd)
+{
+	return fd - WIRE_FD_FILE < FILES ? o->files.file[fd - WIRE_FD_FILE] : NULL;
+}
+
+/* Calls that are about the process rather than about a range. */
+static long perform_odd(struct ours *o, const struct wire_op *op)
+{
+	const uint64_t *a = op->arg;
+	int err;
+
+	switch (op->nr) {
+	case OP_TOUCH:
+		err = samara_touch(o->mm, a[0], 1, PROT_WRITE);
+		return err ? err : 1;
+	case OP_DROP_CAPS:
+		samara_set_caps(o->mm, 0);
+		return 0;
+	case OP_RLIMIT:
+		return samara_set_rlimit(o->mm, (int)a[0], a[1], hard_limit((int)a[0]));
+	case OP_FORK:
+		return fork_and_go_on(o);
+	default:
+		return -ENOSYS;
+	}
+}
+
+static long perform(struct ours *o, const struct wire_op *op)
+{
+	static __thread unsigned char vec[WIRE_SCRATCH];
+	struct samara_mm *mm = o->mm;
+	const uint64_t *a = op->arg;
+
+	switch (call_of(op->nr)) {
+	case CALL_MMAP:
+		return (long)samara_mmap(mm, a[0], a[1], (int)a[2], (int)a[3], file_of(o, a[4]),
+					 a[5]);
+	case CALL_MUNMAP:
+		return samara_munmap(mm, a[0], a[1]);
+	case CALL_MPROTECT:
+		return samara_mprotect(mm, a[0], a[1], (int)a[2]);
+	case CALL_MREMAP:
+		return (long)samara_mremap(mm, a[0], a[1], a[2], (int)a[3], a[4]);
+	case CALL_MADVISE:
+		return samara_madvise(mm, a[0], a[1], (int)a[2]);
+	case CALL_MLOCK:
+		return samara_mlock(mm, a[0], a[1]);
+	case CALL_MLOCK2:
+		return samara_mlock2(mm, a[0], a[1], (int)a[2]);
+	case CALL_MUNLOCK:
+		return samara_munlock(mm, a[0], a[1]);
+	case CALL_MLOCKALL:
+		return samara_mlockall(mm, (int)a[0]);
+	case CALL_MUNLOCKALL:
+		return samara_munlockall(mm);
+	case CALL_MSEAL:
+		return samara_mseal(mm, a[0], a[1], a[2]);
+	case CALL_MSYNC:
+		return samara_msync(mm, a[0], a[1], (int)a[2]);
+	case CALL_MINCORE:
+		return samara_mincore(mm, a[0], a[1], a[2] ? vec : NULL);
+	case CALL_REMAP_FILE_PAGES:
+		return samara_remap_file_pages(mm, a[0], a[1], (int)a[2], a[3], (int)a[4]);
+	case CALL_BRK:
+		return (long)samara_brk(mm, a[0]);
+	default:
+		return perform_odd(o, op);
+	}
+}
+
+static char *room(struct ours *o, size_t len)
+{
+	while (o->text_size - o->text_len < len) {
+		char *more = realloc(o->text, o->text_size * 2);
+
+		if (!more)
+			return NULL;
+		o->text = more;
+		o->text_size *= 2;
+	}
+	return o->text + o->text_len;
+}
+
+static int keep_map(struct ours *o, struct seen *seen, const struct seen *before)
+{
+	off_t len;
+	char *to;
+	int err;
+
+	if (lseek(o->print_fd, 0, SEEK_SET))
+		return -errno;
+	err = samara_print_maps(o->mm, o->print_fd);
+	len = lseek(o->print_fd, 0, SEEK_CUR);
+	if (err || len < 0)
+		return err ? err : -errno;
+	to = room(o, (size_t)len);
+	if (!to || pread(o->print_fd, to, (size_t)len, 0) != len)
+		return -ENOMEM;
+	seen->text_at = o->text_len;
+	seen->text_len = (size_t)len;
+	if (before && before->text_len == (size_t)len &&
+	    !memcmp(o->text + before->text_at, to, (size_t)len))
+		seen->text_at = before->text_at;
+	else
+		o->text_len += (size_t)len;
+	return 0;
+}
+
+static int keep_flags_of(struct ours *o, const struct samara_vma_info *vma)
+{
+	char *to = room(o, 256);
+	const int len = to ? samara_vm_flags_text(vma->flags, to, 255) : -ENOMEM;
+
+	if (len < 0)
+		return len;
+	to[len] = '\n';
+	o->text_len += (size_t)len + 1;
+	return 0;
+}
+
+static int keep_flags(struct ours *o, struct seen *seen)
+{
+	struct samara_mm_stats stats = { .size = sizeof(stats) };
+	struct samara_vma_info vma = { 0 };
+	int err = 0;
+
+	seen->flags_at = o->text_len;
+	while (!err && samara_vma_next(o->mm, vma.end, &vma) == 0)
+		err = keep_flags_of(o, &vma);
+	if (!err && samara_gate_info(o->mm, &vma) == 0)
+		err = keep_flags_of(o, &vma);
+	if (err)
+		return err;
+	seen->flags_len = o->text_len - seen->flags_at;
+	err = samara_mm_stats(o->mm, &stats);
+	seen->total[TOTAL_SIZE] = (long)stats.total_vm * 4;
+	seen->total[TOTAL_LCK] = (long)stats.locked_vm * 4;
+	seen->total[TOTAL_DATA] = (long)stats.data_vm * 4;
+	seen->total[TOTAL_STK] = (long)stats.stack_vm * 4;
+	seen->total[TOTAL_EXEC] = (long)stats.exec_vm * 4;
+	return err ? err : samara_mm_validate(o->mm, &o->broken);
+}
+
+int ours_do(struct ours *o, const struct wire_op *op, unsigned int i)
+{
+	struct seen *seen = &o->seen[i];
+	int err;
+
+	*seen = (struct seen){ .ret = perform(o, op) };
+	err = keep_map(o, seen, i ? seen - 1 : NULL);
+	if (!err && (op->look & LOOK_FLAGS))
+		err = keep_flags(o, seen);
+	return err;
+}

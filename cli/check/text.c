@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Calls as text and back:
+ *
+ *   mmap(W+0x3000, 0x1000, READ|WRITE, PRIVATE|ANONYMOUS|FIXED, -1, 0) = W+0x3000
+ *   munmap(W+0x3000, 0xfff) = -EINVAL
+ *
+ * W is where the window of addresses begins (0x400000000000). Numbers are
+ * decimal or 0x...; flags are names joined with |, a rest as a number.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check/names.h"
+
+void number_text(unsigned long value, char *buf, size_t size)
+{
+	const unsigned long window = value - WIRE_WINDOW;
+
+	if (value == ~0UL)
+		snprintf(buf, size, "-1");
+	else if (window == 0)
+		snprintf(buf, size, "W");
+	else if (window < MAX_WINDOW * PAGE)
+		snprintf(buf, size, "W+%#lx", window);
+	else
+		snprintf(buf, size, value < 10 ? "%lu" : "%#lx", value);
+}
+
+bool number_parse(const char *text, unsigned long *out)
+{
+	unsigned long base = 0;
+	char *end;
+
+	if (*text == 'W') {
+		base = WIRE_WINDOW;
+		if (!*++text) {
+			*out = base;
+			return true;
+		}
+		if (*text++ != '+' || *text == '-')
+			return false;
+	}
+	errno = 0;
+	*out = strtoul(text, &end, 0) + base;
+	return !errno && end != text && !*end;
+}
+
+void answer_text(long ret, char *buf, size_t size)
+{
+	const char *name = SAMARA_IS_ERR_VALUE(ret) ? error_name(-ret) : NULL;
+
+	if (name)
+		snprintf(buf, size, "-%s", name);
+	else
+		number_text((unsigned long)ret, buf, size);
+}
+
+static void flags_text(const struct flag_name *table, unsigned long value, char *buf, size_t size)
+{
+	size_t len = 0;
+
+	buf[0] = '\0';
+	for (const struct flag_name *f = table; f->text && len < size; f++) {
+		if (!f->value || (value & f->value) != f->value)
+			continue;
+		value &= ~f->value;
+		len += (size_t)snprintf(buf + len, size - len, "%s%s", len ? "|" : "", f->text);
+	}
+	if ((value || !len) && len < size)
+		snprintf(buf + len, size - len, len ? "|%#lx" : "%lu", value);
+}
+
+static void arg_text(enum arg_kind kind, unsigned long value, char *buf, size_t size)
+{
+	const struct flag_name *table = names_of(kind);
+
+	if (kind == ARG_FD && value - WIRE_FD_FILE < FILES) {
+		snprintf(buf, size, "%s", file_names[value - WIRE_FD_FILE]);
+		return;
+	}
+	if (table && !is_one_of(kind)) {
+		flags_text(table, value, buf, size);
+		return;
+	}
+	for (; table && table->text; table++)
+		if (table->value == value) {
+			snprintf(buf, size, "%s", table->text);
+			return;
+		}
+	number_text(value, buf, size);
+}
+
+void op_text(const struct wire_op *op, char *buf, size_t size)
+{
+	const struct call_info *call = &calls[call_of(op->nr)];
+	size_t len = (size_t)snprintf(buf, size, "%s(", call->name);
+	char arg[100];
+
+	for (int i = 0; i < call->args && len < size; i++) {
+		arg_text(call->kind[i], op->arg[i], arg, sizeof(arg));
+		len += (size_t)snprintf(buf + len, size - len, "%s%s", i ? ", " : "", arg);
+	}
+	if (len < size)
+		snprintf(buf + len, size - len, ")");
+}
+
+static bool flag_parse(const struct flag_name *table, const char *word, unsigned long *out)
+{
+	for (; table && table->text; table++)
+		if (!strcmp(table->text, word)) {
+			*out |= table->value;
+			return true;
+		}
+	return false;
+}
+
+static bool arg_parse(enum arg_kind kind, char *text, unsigned long *out)
+{
+	const struct flag_name *table = names_of(kind);
+	char *rest = text, *word;
+
+	for (unsigned long i = 0; kind == ARG_FD && i < FILES; i++)
+		if (!strcmp(text, file_names[i])) {
+			*out = WIRE_FD_FILE + i;
+			return true;
+		}
+	*out = 0;
+	if (!strcmp(text, "-1")) {
+		*out = ~0UL;
+		return true;
+	}
+	while ((word = strsep(&rest, "|"))) {
+		unsigned long number;
+
+		if (flag_parse(table, word, out))
+			continue;
+		if (!number_parse(word, &number))
+			return false;
+		*out |= number;
+	}
+	return true;
+}
+
+static bool answer_parse(const char *text, long *ret)
+{
+	unsigned long value;
+
+	for (long err = 1; *text == '-' && err < OUTCOMES; err++) {
+		const char *name = error_name(err);
+
+		if (name && !strcmp(name, text + 1)) {
+			*ret = -err;
+			return true;
+		}
+	}
+	if (!number_parse(text, &value))
+		return false;
+	*ret = (long)value;
+	return true;
+}
+
+static char *trim(char *text)
+{
+	size_t len;
+
+	text += strspn(text, " \t");
+	len = strlen(text);
+	while (len && strchr(" \t\r\n", text[len - 1]))
+		len--;
+	text[len] = '\0';
+	return text;
+}
+
+static const char *args_parse(const struct call_info *call, char *args, struct wire_op *op)
+{
+	char *rest = *trim(args) ? args : NULL, *word;
+	int n = 0;
+
+	while ((word = strsep(&rest, ","))) {
+		unsigned long value = 0;
+
+		if (n == call->args)
+			return "too many arguments";
+		if (!arg_parse(call->kind[n], trim(word), &value))
+			return "an argument that is neither number nor name";
+		op->arg[n++] = value;
+	}
+	return n < call->args ? "too few arguments" : NULL;
+}
+
+const char *op_parse(char *line, struct wire_op *op, long *ret, bool *has_ret)
+{
+	char *open = strchr(line, '('), *close = strrchr(line, ')'), *equals;
+	int id = 0;
+
+	if (!open || !close || close < open)
+		return "not a call";
+	equals = strchr(close, '=');
+	*has_ret = equals != NULL;
+	*open = *close = '\0';
+	if (equals && !answer_parse(trim(equals + 1), ret))
+		return "no answer behind the =";
+	line = trim(line);
+	while (id < CALLS && strcmp(calls[id].name, line) != 0)
+		id++;
+	if (id == CALLS)
+		return "no call of that name";
+	*op = (struct wire_op){ .nr = calls[id].nr };
+	return args_parse(&calls[id], open + 1, op);
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the check and its child on the host have in common: an arena of shared
+ * memory that holds the calls of one sequence, the answers, and the child's
+ * stacks.
+ *
+ *   WIRE_ARENA                                                     + arena size
+ *   | head | stacks, one a process | ops | answers | texts ...          |
+ *
+ * The child has no C library and nothing mapped but its text and the arena, so
+ * that what a sequence maps is all there is. One sequence is one fork of it: it
+ * runs all calls in one go, and the check compares afterwards.
+ */
+#ifndef CLI_CHECK_WIRE_H
+#define CLI_CHECK_WIRE_H
+
+#include <stdint.h>
+
+#define WIRE_ARENA 0x10000000UL
+#define WIRE_BRK 0x30000000UL /* where the heap begins */
+#define WIRE_TEXT 0x400000UL  /* the child's program */
+#define WIRE_WINDOW 0x400000000000UL
+#define WIRE_STACK 0x4000UL /* bytes of each stack */
+#define WIRE_FORKS 16U      /* forks in one sequence, at most */
+#define WIRE_STACKS_AT 0x1000UL
+#define WIRE_OPS_AT (WIRE_STACKS_AT + (WIRE_FORKS + 3) * WIRE_STACK)
+#define WIRE_SCRATCH 0x10000UL /* for reading smaps, status, and mincore's vector */
+#define WIRE_SAME 0xffffffffU  /* text_len: the text is the one before */
+
+/* Descriptors that the child inherits. */
+enum {
+	WIRE_FD_ARENA = 9,
+	WIRE_FD_FROM = 10,
+	WIRE_FD_TO = 11,
+	WIRE_FD_ZERO = 12,
+	WIRE_FD_FILE = 13
+};
+
+/* Calls that are no system calls of that number. */
+enum {
+	OP_TOUCH = -1,     /* write a byte to arg[0], through the kernel: 1 or -EFAULT */
+	OP_DROP_CAPS = -2, /* no capability from now on */
+	OP_FORK = -3,      /* fork, and go on as the child: 0 */
+	OP_RLIMIT = -4,    /* resource, soft limit */
+};
+
+enum { LOOK_FLAGS = 1 }; /* VmFlags and totals too */
+
+struct wire_op {
+	int32_t nr;
+	uint32_t look;
+	uint64_t arg[6];
+};
+
+enum { TOTAL_SIZE, TOTAL_LCK, TOTAL_DATA, TOTAL_STK, TOTAL_EXEC, TOTALS }; /* kB */
+
+struct wire_answer {
+	int64_t ret;
+	uint32_t text_at, text_len;   /* of /proc/self/maps */
+	uint32_t flags_at, flags_len; /* the VmFlags lines of smaps, without their name */
+	int64_t total[TOTALS];
+};
+
+struct wire_head {
+	uint64_t size; /* of the arena */
+	uint32_t n_ops;
+	uint32_t done; /* answers that are there */
+	uint32_t full; /* no room for more text: done is less than n_ops */
+	uint32_t forks;
+	uint32_t answers_at, scratch_at, text_at; /* offsets */
+	uint32_t broken;                          /* set-up failed: the step */
+	int32_t status;                           /* of the process that ran the sequence */
+};
+
+#endif

@@ -1,0 +1,115 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# samara check: the named cases of tests/oracle/cases, usage, and, where the
+# host's kernel can be the referee, a short random run, a difference that is
+# shrunk, and the files it writes.
+set -euo pipefail
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+cases=$SRC/tests/oracle/cases
+
+die() {
+	echo "FAILED: $*" >&2
+	exit 1
+}
+
+# expect STATUS ARGUMENT...: output in $tmp/out and $tmp/err
+expect() {
+	local want=$1 got=0
+	shift
+	"$SAMARA" check "$@" >"$tmp/out" 2>"$tmp/err" || got=$?
+	[ "$got" = "$want" ] || die "samara check $*: exit status $got, not $want: $(head -n 20 "$tmp/err" "$tmp/out")"
+}
+
+says() {
+	grep -q -- "$1" "$tmp/out" || die "no \`$1' in: $(head -n 20 "$tmp/out")"
+}
+
+one_line_about() {
+	[ "$(wc -l <"$tmp/err")" = 1 ] || die "not one line on stderr: $(cat "$tmp/err")"
+	grep -q -- "$1" "$tmp/err" || die "no \`$1' in: $(cat "$tmp/err")"
+}
+
+json() {
+	python3 -c 'import json, sys; j = json.load(open(sys.argv[1])); assert eval(sys.argv[2]), j' "$1" "$2" ||
+		die "not so in the JSON: $2"
+}
+
+every_case_is_as_expected() {
+	expect 0 --case "$cases"/*.case
+	[ "$(grep -c 'calls as expected' "$tmp/out")" = "$(find "$cases" -name '*.case' | wc -l)" ] ||
+		die "a case was left out"
+	expect 0 --case --json "$cases"/*.case
+	json "$tmp/out" 'len(j) >= 8 and all(c["as_expected"] for c in j)'
+}
+
+a_wrong_expectation_is_shown_with_both_answers() {
+	printf 'mmap(W, 0x1000, READ, PRIVATE|ANONYMOUS|FIXED, -1, 0) = W\nmunmap(W, 0) = 0\n' >"$tmp/wrong.case"
+	expect 1 --case "$tmp/wrong.case"
+	says 'call 2, munmap(W, 0): the answer differs'
+	says '  expected: *0$'
+	says '  samara: *-EINVAL$'
+	printf 'mmap(W, 0x1000, READ, PRIVATE|ANONYMOUS|FIXED, -1, 0) = W\n| W-W+0x2000 r--p 0 -\n' >"$tmp/wrong.case"
+	expect 1 --case "$tmp/wrong.case"
+	says '  expected: *| W-W+0x2000 r--p 0 -$'
+	says '  samara: *| W-W+0x1000 r--p 0 - (rd mr mw me)$'
+	expect 1 --case --json "$tmp/wrong.case" "$cases"/*.case
+}
+
+bad_usage_is_one_line_and_status_two() {
+	local args
+	for args in --seqs=0 --seqs=x --ops=-1 --seed= --mix=nothing=1 --mix=none --window=1 --limits=some --jobs=0 \
+		    --assume=ram=1 --no-such --seqs file --case "--case $tmp/absent"; do
+		# shellcheck disable=SC2086
+		expect 2 $args
+		one_line_about 'samara check: '
+	done
+	for text in 'munmap(W)' 'munmap(W, 1, 2)' 'nothing(1)' 'munmap(W, ?)' 'munmap(W, 1) = EINVAL' \
+		    '| W-W+0x1000' 'prose' ''; do
+		printf '# a comment\n%s\n' "$text" >"$tmp/bad.case"
+		expect 2 --case "$tmp/bad.case"
+		one_line_about "$tmp/bad.case: line "
+	done
+	expect 0 --help
+	says 'usage: samara check'
+}
+
+a_random_run_finds_no_difference() {
+	expect 0 --seqs=12 --ops=150 --seed=7 --jobs=2 --coverage
+	says '1800 calls in 12 sequences compared'
+	says 'no difference'
+	says '^mremap .* EFAULT'
+	says '^not tried:'
+	expect 0 --seqs=6 --ops=150 --seed=7 --limits=tight --json
+	json "$tmp/out" 'j["compared"] == 900 and j["difference"] is None and len(j["coverage"]) > 50'
+	expect 0 --seqs=2 --ops=100 --window=2000 --limits=default
+	says 'no difference'
+}
+
+# The library is told of a limit that the host does not have.
+a_difference_is_shrunk_and_written_down() {
+	expect 1 --seqs=20 --assume=max_map_count=8 --limits=default --repro="$tmp/repro.c" --save="$tmp/found.case"
+	says '^sequence [0-9]* differs at call'
+	says '^  samara: '
+	[ "$(grep -c ' = ' "$tmp/found.case")" -le 16 ] || die "not shrunk: $(cat "$tmp/found.case")"
+	expect 1 --case "$tmp/found.case"
+	"${CC:-cc}" -Wall -Wextra -Werror -o "$tmp/repro" "$tmp/repro.c" || die "the program does not compile"
+	"$tmp/repro" >"$tmp/out" || die "the program fails"
+	says 'samara: -ENOMEM\|samara: W'
+	expect 1 --seqs=20 --assume=max_map_count=8 --json
+	json "$tmp/out" 'j["difference"]["host"] and j["difference"]["samara"] and j["difference"]["sequence"]'
+}
+
+every_case_is_as_expected
+a_wrong_expectation_is_shown_with_both_answers
+bad_usage_is_one_line_and_status_two
+got=0
+"$SAMARA" check --seqs=1 --ops=8 >"$tmp/out" 2>"$tmp/err" || got=$?
+if [ $got = 2 ] && grep -q 'nothing was compared' "$tmp/err"; then
+	echo "not compared with the host: $(cat "$tmp/err")"
+	exit 0
+fi
+a_random_run_finds_no_difference
+a_difference_is_shrunk_and_written_down
+echo ok
