@@ -48,7 +48,7 @@
 #include "base/trace.h"
 
 #define NAP_NS 1000000L
-#define QUEUE_LONG 64 /* callbacks (of mostly a batch of objects each) that cut a nap short */
+#define QUEUE_LONG 16 /* callbacks (of mostly a batch of objects each) that cut a nap short */
 #define WORKER_STACK (256UL << 10)
 
 enum { WORKER_BUSY = 0, WORKER_IDLE = 1, WORKER_NAPS = 2 };
