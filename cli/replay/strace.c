@@ -217,6 +217,20 @@ static int parse_note(const char *text, struct trace_event *ev)
 	return 0;
 }
 
+/* Whether at stands inside a quoted string of the line. */
+static bool is_quoted(const char *line, const char *at)
+{
+	bool quoted = false;
+
+	for (; line < at; line++) {
+		if (*line == '"')
+			quoted = !quoted;
+		else if (*line == '\\' && quoted)
+			line++;
+	}
+	return quoted;
+}
+
 /*
  * Without -o strace's messages go where the trace goes, and cut a line in two:
  *
@@ -231,7 +245,7 @@ static bool cut_by_message(struct trace_parser *p, const char *line, struct trac
 
 	if (!message || message == line || !strstr(message, " attached"))
 		return false;
-	if (message[strlen(message) - 1] != 'd' || memchr(line, '"', (size_t)(message - line)))
+	if (message[strlen(message) - 1] != 'd' || is_quoted(line, message))
 		return false;
 	free(p->broken);
 	p->broken = strndup(line, (size_t)(message - line));

@@ -235,6 +235,23 @@ static void a_torn_call_survives_a_change_of_prefix(void **state)
 	assert_int_equal(f->ev.tid, 7);
 }
 
+static void strace_s_own_message_cuts_a_line_behind_a_string(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(parse(f, "[pid 5] newfstatat(3, \"\", strace: Process 8 attached"), 0);
+	assert_int_equal(f->ev.kind, TRACE_ATTACHED);
+	assert_int_equal(f->ev.number, 8);
+	assert_int_equal(parse(f, "{st_mode=S_IFREG|0755, ...}, AT_EMPTY_PATH) = 0"), 0);
+	assert_int_equal(f->ev.kind, TRACE_CALL);
+	assert_int_equal(f->ev.tid, 5);
+
+	/* the same words inside a string cut nothing */
+	assert_int_equal(
+		parse(f, "write(1, \"a \\\" strace: Process 9 attached\", 28) = 28"), 0);
+	assert_int_equal(f->ev.kind, TRACE_CALL);
+}
+
 static void execve_by_a_thread_changes_its_number(void **state)
 {
 	struct fixture *f = *state;
@@ -395,6 +412,7 @@ int main(void)
 		TEST(results_of_all_kinds),
 		TEST(torn_calls_are_put_together),
 		TEST(a_torn_call_survives_a_change_of_prefix),
+		TEST(strace_s_own_message_cuts_a_line_behind_a_string),
 		TEST(execve_by_a_thread_changes_its_number),
 		TEST(execve_by_a_thread_without_a_mark),
 		TEST(endings_signals_and_notes),
