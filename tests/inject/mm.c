@@ -22,7 +22,7 @@
 
 #include "support/mm_calls.h"
 
-#define ALLOCATIONS_MAX 200u
+#define ALLOCATIONS_MAX 5000u
 
 struct state {
 	char *text;

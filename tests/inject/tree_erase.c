@@ -340,6 +340,8 @@ static void null_store_takes(struct field *f, unsigned long n1, unsigned long n2
 	unsigned long k, first = n1 ? last_of(f, n1 - 1) + 1 : 0,
 			 last = n2 < f->n ? first_of(n2) - 1 : ULONG_MAX;
 
+	if (first > last)
+		return; /* none is taken, and its neighbours touch */
 	for (k = n1; k < n2; k++)
 		if (f->there[k])
 			expect_gone(f, k);
