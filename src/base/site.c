@@ -148,18 +148,29 @@ unsigned long samara_inject_count(void)
 	return since;
 }
 
+static struct site_counts owner_counts(const struct alloc_site *site)
+{
+	struct site_counts counts = { 0, 0 };
+
+	if (site->count)
+		site->count(&counts);
+	return counts;
+}
+
 static unsigned long site_live(struct alloc_site *site)
 {
-	return site->cache ? cache_live(site->cache) : READ_ONCE(site->live);
+	if (site->cache)
+		return cache_live(site->cache);
+	return READ_ONCE(site->live) + owner_counts(site).live;
 }
 
 static unsigned long site_asked(struct alloc_site *site)
 {
-	unsigned long asked;
+	unsigned long asked = owner_counts(site).asked;
 	struct thread_caches *own;
 
 	spin_lock(&site_lock, RANK_CACHE_ALL);
-	asked = READ_ONCE(site->asked);
+	asked += READ_ONCE(site->asked);
 	for (own = thread_list; own && site->cache && site->cache->slot; own = own->next)
 		asked += READ_ONCE(((struct magazine *)((char *)own + site->cache->slot))->asked);
 	spin_unlock(&site_lock);

@@ -10,6 +10,10 @@
 
 struct obj_cache;
 
+struct site_counts {
+	unsigned long asked, live;
+};
+
 struct alloc_site {
 	const char *name;	 /* unique */
 	struct obj_cache *cache; /* whose site it is; NULL: one of mem.h */
@@ -19,7 +23,24 @@ struct alloc_site {
 	unsigned long asked;	 /* atomic; what is not in a thread's magazine */
 	unsigned long refused;	 /* atomic */
 	unsigned long live;	 /* atomic; sites of mem.h only, caches count otherwise */
+	/*
+	 * What the site's owner has counted where it costs nothing (under locks it takes
+	 * anyway); comes on top of asked and live. Called with no lock held. Or NULL.
+	 */
+	void (*count)(struct site_counts *out);
 };
+
+/*
+ * A site whose owner counts (but for requests that are refused) and admits by
+ * itself: it calls site_admit() if the thread's inject_left or armed is not 0.
+ */
+#define DEFINE_COUNTED_SITE(var, site_name, count_)                               \
+	struct alloc_site var = { .name = (site_name), .count = (count_) };       \
+	static __attribute__((constructor)) void var##_register(void)             \
+	{                                                                         \
+		site_register(&var);                                              \
+	}                                                                         \
+	_Static_assert(sizeof(site_name) > 1, "site name")
 
 /* Idempotent. Constructors do it, and the first use for whoever is earlier than they are. */
 void site_register(struct alloc_site *site);

@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The RAM of one machine: its frames, and what is known of each.
+ *
+ *   base   |zero|frame|frame|frame|....                  one lazily backed host mapping
+ *   folio  [ 0  ][ 1 ][ 2 ][ 3 ]....                     one struct folio each, lazily backed too
+ *
+ * A folio is a block of 2^order frames that is allocated, counted and freed as
+ * one; the struct of its first frame speaks for it. Frame 0 holds zeros, belongs
+ * to nobody and is neither counted nor freed: what an untouched page reads as.
+ *
+ * state is one word, so that mapping a page, or unmapping and freeing it, is one
+ * atomic operation:
+ *
+ *    63 .... 48 | 47 ......... 24 | 23 .......... 0
+ *    flags      | maps            | refs
+ *
+ *   maps   page-table entries that point here; each is a reference by itself
+ *   refs   all other references: page cache, pins (PIN_BIAS each), whoever looks
+ *
+ * When both are 0 the folio is free: whoever took the last one frees it.
+ *
+ * Who protects a field:
+ *   (a) atomic      (l) folio lock, or refs and maps are the caller's alone
+ *   (L) the lru lock of the ram
+ *
+ * Invariants (ram_validate() checks them by these names; the machine is quiet)
+ *   free_blocks  every frame is free in exactly one block, cached in one shard, or in use
+ *   free_state   a free frame's state, mapping and index are 0
+ *   lru          each list's links agree, its folios have FOLIO_LRU and its count is right
+ *   counts       frames free + cached + in use = all but the zero frame
+ *   zero_frame   frame 0 holds zeros, and nobody has counted it
+ */
+#ifndef FRAME_FRAME_H
+#define FRAME_FRAME_H
+
+#include <samara/types.h>
+
+#include "base/compiler.h"
+
+#define FRAME_ORDERS 10 /* 0..9: up to 512 frames, one entry of the second table level */
+#define ZERO_FRAME 0UL
+
+enum folio_flags {
+	FOLIO_LOCKED = 1 << 0,
+	FOLIO_WAITED = 1 << 1,    /* somebody sleeps for the lock */
+	FOLIO_ANON = 1 << 2,      /* mapping is an anon_vma; else an inode, or NULL */
+	FOLIO_EXCLUSIVE = 1 << 3, /* anonymous, mapped by one process only: a write need not copy */
+	FOLIO_DIRTY = 1 << 4,     /* newer than what is behind it */
+	FOLIO_UPTODATE = 1 << 5,  /* the contents are valid */
+	FOLIO_LRU = 1 << 6,       /* on one of the lists, or soon */
+	FOLIO_ACTIVE = 1 << 7,
+	FOLIO_REFERENCED = 1 << 8,
+	FOLIO_SWAPBACKED = 1 << 9, /* reclaimed to swap; clear: a file's, or MADV_FREE */
+	FOLIO_SWAPCACHE = 1 << 10,
+	FOLIO_MLOCKED = 1 << 11,
+	FOLIO_ORDER = 0xf000, /* of a head */
+};
+#define FOLIO_ORDER_SHIFT 12
+
+#define FOLIO_FLAGS_SHIFT 48
+#define FOLIO_MAP_ONE (1ULL << 24)
+#define FOLIO_REF_ONE 1ULL
+#define FOLIO_COUNT_MAX ((1UL << 24) - 1)
+#define FOLIO_PIN_BIAS 1024UL /* references that one pin counts as */
+
+struct folio {
+	uint64_t state;      /* (a) */
+	void *mapping;       /* (l) struct anon_vma, struct inode, or NULL */
+	unsigned long index; /* (l) page of the file, or vm_pgoff's page of the family */
+	uint32_t lru_next, lru_prev; /* (L) the lists of LRU and free frames: ram.h */
+};
+_Static_assert(sizeof(struct folio) == 32, "two to a cache line");
+
+enum lru_list { LRU_INACTIVE_ANON, LRU_ACTIVE_ANON, LRU_INACTIVE_FILE, LRU_ACTIVE_FILE, LRU_LISTS };
+
+struct ram;
+
+struct ram_config {
+	unsigned long bytes; /* rounded down to whole frames: 64 of them to 2^27 */
+	unsigned int page_shift;
+	enum { RAM_NO_FD, RAM_KEEP_FD } fd; /* KEEP: ram_fd() gives the memfd; costs a descriptor */
+};
+
+/* The parts that inline functions use come first in struct ram (ram.h holds the rest). */
+struct ram_view {
+	char *base;
+	struct folio *folios;
+	unsigned long nr_frames;
+	unsigned int page_shift;
+};
+
+static inline const struct ram_view *ram_view(const struct ram *ram)
+{
+	return (const struct ram_view *)ram;
+}
+
+/* 0, -EINVAL, -ENOMEM, or what memfd_create(2) and mmap(2) gave. Frames cost when they are used. */
+int ram_create(const struct ram_config *config, struct ram **out) __must_check;
+/* Every frame must be free again. */
+void ram_destroy(struct ram *ram);
+/* The memfd behind the frames (frame n at n << page_shift), or -1. */
+int ram_fd(const struct ram *ram);
+
+struct ram_stats {
+	unsigned long frames, free, cached; /* without the zero frame; cached: in shards */
+	unsigned long lru[LRU_LISTS];
+};
+void ram_stats(struct ram *ram, struct ram_stats *out);
+int ram_validate(struct ram *ram, struct samara_report *out) __must_check;
+
+static inline unsigned long folio_pfn(const struct ram *ram, const struct folio *folio)
+{
+	return (unsigned long)(folio - ram_view(ram)->folios);
+}
+
+static inline struct folio *pfn_folio(const struct ram *ram, unsigned long pfn)
+{
+	return &ram_view(ram)->folios[pfn];
+}
+
+/* The bytes of a frame. */
+static inline void *pfn_to_virt(const struct ram *ram, unsigned long pfn)
+{
+	return ram_view(ram)->base + (pfn << ram_view(ram)->page_shift);
+}
+
+static inline void *folio_virt(const struct ram *ram, const struct folio *folio)
+{
+	return pfn_to_virt(ram, folio_pfn(ram, folio));
+}
+
+/* state --------------------------------------------------------------------- */
+
+static inline uint64_t folio_state(const struct folio *folio)
+{
+	return __atomic_load_n(&folio->state, __ATOMIC_ACQUIRE);
+}
+
+static inline unsigned int folio_flags(const struct folio *folio)
+{
+	return (unsigned int)(folio_state(folio) >> FOLIO_FLAGS_SHIFT);
+}
+
+static inline bool folio_test(const struct folio *folio, unsigned int flag)
+{
+	return folio_flags(folio) & flag;
+}
+
+static inline void folio_set(struct folio *folio, unsigned int flags)
+{
+	__atomic_fetch_or(&folio->state, (uint64_t)flags << FOLIO_FLAGS_SHIFT, __ATOMIC_ACQ_REL);
+}
+
+/* Returns whether one of them was set. */
+static inline bool folio_test_clear(struct folio *folio, unsigned int flags)
+{
+	const uint64_t bits = (uint64_t)flags << FOLIO_FLAGS_SHIFT;
+
+	return __atomic_fetch_and(&folio->state, ~bits, __ATOMIC_ACQ_REL) & bits;
+}
+
+static inline unsigned long folio_maps(const struct folio *folio)
+{
+	return (folio_state(folio) >> 24) & FOLIO_COUNT_MAX;
+}
+
+static inline unsigned long folio_refs(const struct folio *folio)
+{
+	return folio_state(folio) & FOLIO_COUNT_MAX;
+}
+
+/* All references there are. */
+static inline unsigned long folio_count(const struct folio *folio)
+{
+	const uint64_t state = folio_state(folio);
+
+	return (state & FOLIO_COUNT_MAX) + ((state >> 24) & FOLIO_COUNT_MAX);
+}
+
+/* May be pinned: as in Linux exact unless a thousand others look at it at once. */
+static inline bool folio_maybe_pinned(const struct folio *folio)
+{
+	return folio_refs(folio) >= FOLIO_PIN_BIAS;
+}
+
+static inline unsigned int folio_order(const struct folio *folio)
+{
+	return (folio_flags(folio) & FOLIO_ORDER) >> FOLIO_ORDER_SHIFT;
+}
+
+/* allocation ---------------------------------------------------------------- */
+
+enum folio_fill { FOLIO_ZEROED, FOLIO_RAW /* the caller writes all of it */ };
+
+/*
+ * A folio of 2^order frames with one reference (refs 1, maps 0, no flags), or NULL: no
+ * frame left, or refused (site "frame"). Takes RANK_FRAME locks only.
+ */
+struct folio *folio_alloc(struct ram *ram, unsigned int order, enum folio_fill fill) __must_check;
+
+/* It has no reference left. Only folio_put() and folio_unmap() call it. */
+void folio_free(struct ram *ram, struct folio *folio);
+
+static inline bool folio_gone(uint64_t state)
+{
+	return !(state & (FOLIO_MAP_ONE * FOLIO_COUNT_MAX | FOLIO_COUNT_MAX));
+}
+
+/* The caller has, or otherwise knows of, a reference. */
+static inline void folio_get(struct folio *folio)
+{
+	__atomic_fetch_add(&folio->state, FOLIO_REF_ONE, __ATOMIC_RELAXED);
+}
+
+/* For lock-free lookups: false if it has no reference any more. */
+static inline __must_check bool folio_try_get(struct folio *folio)
+{
+	uint64_t state = __atomic_load_n(&folio->state, __ATOMIC_RELAXED);
+
+	do {
+		if (folio_gone(state))
+			return false;
+	} while (!__atomic_compare_exchange_n(&folio->state, &state, state + FOLIO_REF_ONE, true,
+					      __ATOMIC_ACQUIRE, __ATOMIC_RELAXED));
+	return true;
+}
+
+static inline void folio_put_many(struct ram *ram, struct folio *folio, unsigned long n)
+{
+	if (folio_gone(__atomic_sub_fetch(&folio->state, n * FOLIO_REF_ONE, __ATOMIC_ACQ_REL)))
+		folio_free(ram, folio);
+}
+
+static inline void folio_put(struct ram *ram, struct folio *folio)
+{
+	folio_put_many(ram, folio, 1);
+}
+
+/* One more page-table entry points here. */
+static inline void folio_map(struct folio *folio)
+{
+	__atomic_fetch_add(&folio->state, FOLIO_MAP_ONE, __ATOMIC_RELAXED);
+}
+
+/* The caller's reference becomes that of a page-table entry. */
+static inline void folio_ref_to_map(struct folio *folio)
+{
+	__atomic_fetch_add(&folio->state, FOLIO_MAP_ONE - FOLIO_REF_ONE, __ATOMIC_RELEASE);
+}
+
+/*
+ * As folio_ref_to_map() and folio_set() in one, for a new folio: none of flags is set, and
+ * nobody else knows it but lookups that are mistaken (they try to get it and put it again).
+ */
+static inline void folio_new_mapped(struct folio *folio, unsigned int flags)
+{
+	__atomic_fetch_add(&folio->state,
+			   ((uint64_t)flags << FOLIO_FLAGS_SHIFT) + FOLIO_MAP_ONE - FOLIO_REF_ONE,
+			   __ATOMIC_RELEASE);
+}
+
+/* One entry less points here, and if that was all, the folio is free. */
+static inline void folio_unmap(struct ram *ram, struct folio *folio)
+{
+	if (folio_gone(__atomic_sub_fetch(&folio->state, FOLIO_MAP_ONE, __ATOMIC_ACQ_REL)))
+		folio_free(ram, folio);
+}
+
+/* folio_unmap() of each, with few locks; the array's order is lost. For mmu_gather. */
+void folio_unmap_many(struct ram *ram, struct folio **folios, unsigned int n);
+
+/* lock (RANK_FOLIO) ---------------------------------------------------------- */
+
+/* Whoever takes it has a reference. */
+void folio_lock(struct folio *folio);
+/* A second one: only of a higher frame number than those held already. */
+void folio_lock_nested(struct folio *folio);
+__must_check bool folio_trylock(struct folio *folio);
+void folio_unlock(struct folio *folio);
+
+/* LRU ------------------------------------------------------------------------ */
+
+/*
+ * Onto the list that FOLIO_ACTIVE and FOLIO_SWAPBACKED name; soon, as additions are collected.
+ * It is on none, and the caller has a reference and is the only one who adds it.
+ */
+void lru_add(struct ram *ram, struct folio *folio);
+/* Off its list, if it is on one; folio_free() does it too. */
+void lru_del(struct ram *ram, struct folio *folio);
+/* Its flags have changed: onto the list that they name now, hot end, if it is on one. */
+void lru_move(struct ram *ram, struct folio *folio);
+/* Up to n folios from the cold end of a list, each with a reference, off the list. How many. */
+unsigned int lru_isolate(struct ram *ram, enum lru_list list, unsigned int n, struct folio **out);
+
+#endif

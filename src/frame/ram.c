@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A RAM from beginning to end, and what all RAMs together have to say about the
+ * allocation site "frame".
+ *
+ * Two host mappings, neither of which costs memory before it is used:
+ *
+ *   memfd, shared      the frames; other processes map them by ram_fd()
+ *   anonymous, private struct folio of each frame
+ *
+ * The descriptor is closed when the mapping stands, unless RAM_KEEP_FD says
+ * otherwise: ten thousand machines have twenty thousand mappings and no descriptor.
+ * The host's fork(2) shares the frames but copies the folios, so a child must not go
+ * on with a machine that its parent also uses.
+ *
+ * Frames are counted by the shards and the buddy under locks that they take
+ * anyway, so the site has no counters of its own: count_frames() adds up. What a
+ * dead ram had counted is kept in `dead`.
+ *
+ * Locks: rams_lock (RANK_FRAME, with no other) for the list of all rams and `dead`.
+ */
+#include "frame/ram.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/cache.h"
+#include "base/mem.h"
+#include "base/poison.h"
+
+DEFINE_ALLOC_SITE(ram_site, "ram");
+
+static void count_frames(struct site_counts *counts);
+DEFINE_COUNTED_SITE(frame_site, "frame", count_frames);
+
+static struct samara_spinlock rams_lock;
+static LIST_HEAD(rams);
+static struct site_counts dead; /* what rams that are no more have counted */
+
+static void ram_counts(const struct ram *ram, struct site_counts *counts)
+{
+	counts->asked += READ_ONCE(ram->buddy.asked);
+	counts->live += READ_ONCE(ram->buddy.used);
+	for (unsigned int i = 0; i < RAM_SHARDS; i++) {
+		counts->asked += READ_ONCE(ram->shard[i].asked);
+		counts->live += READ_ONCE(ram->shard[i].used);
+	}
+}
+
+static void count_frames(struct site_counts *counts)
+{
+	const struct ram *ram;
+
+	spin_lock(&rams_lock, RANK_FRAME);
+	*counts = dead;
+	list_for_each_entry(ram, &rams, node)
+		ram_counts(ram, counts);
+	spin_unlock(&rams_lock);
+}
+
+/* A fork(2) of the host finds the list whole. */
+static void before_fork(void)
+{
+	spin_acquire(&rams_lock);
+}
+
+static void after_fork(void)
+{
+	spin_release(&rams_lock);
+}
+
+static void handle_fork(void)
+{
+	(void)pthread_atfork(before_fork, after_fork, after_fork);
+}
+
+static void ram_link(struct ram *ram)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, handle_fork);
+	spin_lock(&rams_lock, RANK_FRAME);
+	list_add_tail(&ram->node, &rams);
+	spin_unlock(&rams_lock);
+}
+
+static void ram_unlink(struct ram *ram)
+{
+	spin_lock(&rams_lock, RANK_FRAME);
+	list_del(&ram->node);
+	ram_counts(ram, &dead);
+	spin_unlock(&rams_lock);
+}
+
+/* A mapping is an allocation like any other: counted, and refused when that was asked for. */
+static int map(size_t size, int flags, int fd, void *out)
+{
+	void *p;
+
+	__atomic_fetch_add(&ram_site.asked, 1, __ATOMIC_RELAXED);
+	cache_self.asked_other++;
+	if (!site_admit(&ram_site, 1))
+		return -ENOMEM;
+	p = mmap(NULL, size, PROT_READ | PROT_WRITE, flags | MAP_NORESERVE, fd, 0);
+	if (p == MAP_FAILED) {
+		site_refused(&ram_site, 1);
+		return -errno;
+	}
+	memcpy(out, &p, sizeof(p));
+	return 0;
+}
+
+static int map_frames(struct ram *ram)
+{
+	int fd = memfd_create("samara-ram", MFD_CLOEXEC);
+	int err;
+
+	if (fd < 0)
+		return -errno;
+	err = ftruncate(fd, (off_t)ram->bytes) ? -errno : 0;
+	if (!err)
+		err = map(ram->bytes, MAP_SHARED, fd, &ram->view.base);
+	if (err || ram->fd < 0)
+		close(fd);
+	else
+		ram->fd = fd;
+	return err;
+}
+
+int ram_create(const struct ram_config *config, struct ram **out)
+{
+	const unsigned int shift = config->page_shift;
+	struct ram *ram;
+	unsigned long frames;
+	void *block;
+	int err;
+
+	if (shift < 12 || shift > 21)
+		return -EINVAL;
+	frames = config->bytes >> shift;
+	if (frames < RAM_FRAMES_MIN || frames > RAM_FRAMES_MAX)
+		return -EINVAL;
+	block = mem_zalloc(&ram_site, sizeof(*ram) + CACHE_LINE);
+	if (!block)
+		return -ENOMEM;
+	ram = (struct ram *)ALIGN_UP((uintptr_t)block, CACHE_LINE);
+	ram->block = block;
+	ram->view.nr_frames = frames;
+	ram->view.page_shift = shift;
+	ram->bytes = frames << shift;
+	ram->folio_bytes = frames * sizeof(struct folio);
+	ram->fd = config->fd == RAM_KEEP_FD ? 0 : -1; /* 0: wanted, map_frames() fills it in */
+	ram->buddy.fresh = ZERO_FRAME + 1;
+	err = map_frames(ram);
+	if (err)
+		goto free_block;
+	err = map(ram->folio_bytes, MAP_PRIVATE | MAP_ANONYMOUS, -1, &ram->view.folios);
+	if (err)
+		goto unmap_frames;
+	ram_link(ram);
+	*out = ram;
+	return 0;
+
+unmap_frames:
+	munmap(ram->view.base, ram->bytes);
+	if (ram->fd >= 0)
+		close(ram->fd);
+free_block:
+	mem_free(&ram_site, block);
+	return err;
+}
+
+void ram_destroy(struct ram *ram)
+{
+	struct site_counts counts = { 0 };
+
+	ram_counts(ram, &counts);
+	VM_WARN_ON(counts.live);
+	ram_unlink(ram);
+	/* Shadow memory outlives the mapping and would spoil the next one here. */
+	unpoison_region(ram->view.base, ram->buddy.fresh << ram->view.page_shift);
+	munmap(ram->view.folios, ram->folio_bytes);
+	munmap(ram->view.base, ram->bytes);
+	if (ram->fd >= 0)
+		close(ram->fd);
+	mem_free(&ram_site, ram->block);
+}
+
+int ram_fd(const struct ram *ram)
+{
+	return ram->fd;
+}
+
+void ram_stats(struct ram *ram, struct ram_stats *out)
+{
+	memset(out, 0, sizeof(*out));
+	out->frames = ram->view.nr_frames - 1;
+	lru_drain(ram);
+	spin_lock(&ram->lru_lock, RANK_LRU);
+	for (unsigned int i = 0; i < LRU_LISTS; i++)
+		out->lru[i] = ram->lru[i].count;
+	spin_unlock(&ram->lru_lock);
+	for (unsigned int i = 0; i < RAM_SHARDS; i++) {
+		spin_lock(&ram->shard[i].lock, RANK_FRAME);
+		out->cached += ram->shard[i].count;
+		spin_unlock(&ram->shard[i].lock);
+	}
+	spin_lock(&ram->buddy.lock, RANK_FRAME);
+	out->free = ram->buddy.free + (ram->view.nr_frames - ram->buddy.fresh);
+	spin_unlock(&ram->buddy.lock);
+}

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A machine's RAM from the inside: where free frames are, and who may touch the
+ * two link words of a folio.
+ *
+ *   folio_alloc  <--- shard: up to SHARD_MAX single frames, 8 of them by thread
+ *                       ^ |  SHARD_BATCH at a time
+ *                       | v
+ *                     buddy: free blocks of 2^0 .. 2^9 frames
+ *                       ^
+ *                       |    up to 512 at a time
+ *   0 [ used, free, cached ... ] fresh [ never used, no metadata touched ] nr_frames
+ *
+ * lru_prev says what a frame is, and by that which lock its links belong to;
+ * links are frame numbers, 0 is the end:
+ *
+ *    31 ..... 27 | 26 .......... 0        31    | 30 ........... 0
+ *    kind        | previous               dirty | next
+ *
+ *   FRAME_USED      in use, on no list; or inside a block, free or used   its owner
+ *   FRAME_FREE + k  first of a free block of order k                      buddy.lock
+ *   FRAME_CACHED    in a shard                                            the shard's lock
+ *   FRAME_WAITING   in batch `previous`, place `next`                     the batch's lock
+ *   FRAME_LISTED    + list: on that LRU list                              lru_lock
+ *
+ * Kinds are read without those locks (a buddy looks at its neighbour, lru_del()
+ * looks where a folio is), so lru_prev is loaded and stored as one word. dirty
+ * stays from a frame's first use on: until then its bytes are the mapping's zeros.
+ *
+ * Locks, in this order; the RANK_LRU ones and the RANK_FRAME ones nest as written:
+ *   RANK_LRU    a batch's, then lru_lock
+ *   RANK_FRAME  a shard's, then buddy.lock; rams_lock alone
+ */
+#ifndef FRAME_RAM_H
+#define FRAME_RAM_H
+
+#include "base/list.h"
+#include "base/lock.h"
+#include "base/site.h"
+#include "frame/frame.h"
+
+#define RAM_SHARDS 8
+#define SHARD_MAX 256U /* frames that a shard keeps at most */
+#define SHARD_BATCH 64U
+#define LRU_BATCH 29U
+#define CHUNK_FRAMES (1UL << (FRAME_ORDERS - 1))
+#define RAM_FRAMES_MIN 64UL
+#define RAM_FRAMES_MAX (1UL << LINK_BITS)
+
+enum frame_kind {
+	FRAME_USED = 0,
+	FRAME_FREE = 1, /* + order */
+	FRAME_CACHED = FRAME_FREE + FRAME_ORDERS,
+	FRAME_WAITING,
+	FRAME_LISTED, /* + enum lru_list */
+	FRAME_KINDS = FRAME_LISTED + LRU_LISTS
+};
+
+#define LINK_BITS 27
+#define LINK_MASK ((1U << LINK_BITS) - 1)
+#define FRAME_DIRTY (1U << 31)
+_Static_assert(FRAME_KINDS <= 1U << (32 - LINK_BITS), "kinds fit");
+
+struct shard {
+	struct samara_spinlock lock; /* for the rest, which others may read */
+	uint32_t first;              /* the stack of frames */
+	uint32_t count;
+	unsigned long asked; /* folios */
+	unsigned long used;  /* frames: given less taken back; means something in sum */
+} __aligned(CACHE_LINE);
+
+/* Additions to the LRU lists that are collected. */
+struct lru_batch {
+	struct samara_spinlock lock;
+	uint32_t nr;
+	uint32_t pfn[LRU_BATCH]; /* 0: taken back */
+} __aligned(CACHE_LINE);
+
+struct lru_ends {
+	uint32_t cold, hot; /* additions come at the hot end */
+	unsigned long count;
+};
+
+struct buddy {
+	struct samara_spinlock lock;
+	unsigned int nonempty; /* bit k: there is a block of order k */
+	uint32_t first[FRAME_ORDERS];
+	unsigned long fresh; /* from here on never used; changes under lock, read by anyone */
+	unsigned long free;  /* in blocks, without what is never used */
+	unsigned long asked, used; /* as a shard's: folios of order > 0 */
+};
+
+struct ram {
+	struct ram_view view;
+	int fd;
+	size_t bytes, folio_bytes; /* of the two mappings */
+	void *block;               /* what mem_alloc() gave */
+	struct list_head node;     /* rams_lock */
+	struct buddy buddy __aligned(CACHE_LINE);
+	struct samara_spinlock lru_lock __aligned(CACHE_LINE);
+	struct lru_ends lru[LRU_LISTS]; /* lru_lock */
+	struct shard shard[RAM_SHARDS];
+	struct lru_batch batch[RAM_SHARDS];
+};
+_Static_assert(offsetof(struct ram, view) == 0, "ram_view()");
+
+/* The site "frame": its counters are the rams' (ram.c). */
+extern struct alloc_site frame_site;
+
+/* links --------------------------------------------------------------------- */
+
+static inline unsigned int frame_kind(const struct folio *folio)
+{
+	return READ_ONCE(folio->lru_prev) >> LINK_BITS;
+}
+
+static inline uint32_t link_prev(const struct folio *folio)
+{
+	return READ_ONCE(folio->lru_prev) & LINK_MASK;
+}
+
+static inline uint32_t link_next(const struct folio *folio)
+{
+	return folio->lru_next & ~FRAME_DIRTY;
+}
+
+static inline void link_set_prev(struct folio *folio, unsigned int kind, uint32_t prev)
+{
+	WRITE_ONCE(folio->lru_prev, kind << LINK_BITS | prev);
+}
+
+static inline void link_set_next(struct folio *folio, uint32_t next)
+{
+	folio->lru_next = (folio->lru_next & FRAME_DIRTY) | next;
+}
+
+/* buddy.c: all with buddy.lock held ------------------------------------------ */
+
+/* The first frame of a block, FRAME_USED; 0: there is none. */
+unsigned long buddy_take(struct ram *ram, unsigned int order);
+/* Up to n > 0 single frames, FRAME_CACHED, chained by their next links; how many. */
+unsigned int buddy_take_singles(struct ram *ram, unsigned int n, uint32_t *first);
+/* The block's frames are all FRAME_USED or cached, and are free from here on. */
+void buddy_give(struct ram *ram, unsigned long pfn, unsigned int order);
+
+/* shard.c -------------------------------------------------------------------- */
+
+/* The calling thread's, of 0 .. RAM_SHARDS - 1; it is the same for every ram. */
+unsigned int shard_number(void);
+/* Every shard's frames become free blocks; how many there were. */
+unsigned long shards_drain(struct ram *ram);
+
+/* contents.c ----------------------------------------------------------------- */
+
+/* The frames go out: filled as wanted, FRAME_DIRTY from here on. */
+void frames_out(struct ram *ram, unsigned long pfn, unsigned int order, enum folio_fill fill);
+/* They come back: debug builds fill them, AddressSanitizer is told. */
+#if defined(SAMARA_DEBUG) || SAMARA_ASAN
+void frames_in(struct ram *ram, unsigned long pfn, unsigned int order);
+#else
+static inline void frames_in(struct ram *ram, unsigned long pfn, unsigned int order)
+{
+	(void)ram, (void)pfn, (void)order;
+}
+#endif
+
+/* lru.c ---------------------------------------------------------------------- */
+
+/* Off the LRU, each that is on it: before they are freed; nobody else has a reference. */
+void lru_forget(struct ram *ram, struct folio **folios, unsigned int n);
+/* What was collected gets on its lists. */
+void lru_drain(struct ram *ram);
+
+#endif

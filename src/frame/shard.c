@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Allocating and freeing folios. Single frames come from and go to a shard, a
+ * stack of free frames that is one of eight, chosen by the calling thread's
+ * number; the buddy is asked for 64 at a time. So two threads rarely meet, and as a
+ * shard belongs to the ram, not to the thread, nothing is left to do when either ends.
+ *
+ *   shard.first --> frame --> frame --> frame --> 0        next links, kind FRAME_CACHED
+ *
+ * Before an allocation says that there is no frame, all shards are given back
+ * to the buddy, where their frames can also become larger blocks again.
+ *
+ * What samara/inject.h may refuse costs two loads: the thread's inject_left and the
+ * site's armed. Counters change under the shard's lock, or the buddy's.
+ *
+ * Locks: a shard's (RANK_FRAME), and buddy.lock (RANK_FRAME) inside it: always in
+ * this order, and never two shards at once.
+ */
+#include "frame/ram.h"
+
+#include "base/cache.h"
+
+unsigned int shard_number(void)
+{
+	static unsigned int numbers;
+	static __thread unsigned int own; /* + 1; 0: none yet */
+
+	if (unlikely(!own))
+		own = __atomic_fetch_add(&numbers, 1, __ATOMIC_RELAXED) % RAM_SHARDS + 1;
+	return own - 1;
+}
+
+/* The shard's lock is held in these three. */
+
+static void push(struct ram *ram, struct shard *s, unsigned long pfn)
+{
+	struct folio *folio = pfn_folio(ram, pfn);
+
+	link_set_prev(folio, FRAME_CACHED, 0);
+	link_set_next(folio, s->first);
+	s->first = (uint32_t)pfn;
+	s->count++;
+}
+
+/* n frames go to the buddy. */
+static void spill(struct ram *ram, struct shard *s, unsigned int n)
+{
+	spin_lock_nested(&ram->buddy.lock, RANK_FRAME); /* after the shard's */
+	s->count -= n;
+	while (n--) {
+		const uint32_t pfn = s->first;
+
+		s->first = link_next(pfn_folio(ram, pfn));
+		buddy_give(ram, pfn, 0);
+	}
+	spin_unlock(&ram->buddy.lock);
+}
+
+static void refill(struct ram *ram, struct shard *s)
+{
+	spin_lock_nested(&ram->buddy.lock, RANK_FRAME); /* after the shard's */
+	s->count = buddy_take_singles(ram, SHARD_BATCH, &s->first);
+	spin_unlock(&ram->buddy.lock);
+}
+
+unsigned long shards_drain(struct ram *ram)
+{
+	unsigned long drained = 0;
+
+	for (unsigned int i = 0; i < RAM_SHARDS; i++) {
+		struct shard *s = &ram->shard[i];
+
+		spin_lock(&s->lock, RANK_FRAME);
+		drained += s->count;
+		if (s->count)
+			spill(ram, s, s->count);
+		spin_unlock(&s->lock);
+	}
+	return drained;
+}
+
+/* The first frame, or 0. */
+static unsigned long take_single(struct ram *ram)
+{
+	struct shard *s = &ram->shard[shard_number()];
+	uint32_t pfn;
+
+	spin_lock(&s->lock, RANK_FRAME);
+	if (unlikely(!s->count))
+		refill(ram, s);
+	pfn = s->first;
+	if (likely(pfn)) {
+		struct folio *folio = pfn_folio(ram, pfn);
+
+		s->first = link_next(folio);
+		s->count--;
+		link_set_prev(folio, FRAME_USED, 0);
+		WRITE_ONCE(s->asked, s->asked + 1);
+		WRITE_ONCE(s->used, s->used + 1);
+	}
+	spin_unlock(&s->lock);
+	return pfn;
+}
+
+static unsigned long take_block(struct ram *ram, unsigned int order)
+{
+	struct buddy *b = &ram->buddy;
+	unsigned long pfn;
+
+	spin_lock(&b->lock, RANK_FRAME);
+	pfn = buddy_take(ram, order);
+	if (pfn) {
+		WRITE_ONCE(b->asked, b->asked + 1);
+		WRITE_ONCE(b->used, b->used + (1UL << order));
+	}
+	spin_unlock(&b->lock);
+	return pfn;
+}
+
+static unsigned long take(struct ram *ram, unsigned int order)
+{
+	return order ? take_block(ram, order) : take_single(ram);
+}
+
+/*
+ * Frames that we drain others may take, and may put into their shards again, so one
+ * round may not be enough; with so many rounds lost they are as good as gone.
+ */
+static __noinline unsigned long take_drained(struct ram *ram, unsigned int order)
+{
+	for (int round = 0; round < 16 && shards_drain(ram); round++) {
+		const unsigned long pfn = take(ram, order);
+
+		if (pfn)
+			return pfn;
+	}
+	return 0;
+}
+
+static bool admit(void)
+{
+	cache_self.asked_other++;
+	if (likely(!cache_self.inject_left && !READ_ONCE(frame_site.armed)))
+		return true;
+	if (site_admit(&frame_site, 1))
+		return true;
+	__atomic_fetch_add(&frame_site.asked, 1, __ATOMIC_RELAXED);
+	return false;
+}
+
+struct folio *folio_alloc(struct ram *ram, unsigned int order, enum folio_fill fill)
+{
+	struct folio *folio;
+	unsigned long pfn;
+
+	BUG_ON(order >= FRAME_ORDERS);
+	if (!admit())
+		return NULL;
+	pfn = take(ram, order);
+	if (unlikely(!pfn))
+		pfn = take_drained(ram, order);
+	if (unlikely(!pfn)) {
+		__atomic_fetch_add(&frame_site.asked, 1, __ATOMIC_RELAXED);
+		site_refused(&frame_site, 1);
+		return NULL;
+	}
+	frames_out(ram, pfn, order, fill);
+	folio = pfn_folio(ram, pfn);
+	VM_WARN_ON(folio->state || folio->mapping || folio->index);
+	__atomic_store_n(&folio->state,
+			 (uint64_t)order << (FOLIO_FLAGS_SHIFT + FOLIO_ORDER_SHIFT) | FOLIO_REF_ONE,
+			 __ATOMIC_RELEASE);
+	return folio;
+}
+
+/* freeing -------------------------------------------------------------------- */
+
+/* Nobody has a reference: nothing is known of it any more. Its order. */
+static unsigned int forget(struct ram *ram, struct folio *folio)
+{
+	const unsigned int order = folio_order(folio);
+
+	VM_WARN_ON(folio_test(folio, FOLIO_LOCKED));
+	BUG_ON(folio_count(folio) || folio_pfn(ram, folio) == ZERO_FRAME);
+	frames_in(ram, folio_pfn(ram, folio), order);
+	folio->mapping = NULL;
+	folio->index = 0;
+	__atomic_store_n(&folio->state, 0, __ATOMIC_RELAXED);
+	return order;
+}
+
+static void give_block(struct ram *ram, unsigned long pfn, unsigned int order)
+{
+	struct buddy *b = &ram->buddy;
+
+	spin_lock(&b->lock, RANK_FRAME);
+	buddy_give(ram, pfn, order);
+	WRITE_ONCE(b->used, b->used - (1UL << order));
+	spin_unlock(&b->lock);
+}
+
+static void give_singles(struct ram *ram, struct folio **folios, unsigned int n)
+{
+	struct shard *s = &ram->shard[shard_number()];
+
+	spin_lock(&s->lock, RANK_FRAME);
+	WRITE_ONCE(s->used, s->used - n);
+	for (unsigned int i = 0; i < n; i++) {
+		if (unlikely(s->count == SHARD_MAX))
+			spill(ram, s, SHARD_BATCH);
+		push(ram, s, folio_pfn(ram, folios[i]));
+	}
+	spin_unlock(&s->lock);
+}
+
+static void free_folios(struct ram *ram, struct folio **folios, unsigned int n)
+{
+	unsigned int singles = 0;
+
+	lru_forget(ram, folios, n);
+	for (unsigned int i = 0; i < n; i++) {
+		const unsigned int order = forget(ram, folios[i]);
+
+		if (order)
+			give_block(ram, folio_pfn(ram, folios[i]), order);
+		else
+			folios[singles++] = folios[i];
+	}
+	if (singles)
+		give_singles(ram, folios, singles);
+}
+
+void folio_free(struct ram *ram, struct folio *folio)
+{
+	free_folios(ram, &folio, 1);
+}
+
+void folio_unmap_many(struct ram *ram, struct folio **folios, unsigned int n)
+{
+	unsigned int gone = 0;
+
+	for (unsigned int i = 0; i < n; i++) {
+		struct folio *folio = folios[i];
+
+		if (folio_gone(__atomic_sub_fetch(&folio->state, FOLIO_MAP_ONE, __ATOMIC_ACQ_REL)))
+			folios[gone++] = folio;
+	}
+	if (gone)
+		free_folios(ram, folios, gone);
+}

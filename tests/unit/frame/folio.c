@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: MIT */
+/* The state word and the folio lock (frame/frame.h, folio.c). */
+#include <pthread.h>
+
+#include "fixture.h"
+#include "support/forked.h"
+#include "support/random.h"
+
+#include "base/lock.h"
+
+static void references_and_maps_count_side_by_side(void **state)
+{
+	struct ram *ram = *state;
+	struct folio *folio = must_alloc(ram, 0, FOLIO_ZEROED);
+
+	folio_get(folio);
+	folio_map(folio);
+	folio_map(folio);
+	assert_int_equal(folio_refs(folio), 2);
+	assert_int_equal(folio_maps(folio), 2);
+	assert_int_equal(folio_count(folio), 4);
+	folio_ref_to_map(folio);
+	assert_int_equal(folio_refs(folio), 1);
+	assert_int_equal(folio_maps(folio), 3);
+	folio_put(ram, folio);
+	assert_int_equal(folio_refs(folio), 0);
+	assert_int_equal(unused(ram), FRAMES - 2); /* maps alone keep it */
+	folio_unmap(ram, folio);
+	folio_unmap(ram, folio);
+	assert_int_equal(folio_maps(folio), 1);
+	folio_unmap(ram, folio);
+	assert_int_equal(unused(ram), FRAMES - 1);
+	assert_int_equal(folio->state, 0);
+}
+
+static void a_new_folio_is_mapped_and_flagged_at_once(void **state)
+{
+	struct ram *ram = *state;
+	struct folio *folio = must_alloc(ram, 2, FOLIO_ZEROED);
+
+	assert_true(folio_try_get(folio)); /* a mistaken lookup */
+	folio_new_mapped(folio, FOLIO_ANON | FOLIO_EXCLUSIVE);
+	assert_int_equal(folio_flags(folio) & ~FOLIO_ORDER, FOLIO_ANON | FOLIO_EXCLUSIVE);
+	assert_int_equal(folio_order(folio), 2);
+	assert_int_equal(folio_maps(folio), 1);
+	assert_int_equal(folio_refs(folio), 1);
+	folio_put(ram, folio);
+	folio_unmap(ram, folio);
+}
+
+static void flags_do_not_touch_the_counts(void **state)
+{
+	struct ram *ram = *state;
+	struct folio *folio = must_alloc(ram, 0, FOLIO_ZEROED);
+
+	folio_map(folio);
+	for (unsigned int bit = 1; bit < FOLIO_ORDER; bit <<= 1) {
+		if (bit & (FOLIO_LOCKED | FOLIO_WAITED | FOLIO_LRU | FOLIO_ORDER))
+			continue;
+		assert_false(folio_test(folio, bit));
+		folio_set(folio, bit);
+		assert_true(folio_test(folio, bit));
+		assert_int_equal(folio_flags(folio), bit);
+		assert_int_equal(folio_count(folio), 2);
+		assert_true(folio_test_clear(folio, bit | FOLIO_SWAPCACHE));
+		assert_false(folio_test_clear(folio, bit));
+		assert_int_equal(folio_count(folio), 2);
+	}
+	folio_unmap(ram, folio);
+	folio_put(ram, folio);
+}
+
+static void a_pin_is_many_references(void **state)
+{
+	struct ram *ram = *state;
+	struct folio *folio = must_alloc(ram, 0, FOLIO_ZEROED);
+
+	for (int i = 0; i < 500; i++)
+		folio_map(folio); /* maps do not look like pins */
+	assert_false(folio_maybe_pinned(folio));
+	__atomic_fetch_add(&folio->state, FOLIO_PIN_BIAS * FOLIO_REF_ONE, __ATOMIC_RELAXED);
+	assert_true(folio_maybe_pinned(folio));
+	assert_int_equal(folio_maps(folio), 500);
+	folio_put_many(ram, folio, FOLIO_PIN_BIAS);
+	assert_false(folio_maybe_pinned(folio));
+	for (int i = 0; i < 500; i++)
+		folio_unmap(ram, folio);
+	assert_int_equal(folio_count(folio), 1);
+	folio_put(ram, folio);
+}
+
+static void what_has_no_reference_cannot_be_got(void **state)
+{
+	struct ram *ram = *state;
+	struct folio *folio = must_alloc(ram, 0, FOLIO_ZEROED);
+
+	assert_true(folio_try_get(folio));
+	folio_put_many(ram, folio, 2);
+	assert_false(folio_try_get(folio));
+	assert_int_equal(folio->state, 0);
+	folio = must_alloc(ram, 0, FOLIO_ZEROED);
+	folio_ref_to_map(folio);
+	assert_true(folio_try_get(folio));
+	folio_put(ram, folio);
+	folio_unmap(ram, folio);
+}
+
+static void unmapping_many_frees_those_that_are_gone(void **state)
+{
+	struct ram *ram = *state;
+	struct folio *folio[600], *kept[600 / 3];
+	unsigned int keep = 0;
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(folio); i++) {
+		folio[i] = must_alloc(ram, i % 100 ? 0 : 2, FOLIO_RAW);
+		folio_map(folio[i]);
+		if (i % 4)
+			lru_add(ram, folio[i]);
+		if (i % 3)
+			folio_unmap(ram, folio[i]);
+		else
+			kept[keep++] = folio[i];
+		folio_ref_to_map(folio[i]);
+	}
+	folio_unmap_many(ram, folio, ARRAY_SIZE(folio));
+	assert_valid(ram);
+	assert_int_equal(unused(ram), FRAMES - 1 - 198 - 2 * 4);
+	for (unsigned int i = 0; i < keep; i++)
+		assert_int_equal(folio_maps(kept[i]), 1);
+	folio_unmap_many(ram, kept, keep);
+}
+
+/* lock -------------------------------------------------------------------------- */
+
+#define THREADS 3
+
+struct locker {
+	struct folio *folio;
+	unsigned long rounds, *plain; /* only the lock makes the sum right */
+};
+
+static void *count_locked(void *arg)
+{
+	struct locker *l = arg;
+
+	for (unsigned long i = 0; i < l->rounds; i++) {
+		if (i % 4 || !folio_trylock(l->folio))
+			folio_lock(l->folio);
+		++*l->plain;
+		folio_unlock(l->folio);
+		if (i % 8 == 0) { /* the rest of the word changes meanwhile */
+			folio_map(l->folio);
+			folio_set(l->folio, FOLIO_REFERENCED);
+			__atomic_fetch_sub(&l->folio->state, FOLIO_MAP_ONE, __ATOMIC_RELAXED);
+		}
+	}
+	return NULL;
+}
+
+static void the_lock_excludes(void **state)
+{
+	struct ram *ram = *state;
+	unsigned long plain = 0;
+	struct locker l = {
+		.folio = must_alloc(ram, 0, FOLIO_ZEROED),
+		.rounds = 100000 / test_slowdown(),
+		.plain = &plain,
+	};
+	pthread_t thread[THREADS];
+
+	for (int i = 0; i < THREADS; i++)
+		assert_int_equal(pthread_create(&thread[i], NULL, count_locked, &l), 0);
+	for (int i = 0; i < THREADS; i++)
+		pthread_join(thread[i], NULL);
+	assert_int_equal(plain, THREADS * l.rounds);
+	assert_false(folio_test(l.folio, FOLIO_LOCKED | FOLIO_WAITED));
+	assert_int_equal(folio_count(l.folio), 1);
+	folio_put(ram, l.folio);
+}
+
+static void *lock_once(void *arg)
+{
+	struct locker *l = arg;
+
+	folio_lock(l->folio);
+	++*l->plain;
+	folio_unlock(l->folio);
+	return NULL;
+}
+
+static void who_waits_sleeps_and_is_woken(void **state)
+{
+	struct ram *ram = *state;
+	unsigned long plain = 0;
+	struct locker l = { .folio = must_alloc(ram, 0, FOLIO_ZEROED), .plain = &plain };
+	pthread_t thread[THREADS];
+
+	folio_lock(l.folio);
+	assert_false(folio_trylock(l.folio));
+	for (int i = 0; i < THREADS; i++)
+		assert_int_equal(pthread_create(&thread[i], NULL, lock_once, &l), 0);
+	while (!folio_test(l.folio, FOLIO_WAITED))
+		cpu_relax();
+	assert_int_equal(plain, 0);
+	folio_unlock(l.folio);
+	for (int i = 0; i < THREADS; i++)
+		pthread_join(thread[i], NULL);
+	assert_int_equal(plain, THREADS);
+	assert_true(folio_trylock(l.folio));
+	folio_unlock(l.folio);
+	folio_put(ram, l.folio);
+}
+
+static void a_second_one_is_locked_nested(void **state)
+{
+	struct ram *ram = *state;
+	struct folio *a = must_alloc(ram, 0, FOLIO_ZEROED), *b = must_alloc(ram, 0, FOLIO_ZEROED);
+
+	folio_lock(a);
+	folio_lock_nested(b);
+	assert_true(folio_test(a, FOLIO_LOCKED) && folio_test(b, FOLIO_LOCKED));
+	folio_unlock(a);
+	folio_unlock(b);
+	folio_put(ram, a);
+	folio_put(ram, b);
+}
+
+#ifdef SAMARA_DEBUG
+static void lock_two_in_one_rank(void *arg)
+{
+	struct folio **folio = arg;
+
+	folio_lock(folio[0]);
+	folio_lock(folio[1]);
+}
+
+static void lock_below_a_table(void *arg)
+{
+	static struct samara_spinlock table;
+	struct folio **folio = arg;
+
+	spin_lock(&table, RANK_PAGE_TABLE);
+	folio_lock(folio[0]);
+}
+
+static void the_rank_of_folio_locks_is_checked(void **state)
+{
+	struct ram *ram = *state;
+	struct folio *folio[2] = {
+		must_alloc(ram, 0, FOLIO_ZEROED),
+		must_alloc(ram, 0, FOLIO_ZEROED),
+	};
+	struct forked child;
+
+	run_forked(lock_two_in_one_rank, folio, &child);
+	assert_non_null(strstr(child.text, "folio lock taken while holding folio lock"));
+	/* The frames' state is the child's own. */
+	run_forked(lock_below_a_table, folio, &child);
+	assert_non_null(strstr(child.text, "folio lock taken while holding page table"));
+	folio_put(ram, folio[0]);
+	folio_put(ram, folio[1]);
+}
+#endif
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		ram_test(references_and_maps_count_side_by_side),
+		ram_test(a_new_folio_is_mapped_and_flagged_at_once),
+		ram_test(flags_do_not_touch_the_counts),
+		ram_test(a_pin_is_many_references),
+		ram_test(what_has_no_reference_cannot_be_got),
+		ram_test(unmapping_many_frees_those_that_are_gone),
+		ram_test(the_lock_excludes),
+		ram_test(who_waits_sleeps_and_is_woken),
+		ram_test(a_second_one_is_locked_nested),
+#ifdef SAMARA_DEBUG
+		ram_test(the_rank_of_folio_locks_is_checked),
+#endif
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
