@@ -22,10 +22,12 @@ enum lock_rank {
 	RANK_MACHINE,	  /* the machine: its mms, processes, settings */
 	RANK_MMAP,	  /* mmap_lock: the set of VMAs of one mm */
 	RANK_VMA,	  /* one VMA's own lock, taken by faults */
+	RANK_INODE,	  /* one file's length: truncation, holes and writes against each other */
 	RANK_FOLIO,	  /* one folio: contents valid, not moved, not truncated */
 	RANK_FILE_RMAP,	  /* i_mmap: the VMAs that map one file */
 	RANK_ANON_RMAP,	  /* anon_vma: the VMAs that may hold one family's pages */
 	RANK_PAGE_TABLE,  /* entries of one page-table page */
+	RANK_TLB,	  /* the CPUs that run one mm */
 	RANK_PAGE_CACHE,  /* the index of one file's pages */
 	RANK_SWAP,	  /* one swap area's slots */
 	RANK_MAPLE,	  /* ma_lock of one range tree */

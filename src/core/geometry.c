@@ -50,12 +50,21 @@ static bool aligned(const struct samara_geometry *geo)
 	return !(all & ((1UL << geo->page_shift) - 1));
 }
 
+/* Bits of an address that the tables translate, the page's own included. */
+static unsigned int table_bits(const struct samara_geometry *geo)
+{
+	return geo->page_shift + geo->levels * geo->level_bits;
+}
+
 int samara_geometry_check(const struct samara_geometry *geo)
 {
 	if (geo->size != sizeof(*geo))
 		return -EINVAL;
 	if (geo->page_shift < 12 || geo->page_shift > 16 || geo->huge_shift <= geo->page_shift ||
 	    geo->huge_shift > 40 || !geo->levels || geo->levels > 6 || !geo->level_bits)
+		return -EINVAL;
+	/* A table holds at most 512 entries, and the top one must reach the last user address. */
+	if (geo->level_bits > 9 || table_bits(geo) > 63 || geo->task_size > 1UL << table_bits(geo))
 		return -EINVAL;
 	if (!aligned(geo))
 		return -EINVAL;

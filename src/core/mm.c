@@ -34,12 +34,42 @@ struct samara_mm *mm_alloc(struct samara_machine *machine)
 	rwsem_init(&mm->mmap_lock, RANK_MMAP);
 	mm->machine = machine;
 	mm->geo = &machine->geo;
+	/* A VMA's vm_lock_seq begins at 0, and is not to look locked by it. */
+	mm->mm_lock_seq = 1;
 	for (int i = 0; i < MM_RLIMITS; i++)
 		mm->rlim[i] = mm->rlim_max[i] = RLIM_INFINITY;
 	mm->rlim[MM_RLIMIT_STACK] = DEFAULT_STACK;
 	mm->rlim[MM_RLIMIT_MEMLOCK] = mm->rlim_max[MM_RLIMIT_MEMLOCK] = DEFAULT_MEMLOCK;
 	default_layout(mm);
 	return mm;
+}
+
+struct mm_shard *mm_shard(struct samara_mm *mm)
+{
+	static unsigned int threads;
+	static __thread unsigned int own; /* 0: not known yet */
+
+	if (unlikely(!own))
+		own = __atomic_fetch_add(&threads, 1, __ATOMIC_RELAXED) % MM_SHARDS + 1;
+	return &mm->shard[own - 1];
+}
+
+long mm_rss_sum(const struct samara_mm *mm, enum mm_rss which)
+{
+	long sum = 0;
+
+	for (int i = 0; i < MM_SHARDS; i++)
+		sum += READ_ONCE(mm->shard[i].rss[which]);
+	return sum;
+}
+
+unsigned long mm_lock_stat_sum(const struct samara_mm *mm, enum vma_lock_stat which)
+{
+	unsigned long sum = 0;
+
+	for (int i = 0; i < MM_SHARDS; i++)
+		sum += READ_ONCE(mm->shard[i].lock_stat[which]);
+	return sum;
 }
 
 void mm_inherit(struct samara_mm *mm, const struct samara_mm *from)

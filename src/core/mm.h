@@ -11,10 +11,17 @@
  * Who protects a field:
  *   (i) set when the mm is made
  *   (m) mmap_lock: held for writing to change, for either to read
+ *   (a) atomic
+ *
+ * State: MM_BUILDING -> MM_LIVE -> MM_DYING. Whoever comes to an mm from outside (through a
+ * reverse mapping, a list of all mms) asks mm_gate_open() before he looks at its VMAs or tables: a
+ * half-built one is nobody else's business but for who takes pages away for good (or the new mm
+ * would keep what truncation drops), and a dying one is nobody else's at all.
  *
  * Invariants (vma/validate.c checks them by these names)
  *   tree        the range tree's own
  *   place       each VMA is stored under exactly its range
+ *   store       what store remembers of the tree is so
  *   map_count, total_vm, locked_vm, data_vm, exec_vm, stack_vm, accounted
  *               equal what the VMAs add up to (locked_vm: with locked_astray)
  */
@@ -27,14 +34,20 @@
 #include "base/lock.h"
 #include "core/geometry.h"
 #include "core/vma.h"
+#include "maple/store.h"
 
 struct file_store;
+struct ram;
+struct samara_cpu;
+struct samara_notifier;
+struct table;
 
 struct samara_machine {
 	struct samara_geometry geo;  /* (i) */
 	unsigned int flags;          /* (i) enum samara_machine_flags */
 	unsigned long max_map_count; /* (i) */
 	struct file_store *store;    /* (i) counted */
+	struct ram *ram;             /* (i) its frames; the store's */
 	unsigned int refs;           /* the creator and each mm; atomic */
 };
 
@@ -64,8 +77,32 @@ struct mm_counters {
 	unsigned long locked_astray;
 };
 
+enum mm_state { MM_BUILDING, MM_LIVE, MM_DYING };
+
+/* Pages by what is behind them, as /proc/PID/status has them (RssFile, RssAnon, VmSwap, RssShmem). */
+enum mm_rss { MM_FILEPAGES, MM_ANONPAGES, MM_SWAPENTS, MM_SHMEMPAGES, MM_RSS };
+
+/* How lookups without the mmap_lock went, named as in Linux's /proc/vmstat (vma_lock_*). */
+enum vma_lock_stat {
+	VMA_LOCK_SUCCESS,
+	VMA_LOCK_ABORT, /* the VMA was being changed, or could not be used without the mmap_lock */
+	VMA_LOCK_RETRY, /* the fault itself asked for the mmap_lock */
+	VMA_LOCK_MISS,  /* what was found was no longer what was looked for */
+	VMA_LOCK_STATS
+};
+
+/* Counters that page faults of several threads change: each thread has its shard, the sum counts. */
+#define MM_SHARDS 4
+struct mm_shard {
+	long rss[MM_RSS];                       /* (a) */
+	unsigned long lock_stat[VMA_LOCK_STATS]; /* (a) */
+	unsigned long changing[2];               /* (a) open pairs, by phase: mmu/notifier.h */
+	char apart[CACHE_LINE];
+};
+
 struct samara_mm {
 	struct maple_tree mt; /* writers (m); readers (m) or RCU */
+	struct maple_store store; /* (m) all changes to mt; remembers where the last one was */
 	struct rwsem mmap_lock;
 	struct samara_machine *machine;    /* (i) counted */
 	const struct samara_geometry *geo; /* (i) the machine's */
@@ -76,6 +113,18 @@ struct samara_mm {
 	unsigned long rlim_max[MM_RLIMITS];
 	unsigned int caps;              /* (m) enum samara_caps */
 	enum samara_touch_policy touch; /* (m) */
+
+	enum mm_state state;               /* (a) */
+	unsigned int mm_lock_seq;          /* (m) writers; odd or even means nothing, each unlock adds 1 */
+	struct table *pgd;                 /* (a) NULL until the first page; then it stays */
+	unsigned long nr_tables;           /* (a) the root included */
+	struct samara_spinlock anon_lock;  /* RANK_PAGE_TABLE; a VMA's first family: rmap/rmap.h */
+	struct samara_cpu *cpus;           /* cpus_lock; those that run this mm */
+	struct samara_spinlock cpus_lock;  /* RANK_TLB */
+	struct samara_notifier *notifiers; /* notifiers_lock; walked inside a pair: mmu/notifier.h */
+	unsigned long notifier_seq;        /* (a) changed under notifiers_lock */
+	struct samara_spinlock notifiers_lock; /* RANK_MACHINE */
+	struct mm_shard shard[MM_SHARDS];
 };
 
 #define MM_TREE_FLAGS (MT_FLAGS_ALLOC_RANGE | MT_FLAGS_LOCK_EXTERN | MT_FLAGS_USE_RCU)
@@ -84,9 +133,20 @@ static inline void mmap_write_lock(struct samara_mm *mm)
 {
 	down_write(&mm->mmap_lock);
 }
+/* Every VMA that was write-locked meanwhile is unlocked by this one addition. */
+static inline void vma_end_write_all(struct samara_mm *mm)
+{
+	__atomic_store_n(&mm->mm_lock_seq, mm->mm_lock_seq + 1, __ATOMIC_RELEASE);
+}
 static inline void mmap_write_unlock(struct samara_mm *mm)
 {
+	vma_end_write_all(mm);
 	up_write(&mm->mmap_lock);
+}
+static inline void mmap_write_downgrade(struct samara_mm *mm)
+{
+	vma_end_write_all(mm);
+	downgrade_write(&mm->mmap_lock);
 }
 static inline void mmap_read_lock(struct samara_mm *mm)
 {
@@ -127,6 +187,40 @@ static inline bool mm_page_aligned(const struct samara_mm *mm, unsigned long x)
 {
 	return !(x & ~mm_page_mask(mm));
 }
+
+static inline bool mm_is_live(const struct samara_mm *mm)
+{
+	return __atomic_load_n(&mm->state, __ATOMIC_ACQUIRE) == MM_LIVE;
+}
+
+/* What whoever comes from outside wants there. */
+enum mm_gate {
+	MM_GATE_LOOK,   /* to look, or to move pages elsewhere: live ones only */
+	MM_GATE_REMOVE, /* take something away for good: also from one that is being built */
+};
+
+static inline bool mm_gate_open(const struct samara_mm *mm, enum mm_gate gate)
+{
+	const enum mm_state state = __atomic_load_n(&mm->state, __ATOMIC_ACQUIRE);
+
+	return state == MM_LIVE || (state == MM_BUILDING && gate == MM_GATE_REMOVE);
+}
+
+/* The calling thread's counters. */
+struct mm_shard *mm_shard(struct samara_mm *mm);
+
+static inline void mm_rss_add(struct samara_mm *mm, enum mm_rss which, long pages)
+{
+	__atomic_fetch_add(&mm_shard(mm)->rss[which], pages, __ATOMIC_RELAXED);
+}
+
+static inline void mm_lock_count(struct samara_mm *mm, enum vma_lock_stat which)
+{
+	__atomic_fetch_add(&mm_shard(mm)->lock_stat[which], 1, __ATOMIC_RELAXED);
+}
+
+long mm_rss_sum(const struct samara_mm *mm, enum mm_rss which);
+unsigned long mm_lock_stat_sum(const struct samara_mm *mm, enum vma_lock_stat which);
 
 static inline bool mm_capable(const struct samara_mm *mm, unsigned int cap)
 {

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * mmu_gather: what an unmapping collects so that one TLB flush serves many
+ * pages, and nothing is freed before that flush.
+ *
+ *   zap      entry cleared --> tlb_remove_folio()      batch  [folio|folio|...]
+ *                                                             [.............]
+ *   flush    tlb_flush_mmu():  1. TLB flush of the range
+ *                              2. folio_unmap_many(): map count and reference at once
+ *                              3. page tables
+ *
+ * So a mapping's count outlives the flush for every page. For a shared page
+ * whose entry was dirty that is not enough: write-back, which finds the mappings
+ * of a page through rmap and cleans each under its table's lock, must not be
+ * able to pass between the clearing of the entry and the flush, or a store through a
+ * stale TLB entry after it would be lost. Such a page is "delayed": the caller calls
+ * tlb_flush_delayed() before it drops the table's lock.
+ *
+ * A batch that cannot be allocated only makes the flush come earlier: there is always
+ * room for one folio more, or tlb_remove_folio() has said that there is not. At most
+ * GATHER_MAX folios wait for one flush.
+ *
+ *   local [32] --> batch [509] --> batch [509] ... kept and filled again after a flush
+ *
+ * Locks: whoever gathers holds what keeps the VMA in place, and each table's lock while he
+ * clears its entries; a flush that frees is made without a table's lock.
+ */
+#ifndef MMU_GATHER_H
+#define MMU_GATHER_H
+
+#include "frame/frame.h"
+#include "mmu/table.h"
+#include "mmu/tlb.h"
+
+#define GATHER_LOCAL 32
+#define GATHER_BATCH 509
+#define GATHER_MAX 10000
+
+struct gather_batch {
+	struct gather_batch *next;
+	unsigned int nr;
+	struct folio *folio[GATHER_BATCH];
+};
+
+enum gather_kind { GATHER_RANGE, GATHER_FULLMM };
+
+struct mmu_gather {
+	struct samara_mm *mm;
+	struct ram *ram;
+	unsigned long start, end; /* what has to be flushed; start >= end: nothing */
+	enum gather_kind kind;
+	bool delayed; /* a delayed folio waits: flush before the table's lock is dropped */
+	struct table_list tables;
+	struct gather_batch *batches, *active; /* active NULL: local */
+	unsigned int nr; /* folios that wait */
+	unsigned int nr_local;
+	struct folio *local[GATHER_LOCAL];
+};
+
+/* GATHER_FULLMM: the mm dies, nobody runs it (tlb_mm_exit()), nothing needs flushing. */
+void tlb_gather_mmu(struct mmu_gather *tlb, struct samara_mm *mm, enum gather_kind kind);
+/* Flush and free; every tlb_gather_mmu() ends so. */
+void tlb_finish_mmu(struct mmu_gather *tlb);
+
+enum gather_when { GATHER_LATER, GATHER_DELAYED };
+/*
+ * The entry of addr pointed to folio and is cleared; its map count is the gather's now. True: no
+ * room is left, call tlb_flush_mmu() once the table's lock is dropped and before the next folio.
+ */
+bool tlb_remove_folio(struct mmu_gather *tlb, struct folio *folio, unsigned long addr,
+		      enum gather_when when) __must_check;
+/* Entries of [addr, addr + size) were cleared that had no folio. */
+void tlb_remove_entry(struct mmu_gather *tlb, unsigned long addr, unsigned long size);
+/* The table's lock is held: flush if a delayed folio waits. */
+void tlb_flush_delayed(struct mmu_gather *tlb);
+/* Flush and free what was gathered, tables too; no table's lock is held. */
+void tlb_flush_mmu(struct mmu_gather *tlb);
+
+/* Tests only: true takes the delay out, to show what is lost then. */
+extern bool gather_no_delay;
+
+#endif

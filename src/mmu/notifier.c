@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Registering notifiers and calling them: notifier.h has the protocol.
+ */
+#include "mmu/notifier.h"
+
+#include <errno.h>
+
+#include "base/lock.h"
+#include "base/mem.h"
+#include "base/rcu.h"
+#include "mmu/wait.h"
+
+struct samara_notifier {
+	struct samara_notifier *next; /* in the order of registration */
+	struct samara_mm *mm;
+	const struct samara_notifier_ops *ops;
+	void *priv;
+	unsigned long since; /* the first phase that knows it */
+};
+
+static DEFINE_ALLOC_SITE(notifier_site, "notifier");
+
+/* pairs ----------------------------------------------------------------------- */
+
+static unsigned long pair_enter(struct samara_mm *mm)
+{
+	struct mm_shard *shard = mm_shard(mm);
+
+	for (;;) {
+		const unsigned long seq = smp_load_acquire(&mm->notifier_seq);
+
+		__atomic_fetch_add(&shard->changing[seq & 1], 1, __ATOMIC_SEQ_CST);
+		if (likely(__atomic_load_n(&mm->notifier_seq, __ATOMIC_SEQ_CST) == seq))
+			return seq;
+		__atomic_fetch_sub(&shard->changing[seq & 1], 1, __ATOMIC_RELEASE);
+	}
+}
+
+void notifier_start(struct samara_mm *mm, struct samara_notifier_range *range)
+{
+	const struct samara_notifier *n;
+
+	range->since = pair_enter(mm);
+	for (n = rcu_dereference(mm->notifiers); n; n = rcu_dereference(n->next)) {
+		if (n->since <= range->since && n->ops->start)
+			n->ops->start(range, n->priv);
+	}
+}
+
+void notifier_end(struct samara_mm *mm, struct samara_notifier_range *range)
+{
+	const struct samara_notifier *n;
+
+	for (n = rcu_dereference(mm->notifiers); n; n = rcu_dereference(n->next)) {
+		if (n->since <= range->since && n->ops->end)
+			n->ops->end(range, n->priv);
+	}
+	__atomic_fetch_sub(&mm_shard(mm)->changing[range->since & 1], 1, __ATOMIC_RELEASE);
+}
+
+/* Begin a phase, and wait until the pairs of the last one are over. notifiers_lock is held. */
+static void next_phase(struct samara_mm *mm)
+{
+	const unsigned long old = mm->notifier_seq;
+
+	__atomic_store_n(&mm->notifier_seq, old + 1, __ATOMIC_SEQ_CST);
+	for (int i = 0; i < MM_SHARDS; i++) {
+		unsigned long *open = &mm->shard[i].changing[old & 1];
+
+		for (unsigned long round = 0; __atomic_load_n(open, __ATOMIC_SEQ_CST); round++)
+			wait_a_little(round);
+	}
+}
+
+/* list ------------------------------------------------------------------------ */
+
+int samara_notifier_register(struct samara_mm *mm, const struct samara_notifier_ops *ops,
+			     void *priv, struct samara_notifier **out)
+{
+	struct samara_notifier *n = mem_zalloc(&notifier_site, sizeof(*n)), **at;
+
+	if (!n)
+		return -ENOMEM;
+	n->mm = mm;
+	n->ops = ops;
+	n->priv = priv;
+	spin_lock(&mm->notifiers_lock, RANK_MACHINE);
+	n->since = mm->notifier_seq + 1;
+	for (at = &mm->notifiers; *at; at = &(*at)->next)
+		;
+	rcu_assign_pointer(*at, n);
+	next_phase(mm);
+	spin_unlock(&mm->notifiers_lock);
+	*out = n;
+	return 0;
+}
+
+void samara_notifier_unregister(struct samara_notifier *notifier)
+{
+	struct samara_mm *mm;
+	struct samara_notifier **at;
+
+	if (!notifier)
+		return;
+	mm = notifier->mm;
+	spin_lock(&mm->notifiers_lock, RANK_MACHINE);
+	for (at = &mm->notifiers; *at != notifier; at = &(*at)->next)
+		;
+	rcu_assign_pointer(*at, notifier->next);
+	next_phase(mm);
+	spin_unlock(&mm->notifiers_lock);
+	mem_free(&notifier_site, notifier);
+}
+
+void notifier_release_all(struct samara_mm *mm)
+{
+	struct samara_notifier *n, *next;
+
+	spin_lock(&mm->notifiers_lock, RANK_MACHINE);
+	n = mm->notifiers;
+	rcu_assign_pointer(mm->notifiers, NULL);
+	if (n)
+		next_phase(mm);
+	spin_unlock(&mm->notifiers_lock);
+	for (; n; n = next) {
+		next = n->next;
+		if (n->ops->release)
+			n->ops->release(mm, n->priv);
+		mem_free(&notifier_site, n);
+	}
+}

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Page-table entries: 64 bits, laid out as on x86-64.
+ *
+ * Present (bit 0, or bit 8 for a page that no access reaches, PROT_NONE):
+ *
+ *    63   62..59    58        57      56..52   51 ... 12
+ *    NX     -     uffd wp  soft dirty   -      frame
+ *
+ *    11    10        9        8      7     6      5     4..3    2     1    0
+ *    -   was excl. special  no acc. huge  dirty  acc.    -    user  write  P
+ *
+ * Not present: 0 is an empty entry; else bit 1 is set, so that none of them is 0
+ *
+ *    63 ..................... 16   15 .... 9    8    7..2    1    0
+ *    value (offset, frame, bits)   type         0     0      1    0
+ *
+ * A leaf table's lock protects its entries. Whoever reads without it (a
+ * lock-free look before taking it) uses pte_read() and checks again.
+ */
+#ifndef MMU_PTE_H
+#define MMU_PTE_H
+
+#include "base/compiler.h"
+#include "core/vma.h"
+
+typedef struct {
+	uint64_t v;
+} pte_t;
+
+#define PTE_PRESENT (1ULL << 0)
+#define PTE_WRITE (1ULL << 1)
+#define PTE_USER (1ULL << 2)
+#define PTE_ACCESSED (1ULL << 5)
+#define PTE_DIRTY (1ULL << 6)
+#define PTE_HUGE (1ULL << 7)
+#define PTE_NONE_ACCESS (1ULL << 8) /* without PTE_PRESENT: PROT_NONE */
+#define PTE_SPECIAL (1ULL << 9)     /* a frame without a folio of ours: zero frame, PFN map */
+#define PTE_WAS_EXCLUSIVE (1ULL << 10) /* before the last fork its folio was: range/copy.c */
+#define PTE_SOFT_DIRTY (1ULL << 57)
+#define PTE_UFFD_WP (1ULL << 58)
+#define PTE_NX (1ULL << 63)
+#define PTE_PFN_SHIFT 12
+#define PTE_PFN_MASK 0x000ffffffffff000ULL
+
+/* SWP_AREA and all above it: a slot of area type - SWP_AREA; value: slot * 2 + exclusive. */
+enum swp_type {
+	SWP_MARKER = 1,     /* value: enum pte_marker */
+	SWP_MIGRATION_READ, /* value: frame */
+	SWP_MIGRATION_WRITE,
+	SWP_MIGRATION_EXCL, /* read-only, exclusive */
+	SWP_AREA,
+};
+#define SWP_TYPES 128
+
+enum pte_marker { MARKER_UFFD_WP = 1, MARKER_POISON = 2, MARKER_GUARD = 4 };
+
+#define PTE_SWP 2ULL /* in a present entry this bit is PTE_WRITE */
+#define PTE_SWP_TYPE_SHIFT 9
+#define PTE_SWP_VALUE_SHIFT 16
+
+static inline pte_t pte_empty(void) { return (pte_t){ 0 }; }
+static inline bool pte_none(pte_t pte) { return !pte.v; }
+static inline bool pte_same(pte_t a, pte_t b) { return a.v == b.v; }
+static inline bool pte_present(pte_t pte) { return pte.v & (PTE_PRESENT | PTE_NONE_ACCESS); }
+static inline bool pte_accessible(pte_t pte) { return pte.v & PTE_PRESENT; } /* a CPU may use it */
+static inline bool pte_write(pte_t pte) { return pte.v & PTE_WRITE; }
+static inline bool pte_dirty(pte_t pte) { return pte.v & PTE_DIRTY; }
+static inline bool pte_young(pte_t pte) { return pte.v & PTE_ACCESSED; }
+static inline bool pte_special(pte_t pte) { return pte.v & PTE_SPECIAL; }
+static inline bool pte_exec(pte_t pte) { return !(pte.v & PTE_NX); }
+static inline bool pte_uffd_wp(pte_t pte) { return pte.v & PTE_UFFD_WP; }
+static inline unsigned long pte_pfn(pte_t pte) { return (pte.v & PTE_PFN_MASK) >> PTE_PFN_SHIFT; }
+
+static inline pte_t pte_with(pte_t pte, uint64_t bits) { return (pte_t){ pte.v | bits }; }
+static inline pte_t pte_without(pte_t pte, uint64_t bits) { return (pte_t){ pte.v & ~bits }; }
+
+/* The access bits that pages of a mapping with these flags have, never with PTE_WRITE. */
+static inline uint64_t pte_prot(unsigned long vm_flags)
+{
+	if (!(vm_flags & VM_ACCESS_FLAGS))
+		return PTE_NONE_ACCESS | PTE_NX;
+	return PTE_PRESENT | PTE_USER | (vm_flags & VM_EXEC ? 0 : PTE_NX);
+}
+
+/* Young, not writable, not dirty. */
+static inline pte_t mk_pte(unsigned long pfn, unsigned long vm_flags)
+{
+	return (pte_t){ (uint64_t)pfn << PTE_PFN_SHIFT | pte_prot(vm_flags) | PTE_ACCESSED };
+}
+
+static inline bool pte_swp(pte_t pte) { return !pte_present(pte) && !pte_none(pte); }
+
+static inline pte_t mk_swp(unsigned int type, uint64_t value)
+{
+	return (pte_t){ value << PTE_SWP_VALUE_SHIFT | (uint64_t)type << PTE_SWP_TYPE_SHIFT |
+			PTE_SWP };
+}
+
+static inline unsigned int swp_type(pte_t pte) { return pte.v >> PTE_SWP_TYPE_SHIFT & 0x7f; }
+static inline uint64_t swp_value(pte_t pte) { return pte.v >> PTE_SWP_VALUE_SHIFT; }
+
+/* enum pte_marker bits of a marker, 0 for whatever is none. */
+static inline unsigned int pte_marker(pte_t pte)
+{
+	return pte_swp(pte) && swp_type(pte) == SWP_MARKER ? (unsigned int)swp_value(pte) : 0;
+}
+
+static inline pte_t pte_read(const pte_t *pte)
+{
+	return (pte_t){ READ_ONCE(pte->v) };
+}
+
+static inline void pte_set(pte_t *pte, pte_t to)
+{
+	__atomic_store_n(&pte->v, to.v, __ATOMIC_RELEASE);
+}
+
+#endif

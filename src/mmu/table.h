@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Page tables: a radix tree of struct table, as many levels as the geometry
+ * says. Level 0 holds entries of pages; an entry above it holds the address of
+ * the table below and PTE_PRESENT, or 0.
+ *
+ *   level   3            2            1            0
+ *        [  |x| ] --> [ |x| ] --> [x| | ] --> [p|p| | |p]
+ *        512 GiB       1 GiB       2 MiB       4 KiB each
+ *
+ * Growing takes no lock: all tables that a path lacks are made first and hung
+ * below the lowest one that is there by one compare-and-exchange. Whoever comes
+ * second gives his back and looks again, and an allocation that is refused
+ * leaves the tree as it was.
+ *
+ *        [  |x| ]                     [  |x| ]
+ *            |          then              |
+ *         [ | | ]   [x] -> [x] -> [ ]   [ |x| ] -> [x] -> [ ]
+ *            ^ lowest     private             one exchange
+ *
+ * Tables go only when nobody can want them: free_pgtables() (range/) takes those that no
+ * VMA is left for from the tree while the mmap_lock is held for writing and no fault or
+ * rmap walk can reach their range; readers without a lock stay safe because the memory
+ * is given back after a grace period.
+ *
+ * Invariants (pgtable_validate() names the first broken one; the mm is quiet)
+ *   level     a table's level is one below that of the table it hangs in; the root's is the
+ *             geometry's
+ *   base      a table begins at the first address that the entry it hangs in serves
+ *   used      used counts the entries that are not empty, at every level
+ *   entry     a leaf's entry is empty, present with one of the machine's frames, or a
+ *             swap entry of a known type
+ *   nr_tables is the number of tables, the root included
+ */
+#ifndef MMU_TABLE_H
+#define MMU_TABLE_H
+
+#include "base/lock.h"
+#include "core/mm.h"
+#include "mmu/pte.h"
+
+#define TABLE_ENTRIES_MAX 512
+#define TABLE_LEVELS_MAX 6
+
+struct table {
+	struct samara_spinlock lock; /* RANK_PAGE_TABLE; of level 0: for its entries and used */
+	unsigned int level;
+	unsigned int used;  /* level 0: under lock; above: atomic */
+	unsigned long base; /* first address it serves */
+	struct table *next; /* in a table_list */
+	pte_t entry[TABLE_ENTRIES_MAX] __aligned(CACHE_LINE);
+};
+
+/* Bytes that one entry of a table of this level serves, as a shift. */
+static inline unsigned int level_shift(const struct samara_geometry *geo, unsigned int level)
+{
+	return geo->page_shift + level * geo->level_bits;
+}
+
+static inline unsigned int table_index(const struct samara_geometry *geo, unsigned int level,
+				       unsigned long addr)
+{
+	return (unsigned int)(addr >> level_shift(geo, level)) & ((1U << geo->level_bits) - 1);
+}
+
+/* The last address that entry addr of a table of this level serves. */
+static inline unsigned long entry_last(const struct samara_geometry *geo, unsigned int level,
+				       unsigned long addr)
+{
+	return addr | ((1UL << level_shift(geo, level)) - 1);
+}
+
+static inline struct table *entry_table(pte_t entry)
+{
+	return (struct table *)(uintptr_t)(entry.v & ~(uint64_t)(CACHE_LINE - 1));
+}
+
+/* The table below that entry, or NULL. Level 1 and above; no lock needed. */
+static inline struct table *table_child(const struct table *table, unsigned int index)
+{
+	return entry_table((pte_t){ smp_load_acquire(&table->entry[index].v) });
+}
+
+/*
+ * The leaf table that serves addr, or NULL. Under RCU, or with anything held that keeps
+ * the VMA at addr in place.
+ */
+struct table *table_find(struct samara_mm *mm, unsigned long addr);
+/*
+ * The same, made if need be: 0, or -ENOMEM (site "page_table"), and then nothing has
+ * changed. addr is below the task size, and the VMA there is held in place.
+ */
+int table_get(struct samara_mm *mm, unsigned long addr, struct table **out) __must_check;
+/*
+ * The first leaf table that serves something of [*addr, end); *addr moves up to its part.
+ * NULL: none. As table_find() for the whole range.
+ */
+struct table *table_next(struct samara_mm *mm, unsigned long *addr, unsigned long end);
+
+/* The entry of addr in its leaf. */
+static inline pte_t *table_pte(const struct samara_mm *mm, struct table *leaf, unsigned long addr)
+{
+	return &leaf->entry[table_index(mm->geo, 0, addr)];
+}
+
+static inline void table_lock(struct table *leaf)
+{
+	spin_lock(&leaf->lock, RANK_PAGE_TABLE);
+}
+/* A second one: by ascending address of the struct. */
+static inline void table_lock_nested(struct table *leaf)
+{
+	spin_lock_nested(&leaf->lock, RANK_PAGE_TABLE);
+}
+static inline void table_unlock(struct table *leaf)
+{
+	spin_unlock(&leaf->lock);
+}
+
+/* Put an entry into an empty place, or take one away; the leaf's lock is held. */
+static inline void table_fill(struct table *leaf, pte_t *at, pte_t pte)
+{
+	VM_WARN_ON(!pte_none(pte_read(at)) || pte_none(pte));
+	leaf->used++;
+	pte_set(at, pte);
+}
+static inline pte_t table_clear(struct table *leaf, pte_t *at)
+{
+	const pte_t old = pte_read(at);
+
+	VM_WARN_ON(pte_none(old));
+	leaf->used--;
+	pte_set(at, pte_empty());
+	return old;
+}
+
+/* Tables that have left the tree. */
+struct table_list {
+	struct table *first;
+};
+
+/*
+ * Take out of the tree each table below the root that serves something of [start, end), that
+ * serves nothing outside [floor, ceiling), and that is empty when those below it have gone
+ * (Linux: free_pgd_range()). They go to *gone, to be freed after the TLB flush.
+ *
+ *       floor   start           end        ceiling
+ *         |      |###############|            |
+ *     [ stays |xxxx goes xxxx|xxxx goes xxxx|  stays ]
+ *
+ * ceiling 0 is the top of the address space: "ceiling - 1" wraps on purpose. Any other
+ * ceiling is as good, also one below end (then the tables at it stay). mmap_lock for
+ * writing, or the mm is nobody else's; the leaves' entries of what goes are empty.
+ */
+void table_free_range(struct samara_mm *mm, unsigned long start, unsigned long end,
+		      unsigned long floor, unsigned long ceiling, struct table_list *gone);
+/* After a grace period. */
+void table_list_free(struct table_list *gone);
+
+/*
+ * The mm is dying and has no page: the root goes, and with it what no table_free_range()
+ * could take (tables below first_user_addr, or across the ceiling). mm->pgd is NULL then.
+ */
+void pgd_free(struct samara_mm *mm);
+
+/* 0, or -EUCLEAN with what is broken. Takes the leaves' locks. */
+int pgtable_validate(struct samara_mm *mm, struct samara_report *out) __must_check;
+
+/* Where all tables come from. The room's own. */
+extern struct obj_cache table_cache;
+
+#endif

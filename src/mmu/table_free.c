@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Taking tables out of the tree (table.h: table_free_range()).
+ *
+ * A table goes when it lies between floor and ceiling as a whole, that is, when no VMA that stays
+ * can need it: what is left of the range's neighbours ends at floor and begins again at ceiling.
+ * The bounds are compared as "last address", so that a ceiling of 0, the top, wraps to the highest
+ * address there is, and nothing else is said about where the ceiling may be.
+ *
+ * Locks: the mmap_lock for writing, or the mm is nobody else's; each leaf's own while it is looked
+ * at. A table that other VMAs share never goes, so growing beside this needs no care.
+ */
+#include "base/cache.h"
+#include "mmu/table.h"
+
+struct free_bounds {
+	struct samara_mm *mm;
+	unsigned long floor, last;
+	struct table_list *gone;
+};
+
+static bool is_empty(struct table *table)
+{
+	unsigned int used;
+
+	if (table->level)
+		return !__atomic_load_n(&table->used, __ATOMIC_RELAXED);
+	table_lock(table);
+	used = table->used;
+	table_unlock(table);
+	/* Pages first, then tables; a leaf with a page in it is not given away. */
+	VM_WARN_ON(used);
+	return !used;
+}
+
+static bool may_go(const struct free_bounds *f, struct table *table)
+{
+	return table->base >= f->floor &&
+	       entry_last(f->mm->geo, table->level + 1, table->base) <= f->last && is_empty(table);
+}
+
+static void take_out(const struct free_bounds *f, struct table *from, unsigned int index)
+{
+	struct table *table = table_child(from, index);
+
+	pte_set(&from->entry[index], pte_empty());
+	__atomic_fetch_sub(&from->used, 1, __ATOMIC_RELAXED);
+	__atomic_fetch_sub(&f->mm->nr_tables, 1, __ATOMIC_RELAXED);
+	table->next = f->gone->first;
+	f->gone->first = table;
+}
+
+/* What hangs in table and serves something of [addr, last]. Recursion: a level at a time. */
+static void free_below(const struct free_bounds *f, struct table *table, unsigned long addr,
+		       unsigned long last)
+{
+	const struct samara_geometry *geo = f->mm->geo;
+
+	for (;;) {
+		const unsigned int index = table_index(geo, table->level, addr);
+		const unsigned long part = min(last, entry_last(geo, table->level, addr));
+		struct table *child = table_child(table, index);
+
+		if (child) {
+			if (child->level)
+				free_below(f, child, addr, part);
+			if (may_go(f, child))
+				take_out(f, table, index);
+		}
+		if (part == last)
+			break;
+		addr = part + 1;
+	}
+}
+
+void table_free_range(struct samara_mm *mm, unsigned long start, unsigned long end,
+		      unsigned long floor, unsigned long ceiling, struct table_list *gone)
+{
+	const struct free_bounds f = {
+		.mm = mm, .floor = floor, .last = ceiling - 1, .gone = gone
+	};
+	struct table *root = smp_load_acquire(&mm->pgd);
+
+	if (root && root->level && start < end)
+		free_below(&f, root, start, end - 1);
+}
+
+void table_list_free(struct table_list *gone)
+{
+	while (gone->first) {
+		struct table *table = gone->first;
+
+		gone->first = table->next;
+		cache_free_rcu(&table_cache, table);
+	}
+}
+
+void pgd_free(struct samara_mm *mm)
+{
+	struct table_list gone = { NULL };
+	struct table *root = mm->pgd;
+
+	if (!root)
+		return;
+	if (root->level) {
+		const struct free_bounds all = { .mm = mm, .last = ~0UL, .gone = &gone };
+
+		free_below(&all, root, 0, entry_last(mm->geo, root->level + 1, 0));
+	}
+	VM_WARN_ON(root->used);
+	rcu_assign_pointer(mm->pgd, NULL);
+	root->next = gone.first;
+	gone.first = root;
+	mm->nr_tables--;
+	VM_WARN_ON(mm->nr_tables);
+	table_list_free(&gone);
+}

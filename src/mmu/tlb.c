@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Filling and flushing of TLBs. tlb.h says why it is right and which locks are held.
+ */
+#include "mmu/tlb.h"
+
+#include "base/lock.h"
+#include "frame/frame.h"
+#include "mmu/wait.h"
+
+/* Its address tells threads apart: struct samara_cpu.thread. */
+static __thread char this_thread;
+
+static struct samara_tlb_entry *slot_of(struct samara_cpu *cpu, unsigned long addr)
+{
+	return &cpu->tlb[(addr >> cpu->page_shift) & (SAMARA_TLB_ENTRIES - 1)];
+}
+
+/* Only the page's kinds that are of [start, last]: a slot may have changed hands meanwhile. */
+static void slot_drop(struct samara_tlb_entry *e, unsigned long start, unsigned long last)
+{
+	for (int kind = 0; kind < SAMARA_ACCESS_KINDS; kind++) {
+		const unsigned long page = READ_ONCE(e->page[kind]);
+
+		if (page >= start && page <= last && page != SAMARA_TLB_NONE)
+			WRITE_ONCE(e->page[kind], SAMARA_TLB_NONE);
+	}
+}
+
+/* start is on a page. */
+static void cpu_drop(struct samara_cpu *cpu, unsigned long start, unsigned long last)
+{
+	const unsigned long more = (last - start) >> cpu->page_shift;
+
+	if (more < SAMARA_TLB_ENTRIES) {
+		for (unsigned long i = 0; i <= more; i++)
+			slot_drop(slot_of(cpu, start + (i << cpu->page_shift)), start, last);
+	} else {
+		for (unsigned int i = 0; i < SAMARA_TLB_ENTRIES; i++)
+			slot_drop(&cpu->tlb[i], start, last);
+	}
+	__atomic_fetch_add(&cpu->flushes, 1, __ATOMIC_RELAXED);
+}
+
+/* The CPU's entries were dropped. Wait until it has left the section that it is in, if any. */
+static void cpu_wait(struct samara_cpu *cpu)
+{
+	const unsigned long seen = __atomic_fetch_add(&cpu->inside, 0, __ATOMIC_ACQ_REL);
+
+	if (!(seen & 1))
+		return;
+	/* This thread would wait for itself. */
+	if (VM_WARN_ON(READ_ONCE(cpu->thread) == &this_thread))
+		return;
+	for (unsigned long round = 0; smp_load_acquire(&cpu->inside) == seen; round++)
+		wait_a_little(round);
+}
+
+static void flush_all(struct samara_mm *mm, unsigned long start, unsigned long last)
+{
+	struct samara_cpu *cpu;
+
+	for (cpu = mm->cpus; cpu; cpu = cpu->next)
+		cpu_drop(cpu, start, last);
+	for (cpu = mm->cpus; cpu; cpu = cpu->next)
+		cpu_wait(cpu);
+}
+
+void tlb_flush_range(struct samara_mm *mm, unsigned long start, unsigned long end)
+{
+	if (!tlb_mm_runs(mm))
+		return;
+	spin_lock(&mm->cpus_lock, RANK_TLB);
+	flush_all(mm, start & mm_page_mask(mm), end - 1);
+	spin_unlock(&mm->cpus_lock);
+}
+
+void tlb_flush_mm(struct samara_mm *mm)
+{
+	tlb_flush_range(mm, 0, 0);
+}
+
+void tlb_fill(struct samara_cpu *cpu, struct samara_mm *mm, unsigned long addr, pte_t pte)
+{
+	const unsigned long page = addr & cpu->page_mask;
+	struct samara_tlb_entry *e = slot_of(cpu, addr);
+	const bool usable = pte_accessible(pte);
+	const char *host = pfn_to_virt(mm->machine->ram, pte_pfn(pte));
+
+	VM_WARN_ON((READ_ONCE(cpu->inside) & 1) || cpu->mm != mm);
+	for (int kind = 0; kind < SAMARA_ACCESS_KINDS; kind++) {
+		const unsigned long old = READ_ONCE(e->page[kind]);
+
+		if (old != SAMARA_TLB_NONE && old != page) {
+			cpu->hits_lost++;
+			break;
+		}
+	}
+	WRITE_ONCE(e->addend, (unsigned long)host - page);
+	WRITE_ONCE(e->page[SAMARA_ACCESS_READ], usable ? page : SAMARA_TLB_NONE);
+	WRITE_ONCE(e->page[SAMARA_ACCESS_WRITE],
+		   usable && pte_write(pte) && pte_dirty(pte) ? page : SAMARA_TLB_NONE);
+	WRITE_ONCE(e->page[SAMARA_ACCESS_EXEC], usable && pte_exec(pte) ? page : SAMARA_TLB_NONE);
+}
+
+static void detach(struct samara_cpu *cpu, struct samara_mm *mm)
+{
+	struct samara_cpu **at = &mm->cpus;
+
+	spin_lock(&mm->cpus_lock, RANK_TLB);
+	while (*at != cpu)
+		at = &(*at)->next;
+	WRITE_ONCE(*at, cpu->next);
+	spin_unlock(&mm->cpus_lock);
+	cpu_drop(cpu, 0, ~0UL);
+}
+
+static void attach(struct samara_cpu *cpu, struct samara_mm *mm)
+{
+	cpu->page_shift = mm->geo->page_shift;
+	cpu->page_mask = mm_page_mask(mm);
+	spin_lock(&mm->cpus_lock, RANK_TLB);
+	cpu->next = mm->cpus;
+	WRITE_ONCE(mm->cpus, cpu);
+	spin_unlock(&mm->cpus_lock);
+}
+
+void tlb_switch(struct samara_cpu *cpu, struct samara_mm *mm)
+{
+	BUG_ON(READ_ONCE(cpu->inside) & 1);
+	WRITE_ONCE(cpu->thread, &this_thread);
+	if (cpu->mm == mm)
+		return;
+	if (cpu->mm)
+		detach(cpu, cpu->mm);
+	if (mm)
+		attach(cpu, mm);
+	cpu->mm = mm;
+}
+
+void tlb_mm_exit(struct samara_mm *mm)
+{
+	spin_lock(&mm->cpus_lock, RANK_TLB);
+	flush_all(mm, 0, ~0UL);
+	while (mm->cpus) {
+		struct samara_cpu *cpu = mm->cpus;
+
+		WRITE_ONCE(mm->cpus, cpu->next);
+		cpu->mm = NULL;
+	}
+	spin_unlock(&mm->cpus_lock);
+}
