@@ -31,6 +31,11 @@
  * Debug builds fill free objects with CACHE_POISON and check it when the object
  * goes out again, filled with CACHE_GARBAGE; AddressSanitizer builds poison
  * them.
+ *
+ * A type-safe cache is for objects that readers under RCU may still look at
+ * after cache_free() and even when they are in use again: its memory is not given
+ * back before a grace period has passed, and 8 bytes of each object, the ones by which such a
+ * reader sees what has become of it, are left alone while it is free.
  */
 #ifndef BASE_CACHE_H
 #define BASE_CACHE_H
@@ -72,6 +77,7 @@ struct obj_cache {
 	unsigned int slot;     /* the same, not changed by arming */
 	unsigned int size;     /* a multiple of align */
 	unsigned int align;
+	unsigned int keep;     /* of a type-safe cache: offset of a free object's 8 live bytes; or 0 */
 	bool plain;	       /* the sheaves' own cache: no sheaves, no magazines, not counted */
 	struct alloc_site site;
 
@@ -89,15 +95,24 @@ struct obj_cache {
 	bool defer_busy;	/* defer_cb is queued */
 };
 
-#define OBJ_CACHE_INIT(var, site_name, size_, align_)                              \
+#define OBJ_CACHE_INIT(var, site_name, size_, align_, keep_)                       \
 	{                                                                          \
 		.size = ALIGN_UP((unsigned int)(size_), (unsigned int)(align_)),   \
-		.align = (align_), .site = { .name = (site_name), .cache = &(var) } \
+		.align = (align_), .keep = (keep_),                                \
+		.site = { .name = (site_name), .cache = &(var) }                   \
 	}
 
 /* A cache and its site; may be preceded by static. At most 16 KiB per object. */
 #define DEFINE_OBJ_CACHE(var, site_name, size_, align_)                            \
-	struct obj_cache var = OBJ_CACHE_INIT(var, site_name, size_, align_);      \
+	DEFINE_CACHE_KEEPING(var, site_name, size_, align_, 0)
+
+/* The same, type-safe; keep_ is where the 8 bytes are, not 0. */
+#define DEFINE_TYPESAFE_CACHE(var, site_name, size_, align_, keep_)                \
+	DEFINE_CACHE_KEEPING(var, site_name, size_, align_, keep_);                \
+	_Static_assert((keep_) && (keep_) % 8 == 0 && (keep_) + 8 <= (size_), "kept bytes")
+
+#define DEFINE_CACHE_KEEPING(var, site_name, size_, align_, keep_)                 \
+	struct obj_cache var = OBJ_CACHE_INIT(var, site_name, size_, align_, keep_); \
 	static __attribute__((constructor)) void var##_register(void)              \
 	{                                                                          \
 		site_register(&var.site);                                          \

@@ -279,6 +279,8 @@ static bool pool_shrink(struct obj_cache *c)
 	dead = slab_take_dead(c);
 	empty = !c->chunks;
 	pool_unlock(c);
+	if (dead && c->keep)
+		rcu_synchronize();
 	slab_release(dead);
 	return empty;
 }

@@ -16,8 +16,8 @@
  *   (i) does not change while the VMA is in a tree
  *   (m) written under mmap_lock held for writing; read under mmap_lock
  *   (w) mmap_lock for writing, or for reading where only "not yet" becomes "is"
- * Readers under RCU alone may see any of them change; they re-check (the
- * per-VMA lock will be that check).
+ * Page faults that hold the VMA's own lock (vma_lock.h) see none of them change. Lookups under
+ * RCU alone read nothing but vm_refcnt.
  *
  * Invariants (vma/validate.c checks them by these names)
  *   vma_range    vm_start < vm_end, whole pages, below the task size
@@ -26,6 +26,7 @@
  *                VM_MAYSHARE, VM_LOCKONFAULT has VM_LOCKED
  *   vma_anon     anon_vma exactly when anon_links > 0
  *   vma_behind   shared memory has a file
+ *   vma_attached vm_refcnt is not 0
  */
 #ifndef CORE_VMA_H
 #define CORE_VMA_H
@@ -45,6 +46,8 @@
 #define VM_MAYSHARE SAMARA_VM_MAYSHARE
 #define VM_GROWSDOWN SAMARA_VM_GROWSDOWN
 #define VM_PFNMAP SAMARA_VM_PFNMAP
+#define VM_MAYBE_GUARD SAMARA_VM_MAYBE_GUARD
+#define VM_UFFD_WP (1UL << 12) /* as in Linux; no call sets it yet */
 #define VM_LOCKED SAMARA_VM_LOCKED
 #define VM_IO SAMARA_VM_IO
 #define VM_SEQ_READ SAMARA_VM_SEQ_READ
@@ -70,23 +73,19 @@
 #define VM_LOCKED_MASK (VM_LOCKED | VM_LOCKONFAULT)
 /* Never merged: the mapping means something to whoever made it. */
 #define VM_SPECIAL (VM_IO | VM_DONTEXPAND | VM_PFNMAP | VM_MIXEDMAP)
+/* Keeps nothing from merging, and what merges has it. */
+#define VM_STICKY VM_MAYBE_GUARD
 /* From an access flag to its VM_MAY* bit. */
 #define VM_MAY_SHIFT 4
-
-/*
- * Which VMAs may hold pages of one family. VMAs that name the same anon_vma may
- * be merged though each has pages. Identity and a count are all that is known
- * until there are pages.
- */
-struct anon_vma {
-	unsigned int refs; /* VMAs that name it; atomic */
-};
 
 /* A mapping of the kernel's own, [vdso] for example. Static storage. */
 struct vma_special {
 	const char *name;
 	unsigned long vm_flags; /* besides the access flags */
 };
+
+struct anon_vma;
+struct rmap_link;
 
 struct vma {
 	unsigned long vm_start, vm_end;    /* (m) */
@@ -100,9 +99,13 @@ struct vma {
 	unsigned int anon_links; /* (w) */
 	unsigned char is_anon;   /* (i) private, and no file behind it */
 	struct vma *dead_next;   /* (m) the list of what is to leave, or has left, the tree */
+	struct rmap_link *links; /* (w) the families it is in: rmap/rmap.h */
+	/* core/vma_lock.h; a free VMA keeps these two words as they are (vma.c) */
+	unsigned int vm_refcnt;   /* atomic; 0: detached, in a free one too */
+	unsigned int vm_lock_seq; /* (m), atomic; equal to the mm's: locked for writing */
 };
 
-_Static_assert(sizeof(struct vma) <= 128, "two cache lines, lock and rmap to come included");
+_Static_assert(sizeof(struct vma) <= 128, "two cache lines");
 
 /* VMAs that have left the tree; what they hold is given back after mmap_lock is dropped. */
 struct vma_dead {
@@ -158,24 +161,17 @@ static inline bool vm_is_data(unsigned long flags)
 	return (flags & (VM_WRITE | VM_SHARED | VM_GROWSDOWN)) == VM_WRITE;
 }
 
-/* A VMA of mm, fields but vm_mm zero; NULL when refused. */
+/*
+ * A VMA of mm, fields but vm_mm zero, detached and write-locked; NULL when refused. mm's mmap_lock is held
+ * for writing, or nobody else knows the mm.
+ */
 struct vma *vma_alloc(struct samara_mm *mm) __must_check;
-/* A VMA that was never in a tree and holds nothing. */
-void vma_free_unused(struct vma *vma);
-/* vma was in a tree: readers may still look at it. It holds nothing any more. */
+/* It holds nothing and is detached: lookups that still know it notice that (vma_lock.h). */
 void vma_free(struct vma *vma);
 
 void vma_set_range(struct vma *vma, unsigned long start, unsigned long end, unsigned long pgoff);
 /* Out of the tree and onto the list. */
 void vma_bury(struct vma_dead *dead, struct vma *vma);
-
-/* A new anon_vma that nobody names yet; NULL when refused. */
-struct anon_vma *anon_vma_alloc(void) __must_check;
-struct anon_vma *anon_vma_get(struct anon_vma *anon);
-void anon_vma_put(struct anon_vma *anon);
-/* dst, which has none, may from now on hold what src may. src may have none. */
-void anon_vma_clone(struct vma *dst, const struct vma *src);
-void anon_vma_unlink(struct vma *vma);
 
 /* The special mapping of that name, or NULL. */
 const struct vma_special *vma_special_find(const char *name);

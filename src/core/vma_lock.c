@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The per-VMA lock: finding and holding a VMA without the mmap_lock, and waiting for
+ * those who do (vma_lock.h has the picture and the order of things).
+ *
+ * Sleeping: a writer sets VMA_WRITER and sleeps on vm_refcnt; the last reader, who
+ * takes the count down to VMA_WRITER + 1, wakes it. That reader touches nothing but the
+ * word's address afterwards: the VMA may be gone by then, and a wake-up at an address where
+ * nobody sleeps any more does nothing.
+ */
+#include "core/vma_lock.h"
+
+#include "base/futex.h"
+#include "base/rcu.h"
+
+#define SPINS 100
+
+/* One reader less. */
+static void put_reader(struct vma *vma)
+{
+	unsigned int *word = &vma->vm_refcnt;
+
+	if (__atomic_sub_fetch(word, 1, __ATOMIC_RELEASE) == (VMA_WRITER | 1))
+		futex_wake(word, 1, FUTEX_ANYONE);
+}
+
+enum vma_read vma_try_read(struct samara_mm *mm, struct vma *vma)
+{
+	unsigned int refs = READ_ONCE(vma->vm_refcnt);
+
+	do {
+		if (!refs)
+			return VMA_READ_MISSED;
+		if (refs & VMA_WRITER)
+			return VMA_READ_BUSY;
+	} while (!__atomic_compare_exchange_n(&vma->vm_refcnt, &refs, refs + 1, true,
+					      __ATOMIC_SEQ_CST, __ATOMIC_RELAXED));
+	/* From here on it is in some tree, and will not be freed. */
+	if (vma->vm_mm != mm) {
+		put_reader(vma);
+		return VMA_READ_MISSED;
+	}
+	if (__atomic_load_n(&vma->vm_lock_seq, __ATOMIC_SEQ_CST) ==
+	    __atomic_load_n(&mm->mm_lock_seq, __ATOMIC_SEQ_CST)) {
+		put_reader(vma);
+		return VMA_READ_BUSY;
+	}
+	return VMA_READ_HELD;
+}
+
+struct vma *lock_vma_under_rcu(struct samara_mm *mm, unsigned long addr)
+{
+	enum vma_read how;
+	struct vma *vma;
+
+	rcu_read_lock();
+	for (;;) {
+		vma = mtree_load(&mm->mt, addr);
+		if (!vma) {
+			how = VMA_READ_BUSY;
+			break;
+		}
+		how = vma_try_read(mm, vma);
+		if (how != VMA_READ_MISSED)
+			break;
+		mm_lock_count(mm, VMA_LOCK_MISS);
+	}
+	rcu_read_unlock();
+	/* The same mm, but perhaps used again elsewhere in it; its bounds hold still now. */
+	if (how == VMA_READ_HELD && (addr < vma->vm_start || addr >= vma->vm_end)) {
+		put_reader(vma);
+		how = VMA_READ_BUSY;
+	}
+	if (how != VMA_READ_HELD) {
+		mm_lock_count(mm, VMA_LOCK_ABORT);
+		return NULL;
+	}
+	lock_rank_try(&vma->vm_refcnt, RANK_VMA);
+	return vma;
+}
+
+void vma_end_read(struct vma *vma)
+{
+	lock_rank_release(&vma->vm_refcnt);
+	put_reader(vma);
+}
+
+/* Nobody but the tree has a reference; no new one is given until the word is changed again. */
+static void wait_alone(struct vma *vma)
+{
+	unsigned int refs;
+
+	lock_rank_acquire(&vma->vm_refcnt, RANK_VMA, true);
+	refs = __atomic_or_fetch(&vma->vm_refcnt, VMA_WRITER, __ATOMIC_ACQUIRE);
+	for (int i = 0; refs != (VMA_WRITER | 1); i++) {
+		if (i < SPINS)
+			cpu_relax();
+		else
+			futex_wait(&vma->vm_refcnt, refs, FUTEX_ANYONE, NULL);
+		refs = __atomic_load_n(&vma->vm_refcnt, __ATOMIC_ACQUIRE);
+	}
+	lock_rank_release(&vma->vm_refcnt);
+}
+
+void vma_wait_readers(struct vma *vma)
+{
+	mmap_assert_write_locked(vma->vm_mm);
+	wait_alone(vma);
+	/* Whoever comes now finds vm_lock_seq. */
+	smp_store_release(&vma->vm_refcnt, 1);
+}
+
+void vma_wait_detached(struct vma *vma)
+{
+	BUG_ON(!vma_is_attached(vma));
+	wait_alone(vma);
+	smp_store_release(&vma->vm_refcnt, 0);
+}

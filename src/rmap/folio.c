@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What is done to a folio through all of its mappings. The folio is locked and referenced.
+ *
+ * Each change of an entry is made under its leaf's lock, and what it takes away is
+ * flushed from the TLBs before the next step: only then are the bytes what they will
+ * stay (folio_mkclean(): write-back may read them), only then may the frame be used
+ * otherwise (folio_unmap_all()). Write-back and unmapping both hold the folio's lock, so neither
+ * passes between the other's clearing and flushing.
+ */
+#include <errno.h>
+
+#include "base/assert.h"
+#include "mmu/notifier.h"
+#include "mmu/tlb.h"
+#include "rmap/walk.h"
+
+/* One page of vma's mm, as a notifier hears of it. */
+static struct samara_notifier_range page_range(const struct vma *vma, unsigned long addr,
+					       enum samara_notifier_why why)
+{
+	return (struct samara_notifier_range){
+		.mm = vma->vm_mm,
+		.start = addr,
+		.end = addr + mm_page_size(vma->vm_mm),
+		.why = why,
+	};
+}
+
+static unsigned long flags_of(const struct vma *vma)
+{
+	return READ_ONCE(vma->vm_flags);
+}
+
+/* clean ------------------------------------------------------------------------ */
+
+static enum rmap_answer clean_one(struct rmap_walk *walk, struct vma *vma, unsigned long addr)
+{
+	struct samara_notifier_range range = page_range(vma, addr, SAMARA_NOTIFY_PROTECT);
+	bool *dirty = walk->arg, changed = false;
+	struct mapped m;
+
+	/* Through a private mapping no file's page is written to. */
+	if (!(flags_of(vma) & VM_SHARED))
+		return RMAP_ON;
+	notifier_start(vma->vm_mm, &range);
+	if (mapped_lock(walk, vma, addr, &m)) {
+		changed = pte_write(m.pte) || pte_dirty(m.pte);
+		*dirty |= pte_dirty(m.pte);
+		if (changed)
+			pte_set(m.at, pte_without(m.pte, PTE_WRITE | PTE_DIRTY));
+		mapped_unlock(&m);
+	}
+	if (changed)
+		tlb_flush_range(vma->vm_mm, range.start, range.end);
+	notifier_end(vma->vm_mm, &range);
+	return RMAP_ON;
+}
+
+bool folio_mkclean(struct ram *ram, struct folio *folio)
+{
+	bool dirty = false;
+	struct rmap_walk walk = {
+		.ram = ram,
+		.folio = folio,
+		.gate = MM_GATE_REMOVE,
+		.one = clean_one,
+		.arg = &dirty,
+	};
+
+	VM_WARN_ON(folio_test(folio, FOLIO_ANON));
+	rmap_walk(&walk);
+	return dirty;
+}
+
+/* referenced ------------------------------------------------------------------- */
+
+/* The TLBs keep what they have: an access through them alone is not seen, as on x86. */
+static enum rmap_answer referenced_one(struct rmap_walk *walk, struct vma *vma, unsigned long addr)
+{
+	unsigned int *times = walk->arg;
+	struct mapped m;
+
+	/* Read once and no more, it says of itself. */
+	if (flags_of(vma) & (VM_SEQ_READ | VM_RAND_READ))
+		return RMAP_ON;
+	if (!mapped_lock(walk, vma, addr, &m))
+		return RMAP_ON;
+	if (pte_young(m.pte)) {
+		++*times;
+		pte_set(m.at, pte_without(m.pte, PTE_ACCESSED));
+	}
+	mapped_unlock(&m);
+	return RMAP_ON;
+}
+
+unsigned int folio_referenced(struct ram *ram, struct folio *folio)
+{
+	unsigned int times = 0;
+	struct rmap_walk walk = {
+		.ram = ram,
+		.folio = folio,
+		.gate = MM_GATE_LOOK,
+		.one = referenced_one,
+		.arg = &times,
+	};
+
+	rmap_walk(&walk);
+	return times;
+}
+
+/* unmap ------------------------------------------------------------------------ */
+
+/* What takes the place of an entry: entry, with the bit for an exclusive page of a swap area. */
+static pte_t replacement(const struct folio *folio, pte_t entry)
+{
+	if (!pte_none(entry) && folio_test(folio, FOLIO_EXCLUSIVE))
+		return mk_swp(swp_type(entry), swp_value(entry) | 1);
+	return entry;
+}
+
+/*
+ * May this entry go? A pinned page that is one process's alone would lose its writer's data;
+ * a page that is to be dropped without a copy must not have been written to.
+ */
+static bool may_unmap(const struct folio *folio, pte_t pte, pte_t entry)
+{
+	if (!folio_test(folio, FOLIO_ANON))
+		return true;
+	if (folio_maybe_pinned(folio) && folio_test(folio, FOLIO_EXCLUSIVE))
+		return false;
+	return !pte_none(entry) || !(pte_dirty(pte) || folio_test(folio, FOLIO_DIRTY));
+}
+
+/* The leaf is locked. */
+static void take_out(const struct rmap_walk *walk, struct samara_mm *mm, const struct mapped *m)
+{
+	const pte_t entry = *(const pte_t *)walk->arg;
+
+	if (pte_dirty(m->pte))
+		folio_set(walk->folio, FOLIO_DIRTY);
+	if (pte_none(entry)) {
+		table_clear(m->leaf, m->at);
+	} else {
+		pte_set(m->at, replacement(walk->folio, entry));
+		mm_rss_add(mm, MM_SWAPENTS, 1);
+	}
+	mm_rss_add(mm, folio_rss(walk->folio), -1);
+}
+
+static enum rmap_answer unmap_one(struct rmap_walk *walk, struct vma *vma, unsigned long addr)
+{
+	struct samara_notifier_range range = page_range(vma, addr, SAMARA_NOTIFY_CLEAR);
+	const pte_t entry = *(const pte_t *)walk->arg;
+	enum rmap_answer answer = RMAP_ON;
+	bool gone = false;
+	struct mapped m;
+
+	if (flags_of(vma) & VM_LOCKED)
+		return RMAP_STOP;
+	notifier_start(vma->vm_mm, &range);
+	if (mapped_lock(walk, vma, addr, &m)) {
+		gone = may_unmap(walk->folio, m.pte, entry);
+		if (gone)
+			take_out(walk, vma->vm_mm, &m);
+		else
+			answer = RMAP_STOP;
+		mapped_unlock(&m);
+	}
+	if (gone) {
+		tlb_flush_range(vma->vm_mm, range.start, range.end);
+		folio_unmap(walk->ram, walk->folio); /* not the last one: the caller's is left */
+	}
+	notifier_end(vma->vm_mm, &range);
+	return answer;
+}
+
+int folio_unmap_all(struct ram *ram, struct folio *folio, pte_t swap_entry)
+{
+	struct rmap_walk walk = {
+		.ram = ram,
+		.folio = folio,
+		.gate = MM_GATE_LOOK,
+		.one = unmap_one,
+		.arg = &swap_entry,
+	};
+
+	VM_WARN_ON(!pte_none(swap_entry) && swp_type(swap_entry) < SWP_AREA);
+	rmap_walk(&walk);
+	return folio_maps(folio) ? -EBUSY : 0;
+}

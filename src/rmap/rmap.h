@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Reverse mappings: from a folio to the page-table entries that point to it.
+ *
+ * One VMA is linked to each family whose pages it may hold:
+ *
+ *   inode.i_mmap      interval tree of links of VMAs that map the file, by file page
+ *   anon_vma.tree     interval tree of links of VMAs that may hold the family's pages, by
+ *                     vm_pgoff
+ *
+ *   vma --links--> [inode] -> [anon_vma (own)] -> [anon_vma (parent's)] -> ... [root]
+ *
+ *   fork: the child's VMA is linked to every family of its parent, and gets one of its
+ *   own (child of the parent's): pages the parent had are found through the old
+ *   families, pages the child writes belong to the new one. All families that descend
+ *   from one share one lock, the root's. Where a family between has lost all VMAs that
+ *   wrote to it and has one child at most, the child takes it over instead of a new one:
+ *   so a chain of forks whose parents exit keeps a bounded number of families.
+ *
+ * Locks: i_mmap_lock of the inode (RANK_FILE_RMAP), then the root's lock (RANK_ANON_RMAP),
+ * then page tables. A link's range is that of its VMA, so whoever moves a VMA's bounds
+ * takes its links out, changes the VMA and puts them back while holding both locks:
+ * vma_adjust_begin() .. _end(). A walker therefore sees each VMA as it was before a change
+ * or as it is after.
+ *
+ * vma->links, anon_links and anon_vma: changed with the mmap_lock held for writing; the
+ * first family may come while it is held for reading, under mm->anon_lock.
+ *
+ * Invariants (rmap_validate_vma() names the first broken one; mmap_lock held)
+ *   link_tree    each link is in its family's tree, under the VMA's pages
+ *   link_file    a VMA with a file that is not anonymous memory has one file link, the first;
+ *                others have none
+ *   link_anon    anon_links counts the anon links; anon_vma is the family of one of them,
+ *                and counts the VMA among its own
+ *   link_root    all families of a VMA have one root, to which it is linked too
+ */
+#ifndef RMAP_RMAP_H
+#define RMAP_RMAP_H
+
+#include "base/interval_tree.h"
+#include "core/mm.h"
+#include "frame/frame.h"
+#include "mmu/pte.h"
+#include "store/file.h"
+
+struct anon_vma {
+	struct anon_vma *root;     /* (i) itself, or the oldest ancestor; counted */
+	struct anon_vma *parent;   /* (i) NULL: none; not counted: lives as long as tree has a link */
+	struct rwsem lock;         /* the root's is used */
+	struct interval_tree tree; /* under the root's lock */
+	unsigned int refs;         /* links, families it is root of, and lock-free lookups; atomic */
+	unsigned int children;     /* families whose parent it is; under the root's lock */
+	unsigned int active_vmas;  /* VMAs whose anon_vma this is; under the root's lock */
+};
+
+struct rmap_link {
+	struct interval_node node; /* pages: vm_pgoff .. */
+	struct vma *vma;
+	struct rmap_link *next; /* of the same VMA */
+	struct anon_vma *anon;  /* NULL: a file link */
+};
+
+/* families ------------------------------------------------------------------- */
+
+/* Links got beforehand, so that linking cannot fail. */
+struct link_stock {
+	struct rmap_link *first;
+};
+/* n more. 0 or -ENOMEM, and then none. */
+int link_stock_add(struct link_stock *stock, unsigned int n) __must_check;
+void link_stock_drop(struct link_stock *stock);
+
+/* The links that a copy of vma needs. */
+unsigned int vma_links_wanted(const struct vma *vma);
+/*
+ * dst, a copy of a part of src that is not in a tree yet, gets what src has: a file link and those to
+ * families. With a stock that is large enough it cannot fail; NULL: memory is got here. 0 or
+ * -ENOMEM, and then dst has none.
+ */
+int vma_links_copy(struct vma *dst, const struct vma *src, struct link_stock *stock) __must_check;
+
+/* New VMA (not in a tree yet) with the file it has: linked to it. 0 or -ENOMEM. */
+int vma_link_file(struct vma *vma) __must_check;
+/*
+ * dst gets links to all families of src, and src's anon_vma as its own. dst has none yet; src may have none.
+ * stock as above. 0 or -ENOMEM, and then nothing is held.
+ */
+int anon_vma_clone(struct vma *dst, const struct vma *src,
+		   struct link_stock *stock) __must_check;
+/* For the child's copy at fork: as clone, and a family of its own, child of the parent's. 0 or -ENOMEM. */
+int anon_vma_fork(struct vma *child, const struct vma *parent) __must_check;
+/* All links of vma go, and its anon_vma; none left is fine. No page of it may be mapped any more. */
+void vma_unlink(struct vma *vma);
+/* Only the anonymous ones. */
+void anon_vma_unlink(struct vma *vma);
+
+/*
+ * vma is to hold anonymous pages: it gets a family if it has none, a neighbour's if the two could be
+ * merged later. mmap_lock held, reading is enough. 0 or -ENOMEM.
+ */
+int anon_vma_prepare(struct vma *vma) __must_check;
+
+/*
+ * Bounds of up to 3 VMAs that have one file and one root, if any, change together: links out of the
+ * trees, locks held until _end puts them back. Cannot fail.
+ */
+struct vma_adjust {
+	struct vma *vma[3];
+	unsigned int n;
+	struct inode *inode;   /* whose lock is held, or NULL */
+	struct anon_vma *root; /* likewise */
+};
+void vma_adjust_begin(struct vma_adjust *adjust);
+void vma_adjust_end(struct vma_adjust *adjust);
+/* The same for one VMA whose new bounds are known. */
+void vma_adjust_range(struct vma *vma, unsigned long start, unsigned long end,
+		      unsigned long pgoff);
+
+/* folios ---------------------------------------------------------------------- */
+
+/*
+ * A new anonymous folio, mapped nowhere else, with one reference: it becomes exclusive and its reference
+ * the entry's. vma has an anon_vma. The entry is not made yet.
+ */
+void folio_add_new_anon(struct ram *ram, struct folio *folio, struct vma *vma,
+			unsigned long addr);
+
+/* What a mapped folio counts as. */
+static inline enum mm_rss folio_rss(const struct folio *folio)
+{
+	const struct inode *inode;
+
+	if (folio_test(folio, FOLIO_ANON))
+		return MM_ANONPAGES;
+	inode = folio->mapping;
+	return inode && inode_is_shmem(inode) ? MM_SHMEMPAGES : MM_FILEPAGES;
+}
+
+enum rmap_answer { RMAP_ON, RMAP_STOP };
+struct rmap_walk {
+	struct ram *ram;
+	struct folio *folio; /* locked, and referenced */
+	enum mm_gate gate;
+	/* For each place that may map folio, in an mm whose gate is open; takes the table's lock itself. */
+	enum rmap_answer (*one)(struct rmap_walk *walk, struct vma *vma, unsigned long addr);
+	void *arg;
+};
+/* Takes the family's lock for reading. */
+void rmap_walk(struct rmap_walk *walk);
+
+/* Each shared entry loses write and dirty bit; returns whether one was dirty. For write-back. Flushes. */
+bool folio_mkclean(struct ram *ram, struct folio *folio);
+/* How many entries somebody accessed it through since the last time; clears that. */
+unsigned int folio_referenced(struct ram *ram, struct folio *folio);
+/*
+ * Take folio out of all page tables, leaving what swap_entry says (empty: nothing, a file's page). 0, or
+ * -EBUSY: still mapped, where memory is locked or an mm is not live.
+ */
+int folio_unmap_all(struct ram *ram, struct folio *folio, pte_t swap_entry) __must_check;
+/*
+ * Drop every mapping of pages [start, last] of an inode: truncation (EVEN_COWS: private copies too),
+ * punched holes. Guards stay.
+ */
+enum unmap_cows { KEEP_COWS, EVEN_COWS };
+void unmap_mapping_pages(struct inode *inode, struct ram *ram, unsigned long start,
+			 unsigned long last, enum unmap_cows cows);
+
+int rmap_validate_vma(const struct vma *vma, struct samara_report *out) __must_check;
+
+#endif

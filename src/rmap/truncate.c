@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Truncation, holes, writing back: truncate.h has the order.
+ */
+#include <errno.h>
+#include <limits.h>
+
+#include "rmap/truncate.h"
+
+static void drop_pages(struct inode *inode, unsigned long first, unsigned long last,
+		       enum unmap_cows cows)
+{
+	if (first > last)
+		return;
+	unmap_mapping_pages(inode, inode->ram, first, last, cows);
+	page_cache_truncate(inode, first, last);
+	unmap_mapping_pages(inode, inode->ram, first, last, cows);
+}
+
+static int set_length_locked(struct inode *inode, unsigned long long length)
+{
+	const unsigned long before = inode_pages(inode);
+	const bool shorter = length < inode->length || before == ULONG_MAX || inode->moved_end;
+	int err = inode_set_length(inode, length);
+	unsigned long first;
+
+	if (err || !shorter)
+		return err;
+	first = inode_pages(inode);
+	if (first == ULONG_MAX)
+		return 0;
+	drop_pages(inode, first, ULONG_MAX, EVEN_COWS);
+	page_cache_zero_tail(inode, length);
+	return 0;
+}
+
+int file_set_length(struct samara_file *file, unsigned long long length)
+{
+	struct inode *inode = file->inode;
+	int err;
+
+	/* Of a file that is only known by name the length is news, whoever brings it. */
+	if (length > LLONG_MAX || (inode->kind != INODE_NAMED && !file_is(file, SAMARA_FILE_WRITE)))
+		return -EINVAL;
+	down_write(&inode->lock);
+	err = set_length_locked(inode, length);
+	up_write(&inode->lock);
+	return err;
+}
+
+int file_punch_hole(struct samara_file *file, unsigned long long offset, unsigned long long length)
+{
+	struct inode *inode = file->inode;
+	struct inode_hole hole = { .offset = offset, .length = length };
+	int err;
+
+	down_write(&inode->lock);
+	err = inode_punch(inode, &hole);
+	if (!err)
+		drop_pages(inode, hole.first, hole.last, KEEP_COWS);
+	up_write(&inode->lock);
+	return err;
+}
+
+int file_punch(struct samara_file *file, unsigned long start, unsigned long last)
+{
+	const unsigned int shift = ram_view(file->inode->ram)->page_shift;
+
+	return file_punch_hole(file, (unsigned long long)start << shift,
+			       (unsigned long long)(last - start + 1) << shift);
+}
+
+static bool clean(struct folio *folio, void *arg)
+{
+	return folio_mkclean(arg, folio);
+}
+
+int file_sync_range(struct samara_file *file, unsigned long start, unsigned long last)
+{
+	struct inode *inode = file->inode;
+	const struct writeback wb = {
+		.inode = inode,
+		.start = start,
+		.last = last,
+		.clean = clean,
+		.arg = inode->ram,
+	};
+	int err = inode_writeback(&wb);
+	const int kept = inode_fsync(inode);
+
+	return err ? err : kept;
+}

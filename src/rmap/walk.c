@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * From a folio to the places that may map it.
+ *
+ *   folio --mapping--> anon_vma | inode --tree--> link --> vma --> address --> entry
+ *                      ^ read-locked: no VMA's bounds change, none goes
+ *
+ * The folio is locked, so that mapping and index stay. Its family does too as long as
+ * an entry maps the folio, since a VMA is unlinked only after its pages have
+ * gone and the TLBs been flushed: a folio that is mapped has a family that is alive, and
+ * under RCU it can be had by a reference.
+ */
+#include "base/assert.h"
+#include "base/rcu.h"
+#include "rmap/walk.h"
+
+bool mapped_lock(const struct rmap_walk *walk, const struct vma *vma, unsigned long addr,
+		 struct mapped *m)
+{
+	const unsigned long first = folio_pfn(walk->ram, walk->folio);
+	unsigned long pfn;
+
+	rcu_read_lock();
+	m->leaf = table_find(vma->vm_mm, addr);
+	if (!m->leaf) {
+		rcu_read_unlock();
+		return false;
+	}
+	table_lock(m->leaf);
+	m->at = table_pte(vma->vm_mm, m->leaf, addr);
+	m->pte = pte_read(m->at);
+	pfn = pte_pfn(m->pte);
+	if (pte_present(m->pte) && !pte_special(m->pte) && pfn >= first &&
+	    pfn < first + (1UL << folio_order(walk->folio)))
+		return true;
+	mapped_unlock(m);
+	return false;
+}
+
+void mapped_unlock(const struct mapped *m)
+{
+	table_unlock(m->leaf);
+	rcu_read_unlock();
+}
+
+/* Each page of the folio that vma has. */
+static enum rmap_answer walk_vma(struct rmap_walk *walk, struct vma *vma, unsigned long first,
+				 unsigned long last)
+{
+	const unsigned long vma_last = vma->vm_pgoff + mm_pages(vma->vm_mm, vma_size(vma)) - 1;
+	enum rmap_answer answer = RMAP_ON;
+
+	if (!mm_gate_open(vma->vm_mm, walk->gate))
+		return RMAP_ON;
+	first = max(first, vma->vm_pgoff);
+	last = min(last, vma_last);
+	for (unsigned long index = first; answer == RMAP_ON && index <= last; index++)
+		answer = walk->one(walk, vma, vma_address(vma, index));
+	return answer;
+}
+
+/* The tree's lock is held. */
+static void walk_tree(struct rmap_walk *walk, const struct interval_tree *tree)
+{
+	const unsigned long first = walk->folio->index;
+	const unsigned long last = first + (1UL << folio_order(walk->folio)) - 1;
+	struct interval_node *node = interval_tree_iter_first(tree, first, last);
+
+	for (; node; node = interval_tree_iter_next(node, first, last))
+		if (walk_vma(walk, node_link(node)->vma, first, last) == RMAP_STOP)
+			return;
+}
+
+/* The family of the folio, referenced, or NULL: nothing maps it. */
+static struct anon_vma *family_get(const struct folio *folio)
+{
+	struct anon_vma *anon = NULL;
+
+	rcu_read_lock();
+	if (folio_maps(folio)) {
+		anon = folio->mapping;
+		if (!anon_vma_try_get(anon))
+			anon = NULL;
+	}
+	rcu_read_unlock();
+	return anon;
+}
+
+static void walk_anon(struct rmap_walk *walk)
+{
+	struct anon_vma *anon = family_get(walk->folio);
+
+	if (!anon)
+		return;
+	down_read(&anon->root->lock);
+	walk_tree(walk, &anon->tree);
+	up_read(&anon->root->lock);
+	anon_vma_put(anon);
+}
+
+static void walk_file(struct rmap_walk *walk, struct inode *inode)
+{
+	down_read(&inode->i_mmap_lock);
+	walk_tree(walk, &inode->i_mmap);
+	up_read(&inode->i_mmap_lock);
+}
+
+void rmap_walk(struct rmap_walk *walk)
+{
+	VM_WARN_ON(!folio_test(walk->folio, FOLIO_LOCKED) || !folio_refs(walk->folio));
+	if (folio_test(walk->folio, FOLIO_ANON))
+		walk_anon(walk);
+	else if (walk->folio->mapping)
+		walk_file(walk, walk->folio->mapping);
+}
+
+void folio_add_new_anon(struct ram *ram, struct folio *folio, struct vma *vma, unsigned long addr)
+{
+	const unsigned int swapbacked = vma->vm_flags & VM_DROPPABLE ? 0 : FOLIO_SWAPBACKED;
+
+	(void)ram;
+	BUG_ON(!vma->anon_vma);
+	VM_WARN_ON(folio_maps(folio) || folio_refs(folio) != 1 || folio->mapping);
+	folio->mapping = vma->anon_vma;
+	folio->index = vma->vm_pgoff + mm_pages(vma->vm_mm, addr - vma->vm_start);
+	folio_new_mapped(folio, FOLIO_ANON | FOLIO_EXCLUSIVE | FOLIO_UPTODATE | swapbacked);
+}

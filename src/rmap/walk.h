@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Inside rmap/: the entry that a walk has come to.
+ */
+#ifndef RMAP_WALK_H
+#define RMAP_WALK_H
+
+#include "mmu/table.h"
+#include "rmap/link.h"
+
+/* An entry that maps a page of the folio; its leaf is locked. */
+struct mapped {
+	struct table *leaf;
+	pte_t *at;
+	pte_t pte;
+};
+
+/*
+ * Whether addr of vma maps the walk's folio; if so the leaf is locked until mapped_unlock(). The table may
+ * leave the tree meanwhile, its memory stays: in between is an RCU section.
+ */
+bool mapped_lock(const struct rmap_walk *walk, const struct vma *vma, unsigned long addr,
+		 struct mapped *m) __must_check;
+void mapped_unlock(const struct mapped *m);
+
+/* The address in vma of a page of a file or a family; the page is one of vma's. */
+static inline unsigned long vma_address(const struct vma *vma, unsigned long index)
+{
+	return vma->vm_start + ((index - vma->vm_pgoff) << vma->vm_mm->geo->page_shift);
+}
+
+#endif
