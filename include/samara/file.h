@@ -11,6 +11,10 @@
  * Files are counted: every call here that gives one gives a reference, each
  * mapping holds another, samara_file_put() gives the caller's back. They may be
  * used from any thread. They must not be mapped into an mm of another machine.
+ *
+ * Files of one inode share their pages (the page cache): two files of one host file in one machine do. Pages of a
+ * host file are read when they are first wanted and written back by msync(2), samara_file_sync() and when nobody
+ * has a file of it any more; that last time errors cannot be told, so whoever wants to know of them syncs first.
  */
 #ifndef SAMARA_FILE_H
 #define SAMARA_FILE_H
@@ -50,7 +54,8 @@ struct samara_file_identity {
 
 /*
  * A file of the host. Identity, size, rights and kind are read now from fd,
- * which stays the caller's and may be closed afterwards (the library keeps its own duplicate).
+ * which stays the caller's and may be closed afterwards (the library keeps its own duplicate). When the host file
+ * is made shorter by somebody else, this is noticed when a page is read or written back, not before.
  * 0, -EBADF, -ENOMEM, or what fstat(2) or dup gave.
  */
 SAMARA_API SAMARA_MUST_CHECK int samara_file_from_fd(struct samara_machine *machine, int fd,
@@ -67,7 +72,8 @@ SAMARA_API SAMARA_MUST_CHECK int samara_file_named(struct samara_machine *machin
 
 /*
  * Shared memory of size bytes with an inode of its own, named as Linux names
- * the memory behind MAP_SHARED|MAP_ANONYMOUS: "/dev/zero (deleted)". 0 or -ENOMEM, -EINVAL (size is 0 or above 2^63-1).
+ * the memory behind MAP_SHARED|MAP_ANONYMOUS: "/dev/zero (deleted)". 0 or -ENOMEM, -EINVAL (size is 0 or above
+ * 2^63-1).
  */
 SAMARA_API SAMARA_MUST_CHECK int samara_file_shmem(struct samara_machine *machine, unsigned long size,
 						   struct samara_file **out);
@@ -86,11 +92,172 @@ SAMARA_API struct samara_file *samara_file_get(struct samara_file *file);
 /* Give a reference back; NULL is allowed. */
 SAMARA_API void samara_file_put(struct samara_file *file);
 
-/* ftruncate(2): mappings stay, what they reach changes. Bytes; 0: unknown. */
-SAMARA_API void samara_file_set_length(struct samara_file *file, unsigned long long length);
+/*
+ * ftruncate(2): mappings stay; those of pages beyond the end are taken away, private copies too, and an access
+ * there gives SIGBUS. A host file is truncated on the host as well. Of a file made by samara_file_named() 0 means:
+ * unknown. 0; -EINVAL: not opened for writing, above 2^63-1, a device; -ENOMEM: shared memory beyond the commit
+ * limit; or what ftruncate(2) gave. After an error nothing has changed. Not to be called from a device's
+ * operations.
+ */
+SAMARA_API int samara_file_set_length(struct samara_file *file, unsigned long long length);
+
+/*
+ * fallocate(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE): [offset, offset + length) reads as zeros from now on;
+ * private copies stay. 0; -EINVAL (length 0), -EFBIG, -EBADF (not opened for writing), -EOPNOTSUPP, or what
+ * fallocate(2) gave.
+ */
+SAMARA_API SAMARA_MUST_CHECK int samara_file_punch_hole(struct samara_file *file, unsigned long long offset,
+							unsigned long long length);
+
+/*
+ * pread(2) and pwrite(2) through the pages that mappings see: what one of them writes the other reads at once.
+ * Writing beyond the end makes the file longer. Bytes moved, less than len at the end of the file or when an error
+ * stopped it after some; -EBADF (not opened for that), -EINVAL (offset above 2^63-1, a file without pages: device,
+ * pipe), -EFBIG, -ENOMEM, -ENOSPC (shared memory at the commit limit), -EIO. Written pages go to a host file with
+ * samara_file_sync(), msync, or the last samara_file_put().
+ */
+SAMARA_API long samara_file_pread(struct samara_file *file, void *buf, unsigned long len,
+				  unsigned long long offset);
+SAMARA_API long samara_file_pwrite(struct samara_file *file, const void *buf, unsigned long len,
+				   unsigned long long offset);
+
+/*
+ * fsync(2): what was written, through mappings too, is in the host file when this returns, and the host was asked
+ * to keep it. 0, or the first error of pwrite(2) or fsync(2); what could not be written stays to be written. Other
+ * files: 0.
+ */
+SAMARA_API SAMARA_MUST_CHECK int samara_file_sync(struct samara_file *file);
 
 /* Who file is. name lives as long as the file. */
 SAMARA_API void samara_file_identify(const struct samara_file *file, struct samara_file_identity *out);
+
+/* devices -------------------------------------------------------------------- */
+
+/*
+ * A device is a file whose pages a driver gives. It has frames of its own in the machine's RAM
+ * (samara_device_alloc()) and answers faults with them:
+ *
+ *	static int fault(void *priv, struct samara_vmf *vmf)
+ *	{
+ *		struct screen *screen = priv;
+ *
+ *		if (vmf->pgoff >= screen->pages)
+ *			return -EFAULT;                        // SIGBUS
+ *		return samara_vmf_insert(vmf, screen->frame[vmf->pgoff]);
+ *	}
+ *
+ * Operations are called by any thread, several at once. They may wait, call samara_device_alloc() and
+ * samara_device_bytes(), and nothing else of this library unless it says so below.
+ */
+
+/* One mapping. */
+struct samara_vma_desc {
+	struct samara_file *file;
+	unsigned long start, end; /* [start, end), addresses */
+	unsigned long pgoff;      /* page of the file that is seen at start */
+	unsigned long vm_flags;   /* SAMARA_VM_* of <samara/mm.h> */
+};
+
+enum samara_vmf_flags {
+	SAMARA_VMF_WRITE = 1 << 0,
+	SAMARA_VMF_EXEC = 1 << 1,
+	SAMARA_VMF_COW = 1 << 2, /* a private mapping is written to: it gets a copy */
+	SAMARA_VMF_PFN = 1 << 3, /* the mapping has SAMARA_VM_PFNMAP */
+};
+
+/* One fault. */
+struct samara_vmf {
+	struct samara_file *file;
+	unsigned long addr;  /* the page that was accessed; of a huge fault the first one */
+	unsigned long pgoff; /* page of the file there */
+	unsigned int flags;  /* enum samara_vmf_flags */
+	unsigned int order;  /* 2^order pages are asked for; 0 but in huge_fault */
+	unsigned long frame; /* page_mkwrite: what is mapped there; fault: the library's, see samara_vmf_insert() */
+};
+
+struct samara_file_ops {
+	size_t size;      /* sizeof(struct samara_file_ops) */
+	const char *name; /* as /proc/PID/maps is to show it, copied; NULL: "/dev/samara" */
+
+	/*
+	 * mmap(2), before the mapping exists and before anything it replaces is gone. *desc says what it will be.
+	 * May set SAMARA_VM_IO, _PFNMAP, _MIXEDMAP, _DONTEXPAND, _DONTDUMP, _DONTCOPY in desc->vm_flags and clear
+	 * SAMARA_VM_MAYWRITE and _MAYEXEC (of an access right that desc does not have); nothing else. 0, or an
+	 * errno that mmap then gives (negative). Nothing has to be undone if the mapping fails later. The mmap_lock
+	 * is held for writing. NULL: every mapping is allowed. PFNMAP: pages are shown as they are, are not
+	 * counted, and cannot be pinned.
+	 */
+	int (*mmap_prepare)(void *priv, struct samara_vma_desc *desc);
+
+	/*
+	 * A page that is not mapped was accessed. 0 after samara_vmf_insert(); -ENOMEM: the access fails for want
+	 * of memory; any other -errno: SIGBUS. The VMA's lock, or the mmap_lock for reading, is held. NULL: always
+	 * SIGBUS.
+	 */
+	int (*fault)(void *priv, struct samara_vmf *vmf);
+
+	/*
+	 * The same for 2^order pages whose addresses and file pages both are multiples of that. Any error: fault()
+	 * is asked for single pages. Never asked for a private mapping that is written to. NULL: never. (Not called
+	 * yet.)
+	 */
+	int (*huge_fault)(void *priv, struct samara_vmf *vmf);
+
+	/*
+	 * A page that is mapped read-only in a shared mapping is about to be written to for the first time. 0: it
+	 * becomes writable; -ENOMEM, other -errno as for fault(). Locks as for fault(). NULL: always allowed, and
+	 * such pages are mapped writable at once.
+	 */
+	int (*page_mkwrite)(void *priv, struct samara_vmf *vmf);
+
+	/*
+	 * A mapping, or a part of one, is gone: its pages are not mapped there any more. No lock is held; anything
+	 * of this library may be called. With it mappings of the device are never merged (SAMARA_FILE_CLOSE). Each
+	 * page of a mapping is closed once, also those that fork copied or mremap moved.
+	 */
+	void (*close)(void *priv, const struct samara_vma_desc *gone);
+
+	/*
+	 * Nobody has the file any more, its frames are free: the last call with this priv. No lock of the file's is
+	 * held.
+	 */
+	void (*release)(void *priv);
+};
+
+/*
+ * A device. ops must stay as long as the file; priv is the driver's. 0, -EINVAL (size), -ENAMETOOLONG, -ENOMEM.
+ */
+SAMARA_API SAMARA_MUST_CHECK int samara_file_device(struct samara_machine *machine,
+						    const struct samara_file_ops *ops, void *priv,
+						    struct samara_file **out);
+
+/*
+ * 2^order consecutive frames of the machine's RAM for a device, zeroed: *frame is the number of the first, its
+ * bytes lie at frame * page size in RAM. They belong to the device until it is released: what a mapping shows can
+ * thus never be freed under it. Blocks of more than one frame can be shown by SAMARA_VM_PFNMAP mappings only. order
+ * is at most 9. 0; -EINVAL: not a device, order; -ENOMEM. May be called from operations.
+ */
+SAMARA_API SAMARA_MUST_CHECK int samara_device_alloc(struct samara_file *device, unsigned int order,
+						     unsigned long *frame);
+
+/*
+ * The bytes of frame, and of those behind it in its block; NULL: not a frame of this device. May be called from
+ * operations.
+ */
+SAMARA_API void *samara_device_bytes(const struct samara_file *device, unsigned long frame);
+
+/*
+ * In fault() and huge_fault() only: frame (of 2^order frames from there on) is what is to be mapped. 0; -EINVAL:
+ * not the device's, or not a whole block of that order, or a block of several frames where SAMARA_VMF_PFN is not
+ * set. The last call counts.
+ */
+SAMARA_API SAMARA_MUST_CHECK int samara_vmf_insert(struct samara_vmf *vmf, unsigned long frame);
+
+/*
+ * Take pages [first, first + nr) of file out of all mappings of it: the next access faults again. For drivers that
+ * change what a page shows. Private copies stay. Any thread, no lock of this library held.
+ */
+SAMARA_API void samara_file_unmap_pages(struct samara_file *file, unsigned long first, unsigned long nr);
 
 SAMARA_END_DECLS
 

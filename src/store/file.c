@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <limits.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/assert.h"
 #include "base/mem.h"
@@ -34,13 +33,14 @@ void file_store_put(struct file_store *store)
 	if (__atomic_fetch_sub(&store->refs, 1, __ATOMIC_ACQ_REL) != 1)
 		return;
 	VM_WARN_ON(store->commit.pages);
+	if (store->ram)
+		ram_destroy(store->ram);
 	mem_free(&store_site, store);
 }
 
-int file_create(struct file_store *store, const struct samara_file_identity *identity,
-		struct samara_file **out)
+int file_open(struct inode *inode, const char *name, unsigned int flags, struct samara_file **out)
 {
-	const size_t size = strlen(identity->name) + 1;
+	const size_t size = strlen(name) + 1;
 	struct samara_file *file;
 
 	if (size > PATH_MAX)
@@ -49,16 +49,66 @@ int file_create(struct file_store *store, const struct samara_file_identity *ide
 	if (!file)
 		return -ENOMEM;
 	file->refs = 1;
-	file->flags = identity->flags;
-	file->dev_major = identity->dev_major;
-	file->dev_minor = identity->dev_minor;
-	file->ino = identity->ino;
-	file->length = identity->length;
+	file->flags = flags;
 	file->max_length = LLONG_MAX;
-	file->store = file_store_get(store);
-	file->fd = -1;
-	memcpy(file->name, identity->name, size);
+	file->inode = inode;
+	memcpy(file->name, name, size);
 	*out = file;
+	return 0;
+}
+
+/* A file of an inode of its own. */
+static int create(struct file_store *store, const struct inode_desc *desc,
+		  const struct samara_file_identity *identity, struct samara_file **out)
+{
+	struct inode *inode = inode_create(store, desc);
+	int err;
+
+	if (!inode)
+		return -ENOMEM;
+	err = file_open(inode, identity->name, identity->flags, out);
+	if (err)
+		inode_put(inode);
+	return err;
+}
+
+int file_create(struct file_store *store, const struct samara_file_identity *identity,
+		struct samara_file **out)
+{
+	const struct inode_desc desc = {
+		.kind = INODE_NAMED,
+		.dev_major = identity->dev_major,
+		.dev_minor = identity->dev_minor,
+		.ino = identity->ino,
+		.length = identity->length,
+	};
+
+	return create(store, &desc, identity, out);
+}
+
+int file_shmem(struct file_store *store, const struct shmem_desc *desc, struct samara_file **out)
+{
+	const struct samara_file_identity identity = {
+		.name = desc->name,
+		.flags = SAMARA_FILE_READ | SAMARA_FILE_WRITE | SAMARA_FILE_SHMEM | desc->flags,
+	};
+	struct inode_desc inode = {
+		.kind = INODE_SHMEM,
+		.dev_minor = store->shmem_minor,
+		.ino = desc->ino,
+		.length = desc->length,
+		.charge_each = !desc->charged,
+	};
+	int err;
+
+	if (desc->length > LLONG_MAX)
+		return -EINVAL;
+	if (!inode.ino)
+		inode.ino = __atomic_fetch_add(&store->next_ino, 1, __ATOMIC_RELAXED);
+	err = create(store, &inode, &identity, out);
+	if (err)
+		return err;
+	(*out)->inode->reserved = desc->charged;
 	return 0;
 }
 
@@ -72,32 +122,6 @@ void file_put(struct samara_file *file)
 {
 	if (!file || __atomic_fetch_sub(&file->refs, 1, __ATOMIC_ACQ_REL) != 1)
 		return;
-	if (file->fd >= 0)
-		close(file->fd);
-	commit_uncharge(&file->store->commit, file->charged);
-	file_store_put(file->store);
+	inode_put(file->inode);
 	mem_free(&file_site, file);
-}
-
-int file_shmem(struct file_store *store, const struct shmem_desc *desc, struct samara_file **out)
-{
-	struct samara_file_identity identity = {
-		.size = sizeof(identity),
-		.name = desc->name,
-		.dev_minor = store->shmem_minor,
-		.flags = SAMARA_FILE_READ | SAMARA_FILE_WRITE | SAMARA_FILE_SHMEM | desc->flags,
-		.length = desc->length,
-		.ino = desc->ino,
-	};
-	int err;
-
-	if (desc->length > LLONG_MAX)
-		return -EINVAL;
-	if (!identity.ino)
-		identity.ino = __atomic_fetch_add(&store->next_ino, 1, __ATOMIC_RELAXED);
-	err = file_create(store, &identity, out);
-	if (err)
-		return err;
-	(*out)->charged = desc->charged;
-	return 0;
 }

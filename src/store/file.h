@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Files as mappings see them, and the store of one machine that holds what its
- * files share: the commit budget and the inode numbers of shared memory.
+ * Open files, and the store of one machine that holds what its files share: the
+ * RAM their pages lie in, the commit budget, the inodes of host files and the inode
+ * numbers of shared memory.
  *
- *   store  <-- file  <-- VMAs, and whoever asked for the file
+ *   store <-- inode <-- file  <-- VMAs, and whoever asked for the file
  *     ^
  *   machine
  *
- * Both are counted. A file is immutable but for its length; its pages will
- * hang here.
+ * All are counted. A file does not change; its inode does (inode.h).
  */
 #ifndef STORE_FILE_H
 #define STORE_FILE_H
@@ -17,25 +17,26 @@
 
 #include "base/compiler.h"
 #include "store/commit.h"
+#include "store/inode.h"
+
+#define INODE_HASH 64
 
 struct file_store {
-	unsigned int refs; /* the machine and each file; atomic */
+	unsigned int refs; /* the machine and each inode; atomic */
 	unsigned int page_shift;
 	unsigned int shmem_minor;
-	unsigned long next_ino; /* of shared memory; atomic */
+	unsigned long next_ino; /* of shared memory and devices; atomic */
 	struct commit commit;
+	struct ram *ram;                /* the store's own */
+	struct samara_spinlock lock;    /* RANK_PAGE_CACHE: the hash, and inodes' last references */
+	struct inode *hash[INODE_HASH]; /* of host files */
 };
 
 struct samara_file {
-	unsigned int refs;  /* atomic */
-	unsigned int flags; /* enum samara_file_flags */
-	unsigned int dev_major, dev_minor;
-	unsigned long ino;
-	unsigned long long length;     /* bytes, 0: unknown; atomic */
+	unsigned int refs;             /* atomic */
+	unsigned int flags;            /* enum samara_file_flags */
 	unsigned long long max_length; /* no offset of the file system's lies above */
-	unsigned long charged;         /* pages promised for shared memory */
-	struct file_store *store;      /* counted */
-	int fd;                        /* of a host file, ours; else -1 */
+	struct inode *inode;           /* counted */
 	char name[];                   /* as maps shows it */
 };
 
@@ -46,7 +47,11 @@ void file_store_put(struct file_store *store);
 /* A file with one reference; 0, -ENAMETOOLONG, -ENOMEM. identity is checked by the caller. */
 int file_create(struct file_store *store, const struct samara_file_identity *identity,
 		struct samara_file **out) __must_check;
+/* A file of inode, whose reference is the file's if it comes to be. 0, -ENAMETOOLONG, -ENOMEM. */
+int file_open(struct inode *inode, const char *name, unsigned int flags,
+	      struct samara_file **out) __must_check;
 struct samara_file *file_get(struct samara_file *file);
+/* NULL is allowed. The last one may write to the host: see inode_put(). */
 void file_put(struct samara_file *file);
 
 static inline bool file_is(const struct samara_file *file, unsigned int flag)
@@ -62,8 +67,9 @@ struct shmem_desc {
 	const char *name;
 	unsigned long long length;
 	unsigned long ino;
-	unsigned int flags;    /* enum samara_file_flags besides the usual ones */
-	unsigned long charged; /* pages the caller has charged; given back with the file */
+	unsigned int flags; /* enum samara_file_flags besides the usual ones */
+	/* Pages the caller has charged, given back with the inode; 0: charged as they come. */
+	unsigned long charged;
 };
 /* 0, -ENOMEM, -EINVAL: longer than any file. Then the charge is still the caller's. */
 int file_shmem(struct file_store *store, const struct shmem_desc *desc,

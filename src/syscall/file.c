@@ -8,7 +8,10 @@
 #include <string.h>
 
 #include "core/mm.h"
+#include "rmap/truncate.h"
+#include "store/device.h"
 #include "store/file.h"
+#include "store/io.h"
 
 #define MEMFD_NAME_MAX 249
 
@@ -96,20 +99,84 @@ void samara_file_put(struct samara_file *file)
 	file_put(file);
 }
 
-void samara_file_set_length(struct samara_file *file, unsigned long long length)
+int samara_file_set_length(struct samara_file *file, unsigned long long length)
 {
-	WRITE_ONCE(file->length, length);
+	return file_set_length(file, length);
+}
+
+int samara_file_punch_hole(struct samara_file *file, unsigned long long offset,
+			   unsigned long long length)
+{
+	if (offset > LLONG_MAX || !length || length > LLONG_MAX)
+		return -EINVAL;
+	if (length > LLONG_MAX - offset)
+		return -EFBIG;
+	if (!file_is(file, SAMARA_FILE_WRITE))
+		return -EBADF;
+	if (file_is(file, SAMARA_FILE_NO_FALLOCATE | SAMARA_FILE_NOMAP))
+		return -EOPNOTSUPP;
+	return file_punch_hole(file, offset, length);
+}
+
+long samara_file_pread(struct samara_file *file, void *buf, unsigned long len,
+		       unsigned long long offset)
+{
+	return file_read(file, buf, len, offset);
+}
+
+long samara_file_pwrite(struct samara_file *file, const void *buf, unsigned long len,
+			unsigned long long offset)
+{
+	return file_write(file, buf, len, offset);
+}
+
+int samara_file_sync(struct samara_file *file)
+{
+	return file_sync_range(file, 0, ULONG_MAX);
+}
+
+void samara_file_unmap_pages(struct samara_file *file, unsigned long first, unsigned long nr)
+{
+	const unsigned long last = nr && first + nr - 1 < first ? ULONG_MAX : first + nr - 1;
+
+	if (nr)
+		unmap_mapping_pages(file->inode, file->inode->ram, first, last, KEEP_COWS);
+}
+
+int samara_file_device(struct samara_machine *machine, const struct samara_file_ops *ops,
+		       void *priv, struct samara_file **out)
+{
+	if (ops->size != sizeof(*ops))
+		return -EINVAL;
+	return device_create(machine->store, ops, priv, out);
+}
+
+int samara_device_alloc(struct samara_file *device, unsigned int order, unsigned long *frame)
+{
+	return device_alloc(device->inode, order, frame);
+}
+
+void *samara_device_bytes(const struct samara_file *device, unsigned long frame)
+{
+	return device_bytes(device->inode, frame);
+}
+
+int samara_vmf_insert(struct samara_vmf *vmf, unsigned long frame)
+{
+	return device_insert(vmf, frame);
 }
 
 void samara_file_identify(const struct samara_file *file, struct samara_file_identity *out)
 {
+	const struct inode *inode = file->inode;
+
 	*out = (struct samara_file_identity){
 		.size = sizeof(*out),
 		.name = file->name,
-		.dev_major = file->dev_major,
-		.dev_minor = file->dev_minor,
-		.ino = file->ino,
+		.dev_major = inode->dev_major,
+		.dev_minor = inode->dev_minor,
+		.ino = inode->ino,
 		.flags = file->flags,
-		.length = READ_ONCE(file->length),
+		.length = READ_ONCE(inode->length),
 	};
 }

@@ -1,55 +1,86 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * msync and mincore as far as mappings go, and remap_file_pages, which Linux
- * carries out by mapping anew.
+ * msync, mincore, and remap_file_pages, which Linux carries out by mapping anew.
  */
 #include <errno.h>
-#include <string.h>
 #include <sys/mman.h>
 
+#include "range/range.h"
+#include "rmap/truncate.h"
 #include "store/file.h"
 #include "syscall/door.h"
 #include "syscall/mmap.h"
 #include "vma/find.h"
 
-static int sync_range(struct samara_mm *mm, unsigned long start, unsigned long end, int flags)
+/* msync on its way through the mappings. */
+struct sync {
+	struct samara_mm *mm;
+	unsigned long start, end; /* what is left */
+	int flags;
+	int hole;                 /* -ENOMEM once nothing was mapped somewhere */
+	struct samara_file *file; /* with a reference: its pages first..last are to be written */
+	unsigned long first, last;
+};
+
+/* The next mapping; start moves behind it. 0 or -errno. mmap_lock is held for reading. */
+static int sync_vma(struct sync *s)
 {
-	int hole = 0;
+	const struct vma *vma = vma_find_from(s->mm, s->start);
 
-	for (;;) {
-		const struct vma *vma = vma_find_from(mm, start);
-
-		if (!vma)
+	if (!vma)
+		return -ENOMEM;
+	if (vma->vm_start > s->start) {
+		if (s->flags == MS_ASYNC || vma->vm_start >= s->end)
 			return -ENOMEM;
-		if (vma->vm_start > start) {
-			if (flags == MS_ASYNC || vma->vm_start >= end)
-				return -ENOMEM;
-			hole = -ENOMEM;
-		}
-		if ((flags & MS_INVALIDATE) && (vma->vm_flags & VM_LOCKED))
-			return -EBUSY;
-		start = vma->vm_end;
-		if (start >= end)
-			return hole;
+		s->start = vma->vm_start;
+		s->hole = -ENOMEM;
 	}
+	if ((s->flags & MS_INVALIDATE) && (vma->vm_flags & VM_LOCKED))
+		return -EBUSY;
+	if ((s->flags & MS_SYNC) && vma->vm_file && (vma->vm_flags & VM_SHARED)) {
+		const unsigned long end = min(s->end, vma->vm_end);
+
+		s->file = file_get(vma->vm_file);
+		s->first = vma->vm_pgoff + mm_pages(s->mm, s->start - vma->vm_start);
+		s->last = s->first + mm_pages(s->mm, end - s->start) - 1;
+	}
+	s->start = vma->vm_end;
+	return 0;
+}
+
+/* Files are written with no lock held: that may take long. */
+static int sync_range(struct sync *s)
+{
+	int err = 0;
+
+	while (!err && s->start < s->end) {
+		s->file = NULL;
+		mmap_read_lock(s->mm);
+		err = sync_vma(s);
+		mmap_read_unlock(s->mm);
+		if (err || !s->file)
+			continue;
+		err = file_sync_range(s->file, s->first, s->last);
+		file_put(s->file);
+	}
+	return err ? err : s->hole;
 }
 
 int samara_msync(struct samara_mm *mm, unsigned long addr, unsigned long len, int flags)
 {
-	const unsigned long end = addr + mm_page_align(mm, len);
-	int err;
+	struct sync sync = {
+		.mm = mm,
+		.start = addr,
+		.end = addr + mm_page_align(mm, len),
+		.flags = flags,
+	};
 
 	if ((flags & ~(MS_ASYNC | MS_INVALIDATE | MS_SYNC)) || !mm_page_aligned(mm, addr) ||
 	    ((flags & MS_ASYNC) && (flags & MS_SYNC)))
 		return -EINVAL;
-	if (end < addr)
+	if (sync.end < addr)
 		return -ENOMEM;
-	if (end == addr)
-		return 0;
-	mmap_read_lock(mm);
-	err = sync_range(mm, addr, end, flags);
-	mmap_read_unlock(mm);
-	return err;
+	return sync_range(&sync);
 }
 
 int samara_mincore(struct samara_mm *mm, unsigned long addr, unsigned long len, unsigned char *vec)
@@ -66,7 +97,7 @@ int samara_mincore(struct samara_mm *mm, unsigned long addr, unsigned long len, 
 		return -EFAULT;
 	mmap_read_lock(mm);
 	while (left && !err) {
-		const struct vma *vma = vma_lookup(mm, at);
+		struct vma *vma = vma_lookup(mm, at);
 		unsigned long here;
 
 		if (!vma) {
@@ -74,12 +105,12 @@ int samara_mincore(struct samara_mm *mm, unsigned long addr, unsigned long len, 
 			break;
 		}
 		here = min(mm_pages(mm, vma->vm_end - at), left);
+		range_mincore(vma, at, at + (here << mm->geo->page_shift), vec);
+		vec += here;
 		left -= here;
 		at = vma->vm_end;
 	}
 	mmap_read_unlock(mm);
-	if (!err)
-		memset(vec, 0, pages);
 	return err;
 }
 

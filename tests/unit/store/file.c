@@ -5,6 +5,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -117,6 +118,111 @@ static void a_mapping_keeps_its_file(void **state)
 	samara_file_put(NULL);
 }
 
+static void a_memfd_is_promised_as_it_is_filled(void **state)
+{
+	struct fixture *f = *state;
+	struct samara_file *file;
+	char text[8] = "";
+
+	assert_int_equal(samara_file_memfd(f->machine, "grows", 0, &file), 0);
+	assert_int_equal(samara_file_pwrite(file, "hello", 5, 10 * PAGE - 2), 5);
+	assert_int_equal(samara_committed_pages(f->machine), 2);
+	assert_int_equal(samara_file_pread(file, text, 8, 10 * PAGE - 2), 5);
+	assert_string_equal(text, "hello");
+	samara_file_put(file);
+	assert_int_equal(samara_committed_pages(f->machine), 0);
+}
+
+static void an_empty_file_has_nothing_behind_it(void **state)
+{
+	struct fixture *f = *state;
+	struct samara_file *file;
+
+	assert_int_equal(samara_file_memfd(f->machine, "empty", 0, &file), 0);
+	assert_int_equal(samara_mmap(f->mm, AT(0), PAGE, RW, MAP_SHARED | MAP_FIXED, file, 0),
+			 AT(0));
+	assert_int_equal(samara_touch(f->mm, AT(0), 1, PROT_READ), -EFAULT);
+	assert_int_equal(samara_file_set_length(file, 1), 0);
+	assert_int_equal(samara_touch(f->mm, AT(0), 1, PROT_READ), 0);
+	samara_file_put(file);
+}
+
+static void lengths_and_holes_are_the_hosts_too(void **state)
+{
+	struct fixture *f = *state;
+	struct samara_file_identity id;
+	struct samara_file *file, *reader;
+	char name[] = "/tmp/samara-file-XXXXXX", text[12] = "";
+	const int fd = mkostemp(name, O_CLOEXEC), again = open(name, O_RDONLY | O_CLOEXEC);
+	int punched;
+
+	unlink(name);
+	assert_int_equal(samara_file_from_fd(f->machine, fd, &file), 0);
+	assert_int_equal(samara_file_from_fd(f->machine, again, &reader), 0);
+	assert_int_equal(samara_file_pwrite(file, "0123456789", 10, 0), 10);
+	assert_int_equal(samara_file_set_length(reader, 5), -EINVAL);
+	assert_int_equal(samara_file_set_length(file, 1ULL << 63), -EINVAL);
+	assert_int_equal(samara_file_set_length(file, 8), 0);
+	assert_int_equal(samara_file_set_length(file, 9), 0);
+	assert_int_equal(lseek(fd, 0, SEEK_END), 9);
+	assert_int_equal(samara_file_punch_hole(reader, 0, 1), -EBADF);
+	assert_int_equal(samara_file_punch_hole(file, 0, 0), -EINVAL);
+	assert_int_equal(samara_file_punch_hole(file, 1ULL << 62, (1ULL << 63) - 1), -EFBIG);
+	punched = samara_file_punch_hole(file, 1, 2);
+	assert_true(!punched || punched == -EOPNOTSUPP); /* not on every file system */
+	assert_int_equal(samara_file_pread(reader, text, 12, 0), 9);
+	assert_memory_equal(text, punched ? "012" : "0\0\0", 3);
+	assert_memory_equal(text + 3, "34567\0", 6);
+	assert_int_equal(samara_file_sync(reader), 0);
+	assert_int_equal(pread(fd, text, 12, 0), 9);
+	assert_memory_equal(text + 3, "34567\0", 6);
+	samara_file_identify(reader, &id);
+	assert_int_equal(id.length, 9);
+	samara_file_put(file);
+	samara_file_put(reader);
+	close(fd);
+	close(again);
+}
+
+static unsigned int releases;
+
+static void count_release(void *priv)
+{
+	assert_ptr_equal(priv, &releases);
+	releases++;
+}
+
+static void a_device_lives_as_long_as_its_mappings(void **state)
+{
+	struct fixture *f = *state;
+	static const struct samara_file_ops ops = {
+		.size = sizeof(ops),
+		.name = "/dev/lamp",
+		.release = count_release,
+	};
+	struct samara_file_ops wrong = ops;
+	struct samara_vma_info info;
+	struct samara_file *file;
+	unsigned long frame;
+
+	wrong.size--;
+	assert_int_equal(samara_file_device(f->machine, &wrong, &releases, &file), -EINVAL);
+	assert_int_equal(samara_file_device(f->machine, &ops, &releases, &file), 0);
+	assert_int_equal(samara_device_alloc(file, 0, &frame), 0);
+	assert_non_null(samara_device_bytes(file, frame));
+	assert_null(samara_device_bytes(f->file, frame));
+	assert_int_equal(samara_device_alloc(f->file, 0, &frame), -EINVAL);
+	assert_int_equal(samara_mmap(f->mm, AT(0), PAGE, RW, MAP_SHARED | MAP_FIXED, file, 0),
+			 AT(0));
+	assert_int_equal(samara_file_set_length(file, PAGE), -EINVAL);
+	samara_file_put(file);
+	assert_int_equal(releases, 0);
+	assert_int_equal(samara_vma_next(f->mm, 0, &info), 0);
+	assert_string_equal(info.name, "/dev/lamp");
+	assert_int_equal(samara_munmap(f->mm, AT(0), PAGE), 0);
+	assert_int_equal(releases, 1);
+}
+
 #define test(name) cmocka_unit_test_setup_teardown(name, fixture_up, fixture_down)
 
 int main(void)
@@ -127,6 +233,10 @@ int main(void)
 		test(shared_memory_has_the_kernels_names),
 		test(names_have_a_limit),
 		test(a_mapping_keeps_its_file),
+		test(a_memfd_is_promised_as_it_is_filled),
+		test(an_empty_file_has_nothing_behind_it),
+		test(lengths_and_holes_are_the_hosts_too),
+		test(a_device_lives_as_long_as_its_mappings),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

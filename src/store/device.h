@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Devices, beyond what faults and mappings need of them (inode.h).
+ */
+#ifndef STORE_DEVICE_H
+#define STORE_DEVICE_H
+
+#include "store/inode.h"
+
+/* ops has been checked. 0, -ENAMETOOLONG, -ENOMEM. */
+int device_create(struct file_store *store, const struct samara_file_ops *ops, void *priv,
+		  struct samara_file **out) __must_check;
+/* Nobody has a file of it: its frames go, the driver is told. */
+void device_release(struct inode *inode);
+
+/* The public calls of similar names; -EINVAL, NULL if inode is not a device. */
+int device_alloc(struct inode *inode, unsigned int order, unsigned long *frame) __must_check;
+void *device_bytes(struct inode *inode, unsigned long frame);
+int device_insert(struct samara_vmf *vmf, unsigned long frame) __must_check;
+
+#endif

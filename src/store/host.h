@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the store asks of the host about one descriptor.
+ */
+#ifndef STORE_HOST_H
+#define STORE_HOST_H
+
+#include <sys/stat.h>
+#include <sys/types.h>
+
+#include "base/compiler.h"
+
+/*
+ * A descriptor of our own for the file behind fd, which was opened with flags (F_GETFL): one at
+ * which pread(2) and pwrite(2) mean the offset that they are given and any buffer. Or -errno.
+ */
+int host_dup(int fd, int flags) __must_check;
+
+/* Bytes, also of a block device. */
+unsigned long long host_length(int fd, const struct stat *st);
+
+/*
+ * All of size bytes unless the file ends. Bytes moved; -errno if an error came before the first.
+ */
+ssize_t host_read(int fd, void *buf, size_t size, off_t offset) __must_check;
+/* All of it: 0, or -errno. */
+int host_write(int fd, const void *buf, size_t size, off_t offset) __must_check;
+
+#endif

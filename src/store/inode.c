@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Inodes as counted objects. Those of host files are in their store's hash, so that
+ * two files of one host file meet in one page cache.
+ *
+ *   last file put ---> write back, the reference still held: who opens the host file
+ *                      meanwhile finds this inode
+ *                 ---> the store's lock: is it still the last, did nobody come
+ *                      and go since? Then out of the hash, and gone
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/fs.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+#include "base/mem.h"
+#include "base/trace.h"
+#include "store/device.h"
+#include "store/file.h"
+#include "store/host.h"
+
+#define LAST_TRIES 3
+
+static DEFINE_ALLOC_SITE(inode_site, "inode");
+
+struct inode *inode_create(struct file_store *store, const struct inode_desc *desc)
+{
+	struct inode *inode = mem_zalloc(&inode_site, sizeof(*inode));
+
+	if (!inode)
+		return NULL;
+	inode->kind = desc->kind;
+	inode->refs = 1;
+	inode->dev_major = desc->dev_major;
+	inode->dev_minor = desc->dev_minor;
+	inode->ino = desc->ino;
+	inode->length = desc->length;
+	inode->charge_each = desc->charge_each;
+	inode->store = file_store_get(store);
+	inode->ram = store->ram;
+	inode->fd = inode->write_fd = -1;
+	rwsem_init(&inode->lock, RANK_INODE);
+	mt_init_flags(&inode->pages, MT_FLAGS_USE_RCU | MT_FLAGS_LOCK_EXTERN);
+	mutex_init(&inode->pages_lock, RANK_PAGE_CACHE);
+	rwsem_init(&inode->i_mmap_lock, RANK_FILE_RMAP);
+	return inode;
+}
+
+unsigned long inode_pages(const struct inode *inode)
+{
+	const unsigned long long length = READ_ONCE(inode->length);
+	const unsigned int shift = inode->store->page_shift;
+
+	if (inode->kind == INODE_DEVICE || (inode->kind == INODE_NAMED && !length))
+		return ULONG_MAX;
+	return (unsigned long)(length >> shift) + !!(length & ((1ULL << shift) - 1));
+}
+
+/* descriptors ------------------------------------------------------------------ */
+
+/* fd is this inode's from now on, for what the caller may do with it and nobody could so far. */
+static void adopt_fd(struct inode *inode, int fd, int access)
+{
+	int none = -1;
+	bool used = false;
+
+	if (access != O_WRONLY)
+		used |= __atomic_compare_exchange_n(&inode->fd, &none, fd, false, __ATOMIC_ACQ_REL,
+						    __ATOMIC_RELAXED);
+	none = -1;
+	if (access != O_RDONLY)
+		used |= __atomic_compare_exchange_n(&inode->write_fd, &none, fd, false,
+						    __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+	if (!used)
+		close(fd);
+}
+
+static int own_fd(struct inode *inode, int fd)
+{
+	const int flags = fcntl(fd, F_GETFL), access = flags & O_ACCMODE;
+	int own;
+
+	if (flags < 0)
+		return -errno;
+	if ((access == O_WRONLY || READ_ONCE(inode->fd) >= 0) &&
+	    (access == O_RDONLY || READ_ONCE(inode->write_fd) >= 0))
+		return 0;
+	own = host_dup(fd, flags);
+	if (own < 0)
+		return own;
+	adopt_fd(inode, own, fcntl(own, F_GETFL) & O_ACCMODE);
+	return 0;
+}
+
+static void close_fds(struct inode *inode)
+{
+	if (inode->fd >= 0)
+		close(inode->fd);
+	if (inode->write_fd >= 0 && inode->write_fd != inode->fd)
+		close(inode->write_fd);
+}
+
+/* hash ------------------------------------------------------------------------- */
+
+static struct inode **hash_of(struct file_store *store, const struct inode_desc *desc)
+{
+	const unsigned long key = desc->ino ^ (unsigned long)desc->dev_minor << 20;
+
+	return &store->hash[(key * 0x9e3779b97f4a7c15UL) >> 58];
+}
+_Static_assert(INODE_HASH == 1 << (64 - 58), "hash_of()'s shift");
+
+/* With a reference, or NULL. The store's lock is held. */
+static struct inode *hash_find(struct file_store *store, const struct inode_desc *desc)
+{
+	struct inode *inode = *hash_of(store, desc);
+
+	while (inode && (inode->ino != desc->ino || inode->dev_major != desc->dev_major ||
+			 inode->dev_minor != desc->dev_minor))
+		inode = inode->hash_next;
+	if (inode) {
+		__atomic_fetch_add(&inode->refs, 1, __ATOMIC_RELAXED);
+		smp_store_release(&inode->opened, inode->opened + 1);
+	}
+	return inode;
+}
+
+/* fresh goes in unless somebody was faster; then he is found. */
+static struct inode *hash_insert(struct file_store *store, const struct inode_desc *desc,
+				 struct inode *fresh)
+{
+	struct inode **head = hash_of(store, desc);
+	struct inode *inode;
+
+	spin_lock(&store->lock, RANK_PAGE_CACHE);
+	inode = hash_find(store, desc);
+	if (!inode && fresh) {
+		fresh->hash_next = *head;
+		*head = fresh;
+		inode = fresh;
+	}
+	spin_unlock(&store->lock);
+	return inode;
+}
+
+static void hash_remove(struct inode *inode)
+{
+	const struct inode_desc desc = { .ino = inode->ino, .dev_minor = inode->dev_minor };
+	struct inode **p = hash_of(inode->store, &desc);
+
+	while (*p != inode)
+		p = &(*p)->hash_next;
+	*p = inode->hash_next;
+}
+
+static void inode_destroy(struct inode *inode)
+{
+	VM_WARN_ON(!interval_tree_empty(&inode->i_mmap));
+	if (inode_is_device(inode))
+		device_release(inode);
+	else
+		page_cache_truncate(inode, 0, ULONG_MAX);
+	VM_WARN_ON(inode->nr_pages);
+	mt_clear_in_rcu(&inode->pages);
+	__mt_destroy(&inode->pages);
+	close_fds(inode);
+	commit_uncharge(&inode->store->commit, inode->reserved);
+	file_store_put(inode->store);
+	mem_free(&inode_site, inode);
+}
+
+/* What is neither regular nor a block device has no bytes that we could ask for. */
+static bool has_pages(const struct stat *st)
+{
+	return S_ISREG(st->st_mode) || S_ISBLK(st->st_mode);
+}
+
+int inode_of_host(struct file_store *store, int fd, const struct stat *st, struct inode **out)
+{
+	const struct inode_desc desc = {
+		.kind = has_pages(st) ? INODE_HOST : INODE_NAMED,
+		.dev_major = major(st->st_dev),
+		.dev_minor = minor(st->st_dev),
+		.ino = st->st_ino,
+		.length = has_pages(st) ? host_length(fd, st) : 0,
+	};
+	struct inode *fresh = NULL, *inode = NULL;
+	int err;
+
+	if (has_pages(st))
+		inode = hash_insert(store, &desc, NULL);
+	if (!inode) {
+		inode = fresh = inode_create(store, &desc);
+		if (!fresh)
+			return -ENOMEM;
+		if (has_pages(st))
+			inode = hash_insert(store, &desc, fresh);
+		if (inode != fresh)
+			inode_destroy(fresh);
+	}
+	err = has_pages(st) ? own_fd(inode, fd) : 0;
+	if (err) {
+		inode_put(inode);
+		return err;
+	}
+	*out = inode;
+	return 0;
+}
+
+/* putting ---------------------------------------------------------------------- */
+
+static bool put_not_last(struct inode *inode)
+{
+	unsigned int refs = smp_load_acquire(&inode->refs);
+
+	while (refs > 1) {
+		if (__atomic_compare_exchange_n(&inode->refs, &refs, refs - 1, true,
+						__ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+			return true;
+	}
+	return false;
+}
+
+/* Nobody has a file of it: what is dirty goes home, or is lost. */
+static void write_back_last(struct inode *inode)
+{
+	const struct writeback wb = { .inode = inode, .last = ULONG_MAX };
+	int err = -EAGAIN;
+
+	for (int i = 0; err && i < LAST_TRIES; i++)
+		err = inode_writeback(&wb);
+	if (err)
+		TRACE(writeback_lost, inode->ino, err);
+}
+
+/*
+ * Give up the reference that was the last when opened was read. False: it is not any more, look
+ * again.
+ */
+static bool put_last(struct inode *inode, unsigned long opened, bool *gone)
+{
+	struct file_store *store = inode->store;
+	bool done;
+
+	spin_lock(&store->lock, RANK_PAGE_CACHE);
+	done = inode->opened == opened || READ_ONCE(inode->refs) > 1;
+	*gone = done && !__atomic_sub_fetch(&inode->refs, 1, __ATOMIC_ACQ_REL);
+	if (*gone && inode->kind == INODE_HOST)
+		hash_remove(inode);
+	spin_unlock(&store->lock);
+	return done;
+}
+
+void inode_put(struct inode *inode)
+{
+	unsigned long opened;
+	bool gone;
+
+	do {
+		opened = smp_load_acquire(&inode->opened);
+		if (put_not_last(inode))
+			return;
+		if (inode->kind == INODE_HOST)
+			write_back_last(inode);
+	} while (!put_last(inode, opened, &gone));
+	if (gone)
+		inode_destroy(inode);
+}

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What is behind open files: an inode with its pages (the page cache).
+ *
+ *   samara_file --.
+ *   samara_file ----> inode ---- pages: index -> folio      one reference each
+ *                       |    `-- i_mmap: who maps which pages (rmap/)
+ *                     fd | shared memory | device | a name only
+ *
+ * Two files of one host inode share it (found by device and inode number in the
+ * machine's store). Pages are read when they are first wanted, and written back
+ * to the host file by inode_writeback() (msync, the last put): dirty bits are
+ * gathered from page tables first (folio_mkclean(), through the caller: the store
+ * knows no page tables).
+ *
+ * Locks, in the order in which they are taken
+ *   lock        (RANK_INODE) for writing: the length changes, a hole is punched, a
+ *               write(2); for reading: write-back, so that it cannot make a file
+ *               longer again that is being truncated
+ *   folio lock  a page's contents are filled, or it is taken out, under it. Whoever
+ *               finds and locks a folio looks again: mapping tells whether it is
+ *               still this inode's
+ *   pages_lock  (RANK_PAGE_CACHE) pages and nr_pages change under it; pages is read
+ *               under RCU. The length is looked at under it when a page goes in,
+ *               and truncation takes it after the length has changed: so no page
+ *               is left behind beyond the end
+ *
+ * A host file's length is what the host said last: it is asked when a page is not
+ * here or lies beyond the end, and before write-back. If somebody else made the file
+ * shorter, pages beyond the end stay until inode_set_length(), but nobody gets them
+ * and they are not written.
+ *
+ * Invariants (inode_validate(); the inode is quiet)
+ *   pages        the tree's own
+ *   page_index   a folio's mapping and index say where it is found, its contents are valid
+ *   page_count   nr_pages counts them; so does charged, where pages are charged as they come
+ *   page_beyond  no page lies beyond the end (unless somebody else moved it)
+ */
+#ifndef STORE_INODE_H
+#define STORE_INODE_H
+
+#include <samara/file.h>
+#include <samara/maple_tree.h>
+
+#include "base/interval_tree.h"
+#include "base/lock.h"
+#include "frame/frame.h"
+#include "store/commit.h"
+
+struct file_store;
+struct stat;
+
+enum inode_kind {
+	INODE_NAMED,  /* no bytes are known: zeros, without an end if length is 0 */
+	INODE_HOST,   /* a host file, by fd */
+	INODE_SHMEM,  /* lives in its pages */
+	INODE_DEVICE, /* ops say; pages holds the frames it owns, by frame number */
+};
+
+struct inode {
+	enum inode_kind kind;        /* (i) */
+	unsigned int refs;           /* atomic: files */
+	unsigned int dev_major;      /* (i) */
+	unsigned int dev_minor;      /* (i) */
+	unsigned long ino;           /* (i) */
+	unsigned long long length;   /* bytes; atomic, changes under lock; INODE_NAMED 0: unknown */
+	struct file_store *store;    /* (i) counted */
+	struct ram *ram;             /* (i) the store's */
+	int fd, write_fd;            /* atomic: a host file is read and written here; -1: not yet */
+	unsigned long opened;        /* the store's lock: how often it was found again */
+	bool charge_each;            /* (i) shared memory whose pages are charged as they come */
+	bool moved_end;              /* lock: somebody else made the host file shorter */
+	struct rwsem lock;           /* RANK_INODE */
+	struct maple_tree pages;     /* index -> struct folio; writers pages_lock, readers RCU */
+	struct mutex pages_lock;     /* RANK_PAGE_CACHE */
+	unsigned long nr_pages;      /* pages_lock */
+	unsigned long charged;       /* pages_lock; of nr_pages, with charge_each */
+	unsigned long reserved;      /* lock: pages of shared memory that were charged at once */
+	struct rwsem i_mmap_lock;    /* RANK_FILE_RMAP */
+	struct interval_tree i_mmap; /* i_mmap_lock: links of the VMAs that map it */
+	const struct samara_file_ops *ops; /* (i) of a device */
+	void *priv;                        /* (i) */
+	struct inode *hash_next;           /* the store's lock */
+};
+
+/* inode.c ---------------------------------------------------------------------- */
+
+struct inode_desc {
+	enum inode_kind kind;
+	unsigned int dev_major, dev_minor;
+	unsigned long ino;
+	unsigned long long length;
+	bool charge_each;
+};
+/* An inode of its own, one reference; NULL when refused. */
+struct inode *inode_create(struct file_store *store, const struct inode_desc *desc) __must_check;
+/*
+ * The inode of the host file behind fd, which fstat(2) described as st; a descriptor of its own
+ * is kept. length is what st says, as far as it does. 0, -ENOMEM, or what dup or open(2) gave.
+ */
+int inode_of_host(struct file_store *store, int fd, const struct stat *st,
+		  struct inode **out) __must_check;
+/*
+ * The last one writes what is dirty back to the host file, three times if need be, and lets go of
+ * what cannot be written even then (trace point writeback_lost). No lock from RANK_INODE on is
+ * held.
+ */
+void inode_put(struct inode *inode);
+
+/* pages.c ---------------------------------------------------------------------- */
+
+/* The page's folio with a reference, or NULL: not here. Takes nothing. */
+struct folio *page_cache_find(struct inode *inode, unsigned long index) __must_check;
+/* The first folio of [*index, last], with a reference; *index becomes its index. NULL: none. */
+struct folio *page_cache_next(struct inode *inode, unsigned long *index,
+			      unsigned long last) __must_check;
+/*
+ * The page's folio, locked, with a reference, its contents valid: made and read if it is not
+ * here. 0; -EFAULT: beyond the end of the file; -EIO: reading failed; -ENOMEM: no memory;
+ * -ENOSPC: shared memory at the commit limit (as Linux: SIGBUS, like all but -ENOMEM). *major
+ * becomes true if something was read. No lock from RANK_INODE on is held.
+ */
+int page_cache_get(struct inode *inode, unsigned long index, struct folio **out,
+		   bool *major) __must_check;
+
+/* truncate.c ------------------------------------------------------------------- */
+
+/*
+ * [start, last] leave the cache, dirty or not. They are unmapped already (unmap_mapping_pages()).
+ */
+void page_cache_truncate(struct inode *inode, unsigned long start, unsigned long last);
+/* The part of the last page beyond length becomes zeros. */
+void page_cache_zero_tail(struct inode *inode, unsigned long long length);
+
+/*
+ * The length, and the host file's too. lock is held for writing. 0; -EINVAL: it has none, or is
+ * not open for writing; -ENOMEM: shared memory beyond the commit limit; what ftruncate(2) gave.
+ * Mappings and pages beyond the end are the caller's to take away, in this order:
+ * unmap_mapping_pages(), page_cache_truncate(), page_cache_zero_tail(), unmap_mapping_pages();
+ * lock held all the time.
+ */
+int inode_set_length(struct inode *inode, unsigned long long length) __must_check;
+/*
+ * The part of [offset, offset + length) that is not whole pages becomes zeros, and the host file
+ * gets its hole. Whole pages, first to *last (first > last: none), are the caller's to take away
+ * as above. lock is held for writing. 0, -EOPNOTSUPP, or what fallocate(2) gave.
+ */
+struct inode_hole {
+	unsigned long long offset, length;
+	unsigned long first, last; /* out */
+};
+int inode_punch(struct inode *inode, struct inode_hole *hole) __must_check;
+/* Ask the host how long the file is now. Takes lock. */
+void inode_refresh(struct inode *inode);
+
+/* writeback.c ------------------------------------------------------------------ */
+
+/*
+ * Write dirty pages of [start, last] to the host file. clean(folio, arg) is called for each that
+ * is mapped, locked, before it is written: it takes the dirty bits out of page tables and says if
+ * there were any. 0, or the first error of pwrite(2); pages that could not be written stay dirty.
+ * Files that are not of the host have nothing to write: 0. Takes lock for reading.
+ */
+struct writeback {
+	struct inode *inode;
+	unsigned long start, last;
+	bool (*clean)(struct folio *folio, void *arg); /* NULL: no mapping exists any more */
+	void *arg;
+};
+int inode_writeback(const struct writeback *wb) __must_check;
+/* The host is asked to keep what was written. 0, or what fsync(2) gave. */
+int inode_fsync(struct inode *inode) __must_check;
+
+/* device.c --------------------------------------------------------------------- */
+
+/*
+ * Ask the driver about a mapping to be made. 0: desc->vm_flags is what it gets. -errno of the
+ * driver; -EINVAL: it changed others.
+ */
+int device_mmap_prepare(struct samara_vma_desc *desc) __must_check;
+/*
+ * vmf->frame becomes the frame to map; it stays the device's as long as the file is held. 0,
+ * -errno.
+ */
+int device_fault(struct samara_vmf *vmf) __must_check;
+int device_huge_fault(struct samara_vmf *vmf) __must_check;
+/* May the page be written to? 0, -errno. */
+int device_page_mkwrite(struct samara_vmf *vmf) __must_check;
+/* A mapping is gone; no lock is held. */
+void device_close(const struct samara_vma_desc *gone);
+
+static inline bool inode_is_shmem(const struct inode *inode)
+{
+	return inode->kind == INODE_SHMEM;
+}
+
+static inline bool inode_is_device(const struct inode *inode)
+{
+	return inode->kind == INODE_DEVICE;
+}
+
+/*
+ * Whether the driver wants to be asked before a shared page is written to: then it is mapped
+ * read-only.
+ */
+static inline bool inode_has_mkwrite(const struct inode *inode)
+{
+	return inode_is_device(inode) && inode->ops->page_mkwrite;
+}
+
+/* Pages up to its end; ULONG_MAX: no end is known. */
+unsigned long inode_pages(const struct inode *inode);
+
+int inode_validate(struct inode *inode, struct samara_report *out) __must_check;
+
+#endif

@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Finding and making pages of a file.
+ *
+ *   find    RCU: load, try to get a reference, load again: still the same, so it was
+ *           here while we had it
+ *   get     find, lock, look again ---------------------------------.
+ *              '-- not here: a fresh folio, locked, goes in; then it |--> locked, valid
+ *                  is filled, and whoever found it meanwhile waits --'
+ *
+ * A page in the cache that is not locked is valid: one that could not be filled
+ * is taken out again before its lock is dropped.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/rcu.h"
+#include "base/report.h"
+#include "store/file.h"
+#include "store/host.h"
+#include "store/pages.h"
+
+/* Whose end counts. */
+enum get_kind { GET_INSIDE, GET_TO_WRITE };
+
+struct folio *page_cache_find(struct inode *inode, unsigned long index)
+{
+	struct folio *folio;
+
+	rcu_read_lock();
+	while ((folio = mtree_load(&inode->pages, index))) {
+		if (!folio_try_get(folio))
+			continue;
+		if (likely(mtree_load(&inode->pages, index) == folio))
+			break;
+		folio_put(inode->ram, folio);
+	}
+	rcu_read_unlock();
+	return folio;
+}
+
+struct folio *page_cache_next(struct inode *inode, unsigned long *index, unsigned long last)
+{
+	for (;;) {
+		unsigned long at = *index;
+		struct folio *folio;
+
+		if (!mt_find(&inode->pages, &at, last))
+			return NULL;
+		*index = at - 1;
+		folio = page_cache_find(inode, *index);
+		if (folio)
+			return folio;
+	}
+}
+
+static bool is_here(const struct inode *inode, const struct folio *folio, unsigned long index)
+{
+	return folio->mapping == inode && folio->index == index;
+}
+
+struct folio *page_cache_find_locked(struct inode *inode, unsigned long index)
+{
+	struct folio *folio;
+
+	while ((folio = page_cache_find(inode, index))) {
+		folio_lock(folio);
+		if (is_here(inode, folio, index))
+			break;
+		folio_unlock(folio);
+		folio_put(inode->ram, folio);
+	}
+	return folio;
+}
+
+/* in and out ------------------------------------------------------------------- */
+
+static int charge_page(struct inode *inode)
+{
+	if (!inode->charge_each)
+		return 0;
+	return commit_charge(&inode->store->commit, 1, (struct commit_who){ .admin = true }) ?
+		       -ENOSPC :
+		       0;
+}
+
+static void uncharge_page(struct inode *inode)
+{
+	if (inode->charge_each)
+		commit_uncharge(&inode->store->commit, 1);
+}
+
+/*
+ * 0, and the cache has a reference; -EEXIST: somebody was faster; -EFAULT: beyond the end;
+ * -ENOMEM.
+ */
+static int insert_locked(struct inode *inode, struct folio *folio, enum get_kind kind)
+{
+	MA_STATE(mas, &inode->pages, folio->index, folio->index);
+	int err;
+
+	if (mtree_load(&inode->pages, folio->index))
+		return -EEXIST;
+	if (kind == GET_INSIDE && folio->index >= inode_pages(inode))
+		return -EFAULT;
+	err = mas_store_gfp(&mas, folio, GFP_KERNEL);
+	if (err)
+		return err;
+	folio_get(folio);
+	inode->nr_pages++;
+	inode->charged += inode->charge_each;
+	return 0;
+}
+
+static int insert(struct inode *inode, struct folio *folio, unsigned long index, enum get_kind kind)
+{
+	int err = charge_page(inode);
+
+	if (err)
+		return err;
+	folio->mapping = inode;
+	folio->index = index;
+	if (inode_is_shmem(inode))
+		folio_set(folio, FOLIO_SWAPBACKED);
+	mutex_lock(&inode->pages_lock);
+	err = insert_locked(inode, folio, kind);
+	mutex_unlock(&inode->pages_lock);
+	if (!err)
+		return 0;
+	folio->mapping = NULL;
+	uncharge_page(inode);
+	return err;
+}
+
+void page_cache_remove(struct inode *inode, struct folio *folio)
+{
+	MA_STATE(mas, &inode->pages, folio->index, folio->index);
+	void *entry;
+
+	mutex_lock(&inode->pages_lock);
+	entry = mas_erase(&mas);
+	inode->nr_pages--;
+	inode->charged -= inode->charge_each;
+	mutex_unlock(&inode->pages_lock);
+	BUG_ON(entry != folio);
+	uncharge_page(inode);
+	folio->mapping = NULL;
+	folio_test_clear(folio, FOLIO_DIRTY);
+	folio_put(inode->ram, folio);
+}
+
+/* contents --------------------------------------------------------------------- */
+
+static int read_host(struct inode *inode, struct folio *folio, bool *major)
+{
+	const size_t size = (size_t)1 << inode_shift(inode);
+	char *bytes = folio_virt(inode->ram, folio);
+	const ssize_t n = host_read(inode_any_fd(inode), bytes, size,
+				    (off_t)(folio->index << inode_shift(inode)));
+
+	*major = true;
+	if (n < 0)
+		return n == -ENOMEM ? -ENOMEM : -EIO;
+	memset(bytes + n, 0, size - (size_t)n);
+	return 0;
+}
+
+/* A new page: locked, filled, in the cache. As page_cache_get(), or -EEXIST. */
+static int add(struct inode *inode, unsigned long index, enum get_kind kind, struct folio **out,
+	       bool *major)
+{
+	const bool host = inode->kind == INODE_HOST;
+	struct folio *folio = folio_alloc(inode->ram, 0, host ? FOLIO_RAW : FOLIO_ZEROED);
+	int err;
+
+	if (!folio)
+		return -ENOMEM;
+	folio_lock(folio);
+	err = insert(inode, folio, index, kind);
+	if (!err && host) {
+		err = read_host(inode, folio, major);
+		if (err)
+			page_cache_remove(inode, folio);
+	}
+	if (err) {
+		folio_unlock(folio);
+		folio_put(inode->ram, folio);
+		return err;
+	}
+	folio_set(folio, FOLIO_UPTODATE);
+	lru_add(inode->ram, folio);
+	*out = folio;
+	return 0;
+}
+
+static int get(struct inode *inode, unsigned long index, enum get_kind kind, struct folio **out,
+	       bool *major)
+{
+	struct folio *folio;
+	int err;
+
+	do {
+		folio = page_cache_find_locked(inode, index);
+		err = folio ? 0 : add(inode, index, kind, &folio, major);
+	} while (err == -EEXIST);
+	if (err)
+		return err;
+	if (kind == GET_INSIDE && index >= inode_pages(inode)) {
+		folio_unlock(folio);
+		folio_put(inode->ram, folio);
+		return -EFAULT;
+	}
+	*out = folio;
+	return 0;
+}
+
+int page_cache_get(struct inode *inode, unsigned long index, struct folio **out, bool *major)
+{
+	if (VM_WARN_ON(inode_is_device(inode)))
+		return -EFAULT;
+	if (inode->kind == INODE_HOST &&
+	    (index >= inode_pages(inode) || !mtree_load(&inode->pages, index)))
+		inode_refresh(inode);
+	if (index >= inode_pages(inode))
+		return -EFAULT;
+	return get(inode, index, GET_INSIDE, out, major);
+}
+
+int page_cache_get_to_write(struct inode *inode, unsigned long index, struct folio **out)
+{
+	bool major = false;
+
+	rwsem_assert_held_write(&inode->lock);
+	return get(inode, index, GET_TO_WRITE, out, &major);
+}
+
+/* checking --------------------------------------------------------------------- */
+
+static int validate_page(const struct inode *inode, const struct ma_state *mas,
+			 const struct folio *folio, struct samara_report *out)
+{
+	const unsigned long pfn = folio_pfn(inode->ram, folio);
+
+	if (inode_is_device(inode)) {
+		if (mas->index != pfn || mas->last != pfn + (1UL << folio_order(folio)) - 1)
+			return report_broken(out, "page_index", "frame %lu at %lu..%lu", pfn,
+					     mas->index, mas->last);
+		return 0;
+	}
+	if (mas->index != mas->last || !is_here(inode, folio, mas->index) ||
+	    (folio_flags(folio) & (FOLIO_UPTODATE | FOLIO_ANON)) != FOLIO_UPTODATE)
+		return report_broken(out, "page_index",
+				     "frame %lu of page %lu, flags %#x, at %lu..%lu", pfn,
+				     folio->index, folio_flags(folio), mas->index, mas->last);
+	if (mas->index >= inode_pages(inode) && !inode->moved_end)
+		return report_broken(out, "page_beyond", "page %lu of a file of %llu bytes",
+				     mas->index, inode->length);
+	return 0;
+}
+
+static int validate_locked(struct inode *inode, struct samara_report *out)
+{
+	MA_STATE(mas, &inode->pages, 0, 0);
+	unsigned long pages = 0;
+	struct folio *folio;
+	int err = samara_mtree_validate(&inode->pages, out);
+
+	if (err)
+		return report_broken(out, "pages", "the tree");
+	mas_for_each(&mas, folio, ULONG_MAX) {
+		pages++;
+		err = validate_page(inode, &mas, folio, out);
+		if (err)
+			return err;
+	}
+	if (pages != inode->nr_pages || inode->charged != (inode->charge_each ? pages : 0))
+		return report_broken(out, "page_count", "%lu pages, nr_pages %lu, charged %lu",
+				     pages, inode->nr_pages, inode->charged);
+	return 0;
+}
+
+int inode_validate(struct inode *inode, struct samara_report *out)
+{
+	int err;
+
+	mutex_lock(&inode->pages_lock);
+	err = validate_locked(inode, out);
+	mutex_unlock(&inode->pages_lock);
+	return err;
+}

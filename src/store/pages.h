@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the files of this room need of the page cache besides inode.h.
+ */
+#ifndef STORE_PAGES_H
+#define STORE_PAGES_H
+
+#include "store/inode.h"
+
+/* As page_cache_get(), also beyond the end. inode->lock is held for writing: nobody truncates. */
+int page_cache_get_to_write(struct inode *inode, unsigned long index,
+			    struct folio **out) __must_check;
+/* folio, locked, leaves the cache; the caller has a reference. */
+void page_cache_remove(struct inode *inode, struct folio *folio);
+/* The page, locked, with a reference, if it is here. */
+struct folio *page_cache_find_locked(struct inode *inode, unsigned long index) __must_check;
+/*
+ * The length becomes length, which is greater, and the host file's too. lock is held for writing.
+ * 0, or the errors of inode_set_length(). What the last page holds beyond the old end is the
+ * caller's to clear before.
+ */
+int inode_grow(struct inode *inode, unsigned long long length) __must_check;
+
+static inline unsigned int inode_shift(const struct inode *inode)
+{
+	return ram_view(inode->ram)->page_shift;
+}
+
+/* The descriptor to ask the host by. */
+static inline int inode_any_fd(const struct inode *inode)
+{
+	const int fd = __atomic_load_n(&inode->fd, __ATOMIC_ACQUIRE);
+
+	return fd >= 0 ? fd : __atomic_load_n(&inode->write_fd, __ATOMIC_ACQUIRE);
+}
+
+#endif

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Where a file ends, and what is taken out of it.
+ *
+ * inode->lock is held for writing all the time by whoever moves the end or punches
+ * a hole; page tables are his business too (rmap/truncate.c). New pages are kept out of what is
+ * truncated by the length alone: see insert_locked() in pages.c.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/bytes.h"
+#include "store/file.h"
+#include "store/host.h"
+#include "store/pages.h"
+
+void page_cache_truncate(struct inode *inode, unsigned long start, unsigned long last)
+{
+	unsigned long index = start;
+	struct folio *folio;
+
+	/* Whoever looked at the old length has put his page in now. */
+	mutex_lock(&inode->pages_lock);
+	mutex_unlock(&inode->pages_lock);
+	for (; (folio = page_cache_next(inode, &index, last)); index++) {
+		folio_lock(folio);
+		if (folio->mapping == inode)
+			page_cache_remove(inode, folio);
+		folio_unlock(folio);
+		folio_put(inode->ram, folio);
+		if (index == last)
+			break;
+	}
+	if (last == ULONG_MAX && start <= inode_pages(inode))
+		inode->moved_end = false;
+}
+
+/* Bytes [from, to) of a page, if it is here. */
+static void zero_part(struct inode *inode, unsigned long index, size_t from, size_t to)
+{
+	struct folio *folio = page_cache_find_locked(inode, index);
+
+	if (!folio)
+		return;
+	bytes_zero((char *)folio_virt(inode->ram, folio) + from, to - from);
+	folio_unlock(folio);
+	folio_put(inode->ram, folio);
+}
+
+void page_cache_zero_tail(struct inode *inode, unsigned long long length)
+{
+	const size_t page = (size_t)1 << inode_shift(inode), inside = length & (page - 1);
+
+	if (inside)
+		zero_part(inode, (unsigned long)(length >> inode_shift(inode)), inside, page);
+}
+
+/* length ------------------------------------------------------------------------ */
+
+static unsigned long pages_of(const struct inode *inode, unsigned long long length)
+{
+	const unsigned int shift = inode_shift(inode);
+
+	return (unsigned long)(length >> shift) + !!(length & ((1ULL << shift) - 1));
+}
+
+/* Shared memory that is promised as a whole. */
+static int reserve(struct inode *inode, unsigned long long length)
+{
+	struct commit *commit = &inode->store->commit;
+	const unsigned long now = pages_of(inode, length), old = inode->reserved;
+	int err = 0;
+
+	if (inode->charge_each)
+		return 0;
+	if (now > old)
+		err = commit_charge(commit, now - old, (struct commit_who){ .admin = true });
+	else
+		commit_uncharge(commit, old - now);
+	if (!err)
+		inode->reserved = now;
+	return err;
+}
+
+static int change_length(struct inode *inode, unsigned long long length)
+{
+	int err = 0;
+
+	if (inode_is_shmem(inode))
+		err = reserve(inode, length);
+	else if (inode->kind == INODE_HOST && ftruncate(inode->write_fd, (off_t)length))
+		err = errno == EBADF ? -EINVAL : -errno;
+	if (!err)
+		WRITE_ONCE(inode->length, length);
+	return err;
+}
+
+int inode_grow(struct inode *inode, unsigned long long length)
+{
+	rwsem_assert_held_write(&inode->lock);
+	return change_length(inode, length);
+}
+
+int inode_set_length(struct inode *inode, unsigned long long length)
+{
+	const unsigned long long old = inode->length;
+
+	rwsem_assert_held_write(&inode->lock);
+	if (inode_is_device(inode))
+		return -EINVAL;
+	/* What mappings stored beyond the end stays hidden; not in shared memory, as in Linux. */
+	if (length > old && !inode_is_shmem(inode))
+		page_cache_zero_tail(inode, old);
+	return change_length(inode, length);
+}
+
+/* Somebody else made the file longer: what he wrote into our last page. */
+static void read_tail(struct inode *inode, unsigned long long old)
+{
+	const size_t page = (size_t)1 << inode_shift(inode), inside = old & (page - 1);
+	struct folio *folio;
+	ssize_t n;
+
+	if (!inside)
+		return;
+	folio = page_cache_find_locked(inode, (unsigned long)(old >> inode_shift(inode)));
+	if (!folio)
+		return;
+	n = host_read(inode_any_fd(inode), (char *)folio_virt(inode->ram, folio) + inside,
+		      page - inside, (off_t)old);
+	(void)n; /* where the host has nothing, what is there stays */
+	folio_unlock(folio);
+	folio_put(inode->ram, folio);
+}
+
+static bool ask_host(const struct inode *inode, unsigned long long *length)
+{
+	const int fd = inode_any_fd(inode);
+	struct stat st;
+
+	if (inode->kind != INODE_HOST || fstat(fd, &st))
+		return false;
+	*length = host_length(fd, &st);
+	return *length != READ_ONCE(inode->length);
+}
+
+void inode_refresh(struct inode *inode)
+{
+	unsigned long long length;
+
+	if (!ask_host(inode, &length))
+		return;
+	down_write(&inode->lock);
+	if (ask_host(inode, &length)) {
+		const unsigned long long old = inode->length;
+
+		if (length > old)
+			read_tail(inode, old);
+		else
+			inode->moved_end = true;
+		WRITE_ONCE(inode->length, length);
+	}
+	up_write(&inode->lock);
+}
+
+/* holes ------------------------------------------------------------------------- */
+
+/* Zeros in the pages that the hole has only a part of; the others are first..last. */
+static void zero_edges(struct inode *inode, struct inode_hole *hole)
+{
+	const unsigned int shift = inode_shift(inode);
+	const unsigned long long page = 1ULL << shift, end = hole->offset + hole->length;
+	const unsigned long first = (unsigned long)(hole->offset >> shift);
+	const unsigned long last = (unsigned long)(end >> shift);
+	const size_t from = hole->offset & (page - 1), to = end & (page - 1);
+
+	hole->first = first + !!from;
+	hole->last = last - 1;
+	if (first == last) {
+		zero_part(inode, first, from, to);
+		hole->first = last + 1;
+		hole->last = last;
+		return;
+	}
+	if (from)
+		zero_part(inode, first, from, page);
+	if (to)
+		zero_part(inode, last, 0, to);
+}
+
+int inode_punch(struct inode *inode, struct inode_hole *hole)
+{
+	rwsem_assert_held_write(&inode->lock);
+	if (inode_is_device(inode))
+		return -EOPNOTSUPP;
+	if (inode->kind == INODE_HOST &&
+	    fallocate(inode->write_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+		      (off_t)hole->offset, (off_t)hole->length))
+		return -errno;
+	zero_edges(inode, hole);
+	return 0;
+}

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Dirty pages to the host file, in the order of the file.
+ *
+ * A page is dirty if its folio says so or, while it is mapped, if an entry says
+ * so: clean() is asked first, so that whoever stores to the page afterwards makes it
+ * dirty again. inode->lock, held for reading, keeps the end where it is.
+ */
+#include <errno.h>
+#include <unistd.h>
+
+#include "store/host.h"
+#include "store/pages.h"
+
+/* One look at both: whoever unmaps a page makes it dirty before. */
+static bool may_be_dirty(const struct folio *folio)
+{
+	const uint64_t dirty = (uint64_t)FOLIO_DIRTY << FOLIO_FLAGS_SHIFT;
+
+	return folio_state(folio) & (dirty | FOLIO_MAP_ONE * FOLIO_COUNT_MAX);
+}
+
+/* folio is locked and here. */
+static bool take_dirt(const struct writeback *wb, struct folio *folio)
+{
+	const bool mapped = wb->clean && folio_maps(folio) && wb->clean(folio, wb->arg);
+
+	return folio_test_clear(folio, FOLIO_DIRTY) || mapped;
+}
+
+/* The part of the page inside the file. */
+static int write_page(struct inode *inode, const struct folio *folio)
+{
+	const unsigned long long length = READ_ONCE(inode->length);
+	const unsigned long long offset = (unsigned long long)folio->index << inode_shift(inode);
+	const unsigned long long page = 1ULL << inode_shift(inode);
+
+	if (offset >= length)
+		return 0;
+	return host_write(__atomic_load_n(&inode->write_fd, __ATOMIC_ACQUIRE),
+			  folio_virt(inode->ram, folio), min(page, length - offset), (off_t)offset);
+}
+
+static int write_if_dirty(const struct writeback *wb, struct folio *folio)
+{
+	struct inode *inode = wb->inode;
+	int err = 0;
+
+	if (!may_be_dirty(folio))
+		return 0;
+	folio_lock(folio);
+	if (folio->mapping == inode && take_dirt(wb, folio)) {
+		err = write_page(inode, folio);
+		if (err)
+			folio_set(folio, FOLIO_DIRTY);
+	}
+	folio_unlock(folio);
+	return err;
+}
+
+int inode_writeback(const struct writeback *wb)
+{
+	struct inode *inode = wb->inode;
+	unsigned long index = wb->start;
+	struct folio *folio;
+	int err = 0;
+
+	if (inode->kind != INODE_HOST)
+		return 0;
+	inode_refresh(inode);
+	down_read(&inode->lock);
+	for (; (folio = page_cache_next(inode, &index, wb->last)); index++) {
+		const int one = write_if_dirty(wb, folio);
+
+		folio_put(inode->ram, folio);
+		if (!err)
+			err = one;
+	}
+	up_read(&inode->lock);
+	return err;
+}
+
+int inode_fsync(struct inode *inode)
+{
+	if (inode->kind != INODE_HOST || !fsync(inode_any_fd(inode)))
+		return 0;
+	/* Not every file can be asked to. */
+	return errno == EINVAL || errno == EROFS ? 0 : -errno;
+}
