@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a CPU does with an address space: read, write, exchange; and what a
+ * kernel does on a program's behalf: pin pages, look at /proc/PID/pagemap.
+ *
+ * Accesses behave as those of a program at the given addresses: pages come on
+ * first touch, are copied when shared, a stack grows. Where the kernel would send
+ * a signal the call stops and says which.
+ */
+#ifndef SAMARA_ACCESS_H
+#define SAMARA_ACCESS_H
+
+#include <samara/cpu.h>
+#include <samara/types.h>
+
+SAMARA_BEGIN_DECLS
+
+struct samara_mm;
+
+/*
+ * Why an access stopped. signo SIGSEGV (code SEGV_MAPERR, SEGV_ACCERR; SI_KERNEL for an address that is none, where
+ * the kernel's si_addr is 0) or SIGBUS (code BUS_ADRERR, BUS_MCEERR_AR), addr the first byte that could not be
+ * accessed. signo 0, code -ENOMEM: nothing is wrong with the address, but memory ran out. All 0: it did not stop.
+ */
+struct samara_fault {
+	unsigned long addr;
+	int signo;
+	int code;
+};
+
+/*
+ * Bytes moved: len, or fewer when a fault stopped it, which *fault (may be NULL) then describes; -ENOMEM when memory
+ * ran out before the first. All of it in order; other threads may see a part of a long write. A page's part is moved at
+ * once.
+ */
+SAMARA_API long samara_read(struct samara_mm *mm, unsigned long addr, void *buf, unsigned long len,
+			    struct samara_fault *fault);
+SAMARA_API long samara_write(struct samara_mm *mm, unsigned long addr, const void *buf, unsigned long len,
+			     struct samara_fault *fault);
+/* The same with the rights of PROT_EXEC: what an instruction fetch does. */
+SAMARA_API long samara_fetch(struct samara_mm *mm, unsigned long addr, void *buf, unsigned long len,
+			     struct samara_fault *fault);
+
+/*
+ * Compare and exchange of a guest word of size 1, 2, 4 or 8 bytes at a multiple of its size, atomic against every other
+ * access. *expected becomes what was there. 1: exchanged; 0: it was something else; -EFAULT, -ENOMEM: *fault says
+ * why; -EINVAL: size or alignment. As cmpxchg on x86 it needs the right to write in any case.
+ */
+SAMARA_API int samara_cmpxchg(struct samara_mm *mm, unsigned long addr, unsigned int size, uint64_t *expected,
+			      uint64_t desired, struct samara_fault *fault);
+
+/* pins --------------------------------------------------------------------- */
+
+enum samara_pin_flags {
+	SAMARA_PIN_WRITE = 1 << 0,    /* the holder may write: faults as a write does */
+	SAMARA_PIN_LONGTERM = 1 << 1, /* held for long: a file's page or zeros, only read, become the process's own */
+	SAMARA_PIN_FORCE = 1 << 2,    /* as a debugger: not stopped by missing rights of a private mapping */
+};
+
+/* One pinned page: it stays where it is, and stays the page the process sees, until it is given back. */
+struct samara_pin {
+	void *host;        /* its first byte */
+	unsigned long pfn; /* its frame */
+	struct samara_machine *machine;
+};
+
+/*
+ * Pin nr pages from addr, which is a multiple of the page size. Pages pinned: nr, or fewer when one could not be;
+ * -EFAULT, -ENOMEM, -EINVAL when that was the first. Reading needs PROT_READ, as for the kernel's pins; a stack does
+ * not grow; device pages of a PFN map cannot be pinned, nor can a shared mapping of a host file with both WRITE
+ * and LONGTERM.
+ */
+SAMARA_API long samara_pin_pages(struct samara_mm *mm, unsigned long addr, unsigned long nr, unsigned int flags,
+				 struct samara_pin *out);
+/* dirty: not 0 if the holder wrote to them. May outlive the mm, not the machine. */
+SAMARA_API void samara_unpin_pages(struct samara_pin *pins, unsigned long nr, int dirty);
+
+/* /proc/PID/pagemap ---------------------------------------------------------- */
+
+#define SAMARA_PM_PFN ((1ULL << 55) - 1)      /* frame, if present */
+#define SAMARA_PM_SOFT_DIRTY (1ULL << 55)
+#define SAMARA_PM_MMAP_EXCLUSIVE (1ULL << 56) /* mapped once */
+#define SAMARA_PM_UFFD_WP (1ULL << 57)
+#define SAMARA_PM_GUARD (1ULL << 58)
+#define SAMARA_PM_FILE (1ULL << 61)           /* a file's page, or shared anonymous memory */
+#define SAMARA_PM_SWAP (1ULL << 62)
+#define SAMARA_PM_PRESENT (1ULL << 63)
+
+/* An entry for each of nr pages from addr (a multiple of the page size), as Linux 6.18 writes it. 0 or -EINVAL. */
+SAMARA_API int samara_pagemap(struct samara_mm *mm, unsigned long addr, unsigned long nr,
+			      unsigned long long *entries);
+
+SAMARA_END_DECLS
+
+#endif

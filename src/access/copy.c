@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Bytes in and out of an address space, page by page. A page's part is moved while the leaf is
+ * locked: against fork, unmapping and copy-on-write it happens before or after, never in
+ * between.
+ */
+#include <errno.h>
+
+#include "access/walk.h"
+#include "base/bytes.h"
+
+struct transfer {
+	struct samara_mm *mm;
+	unsigned long addr, len;
+	enum samara_access kind;
+	char *to;         /* read, fetch */
+	const char *from; /* write */
+	struct samara_fault *fault;
+};
+
+/* How many bytes from addr on lie on its page. */
+static unsigned long page_rest(const struct samara_mm *mm, unsigned long addr, unsigned long len)
+{
+	return min(len, mm_page_size(mm) - (addr & ~mm_page_mask(mm)));
+}
+
+static long transfer(const struct transfer *t)
+{
+	struct samara_fault ignored;
+	struct samara_fault *fault = t->fault ? t->fault : &ignored;
+	const unsigned long len = min(t->len, (unsigned long)INT64_MAX);
+	unsigned long done = 0, n;
+	struct access_at at;
+	int err = 0;
+
+	*fault = (struct samara_fault){ 0 };
+	while (done < len && !err) {
+		if (!access_begin(t->mm, t->addr + done, t->kind, &at)) {
+			err = access_fault(t->mm, t->addr + done, t->kind, fault);
+			continue;
+		}
+		n = page_rest(t->mm, t->addr + done, len - done);
+		if (t->from)
+			bytes_copy(at.host, t->from + done, n);
+		else
+			bytes_copy(t->to + done, at.host, n);
+		access_end(&at);
+		done += n;
+	}
+	return !done && err == -ENOMEM ? -ENOMEM : (long)done;
+}
+
+long samara_read(struct samara_mm *mm, unsigned long addr, void *buf, unsigned long len,
+		 struct samara_fault *fault)
+{
+	return transfer(&(struct transfer){
+		.mm = mm,
+		.addr = addr,
+		.len = len,
+		.kind = SAMARA_ACCESS_READ,
+		.to = buf,
+		.fault = fault,
+	});
+}
+
+long samara_fetch(struct samara_mm *mm, unsigned long addr, void *buf, unsigned long len,
+		  struct samara_fault *fault)
+{
+	return transfer(&(struct transfer){
+		.mm = mm,
+		.addr = addr,
+		.len = len,
+		.kind = SAMARA_ACCESS_EXEC,
+		.to = buf,
+		.fault = fault,
+	});
+}
+
+long samara_write(struct samara_mm *mm, unsigned long addr, const void *buf, unsigned long len,
+		  struct samara_fault *fault)
+{
+	return transfer(&(struct transfer){
+		.mm = mm,
+		.addr = addr,
+		.len = len,
+		.kind = SAMARA_ACCESS_WRITE,
+		.from = buf,
+		.fault = fault,
+	});
+}

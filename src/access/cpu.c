@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the inline lookup of <samara/cpu.h> cannot answer: the walk, the fault, and the TLB filled.
+ *
+ * Outside the CPU's section, since whoever holds a leaf's lock may wait for it to end. Between
+ * filling and entering again somebody may flush: then the lookup finds nothing, and all is done
+ * once more.
+ */
+#include <errno.h>
+#include <signal.h>
+
+#include "access/walk.h"
+#include "mmu/tlb.h"
+
+static int fill(struct samara_cpu *cpu, unsigned long addr, enum samara_access access,
+		struct samara_fault *fault)
+{
+	struct access_at at;
+
+	if (!access_begin(cpu->mm, addr, access, &at))
+		return access_fault(cpu->mm, addr, access, fault);
+	tlb_fill(cpu, cpu->mm, addr, at.pte);
+	access_end(&at);
+	return 0;
+}
+
+void *samara_cpu_miss(struct samara_cpu *cpu, unsigned long addr, enum samara_access access,
+		      struct samara_fault *fault)
+{
+	struct samara_fault ignored;
+	void *host = NULL;
+	int err = 0;
+
+	if (!fault)
+		fault = &ignored;
+	*fault = (struct samara_fault){ 0 };
+	cpu->misses++;
+	if (!cpu->mm) {
+		*fault = (struct samara_fault){ addr, SIGSEGV, SEGV_MAPERR };
+		return NULL;
+	}
+	while (!host && !err) {
+		samara_cpu_exit(cpu);
+		err = fill(cpu, addr, access, fault);
+		samara_cpu_enter(cpu);
+		if (!err)
+			host = samara_cpu_lookup(cpu, addr, access);
+	}
+	return host;
+}

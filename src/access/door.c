@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The door: see door.h. What signal stands for what was measured on Linux 6.18:
+ *
+ *   nothing mapped, beyond the task size, a stack that may not grow    SIGSEGV SEGV_MAPERR
+ *   no canonical address (neither half of a sign-extended space)       SIGSEGV SI_KERNEL
+ *   the mapping does not allow it                                      SIGSEGV SEGV_ACCERR
+ *   a guard                                                            SIGSEGV SEGV_MAPERR
+ *   beyond the file's end, a driver's refusal, reading failed          SIGBUS  BUS_ADRERR
+ *   poison                                                             SIGBUS  BUS_MCEERR_AR
+ *
+ * Running readable memory that may not be run is found out only once the page is there: before
+ * that the fault is one of reading, with all its effects and signals.
+ */
+#include <errno.h>
+#include <signal.h>
+
+#include "access/door.h"
+#include "core/vma_lock.h"
+#include "vma/find.h"
+#include "vma/grow.h"
+
+/* With VM_FAULT_SIGSEGV: there is a mapping, which does not allow it. */
+#define FAULT_ACCERR (1U << 16)
+
+/* No signal: memory ran out. */
+static int refuse(struct samara_fault *fault, unsigned long addr, int signo, int code)
+{
+	*fault = (struct samara_fault){ .addr = addr, .signo = signo, .code = code };
+	return signo ? -EFAULT : -ENOMEM;
+}
+
+static int answer(unsigned int codes, unsigned long addr, struct samara_fault *fault)
+{
+	if (codes & VM_FAULT_OOM)
+		return refuse(fault, addr, 0, -ENOMEM);
+	if (codes & VM_FAULT_SIGBUS)
+		return refuse(fault, addr, SIGBUS,
+			      codes & VM_FAULT_HWPOISON ? BUS_MCEERR_AR : BUS_ADRERR);
+	if (codes & VM_FAULT_SIGSEGV)
+		return refuse(fault, addr, SIGSEGV,
+			      codes & FAULT_ACCERR ? SEGV_ACCERR : SEGV_MAPERR);
+	return 0;
+}
+
+int fault_errno(unsigned int codes)
+{
+	if (codes & VM_FAULT_OOM)
+		return -ENOMEM;
+	if (codes & VM_FAULT_HWPOISON)
+		return -EHWPOISON;
+	return codes & VM_FAULT_ERROR ? -EFAULT : 0;
+}
+
+/*
+ * Whether addr can be told to a page table at all. Where user addresses are the lower half of a
+ * sign-extended space there is a hole above it; elsewhere every address is one.
+ */
+static bool canonical(const struct samara_geometry *geo, unsigned long addr)
+{
+	const unsigned int bits = geo->page_shift + geo->levels * geo->level_bits;
+	const unsigned long top = addr >> (bits - 1);
+
+	return geo->task_size > 1UL << (bits - 1) || !top || top == ~0UL >> (bits - 1);
+}
+
+/* Rights, then the fault; a fetch is stopped last. */
+static unsigned int fault_checked(struct vma *vma, unsigned long addr, unsigned int flags)
+{
+	unsigned int codes = fault_check_access(vma, flags);
+
+	if (codes)
+		return codes | FAULT_ACCERR;
+	codes = handle_mm_fault(vma, addr, flags);
+	if ((flags & FAULT_EXEC) && !(vma->vm_flags & VM_EXEC) &&
+	    !(codes & (VM_FAULT_ERROR | VM_FAULT_RETRY)))
+		return VM_FAULT_SIGSEGV | FAULT_ACCERR;
+	return codes;
+}
+
+/* The VMA at addr, or the stack above it grown to reach it. mmap_lock for writing. */
+static struct vma *grow_to(struct samara_mm *mm, unsigned long addr)
+{
+	struct vma *vma = vma_find_from(mm, addr);
+
+	if (!vma || vma->vm_start <= addr)
+		return vma;
+	return (vma->vm_flags & VM_GROWSDOWN) && !expand_stack(vma, addr) ? vma : NULL;
+}
+
+static unsigned int fault_slowly(struct samara_mm *mm, unsigned long addr, unsigned int flags)
+{
+	unsigned int codes = VM_FAULT_SIGSEGV;
+	struct vma *vma;
+
+	mmap_read_lock(mm);
+	vma = vma_find_from(mm, addr);
+	if (vma && vma->vm_start > addr) {
+		if (!(vma->vm_flags & VM_GROWSDOWN))
+			goto unlock;
+		mmap_read_unlock(mm);
+		mmap_write_lock(mm);
+		vma = grow_to(mm, addr);
+		mmap_write_downgrade(mm);
+	}
+	if (vma)
+		codes = fault_checked(vma, addr, flags);
+unlock:
+	mmap_read_unlock(mm);
+	return codes;
+}
+
+int access_fault(struct samara_mm *mm, unsigned long addr, enum samara_access kind,
+		 struct samara_fault *fault)
+{
+	const unsigned int flags = kind == SAMARA_ACCESS_WRITE ? FAULT_WRITE :
+				   kind == SAMARA_ACCESS_EXEC  ? FAULT_EXEC :
+								 0;
+	unsigned int codes;
+	struct vma *vma;
+
+	if (addr >= mm->geo->task_size)
+		return refuse(fault, addr, SIGSEGV,
+			      canonical(mm->geo, addr) ? SEGV_MAPERR : SI_KERNEL);
+	vma = lock_vma_under_rcu(mm, addr);
+	if (vma) {
+		codes = fault_checked(vma, addr, flags | FAULT_VMA_LOCK);
+		vma_end_read(vma);
+		if (!(codes & VM_FAULT_RETRY)) {
+			mm_lock_count(mm, VMA_LOCK_SUCCESS);
+			return answer(codes, addr, fault);
+		}
+		mm_lock_count(mm, VMA_LOCK_RETRY);
+	}
+	return answer(fault_slowly(mm, addr, flags), addr, fault);
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The door to page faults: who finds and locks the VMA, tries again, lets stacks grow, and says
+ * which signal the kernel would send.
+ *
+ *   access ---> VMA's lock --------------> handle_mm_fault() --> done, or a signal
+ *                 | busy, gone, none           | RETRY
+ *                 v                            v
+ *               mmap_lock for reading -------> handle_mm_fault()
+ *                 | below a stack              ^
+ *                 v                            | downgraded
+ *               mmap_lock for writing: expand_stack()
+ */
+#ifndef ACCESS_DOOR_H
+#define ACCESS_DOOR_H
+
+#include <samara/access.h>
+
+#include "core/mm.h"
+#include "fault/fault.h"
+
+/*
+ * Do what one access of kind to addr needs. 0: try the access again; -EFAULT, -ENOMEM: it cannot
+ * be made, *fault says why. No lock is held.
+ */
+int access_fault(struct samara_mm *mm, unsigned long addr, enum samara_access kind,
+		 struct samara_fault *fault) __must_check;
+
+/* What handle_mm_fault() said, but VM_FAULT_RETRY: 0, -ENOMEM, -EHWPOISON, -EFAULT. */
+int fault_errno(unsigned int codes);
+
+#endif

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * /proc/PID/pagemap.
+ */
+#include <errno.h>
+
+#include <samara/access.h>
+
+#include "range/range.h"
+#include "vma/find.h"
+
+int samara_pagemap(struct samara_mm *mm, unsigned long addr, unsigned long nr,
+		   unsigned long long *entries)
+{
+	struct vma *vma;
+
+	if (!mm_page_aligned(mm, addr) || nr > mm_pages(mm, ULONG_MAX - addr) + 1)
+		return -EINVAL;
+	mmap_read_lock(mm);
+	for (unsigned long i = 0; i < nr; i++, addr += mm_page_size(mm)) {
+		vma = addr < mm->geo->task_size ? vma_lookup(mm, addr) : NULL;
+		entries[i] = pagemap_entry(vma, addr);
+	}
+	mmap_read_unlock(mm);
+	return 0;
+}

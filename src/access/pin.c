@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Pins: pages that somebody outside holds on to by their frame, and that have to stay the pages
+ * the process sees.
+ *
+ *   to write        a write fault has made the page the process's own, or it is a file's in a
+ *                   shared mapping
+ *   to read         an anonymous page must be exclusive: one shared since fork would be left behind
+ *                   by the process's next write. It is unshared first (FAULT_UNSHARE)
+ *   to read, long   so are a file's page and the zero frame in a private mapping
+ *
+ * An exclusive page is reused by write faults and copied by fork for the child, so it stays. A
+ * pin counts as FOLIO_PIN_BIAS references; the zero frame is not counted, as nowhere.
+ *
+ * The checks are Linux's for pin_user_pages(): reading asks for VM_READ although a CPU on x86
+ * does not; a stack does not grow; PFN maps cannot be pinned; nor can files that are written
+ * back, for long, to write.
+ */
+#include <errno.h>
+
+#include "access/door.h"
+#include "core/vma_lock.h"
+#include "frame/frame.h"
+#include "vma/find.h"
+
+struct pin_ask {
+	unsigned int pin;   /* enum samara_pin_flags */
+	unsigned int fault; /* enum fault_flags */
+	struct samara_pin *out;
+};
+
+#define PIN_FLAGS (SAMARA_PIN_WRITE | SAMARA_PIN_LONGTERM | SAMARA_PIN_FORCE)
+#define PIN_WRITE_LONG (SAMARA_PIN_WRITE | SAMARA_PIN_LONGTERM)
+/* Leaves room for those who look at the page meanwhile. */
+#define PIN_REFS_MAX (FOLIO_COUNT_MAX / 2)
+
+static int check_vma(const struct vma *vma, const struct pin_ask *ask)
+{
+	if ((vma->vm_flags & (VM_IO | VM_PFNMAP)) || fault_check_access(vma, ask->fault))
+		return -EFAULT;
+	if (!(ask->pin & (SAMARA_PIN_WRITE | SAMARA_PIN_FORCE)) && !(vma->vm_flags & VM_READ))
+		return -EFAULT;
+	if ((ask->pin & PIN_WRITE_LONG) == PIN_WRITE_LONG && vma_tracks_writes(vma))
+		return -EFAULT;
+	return 0;
+}
+
+/* What the entry lacks: 0, or how it has to be faulted. */
+static unsigned int lacking(const struct vma *vma, const struct folio *folio, pte_t pte,
+			    const struct pin_ask *ask)
+{
+	const bool own =
+		folio && folio_test(folio, FOLIO_ANON) && folio_test(folio, FOLIO_EXCLUSIVE);
+	const bool anon = folio && folio_test(folio, FOLIO_ANON);
+
+	if (pte_write(pte))
+		return 0;
+	if (ask->pin & SAMARA_PIN_WRITE) {
+		/*
+		 * Where the program may not write, a debugger may once the page is the process's
+		 * own.
+		 */
+		if ((ask->pin & SAMARA_PIN_FORCE) && !(vma->vm_flags & VM_WRITE) && own &&
+		    pte_dirty(pte))
+			return 0;
+		return FAULT_WRITE;
+	}
+	if (anon)
+		return own ? 0 : FAULT_UNSHARE;
+	return (ask->pin & SAMARA_PIN_LONGTERM) && vm_is_cow(vma->vm_flags) ? FAULT_UNSHARE : 0;
+}
+
+/*
+ * Take the page if it is there as it has to be. 0; -EFAULT, -ENOMEM; 1: *need says how it has to be
+ * faulted first.
+ */
+static int follow(struct vma *vma, unsigned long addr, const struct pin_ask *ask,
+		  unsigned int *need)
+{
+	struct ram *ram = vma->vm_mm->machine->ram;
+	struct table *leaf = table_find(vma->vm_mm, addr);
+	struct folio *folio;
+	int ret = 1;
+	pte_t pte;
+
+	*need = ask->fault;
+	if (!leaf)
+		return 1;
+	table_lock(leaf);
+	pte = pte_read(table_pte(vma->vm_mm, leaf, addr));
+	if (!pte_present(pte))
+		goto unlock;
+	folio = pte_special(pte) ? NULL : pfn_folio(ram, pte_pfn(pte));
+	*need = lacking(vma, folio, pte, ask);
+	if (*need)
+		goto unlock;
+	ret = -EFAULT;
+	if (!folio && pte_pfn(pte) != ZERO_FRAME)
+		goto unlock;
+	ret = -ENOMEM;
+	if (folio && folio_refs(folio) > PIN_REFS_MAX)
+		goto unlock;
+	if (folio)
+		__atomic_fetch_add(&folio->state, FOLIO_PIN_BIAS * FOLIO_REF_ONE, __ATOMIC_RELAXED);
+	*ask->out = (struct samara_pin){
+		.host = pfn_to_virt(ram, pte_pfn(pte)),
+		.pfn = pte_pfn(pte),
+		.machine = vma->vm_mm->machine,
+	};
+	ret = 0;
+unlock:
+	table_unlock(leaf);
+	return ret;
+}
+
+/* vma is held as ask->fault says. 0, -EFAULT, -ENOMEM; 1: only with the mmap_lock. */
+static int pin_in_vma(struct vma *vma, unsigned long addr, const struct pin_ask *ask)
+{
+	const unsigned int how = ask->fault & FAULT_VMA_LOCK;
+	unsigned int codes, need;
+	int ret = check_vma(vma, ask);
+
+	while (!ret && (ret = follow(vma, addr, ask, &need)) == 1) {
+		codes = handle_mm_fault(vma, addr, need | how);
+		if (codes & VM_FAULT_RETRY)
+			return 1;
+		/* Poison too is only a bad address to who pins. */
+		ret = fault_errno(codes);
+		if (ret)
+			return ret == -ENOMEM ? -ENOMEM : -EFAULT;
+	}
+	return ret;
+}
+
+static int pin_one(struct samara_mm *mm, unsigned long addr, struct pin_ask *ask)
+{
+	const unsigned int fault = ask->fault;
+	struct vma *vma;
+	int ret = 1;
+
+	if (addr >= mm->geo->task_size)
+		return -EFAULT;
+	vma = lock_vma_under_rcu(mm, addr);
+	if (vma) {
+		ask->fault = fault | FAULT_VMA_LOCK;
+		ret = pin_in_vma(vma, addr, ask);
+		vma_end_read(vma);
+		ask->fault = fault;
+		mm_lock_count(mm, ret == 1 ? VMA_LOCK_RETRY : VMA_LOCK_SUCCESS);
+	}
+	if (ret != 1)
+		return ret;
+	mmap_read_lock(mm);
+	vma = vma_lookup(mm, addr);
+	ret = vma ? pin_in_vma(vma, addr, ask) : -EFAULT;
+	mmap_read_unlock(mm);
+	return ret;
+}
+
+long samara_pin_pages(struct samara_mm *mm, unsigned long addr, unsigned long nr,
+		      unsigned int flags, struct samara_pin *out)
+{
+	struct pin_ask ask = {
+		.pin = flags,
+		.fault = (flags & SAMARA_PIN_WRITE ? FAULT_WRITE : 0) |
+			 (flags & SAMARA_PIN_FORCE ? FAULT_FORCE : 0),
+	};
+	unsigned long done;
+
+	if (!mm_page_aligned(mm, addr) || (flags & ~(unsigned int)PIN_FLAGS))
+		return -EINVAL;
+	for (done = 0; done < nr; done++, addr += mm_page_size(mm)) {
+		int err;
+
+		ask.out = &out[done];
+		err = pin_one(mm, addr, &ask);
+		if (err)
+			return done ? (long)done : err;
+	}
+	return (long)done;
+}
+
+void samara_unpin_pages(struct samara_pin *pins, unsigned long nr, int dirty)
+{
+	for (unsigned long i = 0; i < nr; i++) {
+		struct ram *ram = pins[i].machine->ram;
+		struct folio *folio = pfn_folio(ram, pins[i].pfn);
+
+		if (pins[i].pfn == ZERO_FRAME)
+			continue;
+		if (dirty)
+			folio_set(folio, FOLIO_DIRTY);
+		folio_put_many(ram, folio, FOLIO_PIN_BIAS);
+	}
+}

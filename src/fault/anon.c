@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The first access to anonymous memory: reading maps the zero frame, which belongs to nobody and is
+ * counted nowhere; writing maps a page of one's own.
+ */
+#include "fault/parts.h"
+
+static unsigned int map_zero_frame(struct vm_fault *vmf)
+{
+	const pte_t pte = mk_pte(ZERO_FRAME, vmf->vma->vm_flags);
+
+	if (fault_lock(vmf)) {
+		table_fill(vmf->leaf, vmf->pte, pte_with(pte, PTE_SPECIAL));
+		table_unlock(vmf->leaf);
+	}
+	return VM_FAULT_DONE;
+}
+
+void fault_set_anon(const struct vm_fault *vmf, struct folio *folio)
+{
+	struct vma *vma = vmf->vma;
+	pte_t pte = mk_pte(folio_pfn(fault_ram(vmf), folio), vma->vm_flags);
+
+	folio_add_new_anon(fault_ram(vmf), folio, vma, vmf->addr);
+	lru_add(fault_ram(vmf), folio);
+	if (vmf->flags & FAULT_WRITE)
+		pte = pte_written(pte, vma->vm_flags);
+	table_fill(vmf->leaf, vmf->pte, pte);
+	mm_rss_add(vma->vm_mm, MM_ANONPAGES, 1);
+}
+
+unsigned int fault_anon(struct vm_fault *vmf)
+{
+	struct folio *folio;
+	unsigned int ret;
+
+	/*
+	 * Unsharing nothing: the zero frame first, which is unshared when the access is tried
+	 * again.
+	 */
+	if (!(vmf->flags & FAULT_WRITE))
+		return map_zero_frame(vmf);
+	ret = fault_anon_vma(vmf);
+	if (ret)
+		return ret;
+	folio = folio_alloc(fault_ram(vmf), 0, FOLIO_ZEROED);
+	if (!folio)
+		return VM_FAULT_OOM;
+	if (!fault_lock(vmf)) {
+		folio_put(fault_ram(vmf), folio);
+		return VM_FAULT_DONE;
+	}
+	fault_set_anon(vmf, folio);
+	table_unlock(vmf->leaf);
+	return VM_FAULT_DONE;
+}

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Writing to a page that is mapped read-only, and unsharing one.
+ *
+ *   shared mapping:   the page stays, its entry becomes writable; the file may have to be asked
+ *   private mapping:  anonymous and nobody else's      reuse: the entry becomes writable
+ *                     anything else (shared since fork, a file's page, the zero
+ *                     frame, a device's page)          copy: a page of one's own takes its place
+ *
+ * Unsharing does for a pin that only reads what a write would do, without the right to write:
+ * afterwards the page is anonymous and exclusive, and no later write moves the process away from
+ * it.
+ *
+ * A copy is made without the leaf's lock, from a page that is held meanwhile. Nobody who has
+ * only the old page may see it once another can see the new one: so the entry is empty while
+ * TLBs are flushed.
+ */
+#include "base/bytes.h"
+#include "fault/parts.h"
+#include "mmu/notifier.h"
+#include "mmu/tlb.h"
+
+static unsigned int wp_shared(struct vm_fault *vmf)
+{
+	struct folio *folio = pte_folio(fault_ram(vmf), vmf->orig);
+	const unsigned int ret = fault_ask_write(vmf, pte_pfn(vmf->orig));
+
+	if (ret)
+		return ret;
+	if (!fault_lock(vmf))
+		return VM_FAULT_DONE;
+	/*
+	 * Together under the leaf's lock: write-back that has cleaned the folio before comes to
+	 * this entry after it, and cleans it as well, or finds the folio dirty the next time.
+	 */
+	if (folio)
+		folio_set(folio, FOLIO_DIRTY);
+	pte_set(vmf->pte, pte_written(vmf->orig, vmf->vma->vm_flags));
+	table_unlock(vmf->leaf);
+	return VM_FAULT_DONE;
+}
+
+/*
+ * Whether the page is this mapping's alone. The only reference being our entry, nobody can get
+ * another: that takes our entry (leaf's lock), or a fork (which waits for the VMA).
+ */
+static bool may_reuse(struct folio *folio)
+{
+	if (!folio || !folio_test(folio, FOLIO_ANON))
+		return false;
+	if (folio_test(folio, FOLIO_EXCLUSIVE))
+		return true;
+	if (folio_count(folio) != 1)
+		return false;
+	folio_set(folio, FOLIO_EXCLUSIVE);
+	return true;
+}
+
+/* Fill a new page with what the entry shows; old is held, NULL for a frame without a folio. */
+static struct folio *copy_page(const struct vm_fault *vmf, const struct folio *old)
+{
+	struct ram *ram = fault_ram(vmf);
+	const bool zero = !old && pte_pfn(vmf->orig) == ZERO_FRAME;
+	struct folio *folio = folio_alloc(ram, 0, zero ? FOLIO_ZEROED : FOLIO_RAW);
+
+	if (folio && old)
+		bytes_copy(folio_virt(ram, folio), folio_virt(ram, old),
+			   mm_page_size(vmf->vma->vm_mm));
+	return folio;
+}
+
+/* The leaf's lock is held, the entry is vmf->orig. */
+static void replace(const struct vm_fault *vmf, struct folio *folio, const struct folio *old)
+{
+	struct samara_mm *mm = vmf->vma->vm_mm;
+	struct ram *ram = fault_ram(vmf);
+
+	/* A device's frame is its own as long as the entry is there. */
+	if (!old && pte_pfn(vmf->orig) != ZERO_FRAME)
+		bytes_copy(folio_virt(ram, folio), pfn_to_virt(ram, pte_pfn(vmf->orig)),
+			   mm_page_size(mm));
+	table_clear(vmf->leaf, vmf->pte);
+	tlb_flush_range(mm, vmf->addr, vmf->addr + mm_page_size(mm));
+	fault_set_anon(vmf, folio);
+	if (old)
+		mm_rss_add(mm, folio_rss(old), -1);
+}
+
+/* old is held by a reference of ours, or NULL. */
+static unsigned int wp_copy(struct vm_fault *vmf, struct folio *old)
+{
+	struct samara_mm *mm = vmf->vma->vm_mm;
+	struct samara_notifier_range range = {
+		.mm = mm,
+		.start = vmf->addr,
+		.end = vmf->addr + mm_page_size(mm),
+		.why = SAMARA_NOTIFY_CLEAR,
+	};
+	const unsigned int ret = fault_anon_vma(vmf);
+	struct folio *folio;
+
+	if (ret)
+		return ret;
+	folio = copy_page(vmf, old);
+	if (!folio)
+		return VM_FAULT_OOM;
+	notifier_start(mm, &range);
+	if (fault_lock(vmf)) {
+		replace(vmf, folio, old);
+		table_unlock(vmf->leaf);
+		if (old)
+			folio_unmap(fault_ram(vmf), old);
+	} else {
+		folio_put(fault_ram(vmf), folio);
+	}
+	notifier_end(mm, &range);
+	return VM_FAULT_DONE;
+}
+
+unsigned int fault_wp(struct vm_fault *vmf)
+{
+	struct folio *folio = pte_folio(fault_ram(vmf), vmf->orig);
+	unsigned int ret;
+
+	if (vmf->vma->vm_flags & (VM_SHARED | VM_MAYSHARE))
+		return wp_shared(vmf);
+	if (!fault_lock(vmf))
+		return VM_FAULT_DONE;
+	if (may_reuse(folio)) {
+		if (vmf->flags & FAULT_WRITE)
+			pte_set(vmf->pte, pte_written(vmf->orig, vmf->vma->vm_flags));
+		table_unlock(vmf->leaf);
+		return VM_FAULT_DONE;
+	}
+	if (folio)
+		folio_get(folio);
+	table_unlock(vmf->leaf);
+	ret = wp_copy(vmf, folio);
+	if (folio)
+		folio_put(fault_ram(vmf), folio);
+	return ret;
+}

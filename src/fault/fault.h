@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Page faults. handle_mm_fault() gets a VMA that somebody else has found and
+ * locked (its own lock for reading, or the mmap_lock), and never drops or takes either.
+ *
+ *   handle_mm_fault() --> sanitize the flags (P4)
+ *        |-- entry empty:        anon.c   zero page, or a new page
+ *        |                       file.c   read (fault-around), private copy, shared
+ *        |-- present, read-only: cow.c    shared: make writable; private: reuse or copy; unshare
+ *        '-- marker, swap:       marker: SIGSEGV (guard) or SIGBUS (poison)
+ *
+ * What comes back is a set of vm_fault_codes. A fault that runs out of memory says VM_FAULT_OOM
+ * and has changed nothing; one that has to wait, or that needs the mmap_lock where only the VMA's
+ * lock is held (VM_FAULT_RETRY), leaves that to the door (access/).
+ */
+#ifndef FAULT_FAULT_H
+#define FAULT_FAULT_H
+
+#include "core/mm.h"
+#include "mmu/table.h"
+#include "store/file.h"
+
+enum fault_flags {
+	FAULT_WRITE = 1 << 0,
+	FAULT_EXEC = 1 << 1,
+	FAULT_UNSHARE = 1 << 2,  /* break copy-on-write without writing (P6), not with WRITE */
+	FAULT_VMA_LOCK = 1 << 3, /* the VMA's lock is held, not the mmap_lock */
+	FAULT_FORCE = 1 << 4,    /* a debugger's: writes private memory that the program may not */
+};
+
+enum vm_fault_codes {
+	VM_FAULT_DONE = 0,
+	VM_FAULT_OOM = 1 << 0,
+	VM_FAULT_SIGBUS = 1 << 1,
+	VM_FAULT_SIGSEGV = 1 << 2,
+	VM_FAULT_HWPOISON = 1 << 3, /* with SIGBUS: BUS_MCEERR_AR */
+	VM_FAULT_RETRY = 1 << 4,    /* again, with the mmap_lock */
+	VM_FAULT_MAJOR = 1 << 5,    /* had to read from behind */
+};
+#define VM_FAULT_ERROR (VM_FAULT_OOM | VM_FAULT_SIGBUS | VM_FAULT_SIGSEGV)
+
+struct vm_fault {
+	struct vma *vma;
+	unsigned long addr; /* on a page */
+	unsigned int flags;
+	struct table *leaf; /* filled by handle_mm_fault() */
+	pte_t *pte;
+	pte_t orig; /* the entry as it was when the fault began */
+};
+
+/* Private, and may be made writable: what a write leaves is a copy of one's own. */
+static inline bool vm_is_cow(unsigned long vm_flags)
+{
+	return (vm_flags & (VM_SHARED | VM_MAYWRITE)) == VM_MAYWRITE;
+}
+
+/* The file that a mapping of one shows. */
+static inline struct inode *vma_inode(const struct vma *vma)
+{
+	return vma->vm_file->inode;
+}
+
+/*
+ * A write to a page of this shared mapping has to be noticed: because it is written back, or
+ * because the driver wants to be asked.
+ */
+static inline bool vma_tracks_writes(const struct vma *vma)
+{
+	if (!(vma->vm_flags & VM_SHARED) || !vma->vm_file)
+		return false;
+	return vma_inode(vma)->kind == INODE_HOST || inode_has_mkwrite(vma_inode(vma));
+}
+
+/*
+ * Whether vma allows this access at all: 0, or VM_FAULT_SIGSEGV. As on x86 whatever may be
+ * written or run can be read, and a fetch is stopped only once the page is there: FAULT_EXEC
+ * asks no more than reading does.
+ */
+unsigned int fault_check_access(const struct vma *vma, unsigned int flags);
+
+/* One page. vma's rights have been checked by fault_check_access(). */
+unsigned int handle_mm_fault(struct vma *vma, unsigned long addr, unsigned int flags);
+
+#endif

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The first access to a page of a file, or of shared memory.
+ *
+ *   read            the cache's page; and those around it that are there already
+ *   private write   a copy of the cache's page
+ *   shared write    the cache's page, writable and dirty, if the file agrees
+ *
+ * Pages around (fault-around): within the aligned window of 64 KiB that holds the address, as
+ * far as VMA and leaf reach; only pages whose contents are valid and which nobody has locked.
+ *
+ *   leaf  |...............|###.....X.......|........|
+ *                          ^ VMA's start    ^ window's end moves on by as much
+ *
+ * A page is mapped while its folio is locked, so that truncation, which locks it too, either
+ * comes first and the page is not found, or comes after and finds the mapping.
+ */
+#include <errno.h>
+
+#include "base/bytes.h"
+#include "fault/parts.h"
+
+#define FAULT_AROUND_BYTES 65536UL
+
+static pte_t file_pte(const struct vm_fault *vmf, const struct folio *folio)
+{
+	return mk_file_pte(vmf->vma, folio_pfn(fault_ram(vmf), folio));
+}
+
+/* Leaf's and folio's lock are held; the caller's reference becomes the entry's. */
+static void set_file(const struct vm_fault *vmf, pte_t *at, struct folio *folio, pte_t pte)
+{
+	folio_ref_to_map(folio);
+	table_fill(vmf->leaf, at, pte);
+	mm_rss_add(vmf->vma->vm_mm, folio_rss(folio), 1);
+}
+
+/* The file's page, locked and held, or what to answer. */
+static unsigned int get_page(const struct vm_fault *vmf, struct folio **out)
+{
+	bool major = false;
+
+	switch (page_cache_get(vma_inode(vmf->vma), fault_index(vmf), out, &major)) {
+	case 0:
+		return major ? VM_FAULT_MAJOR : VM_FAULT_DONE;
+	case -ENOMEM:
+		return VM_FAULT_OOM;
+	default:
+		return VM_FAULT_SIGBUS;
+	}
+}
+
+static void put_page(const struct vm_fault *vmf, struct folio *folio)
+{
+	folio_unlock(folio);
+	folio_put(fault_ram(vmf), folio);
+}
+
+/* around ----------------------------------------------------------------------- */
+
+/* Page index goes to at, if it is there and nothing is in its way. Leaf's lock. */
+static void map_cached(const struct vm_fault *vmf, pte_t *at, unsigned long index)
+{
+	struct inode *inode = vma_inode(vmf->vma);
+	struct folio *folio;
+
+	if (!pte_none(pte_read(at)))
+		return;
+	folio = page_cache_find(inode, index);
+	if (!folio)
+		return;
+	if (!folio_trylock(folio))
+		goto put;
+	if (folio_test(folio, FOLIO_UPTODATE) && folio->mapping == inode && folio->index == index &&
+	    index < inode_pages(inode)) {
+		set_file(vmf, at, folio, file_pte(vmf, folio));
+		folio_unlock(folio);
+		return;
+	}
+	folio_unlock(folio);
+put:
+	folio_put(fault_ram(vmf), folio);
+}
+
+/* Whether that has mapped the address itself. */
+static bool map_around(const struct vm_fault *vmf)
+{
+	const struct vma *vma = vmf->vma;
+	const struct samara_mm *mm = vma->vm_mm;
+	const unsigned int pages = (unsigned int)max(mm_pages(mm, FAULT_AROUND_BYTES), 1UL);
+	const unsigned int place = (unsigned int)(vmf->pte - vmf->leaf->entry);
+	const unsigned long below = mm_pages(mm, vmf->addr - vma->vm_start);
+	const unsigned long above = mm_pages(mm, vma->vm_end - vmf->addr);
+	const unsigned int first = max(ALIGN_DOWN(place, pages),
+				       place - (unsigned int)min((unsigned long)place, below));
+	const unsigned long end = min(min(first + pages, 1u << mm->geo->level_bits), place + above);
+	bool there;
+
+	table_lock(vmf->leaf);
+	for (unsigned int i = first; i < end; i++)
+		map_cached(vmf, &vmf->leaf->entry[i], fault_index(vmf) + i - place);
+	there = !pte_none(pte_read(vmf->pte));
+	table_unlock(vmf->leaf);
+	return there;
+}
+
+/* the three kinds ---------------------------------------------------------------- */
+
+static unsigned int read_fault(struct vm_fault *vmf)
+{
+	struct folio *folio;
+	unsigned int ret;
+
+	if (map_around(vmf))
+		return VM_FAULT_DONE;
+	ret = get_page(vmf, &folio);
+	if (ret & VM_FAULT_ERROR)
+		return ret;
+	if (!fault_lock(vmf)) {
+		put_page(vmf, folio);
+		return ret;
+	}
+	set_file(vmf, vmf->pte, folio, file_pte(vmf, folio));
+	table_unlock(vmf->leaf);
+	folio_unlock(folio);
+	return ret;
+}
+
+static unsigned int private_write(struct vm_fault *vmf)
+{
+	struct ram *ram = fault_ram(vmf);
+	struct folio *copy, *folio;
+	unsigned int ret = fault_anon_vma(vmf);
+
+	if (ret)
+		return ret;
+	copy = folio_alloc(ram, 0, FOLIO_RAW);
+	if (!copy)
+		return VM_FAULT_OOM;
+	ret = get_page(vmf, &folio);
+	if (ret & VM_FAULT_ERROR)
+		goto put_copy;
+	bytes_copy(folio_virt(ram, copy), folio_virt(ram, folio), mm_page_size(vmf->vma->vm_mm));
+	if (!fault_lock(vmf)) {
+		put_page(vmf, folio);
+		goto put_copy;
+	}
+	fault_set_anon(vmf, copy);
+	table_unlock(vmf->leaf);
+	put_page(vmf, folio);
+	return ret;
+
+put_copy:
+	folio_put(ram, copy);
+	return ret;
+}
+
+static unsigned int shared_write(struct vm_fault *vmf)
+{
+	struct folio *folio;
+	unsigned int ret = get_page(vmf, &folio);
+
+	if (ret & VM_FAULT_ERROR)
+		return ret;
+	if (!fault_lock(vmf)) {
+		put_page(vmf, folio);
+		return ret;
+	}
+	folio_set(folio, FOLIO_DIRTY);
+	set_file(vmf, vmf->pte, folio, pte_written(file_pte(vmf, folio), vmf->vma->vm_flags));
+	table_unlock(vmf->leaf);
+	folio_unlock(folio);
+	return ret;
+}
+
+unsigned int fault_file(struct vm_fault *vmf)
+{
+	if (!(vmf->flags & FAULT_WRITE))
+		return read_fault(vmf);
+	return vmf->vma->vm_flags & VM_SHARED ? shared_write(vmf) : private_write(vmf);
+}

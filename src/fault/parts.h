@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The parts of a page fault, and what they share. Each part gets a struct vm_fault that is filled
+ * but for what it allocates, with no lock but the VMA's held, and follows one pattern:
+ *
+ *   allocate, read, copy          may fail, nothing has happened yet
+ *   fault_lock(vmf)               the leaf's lock, if the entry is still vmf->orig; else somebody
+ *                                 else was here: VM_FAULT_DONE, and the access is tried again
+ *   write the entry               cannot fail
+ *   table_unlock(vmf->leaf)
+ */
+#ifndef FAULT_PARTS_H
+#define FAULT_PARTS_H
+
+#include "fault/fault.h"
+#include "frame/frame.h"
+#include "rmap/rmap.h"
+
+/* fault.c: the VMA has an anon_vma from here on, or what to answer. */
+unsigned int fault_anon_vma(const struct vm_fault *vmf);
+
+/* anon.c */
+unsigned int fault_anon(struct vm_fault *vmf);
+/*
+ * folio, new and filled, goes into the place of an entry that was empty or has been cleared.
+ * Leaf's lock.
+ */
+void fault_set_anon(const struct vm_fault *vmf, struct folio *folio);
+
+/* file.c: nothing is there yet. */
+unsigned int fault_file(struct vm_fault *vmf);
+
+/* cow.c: an entry that is read-only, and is to be written or unshared. */
+unsigned int fault_wp(struct vm_fault *vmf);
+
+/* device.c: nothing is there yet. */
+unsigned int fault_device(struct vm_fault *vmf);
+/* The driver is asked whether frame, in a shared mapping, may become writable. No leaf lock. */
+unsigned int fault_ask_write(const struct vm_fault *vmf, unsigned long frame);
+
+static inline struct ram *fault_ram(const struct vm_fault *vmf)
+{
+	return vmf->vma->vm_mm->machine->ram;
+}
+
+/* The file's page at vmf->addr. */
+static inline unsigned long fault_index(const struct vm_fault *vmf)
+{
+	const struct vma *vma = vmf->vma;
+
+	return vma->vm_pgoff + mm_pages(vma->vm_mm, vmf->addr - vma->vm_start);
+}
+
+static inline bool vma_faults_anon(const struct vma *vma)
+{
+	return vma->is_anon || !vma->vm_file;
+}
+
+/* What a read leaves of a file's page: writable at once where nobody wants to know. */
+static inline pte_t mk_file_pte(const struct vma *vma, unsigned long pfn)
+{
+	const unsigned long both = VM_SHARED | VM_WRITE;
+	const pte_t pte = mk_pte(pfn, vma->vm_flags);
+
+	if ((vma->vm_flags & both) != both || vma_tracks_writes(vma))
+		return pte;
+	return pte_with(pte, PTE_WRITE);
+}
+
+/* The folio that a present entry points to; NULL: the zero frame, or a device's page. */
+static inline struct folio *pte_folio(const struct ram *ram, pte_t pte)
+{
+	return pte_special(pte) ? NULL : pfn_folio(ram, pte_pfn(pte));
+}
+
+static inline bool fault_lock(const struct vm_fault *vmf)
+{
+	table_lock(vmf->leaf);
+	if (likely(pte_same(pte_read(vmf->pte), vmf->orig)))
+		return true;
+	table_unlock(vmf->leaf);
+	return false;
+}
+
+/* A written page's entry; not writable where only a debugger may write (FAULT_FORCE). */
+static inline pte_t pte_written(pte_t pte, unsigned long vm_flags)
+{
+	const uint64_t bits = PTE_DIRTY | PTE_ACCESSED | (vm_flags & VM_WRITE ? PTE_WRITE : 0);
+
+	return pte_with(pte_without(pte, PTE_WAS_EXCLUSIVE), bits);
+}
+
+#endif

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fork: the pages of one VMA for its copy in the child.
+ *
+ *   parent's entry                 parent afterwards     child
+ *   ------------------------------ --------------------- ------------------------------
+ *   anonymous page                 read-only, shared     read-only, old
+ *   ..., exclusive and pinned      as before             a page of its own, writable, dirty
+ *   file page, private mapping     as before             the same, old
+ *   file page, shared mapping      as before             the same, clean and old
+ *   zero frame, PFN                read-only if private  the same, old
+ *   guard, poison                  as before             the same
+ *   uffd-wp                        as before             only if the child is registered too
+ *
+ * A VMA without an anon_vma and guards, whose pages can all be faulted in again, is
+ * not copied at all.
+ *
+ *   leaf of src [a|a|g| |f| ...]   both locked, in the order of their addresses
+ *                | | |   |
+ *   leaf of dst [a|a|g| |f| ...]   a pinned page needs a frame: both locks are dropped, and back
+ *
+ * PTE_WAS_EXCLUSIVE in the parent's entry says that its folio was exclusive until
+ * this fork shared it, so that a failed fork can be undone without memory. A
+ * copy visits every entry: it sets the bit or takes it away, and when it fails it takes
+ * away what older forks left in the part of the VMA that it did not reach.
+ *
+ * Locks: both mmap_locks for writing, src write-locked; up to two leaves. Whoever pins a page does
+ * so under its leaf's lock: before, and the pin is seen here, or after, and the page is shared.
+ * Invariant: a page that two entries point to is not exclusive, and neither entry is writable.
+ */
+#include <errno.h>
+
+#include "base/bytes.h"
+#include "core/vma_lock.h"
+#include "range/leaf.h"
+#include "range/range.h"
+#include "rmap/rmap.h"
+
+struct copy {
+	struct vma *dst, *src;
+	struct ram *ram;
+	bool cow;
+	struct folio *spare; /* for a pinned page */
+	struct rss_delta rss;
+};
+
+static bool vma_needs_copy(const struct vma *dst, const struct vma *src)
+{
+	return vma_uffd_wp(dst) || src->anon_vma ||
+	       src->vm_flags & (VM_PFNMAP | VM_MIXEDMAP | VM_MAYBE_GUARD);
+}
+
+/* Private, and the program may (come to) write to it. */
+static bool is_cow_mapping(unsigned long vm_flags)
+{
+	return (vm_flags & (VM_SHARED | VM_MAYWRITE)) == VM_MAYWRITE;
+}
+
+/* The pinned page stays the parent's: the child gets the spare. */
+static pte_t copy_now(struct copy *c, unsigned long addr, struct folio *folio, pte_t pte)
+{
+	struct folio *own = c->spare;
+	uint64_t bits = PTE_DIRTY;
+
+	c->spare = NULL;
+	bytes_copy(folio_virt(c->ram, own), folio_virt(c->ram, folio), mm_page_size(c->src->vm_mm));
+	folio_add_new_anon(c->ram, own, c->dst, addr);
+	lru_add(c->ram, own);
+	if (c->dst->vm_flags & VM_WRITE)
+		bits |= PTE_WRITE;
+	if (pte_uffd_wp(pte) && vma_uffd_wp(c->dst))
+		bits = PTE_DIRTY | PTE_UFFD_WP;
+	c->rss.pages[MM_ANONPAGES]++;
+	return pte_with(mk_pte(folio_pfn(c->ram, own), c->dst->vm_flags), bits);
+}
+
+static void copy_nonpresent(struct copy *c, struct table *to, pte_t *at, pte_t pte)
+{
+	unsigned int marker = pte_marker(pte);
+
+	swp_is_none_of_ours(pte);
+	if (!vma_uffd_wp(c->dst))
+		marker &= ~(unsigned int)MARKER_UFFD_WP;
+	if (marker)
+		table_fill(to, at, mk_marker(marker));
+}
+
+/* What both sides have of an entry from now on: *pte is the parent's, the child's is returned. */
+static pte_t share_entry(const struct copy *c, pte_t *pte)
+{
+	pte_t child;
+
+	if (c->cow)
+		*pte = pte_without(*pte, PTE_WRITE);
+	child = pte_without(*pte, PTE_ACCESSED | PTE_WAS_EXCLUSIVE);
+	if (c->src->vm_flags & VM_SHARED)
+		child = pte_without(child, PTE_DIRTY);
+	if (!vma_uffd_wp(c->dst))
+		child = pte_without(child, PTE_UFFD_WP);
+	return child;
+}
+
+/* One more entry, and not exclusive any more. That flag changes only under the leaf's lock. */
+static void share_exclusive(struct folio *folio)
+{
+	__atomic_fetch_add(&folio->state,
+			   FOLIO_MAP_ONE - ((uint64_t)FOLIO_EXCLUSIVE << FOLIO_FLAGS_SHIFT),
+			   __ATOMIC_ACQ_REL);
+}
+
+/* The folio gets one more mapping, or a copy. False: a copy is needed, and there is no spare. */
+static bool copy_folio(struct copy *c, unsigned long addr, pte_t *from, pte_t *child)
+{
+	struct folio *folio = pfn_folio(c->ram, pte_pfn(*from));
+
+	*from = pte_without(*from, PTE_WAS_EXCLUSIVE);
+	if (folio_test(folio, FOLIO_EXCLUSIVE)) {
+		if (unlikely(folio_maybe_pinned(folio))) {
+			if (!c->spare)
+				return false;
+			*child = copy_now(c, addr, folio, *from);
+			return true;
+		}
+		share_exclusive(folio);
+		*from = pte_with(*from, PTE_WAS_EXCLUSIVE);
+	} else {
+		folio_map(folio);
+	}
+	c->rss.pages[folio_rss(folio)]++;
+	*child = share_entry(c, from);
+	return true;
+}
+
+/* False: no spare. */
+static bool copy_entry(struct copy *c, unsigned long addr, pte_t *from_at, struct table *to)
+{
+	pte_t *to_at = table_pte(c->dst->vm_mm, to, addr);
+	const pte_t was = pte_read(from_at);
+	pte_t from = was, child;
+
+	if (pte_none(was))
+		return true;
+	if (!pte_present(was)) {
+		copy_nonpresent(c, to, to_at, was);
+		return true;
+	}
+	if (pte_special(was))
+		child = share_entry(c, &from);
+	else if (!copy_folio(c, addr, &from, &child))
+		return false;
+	if (!pte_same(from, was))
+		pte_set(from_at, from);
+	table_fill(to, to_at, child);
+	return true;
+}
+
+static void lock_both(struct table *a, struct table *b)
+{
+	table_lock(min(a, b));
+	table_lock_nested(max(a, b));
+}
+
+static void unlock_both(struct table *a, struct table *b)
+{
+	table_unlock(max(a, b));
+	table_unlock(min(a, b));
+}
+
+/* As far as there is a spare for what needs one; returns where it stopped. */
+static unsigned long copy_entries(struct copy *c, const struct leaf_part *part, struct table *to)
+{
+	struct samara_mm *mm = c->src->vm_mm;
+	unsigned long addr = part->addr;
+
+	lock_both(part->leaf, to);
+	while (addr < part->end && copy_entry(c, addr, table_pte(mm, part->leaf, addr), to))
+		addr += mm_page_size(mm);
+	rss_apply(c->dst->vm_mm, &c->rss);
+	unlock_both(part->leaf, to);
+	return addr;
+}
+
+/* 0 or -ENOMEM; part->addr is how far it came. */
+static int copy_leaf(struct copy *c, struct leaf_part *part)
+{
+	struct table *to;
+
+	if (table_get(c->dst->vm_mm, part->addr, &to))
+		return -ENOMEM;
+	for (;;) {
+		part->addr = copy_entries(c, part, to);
+		if (part->addr >= part->end)
+			return 0;
+		c->spare = folio_alloc(c->ram, 0, FOLIO_RAW);
+		if (!c->spare)
+			return -ENOMEM;
+	}
+}
+
+enum was_exclusive { WAS_FORGET, WAS_UNDO };
+
+static void was_exclusive(struct vma *vma, struct table *leaf, unsigned long addr,
+			  enum was_exclusive what)
+{
+	pte_t *at = table_pte(vma->vm_mm, leaf, addr);
+	const pte_t pte = pte_read(at);
+	struct folio *folio;
+
+	if (!pte_present(pte) || !(pte.v & PTE_WAS_EXCLUSIVE))
+		return;
+	pte_set(at, pte_without(pte, PTE_WAS_EXCLUSIVE));
+	folio = pfn_folio(vma_ram(vma), pte_pfn(pte));
+	if (what == WAS_UNDO && folio_test(folio, FOLIO_ANON) && folio_maps(folio) == 1)
+		folio_set(folio, FOLIO_EXCLUSIVE);
+}
+
+static void was_exclusive_range(struct vma *vma, unsigned long from, enum was_exclusive what)
+{
+	struct leaf_part part = LEAF_PART_FROM(from);
+	struct samara_mm *mm = vma->vm_mm;
+
+	while (leaf_next(mm, &part, vma->vm_end)) {
+		table_lock(part.leaf);
+		for (unsigned long addr = part.addr; addr < part.end; addr += mm_page_size(mm))
+			was_exclusive(vma, part.leaf, addr, what);
+		table_unlock(part.leaf);
+	}
+}
+
+int copy_page_range(struct vma *dst, struct vma *src)
+{
+	struct copy c = {
+		.dst = dst,
+		.src = src,
+		.ram = vma_ram(src),
+		.cow = is_cow_mapping(src->vm_flags),
+	};
+	struct leaf_part part = LEAF_PART_FROM(src->vm_start);
+	int err = 0;
+
+	vma_assert_write_locked(src);
+	VM_WARN_ON(dst->vm_start != src->vm_start || dst->vm_end != src->vm_end);
+	if (!vma_needs_copy(dst, src))
+		return 0;
+	while (!err && leaf_next(src->vm_mm, &part, src->vm_end))
+		err = copy_leaf(&c, &part);
+	if (c.spare)
+		folio_put(c.ram, c.spare);
+	if (err)
+		was_exclusive_range(src, part.addr, WAS_FORGET);
+	return err;
+}
+
+void copy_undo(struct vma *src)
+{
+	vma_assert_write_locked(src);
+	was_exclusive_range(src, src->vm_start, WAS_UNDO);
+}

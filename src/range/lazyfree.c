@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * MADV_FREE: pages that may be dropped instead of swapped, until they are written to again.
+ *
+ *   entry    clean and old: a write sets its dirty bit, and so takes the page back
+ *   folio    neither dirty nor swap-backed; on the inactive file list
+ *
+ * As Linux 6.18 does, a page that others have mapped too is marked only when it is not
+ * dirty itself (its folio, not its entry); poison leaves, other markers stay.
+ *
+ * Locks: mmap_lock in any mode; one leaf's lock at a time. Flushed at the end, before anybody
+ * may take the pages for untouched: reclaim looks at the dirty bit after a flush of its own.
+ */
+#include "mmu/notifier.h"
+#include "mmu/tlb.h"
+#include "range/leaf.h"
+#include "range/range.h"
+
+static void mark_lazyfree(struct ram *ram, struct folio *folio)
+{
+	if (!folio_test(folio, FOLIO_ANON) || folio_test(folio, FOLIO_SWAPCACHE))
+		return;
+	folio_test_clear(folio, FOLIO_SWAPBACKED | FOLIO_ACTIVE | FOLIO_REFERENCED);
+	lru_move(ram, folio);
+}
+
+/* Whether the folio can be made clean; it is then. */
+static bool clean_folio(struct folio *folio)
+{
+	bool alone;
+
+	if (!folio_test(folio, FOLIO_DIRTY))
+		return true;
+	if (!folio_trylock(folio))
+		return false;
+	alone = folio_maps(folio) == 1;
+	if (alone)
+		folio_test_clear(folio, FOLIO_DIRTY);
+	folio_unlock(folio);
+	return alone;
+}
+
+/* Returns whether a CPU may remember more than the entry says now. */
+static bool free_entry(struct ram *ram, struct table *leaf, pte_t *at)
+{
+	const pte_t pte = pte_read(at);
+	const pte_t now = pte_without(pte, PTE_ACCESSED | PTE_DIRTY);
+	struct folio *folio;
+
+	if (pte_none(pte))
+		return false;
+	if (!pte_present(pte)) {
+		swp_is_none_of_ours(pte);
+		if (pte_marker(pte) & MARKER_POISON)
+			table_clear(leaf, at);
+		return false;
+	}
+	if (pte_special(pte))
+		return false;
+	folio = pfn_folio(ram, pte_pfn(pte));
+	if (!clean_folio(folio))
+		return false;
+	if (!pte_same(pte, now))
+		pte_set(at, now);
+	mark_lazyfree(ram, folio);
+	return !pte_same(pte, now);
+}
+
+void range_lazyfree(struct vma *vma, unsigned long start, unsigned long end)
+{
+	struct samara_mm *mm = vma->vm_mm;
+	struct samara_notifier_range range = { mm, start, end, SAMARA_NOTIFY_CLEAR, 0 };
+	struct leaf_part part = LEAF_PART_FROM(start);
+	bool flush = false;
+
+	rwsem_assert_held(&mm->mmap_lock);
+	notifier_start(mm, &range);
+	while (leaf_next(mm, &part, end)) {
+		table_lock(part.leaf);
+		for (unsigned long addr = part.addr; addr < part.end; addr += mm_page_size(mm))
+			flush |=
+				free_entry(vma_ram(vma), part.leaf, table_pte(mm, part.leaf, addr));
+		table_unlock(part.leaf);
+	}
+	if (flush)
+		tlb_flush_range(mm, start, end);
+	notifier_end(mm, &range);
+}

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the files of this room share: going from leaf table to leaf table of a
+ * range, counting pages, and the entries that no call makes yet.
+ *
+ *        start                                  end
+ *          |---------------------------------------|
+ *   [  leaf  ][  leaf  ]   (no table)   [  leaf  ]
+ *          |--|--------|                |----------|    parts, one after the other
+ */
+#ifndef RANGE_LEAF_H
+#define RANGE_LEAF_H
+
+#include "base/assert.h"
+#include "frame/frame.h"
+#include "mmu/table.h"
+
+/* What one leaf table serves of a range. */
+struct leaf_part {
+	struct table *leaf;
+	unsigned long addr, end;
+};
+#define LEAF_PART_FROM(start) \
+	{ \
+		.leaf = NULL, .addr = (start), .end = (start) \
+	}
+
+/* Where the leaf that serves addr ends, at most end. */
+static inline unsigned long leaf_end(const struct samara_geometry *geo, unsigned long addr,
+				     unsigned long end)
+{
+	const unsigned long last = addr | ((1UL << level_shift(geo, 1)) - 1);
+
+	return min(last, end - 1) + 1;
+}
+
+/* On to the next part of [.., end), from where the last one ended; false: that was all. */
+static inline bool leaf_next(struct samara_mm *mm, struct leaf_part *part, unsigned long end)
+{
+	part->addr = part->end;
+	if (part->addr >= end)
+		return false;
+	part->leaf = table_next(mm, &part->addr, end);
+	if (!part->leaf)
+		return false;
+	part->end = leaf_end(mm->geo, part->addr, end);
+	return true;
+}
+
+static inline struct ram *vma_ram(const struct vma *vma)
+{
+	return vma->vm_mm->machine->ram;
+}
+
+/* Collected while a leaf is locked, added at its end. */
+struct rss_delta {
+	long pages[MM_RSS];
+};
+
+static inline void rss_apply(struct samara_mm *mm, struct rss_delta *delta)
+{
+	for (int i = 0; i < MM_RSS; i++) {
+		if (delta->pages[i])
+			mm_rss_add(mm, (enum mm_rss)i, delta->pages[i]);
+		delta->pages[i] = 0;
+	}
+}
+
+static inline pte_t mk_marker(unsigned int bits)
+{
+	return mk_swp(SWP_MARKER, bits);
+}
+
+static inline bool vma_uffd_wp(const struct vma *vma)
+{
+	return vma->vm_flags & VM_UFFD_WP;
+}
+
+/*
+ * Swapped-out and migrating pages: nobody makes such entries yet, and whoever does comes here
+ * first.
+ */
+static inline void swp_is_none_of_ours(pte_t pte)
+{
+	BUG_ON(swp_type(pte) != SWP_MARKER);
+}
+
+#endif

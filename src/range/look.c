@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What mincore, smaps and pagemap see in the page tables.
+ *
+ *   pagemap   63       62    61     58     57       56         55          54 .. 0
+ *             present  swap  file   guard  uffd-wp  exclusive  soft-dirty  frame
+ *
+ * As Linux 6.18 without CONFIG_MEM_SOFT_DIRTY writes it (measured): bit 55 is never
+ * set; the zero frame is present with its frame number and nothing else; PROT_NONE does
+ * not matter; "exclusive" is any page, a file's too, that one entry points to; and a marker looks
+ * swapped out, its frame being the marker's swap type (31) and bits, above 5 bits of type.
+ *
+ * Locks: mmap_lock for reading; one leaf's lock at a time.
+ */
+#include <samara/access.h>
+
+#include "range/leaf.h"
+#include "range/range.h"
+#include "rmap/rmap.h"
+
+#define PM_SWP_TYPE_BITS 5
+#define PM_SWP_MARKER 31ULL
+
+static void look_folio(const struct folio *folio, pte_t pte, unsigned long page_size,
+		       struct range_look *out)
+{
+	const unsigned int flags = folio_flags(folio);
+	const unsigned long maps = max(folio_maps(folio), 1UL);
+	const unsigned long pss = (page_size << 12) / maps;
+	const bool dirty = pte_dirty(pte) || flags & FOLIO_DIRTY;
+
+	out->rss++;
+	out->anon += !!(flags & FOLIO_ANON);
+	out->lazyfree += flags & FOLIO_ANON && !(flags & FOLIO_SWAPBACKED) && !dirty;
+	out->referenced += pte_young(pte) || flags & FOLIO_REFERENCED;
+	out->dirty += dirty;
+	out->shared += maps > 1;
+	out->shared_dirty += dirty && maps > 1;
+	out->pss += pss;
+	out->pss_dirty += dirty ? pss : 0;
+}
+
+static void look_entry(const struct vma *vma, pte_t pte, struct range_look *out)
+{
+	if (pte_none(pte))
+		return;
+	if (!pte_present(pte)) {
+		swp_is_none_of_ours(pte);
+		return;
+	}
+	out->present++;
+	if (!pte_special(pte))
+		look_folio(pfn_folio(vma_ram(vma), pte_pfn(pte)), pte, mm_page_size(vma->vm_mm),
+			   out);
+}
+
+void range_look(struct vma *vma, unsigned long start, unsigned long end, struct range_look *out)
+{
+	struct samara_mm *mm = vma->vm_mm;
+	struct leaf_part part = LEAF_PART_FROM(start);
+
+	*out = (struct range_look){ 0 };
+	while (leaf_next(mm, &part, end)) {
+		table_lock(part.leaf);
+		for (unsigned long addr = part.addr; addr < part.end; addr += mm_page_size(mm))
+			look_entry(vma, pte_read(table_pte(mm, part.leaf, addr)), out);
+		table_unlock(part.leaf);
+	}
+}
+
+static unsigned long long pagemap_present(const struct vma *vma, pte_t pte)
+{
+	unsigned long long entry = SAMARA_PM_PRESENT | pte_pfn(pte);
+	const struct folio *folio;
+
+	if (pte_uffd_wp(pte))
+		entry |= SAMARA_PM_UFFD_WP;
+	if (pte_special(pte))
+		return entry;
+	folio = pfn_folio(vma_ram(vma), pte_pfn(pte));
+	if (!folio_test(folio, FOLIO_ANON))
+		entry |= SAMARA_PM_FILE;
+	if (folio_maps(folio) == 1)
+		entry |= SAMARA_PM_MMAP_EXCLUSIVE;
+	return entry;
+}
+
+static unsigned long long pagemap_marker(pte_t pte)
+{
+	const unsigned int marker = pte_marker(pte);
+	unsigned long long entry =
+		SAMARA_PM_SWAP | PM_SWP_MARKER | (unsigned long long)marker << PM_SWP_TYPE_BITS;
+
+	if (marker & MARKER_UFFD_WP)
+		entry |= SAMARA_PM_UFFD_WP;
+	if (marker & MARKER_GUARD)
+		entry |= SAMARA_PM_GUARD;
+	return entry;
+}
+
+static unsigned long long pagemap_of(const struct vma *vma, pte_t pte)
+{
+	if (pte_none(pte))
+		return 0;
+	if (pte_present(pte))
+		return pagemap_present(vma, pte);
+	swp_is_none_of_ours(pte);
+	return pagemap_marker(pte);
+}
+
+unsigned long long pagemap_entry(struct vma *vma, unsigned long addr)
+{
+	struct table *leaf = vma ? table_find(vma->vm_mm, addr) : NULL;
+	unsigned long long entry;
+
+	if (!leaf)
+		return 0;
+	table_lock(leaf);
+	entry = pagemap_of(vma, pte_read(table_pte(vma->vm_mm, leaf, addr)));
+	table_unlock(leaf);
+	return entry;
+}

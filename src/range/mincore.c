@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What mincore(2) says of each page: 1 where an access would find it in memory,
+ * mapped here or in the page cache of what is mapped.
+ *
+ * mmap_lock for reading; one leaf's lock at a time.
+ */
+#include "range/leaf.h"
+#include "range/range.h"
+#include "store/file.h"
+#include "store/inode.h"
+
+/* Not mapped here: is it in the cache? */
+static unsigned char in_cache(const struct vma *vma, unsigned long addr)
+{
+	const unsigned long index =
+		vma->vm_pgoff + ((addr - vma->vm_start) >> vma->vm_mm->geo->page_shift);
+	struct folio *folio;
+	bool there;
+
+	if (!vma->vm_file || vma->is_anon)
+		return 0;
+	folio = page_cache_find(vma->vm_file->inode, index);
+	if (!folio)
+		return 0;
+	there = folio_test(folio, FOLIO_UPTODATE);
+	folio_put(vma->vm_mm->machine->ram, folio);
+	return there;
+}
+
+static bool mapped(struct samara_mm *mm, unsigned long addr)
+{
+	struct table *leaf = table_find(mm, addr);
+	pte_t pte;
+
+	if (!leaf)
+		return false;
+	pte = pte_read(table_pte(mm, leaf, addr));
+	return pte_present(pte) ||
+	       (pte_swp(pte) && swp_type(pte) >= SWP_MIGRATION_READ && swp_type(pte) < SWP_AREA);
+}
+
+void range_mincore(struct vma *vma, unsigned long start, unsigned long end, unsigned char *vec)
+{
+	const unsigned long page = mm_page_size(vma->vm_mm);
+
+	rwsem_assert_held(&vma->vm_mm->mmap_lock);
+	for (unsigned long addr = start; addr < end; addr += page) {
+		/* The kernel's own mappings have no page cache and are always there. */
+		*vec++ = vma->special || mapped(vma->vm_mm, addr) ? 1 : in_cache(vma, addr);
+	}
+}

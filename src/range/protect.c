@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * mprotect: the entries of a range get other rights.
+ *
+ *   taken over from the old entry   frame, special, dirty, accessed, soft-dirty, uffd-wp
+ *   from the VMA's new flags        present or PROT_NONE, no-execute
+ *   the write bit                   only where a write fault would do no more than set it
+ *
+ * That is (mapping writable):
+ *
+ *   private   exclusive anonymous page
+ *   shared    memory that nobody writes back, PFN; a file's page if the entry is dirty already
+ *
+ * Markers stay: a guard or a poisoned page stops every access anyhow, and uffd-wp
+ * is not a matter of mprotect.
+ *
+ * Locks: mmap_lock and the VMA for writing; one leaf's lock at a time. One flush at
+ * the end, for entries that allow less than before. An entry that allowed a write is still dirty
+ * then, so that write-back, coming before the flush, cleans and flushes it itself.
+ */
+#include "core/vma_lock.h"
+#include "mmu/notifier.h"
+#include "mmu/tlb.h"
+#include "range/leaf.h"
+#include "range/range.h"
+#include "rmap/rmap.h"
+
+#define PTE_RIGHTS (PTE_PRESENT | PTE_NONE_ACCESS | PTE_USER | PTE_WRITE | PTE_NX)
+
+struct protect {
+	struct vma *vma;
+	unsigned long vm_flags;
+	unsigned long pages;
+	unsigned long flush_start, flush_end;
+};
+
+static bool may_stay_writable(const struct protect *p, pte_t pte)
+{
+	const struct folio *folio;
+
+	if (!(p->vm_flags & VM_WRITE) || (pte_uffd_wp(pte) && vma_uffd_wp(p->vma)))
+		return false;
+	if (pte_special(pte))
+		return p->vm_flags & VM_SHARED;
+	folio = pfn_folio(vma_ram(p->vma), pte_pfn(pte));
+	if (!(p->vm_flags & VM_SHARED))
+		return folio_test(folio, FOLIO_EXCLUSIVE);
+	return pte_dirty(pte) || folio_rss(folio) == MM_SHMEMPAGES;
+}
+
+/* A CPU that remembers old could do what now no longer allows. */
+static bool allows_less(pte_t old, pte_t now)
+{
+	return pte_accessible(old) &&
+	       ((old.v & ~now.v & (PTE_PRESENT | PTE_WRITE)) || (now.v & ~old.v & PTE_NX));
+}
+
+static void protect_entry(struct protect *p, pte_t *at, unsigned long addr)
+{
+	const pte_t old = pte_read(at);
+	pte_t now;
+
+	if (!pte_present(old)) {
+		if (!pte_none(old))
+			swp_is_none_of_ours(old);
+		return;
+	}
+	now = pte_with(pte_without(old, PTE_RIGHTS), pte_prot(p->vm_flags));
+	if (may_stay_writable(p, now))
+		now = pte_with(now, PTE_WRITE);
+	if (pte_same(old, now))
+		return;
+	pte_set(at, now);
+	p->pages++;
+	if (!allows_less(old, now))
+		return;
+	p->flush_start = min(p->flush_start, addr);
+	p->flush_end = addr + mm_page_size(p->vma->vm_mm);
+}
+
+unsigned long change_protection(struct vma *vma, unsigned long start, unsigned long end,
+				unsigned long vm_flags)
+{
+	struct samara_mm *mm = vma->vm_mm;
+	struct samara_notifier_range range = { mm, start, end, SAMARA_NOTIFY_PROTECT, 0 };
+	struct protect p = { .vma = vma, .vm_flags = vm_flags, .flush_start = ~0UL };
+	struct leaf_part part = LEAF_PART_FROM(start);
+
+	vma_assert_write_locked(vma);
+	notifier_start(mm, &range);
+	while (leaf_next(mm, &part, end)) {
+		table_lock(part.leaf);
+		for (unsigned long addr = part.addr; addr < part.end; addr += mm_page_size(mm))
+			protect_entry(&p, table_pte(mm, part.leaf, addr), addr);
+		table_unlock(part.leaf);
+	}
+	if (p.flush_start < p.flush_end)
+		tlb_flush_range(mm, p.flush_start, p.flush_end);
+	notifier_end(mm, &range);
+	return p.pages;
+}

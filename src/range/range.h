@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Page-table work over one VMA's range.
+ *
+ *   zap.c          pages leave                          guard.c     guard markers instead of pages
+ *   free_tables.c  tables that nobody needs leave       lazyfree.c  pages that may be dropped
+ *   copy.c         pages for a forked child             look.c      what reports see
+ *   protect.c      other access rights
+ *   move.c         to another place
+ *
+ * The VMA is write-locked (vma_start_write()) under the mmap_lock for writing, so that nobody faults
+ * in the range, unless said otherwise. [start, end) is whole pages within it.
+ *
+ * mmu notifiers: functions that get a gather, and copy_page_range(), leave them to the caller; the
+ * others open and end a pair around what they change.
+ *
+ * Counts (mm_rss_add()) follow every entry with a folio, by folio_rss(); the zero frame and PFN
+ * entries count nothing.
+ */
+#ifndef RANGE_RANGE_H
+#define RANGE_RANGE_H
+
+#include "core/mm.h"
+#include "mmu/gather.h"
+
+/* zap.c ----------------------------------------------------------------------- */
+
+enum zap_what {
+	ZAP_ALL,         /* unmap, exit: markers too */
+	ZAP_KEEP_GUARDS, /* MADV_DONTNEED, truncation: guards and uffd-wp marks stay */
+	ZAP_FILE_ONLY,   /* punched hole in a private mapping: private copies stay as well */
+};
+/*
+ * The pages of [start, end) of vma leave; counts (anon, file, shmem, swap) follow.
+ * mmap_lock for reading is enough for ZAP_KEEP_GUARDS, and for ZAP_ALL when the mm exits.
+ */
+void zap_range(struct mmu_gather *tlb, struct vma *vma, unsigned long start, unsigned long end,
+	       enum zap_what what);
+
+/* free_tables.c --------------------------------------------------------------- */
+
+/*
+ * What leaves together: pages of the VMAs between, then tables that nobody else needs.
+ *
+ *   floor            start       end                ceiling
+ *     |--prev--|......|####|  |####|...................|--next--|
+ *
+ * floor is where prev ends (or the first user address), ceiling where next begins, or the
+ * geometry's table_ceiling; 0 means the top of the address space, and "ceiling - 1" is then
+ * meant to wrap.
+ */
+struct free_desc {
+	struct mmu_gather *tlb;
+	unsigned long start, end;
+	unsigned long floor, ceiling;
+};
+void free_pgtables(const struct free_desc *d);
+
+/* copy.c ---------------------------------------------------------------------- */
+
+/*
+ * Pages of src for its copy dst at fork: anonymous ones shared and write-protected on both
+ * sides (pinned ones copied at once), file pages left to be faulted in again unless they can't
+ * be, markers copied as far as they go on. Both mmap_locks are held for writing. dst is linked to
+ * src's families, and has an anon_vma if src has one.
+ *
+ * The caller flushes the parent's TLB, also after a failure. 0; -ENOMEM: what was copied
+ * stays in dst, to be zapped.
+ */
+int copy_page_range(struct vma *dst, struct vma *src) __must_check;
+/*
+ * A failed fork, once the child has exited: the pages of src that it had made shared and that are
+ * src's alone again are exclusive again, and no others. To be called for each VMA that
+ * copy_page_range() was called for, the one that failed included.
+ */
+void copy_undo(struct vma *src);
+
+/* protect.c ------------------------------------------------------------------- */
+
+/*
+ * The entries of [start, end) get the rights of vm_flags (vma's new ones). Returns how many
+ * changed. Flushes.
+ */
+unsigned long change_protection(struct vma *vma, unsigned long start, unsigned long end,
+				unsigned long vm_flags);
+
+/* move.c ---------------------------------------------------------------------- */
+
+/* to may be from (grown to hold both places); the places do not overlap. */
+struct move_desc {
+	struct vma *from, *to;
+	unsigned long old_addr, new_addr, len;
+};
+/* Tables for the new place, so that moving cannot fail. 0 or -ENOMEM: some may have been made. */
+int move_prepare(const struct move_desc *d) __must_check;
+/*
+ * The entries move, into places that are empty; flushes the old ones. Takes the locks of from's
+ * families for writing, so the caller holds none of them.
+ */
+void move_page_tables(const struct move_desc *d);
+
+/* guard.c --------------------------------------------------------------------- */
+
+/*
+ * Guards instead of pages. 0; -ENOMEM (tables, or the anon_vma that the VMA gets as if written
+ * to), and then no page has changed. mmap_lock for reading is enough. The caller has checked that
+ * the mapping may have guards.
+ */
+int guard_install(struct vma *vma, unsigned long start, unsigned long end) __must_check;
+/* mmap_lock for reading is enough. */
+void guard_remove(struct vma *vma, unsigned long start, unsigned long end);
+
+/* lazyfree.c ------------------------------------------------------------------ */
+
+/* MADV_FREE. mmap_lock for reading is enough. */
+void range_lazyfree(struct vma *vma, unsigned long start, unsigned long end);
+
+/* mincore.c: a byte for each page of [start, end) of vma. mmap_lock for reading. */
+void range_mincore(struct vma *vma, unsigned long start, unsigned long end, unsigned char *vec);
+
+/* look.c: mmap_lock for reading ----------------------------------------------- */
+
+/* In pages; proportional sizes in bytes << 12, as smaps adds them up. */
+struct range_look {
+	unsigned long present, swapped; /* present: as mincore(2), the zero frame too */
+	/* those with a page of their own: */
+	unsigned long rss, anon, lazyfree, referenced;
+	unsigned long dirty, shared, shared_dirty; /* shared: more than one entry points there */
+	unsigned long pss, pss_dirty;
+};
+void range_look(struct vma *vma, unsigned long start, unsigned long end, struct range_look *out);
+/* /proc/PID/pagemap's word for root; vma NULL: nothing is mapped at addr. */
+unsigned long long pagemap_entry(struct vma *vma, unsigned long addr);
+
+#endif

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Zapping: pages leave a range of one VMA.
+ *
+ *   entry                    ALL     KEEP_GUARDS   FILE_ONLY
+ *   ------------------------ ------- ------------- -----------
+ *   file page                leaves  leaves        leaves
+ *   anonymous page           leaves  leaves        stays
+ *   zero frame, PFN          leaves  leaves        leaves
+ *   guard                    leaves  stays         stays
+ *   poison                   leaves  leaves        stays         (it stands for a private page)
+ *   uffd-wp, file VMA        leaves  stays         stays
+ *   uffd-wp, anonymous VMA   leaves  leaves        leaves
+ *
+ * What an entry knew goes to its folio: dirty and accessed bits of file pages. A
+ * dirty file page is delayed (mmu/gather.h): its TLB entries are flushed before the
+ * leaf's lock is dropped, since write-back that finds the entry gone must find every store done.
+ * A full batch is flushed with no lock held, and the leaf entered again.
+ *
+ * Locks: mmap_lock in any mode; one leaf's lock at a time.
+ * Invariant: rss counts exactly the entries with a folio. Checked by tests/support/page_world.c.
+ */
+#include "range/zap.h"
+#include "rmap/rmap.h"
+
+/* Whether the reader said that what he has read once tells nothing about tomorrow. */
+static bool vma_has_recency(const struct vma *vma)
+{
+	return !(vma->vm_flags & (VM_SEQ_READ | VM_RAND_READ));
+}
+
+static bool marker_stays(const struct zap *z, unsigned int marker)
+{
+	if (marker & MARKER_UFFD_WP)
+		return !z->vma->is_anon && z->what != ZAP_ALL;
+	if (marker & MARKER_GUARD)
+		return z->what != ZAP_ALL;
+	return z->what == ZAP_FILE_ONLY;
+}
+
+/* Write protection by userfaultfd outlives the page of a file: a marker keeps it. */
+static void leave_uffd_wp(const struct zap *z, struct table *leaf, pte_t *at, pte_t old)
+{
+	if (pte_uffd_wp(old) && vma_uffd_wp(z->vma) && !z->vma->is_anon && z->what != ZAP_ALL)
+		table_fill(leaf, at, mk_marker(MARKER_UFFD_WP));
+}
+
+static void zap_nonpresent(const struct zap *z, struct table *leaf, pte_t *at, pte_t pte)
+{
+	swp_is_none_of_ours(pte);
+	if (!marker_stays(z, pte_marker(pte)))
+		table_clear(leaf, at);
+}
+
+/* Dirty and accessed bits of a file's page; says how its mapping is to be given up. */
+static enum gather_when tell_folio(const struct zap *z, struct folio *folio, pte_t pte)
+{
+	if (pte_young(pte) && vma_has_recency(z->vma) && !folio_test(folio, FOLIO_REFERENCED))
+		folio_set(folio, FOLIO_REFERENCED);
+	if (!pte_dirty(pte))
+		return GATHER_LATER;
+	folio_set(folio, FOLIO_DIRTY);
+	return GATHER_DELAYED;
+}
+
+static bool zap_folio(struct zap *z, struct table *leaf, pte_t *at, unsigned long addr)
+{
+	const pte_t pte = pte_read(at);
+	struct folio *folio = pfn_folio(z->tlb->ram, pte_pfn(pte));
+	const bool anon = folio_test(folio, FOLIO_ANON);
+	enum gather_when when = GATHER_LATER;
+
+	if (anon && z->what == ZAP_FILE_ONLY)
+		return false;
+	if (!anon)
+		when = tell_folio(z, folio, pte);
+	table_clear(leaf, at);
+	z->rss.pages[folio_rss(folio)]--;
+	leave_uffd_wp(z, leaf, at, pte);
+	return tlb_remove_folio(z->tlb, folio, addr, when);
+}
+
+bool zap_entry(struct zap *z, struct table *leaf, unsigned long addr)
+{
+	pte_t *at = table_pte(z->tlb->mm, leaf, addr);
+	const pte_t pte = pte_read(at);
+
+	if (!pte_present(pte)) {
+		zap_nonpresent(z, leaf, at, pte);
+		return false;
+	}
+	if (!pte_special(pte))
+		return zap_folio(z, leaf, at, addr);
+	table_clear(leaf, at);
+	leave_uffd_wp(z, leaf, at, pte);
+	tlb_remove_entry(z->tlb, addr, mm_page_size(z->tlb->mm));
+	return false;
+}
+
+/* As far as the batch lasts: part->end is where to go on. */
+static bool zap_leaf(struct zap *z, struct leaf_part *part)
+{
+	const unsigned long page = mm_page_size(z->tlb->mm);
+	bool full = false;
+
+	table_lock(part->leaf);
+	for (unsigned long addr = part->addr; addr < part->end && part->leaf->used; addr += page) {
+		if (pte_none(pte_read(table_pte(z->tlb->mm, part->leaf, addr))))
+			continue;
+		full = zap_entry(z, part->leaf, addr);
+		if (full)
+			part->end = addr + page;
+	}
+	rss_apply(z->tlb->mm, &z->rss);
+	tlb_flush_delayed(z->tlb);
+	table_unlock(part->leaf);
+	return full;
+}
+
+void zap_range(struct mmu_gather *tlb, struct vma *vma, unsigned long start, unsigned long end,
+	       enum zap_what what)
+{
+	struct zap z = { .tlb = tlb, .vma = vma, .what = what };
+	struct leaf_part part = LEAF_PART_FROM(start);
+
+	VM_WARN_ON(start < vma->vm_start || end > vma->vm_end || tlb->mm != vma->vm_mm);
+	rwsem_assert_held(&tlb->mm->mmap_lock);
+	while (leaf_next(tlb->mm, &part, end))
+		if (zap_leaf(&z, &part)) /* full */
+			tlb_flush_mmu(tlb);
+}

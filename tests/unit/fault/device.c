@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Pages that a driver gives: PFN maps and counted ones, private copies, and what a driver refuses.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "support/cmocka_all.h"
+#include "support/mem.h"
+
+#define RW (PROT_READ | PROT_WRITE)
+#define PAGES 2
+
+struct screen {
+	unsigned long frame[PAGES];
+	int pfnmap;
+	int refuse_fault, refuse_write; /* errno, 0: none */
+	unsigned int faults, writes, cows;
+};
+
+static struct mem m;
+static struct screen screen;
+static struct samara_file *file;
+
+static int prepare(void *priv, struct samara_vma_desc *desc)
+{
+	const struct screen *s = priv;
+
+	if (s->pfnmap)
+		desc->vm_flags |= SAMARA_VM_PFNMAP | SAMARA_VM_IO | SAMARA_VM_DONTEXPAND;
+	return 0;
+}
+
+static int fault(void *priv, struct samara_vmf *vmf)
+{
+	struct screen *s = priv;
+
+	s->faults++;
+	s->cows += !!(vmf->flags & SAMARA_VMF_COW);
+	if (s->refuse_fault || vmf->pgoff >= PAGES)
+		return s->refuse_fault ? -s->refuse_fault : -EFAULT;
+	return samara_vmf_insert(vmf, s->frame[vmf->pgoff]);
+}
+
+static int page_mkwrite(void *priv, struct samara_vmf *vmf)
+{
+	struct screen *s = priv;
+
+	s->writes++;
+	assert_int_equal(vmf->frame, s->frame[vmf->pgoff]);
+	return -s->refuse_write;
+}
+
+static const struct samara_file_ops with_mkwrite = {
+	.size = sizeof(struct samara_file_ops),
+	.mmap_prepare = prepare,
+	.fault = fault,
+	.page_mkwrite = page_mkwrite,
+};
+
+static const struct samara_file_ops plain = {
+	.size = sizeof(struct samara_file_ops),
+	.mmap_prepare = prepare,
+	.fault = fault,
+};
+
+/* Each page is filled with its index + 1. */
+static void open_device(const struct samara_file_ops *ops, int pfnmap)
+{
+	memset(&screen, 0, sizeof(screen));
+	screen.pfnmap = pfnmap;
+	assert_int_equal(samara_file_device(m.machine, ops, &screen, &file), 0);
+	for (int i = 0; i < PAGES; i++) {
+		assert_int_equal(samara_device_alloc(file, 0, &screen.frame[i]), 0);
+		memset(samara_device_bytes(file, screen.frame[i]), i + 1, MEM_PAGE);
+	}
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	mem_open(&m, 1 << 20);
+	file = NULL;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	mem_check(&m);
+	samara_file_put(file);
+	mem_close(&m);
+	return 0;
+}
+
+static void a_pfn_map_is_special_and_not_counted(void **state)
+{
+	unsigned long a;
+
+	(void)state;
+	open_device(&plain, 1);
+	a = mem_map(&m, PAGES + 1, RW, MAP_SHARED, file);
+	assert_int_equal(mem_fault(&m, a + MEM_PAGE, 0), 0);
+	assert_true(pte_special(mem_pte(&m, a + MEM_PAGE)));
+	assert_int_equal(pte_pfn(mem_pte(&m, a + MEM_PAGE)), screen.frame[1]);
+	assert_int_equal(mem_bytes(&m, a + MEM_PAGE)[5], 2);
+	/* Nobody wants to be asked. */
+	assert_true(pte_write(mem_pte(&m, a + MEM_PAGE)));
+	assert_int_equal(mm_rss_sum(m.mm, MM_FILEPAGES), 0);
+	assert_int_equal(mem_fault(&m, a + PAGES * MEM_PAGE, 0), VM_FAULT_SIGBUS);
+	assert_true(pte_none(mem_pte(&m, a + PAGES * MEM_PAGE)));
+}
+
+static void other_pages_of_a_device_are_counted(void **state)
+{
+	unsigned long a;
+
+	(void)state;
+	open_device(&plain, 0);
+	a = mem_map(&m, PAGES, RW, MAP_SHARED, file);
+	assert_int_equal(mem_fault(&m, a, FAULT_WRITE), 0);
+	assert_non_null(mem_folio(&m, a));
+	assert_int_equal(folio_maps(mem_folio(&m, a)), 1);
+	assert_int_equal(folio_pfn(m.machine->ram, mem_folio(&m, a)), screen.frame[0]);
+	assert_int_equal(mm_rss_sum(m.mm, MM_FILEPAGES), 1);
+	assert_int_equal(samara_munmap(m.mm, a, MEM_PAGE), 0);
+	assert_int_equal(mm_rss_sum(m.mm, MM_FILEPAGES), 0);
+	assert_int_equal(((unsigned char *)samara_device_bytes(file, screen.frame[0]))[9], 1);
+}
+
+static void a_driver_that_wants_to_is_asked_before_the_first_write(void **state)
+{
+	(void)state;
+	open_device(&with_mkwrite, 1);
+	for (screen.pfnmap = 0; screen.pfnmap < 2; screen.pfnmap++) {
+		const unsigned long a = mem_map(&m, PAGES, RW, MAP_SHARED, file);
+
+		screen.writes = 0;
+		screen.refuse_write = 0;
+		assert_int_equal(mem_fault(&m, a, 0), 0);
+		assert_false(pte_write(mem_pte(&m, a)));
+		screen.refuse_write = EDQUOT;
+		assert_int_equal(mem_fault(&m, a, FAULT_WRITE), VM_FAULT_SIGBUS);
+		assert_int_equal(mem_fault(&m, a + MEM_PAGE, FAULT_WRITE), VM_FAULT_SIGBUS);
+		screen.refuse_write = ENOMEM;
+		assert_int_equal(mem_fault(&m, a, FAULT_WRITE), VM_FAULT_OOM);
+		assert_false(pte_write(mem_pte(&m, a)));
+		assert_true(pte_none(mem_pte(&m, a + MEM_PAGE)));
+		screen.refuse_write = 0;
+		assert_int_equal(mem_fault(&m, a, FAULT_WRITE), 0);
+		assert_int_equal(mem_fault(&m, a + MEM_PAGE, FAULT_WRITE), 0);
+		assert_int_equal(screen.writes, 5);
+		assert_true(pte_write(mem_pte(&m, a)) && pte_write(mem_pte(&m, a + MEM_PAGE)));
+		assert_int_equal(samara_munmap(m.mm, a, PAGES * MEM_PAGE), 0);
+	}
+}
+
+static void a_private_mapping_gets_copies(void **state)
+{
+	(void)state;
+	open_device(&with_mkwrite, 1);
+	for (screen.pfnmap = 0; screen.pfnmap < 2; screen.pfnmap++) {
+		const unsigned long a = mem_map(&m, PAGES, RW, MAP_PRIVATE, file);
+
+		screen.cows = 0;
+		/* Read first, then written; written at once. */
+		assert_int_equal(mem_fault(&m, a, 0), 0);
+		assert_int_equal(pte_pfn(mem_pte(&m, a)), screen.frame[0]);
+		assert_false(pte_write(mem_pte(&m, a)));
+		assert_int_equal(mem_fault(&m, a, FAULT_WRITE), 0);
+		assert_int_equal(mem_fault(&m, a + MEM_PAGE, FAULT_WRITE), 0);
+		assert_int_equal(screen.cows, 1);
+		for (int i = 0; i < PAGES; i++) {
+			unsigned char *bytes = mem_bytes(&m, a + (unsigned long)i * MEM_PAGE);
+
+			assert_int_equal(bytes[MEM_PAGE - 1], i + 1);
+			bytes[0] = 0xee;
+			bytes = samara_device_bytes(file, screen.frame[i]);
+			assert_int_equal(bytes[0], i + 1);
+			assert_true(folio_test(mem_folio(&m, a + (unsigned long)i * MEM_PAGE),
+					       FOLIO_ANON));
+		}
+		assert_int_equal(screen.writes, 0);
+		assert_int_equal(mm_rss_sum(m.mm, MM_ANONPAGES), PAGES);
+		assert_int_equal(mm_rss_sum(m.mm, MM_FILEPAGES), 0);
+		assert_int_equal(samara_munmap(m.mm, a, PAGES * MEM_PAGE), 0);
+	}
+}
+
+static void unsharing_copies_a_pfn_map(void **state)
+{
+	unsigned long a;
+
+	(void)state;
+	open_device(&plain, 1);
+	a = mem_map(&m, PAGES, RW, MAP_PRIVATE, file);
+	assert_int_equal(mem_fault(&m, a, FAULT_UNSHARE), 0);
+	assert_true(pte_special(mem_pte(&m, a)));
+	assert_int_equal(mem_fault(&m, a, FAULT_UNSHARE), 0);
+	assert_true(folio_test(mem_folio(&m, a), FOLIO_EXCLUSIVE));
+	assert_false(pte_write(mem_pte(&m, a)));
+	assert_int_equal(mem_bytes(&m, a)[77], 1);
+}
+
+static void a_refusal_is_a_bus_error_and_want_of_memory_is_not(void **state)
+{
+	const unsigned int flags[] = { 0, FAULT_WRITE };
+	const int how[] = { MAP_SHARED, MAP_PRIVATE };
+
+	(void)state;
+	open_device(&plain, 1);
+	for (size_t i = 0; i < 4; i++) {
+		const unsigned long a = mem_map(&m, PAGES, RW, how[i / 2], file);
+		const unsigned long frames = mem_frames(&m);
+
+		screen.refuse_fault = EIO;
+		assert_int_equal(mem_fault(&m, a, flags[i % 2]), VM_FAULT_SIGBUS);
+		screen.refuse_fault = ENOMEM;
+		assert_int_equal(mem_fault(&m, a, flags[i % 2]), VM_FAULT_OOM);
+		assert_true(pte_none(mem_pte(&m, a)));
+		assert_int_equal(mem_frames(&m), frames);
+		screen.refuse_fault = 0;
+		assert_int_equal(mem_fault(&m, a, flags[i % 2]), 0);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+		TEST(a_pfn_map_is_special_and_not_counted),
+		TEST(other_pages_of_a_device_are_counted),
+		TEST(a_driver_that_wants_to_is_asked_before_the_first_write),
+		TEST(a_private_mapping_gets_copies),
+		TEST(unsharing_copies_a_pfn_map),
+		TEST(a_refusal_is_a_bus_error_and_want_of_memory_is_not),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
