@@ -45,7 +45,7 @@ enum samara_overcommit { SAMARA_OVERCOMMIT_GUESS = 0, SAMARA_OVERCOMMIT_ALWAYS =
 
 struct samara_machine_config {
 	size_t size;                            /* sizeof(struct samara_machine_config) */
-	size_t ram_bytes;                       /* 0: 8 GiB */
+	size_t ram_bytes;                       /* 0: 8 GiB may be promised, and 256 MiB are there */
 	const struct samara_geometry *geometry; /* NULL: samara_geometry_x86_64(); copied */
 	unsigned int flags;                     /* enum samara_machine_flags */
 	enum samara_overcommit overcommit;      /* vm.overcommit_memory */
@@ -222,6 +222,7 @@ SAMARA_API void samara_set_touch_policy(struct samara_mm *mm, enum samara_touch_
 #define SAMARA_VM_MAYSHARE    (1UL << 7)  /* ms */
 #define SAMARA_VM_GROWSDOWN   (1UL << 8)  /* gd */
 #define SAMARA_VM_PFNMAP      (1UL << 10) /* pf */
+#define SAMARA_VM_MAYBE_GUARD (1UL << 11) /* gu */
 #define SAMARA_VM_LOCKED      (1UL << 13) /* lo */
 #define SAMARA_VM_IO          (1UL << 14) /* io */
 #define SAMARA_VM_SEQ_READ    (1UL << 15) /* sr */

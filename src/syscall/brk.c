@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <sys/mman.h>
 
+#include "access/populate.h"
 #include "syscall/door.h"
 #include "vma/account.h"
 #include "vma/find.h"

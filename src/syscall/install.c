@@ -106,9 +106,9 @@ int install_mapping(struct samara_mm *mm, const struct samara_mapping *mapping)
 		vma->vm_file = file_get(mapping->file);
 	else if (vma->vm_flags & VM_SHARED)
 		err = shared_memory(mm, mapping, &vma->vm_file);
-	if (err)
-		goto discard;
-	if (mapping->touched)
+	if (!err)
+		err = vma_link_file(vma);
+	if (!err && mapping->touched)
 		err = anon_vma_prepare(vma);
 	if (err)
 		goto discard;

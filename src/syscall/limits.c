@@ -8,7 +8,6 @@
 #include "store/file.h"
 #include "syscall/door.h"
 #include "syscall/install.h"
-#include "vma/touch.h"
 
 static int rlimit_index(int resource)
 {
@@ -61,16 +60,6 @@ void samara_set_touch_policy(struct samara_mm *mm, enum samara_touch_policy poli
 	mmap_write_lock(mm);
 	mm->touch = policy;
 	mmap_write_unlock(mm);
-}
-
-int samara_touch(struct samara_mm *mm, unsigned long addr, unsigned long len, int access)
-{
-	int err;
-
-	mmap_write_lock(mm);
-	err = touch_range(mm, addr, len, access);
-	mmap_write_unlock(mm);
-	return err;
 }
 
 /* 0 keeps what is there. */

@@ -9,13 +9,17 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "process/exit.h"
+#include "process/fork.h"
 #include "store/file.h"
 #include "syscall/door.h"
-#include "vma/dup.h"
 
 static DEFINE_ALLOC_SITE(machine_site, "machine");
 
-#define DEFAULT_RAM (8UL << 30)
+#define DEFAULT_RAM (8UL << 30)      /* as promises go */
+#define DEFAULT_FRAMES (256UL << 20) /* as frames go */
+#define LEAST_FRAMES 64UL
+#define MOST_FRAMES (1UL << 27)
 #define DEFAULT_ADMIN_RESERVE (8UL << 20)
 #define MOST_USER_RESERVE (128UL << 20)
 #define DEFAULT_MAP_COUNT 65530
@@ -51,11 +55,42 @@ static void machine_put(struct samara_machine *machine)
 	mem_free(&machine_site, machine);
 }
 
+/*
+ * Files, and the RAM that their pages and everybody else's lie in. 0, -ENOMEM, what
+ * memfd_create(2) gave.
+ */
+static int make_store(const struct samara_machine_config *cfg, unsigned int page_shift,
+		      struct file_store **out)
+{
+	const unsigned long bytes = cfg->ram_bytes ? cfg->ram_bytes : DEFAULT_FRAMES;
+	const struct ram_config ram = {
+		.bytes = min(max(bytes >> page_shift, LEAST_FRAMES), MOST_FRAMES) << page_shift,
+		.page_shift = page_shift,
+	};
+	struct file_store *store = file_store_create();
+	int err;
+
+	if (!store)
+		return -ENOMEM;
+	err = ram_create(&ram, &store->ram);
+	if (err) {
+		file_store_put(store);
+		return err;
+	}
+	store->page_shift = page_shift;
+	store->shmem_minor = cfg->shmem_minor ? cfg->shmem_minor : 1;
+	store->next_ino = cfg->first_shmem_ino ? cfg->first_shmem_ino : 1;
+	set_commit(&store->commit, cfg, page_shift);
+	*out = store;
+	return 0;
+}
+
 int samara_machine_create(const struct samara_machine_config *cfg, struct samara_machine **out)
 {
 	static const struct samara_machine_config defaults = SAMARA_MACHINE_CONFIG_INIT;
 	const struct samara_geometry *geo;
 	struct samara_machine *machine;
+	int err;
 
 	if (!cfg)
 		cfg = &defaults;
@@ -66,19 +101,16 @@ int samara_machine_create(const struct samara_machine_config *cfg, struct samara
 	machine = mem_zalloc(&machine_site, sizeof(*machine));
 	if (!machine)
 		return -ENOMEM;
-	machine->store = file_store_create();
-	if (!machine->store) {
+	err = make_store(cfg, geo->page_shift, &machine->store);
+	if (err) {
 		mem_free(&machine_site, machine);
-		return -ENOMEM;
+		return err;
 	}
+	machine->ram = machine->store->ram;
 	machine->geo = *geo;
 	machine->flags = cfg->flags;
 	machine->max_map_count = cfg->max_map_count ? cfg->max_map_count : DEFAULT_MAP_COUNT;
 	machine->refs = 1;
-	machine->store->page_shift = geo->page_shift;
-	machine->store->shmem_minor = cfg->shmem_minor ? cfg->shmem_minor : 1;
-	machine->store->next_ino = cfg->first_shmem_ino ? cfg->first_shmem_ino : 1;
-	set_commit(&machine->store->commit, cfg, geo->page_shift);
 	*out = machine;
 	return 0;
 }
@@ -96,6 +128,7 @@ int samara_mm_create(struct samara_machine *machine, struct samara_mm **out)
 	if (!mm)
 		return -ENOMEM;
 	machine_get(machine);
+	mm->state = MM_LIVE;
 	*out = mm;
 	return 0;
 }
@@ -108,12 +141,7 @@ int samara_fork(struct samara_mm *parent, struct samara_mm **child)
 	if (!mm)
 		return -ENOMEM;
 	machine_get(parent->machine);
-	mmap_write_lock(parent);
-	/* Nobody knows the child yet, so that nobody can wait for its lock. */
-	down_write_nested(&mm->mmap_lock);
 	err = dup_mmap(parent, mm);
-	mmap_write_unlock(mm);
-	mmap_write_unlock(parent);
 	if (err) {
 		mm_free(mm);
 		machine_put(parent->machine);
@@ -126,14 +154,13 @@ int samara_fork(struct samara_mm *parent, struct samara_mm **child)
 void samara_mm_exit(struct samara_mm *mm)
 {
 	struct samara_machine *machine;
-	struct door door;
+	struct vma_dead dead = { NULL };
 
 	if (!mm)
 		return;
 	machine = mm->machine;
-	door_enter(&door, mm);
-	exit_mmap(mm, &door.dead);
-	door_leave(&door);
+	exit_mmap(mm, &dead);
+	vma_dead_release(&dead);
 	mm_free(mm);
 	machine_put(machine);
 }

@@ -1,31 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * madvise. Advice about the mapping itself changes flags, by merging or
- * cutting; advice about pages is checked and answered as Linux does, and has
- * nothing to do as long as there are none.
+ * cutting; advice about pages is advise_pages.c's.
  */
 #include <errno.h>
-#include <limits.h>
 #include <linux/mman.h>
 #include <sys/mman.h>
 
-#include "store/file.h"
+#include "access/populate.h"
+#include "fault/fault.h"
+#include "syscall/advise_pages.h"
 #include "syscall/door.h"
 #include "vma/find.h"
 #include "vma/modify.h"
 #include "vma/touch.h"
-
-/* Newer than the C library's headers; the numbers are Linux's. */
-#define ADV_DONTNEED_LOCKED 24
-#define ADV_COLLAPSE 25
-#define ADV_GUARD_INSTALL 102
-#define ADV_GUARD_REMOVE 103
-#define ADV_POPULATE_READ 22
-#define ADV_POPULATE_WRITE 23
-#define ADV_COLD 20
-#define ADV_PAGEOUT 21
-#define ADV_HWPOISON 100
-#define ADV_SOFT_OFFLINE 101
 
 static bool known(int advice)
 {
@@ -104,67 +92,6 @@ static int advised_flags(const struct vma *vma, int advice, unsigned long *flags
 	}
 }
 
-/* A hole in the file: fallocate(2)'s answers, too. */
-static int advise_remove(const struct vma_modify_desc *d)
-{
-	const struct vma *vma = d->vma;
-	const unsigned int shift = d->mm->geo->page_shift;
-	unsigned long offset;
-
-	if ((vma->vm_flags & VM_LOCKED) || !vma->vm_file)
-		return -EINVAL;
-	if ((vma->vm_flags & (VM_SHARED | VM_MAYWRITE)) != (VM_SHARED | VM_MAYWRITE))
-		return -EACCES;
-	offset = (vma->vm_pgoff << shift) + (d->start - vma->vm_start);
-	if ((long)offset < 0)
-		return -EINVAL;
-	if (d->end - d->start > (unsigned long)LONG_MAX - offset)
-		return -EFBIG;
-	return file_is(vma->vm_file, SAMARA_FILE_NO_FALLOCATE) ? -EOPNOTSUPP : 0;
-}
-
-static int advise_guard(struct vma *vma, int advice)
-{
-	if (vma->vm_flags & (VM_SPECIAL | VM_HUGETLB))
-		return -EINVAL;
-	if (advice == ADV_GUARD_REMOVE)
-		return 0;
-	if (vma->vm_flags & VM_LOCKED)
-		return -EINVAL;
-	/* A guard is something that fork has to copy. */
-	return anon_vma_prepare(vma);
-}
-
-/* Advice about pages; 1: it is about flags. */
-static int advise_pages(const struct vma_modify_desc *d, int advice)
-{
-	struct vma *vma = d->vma;
-	const unsigned long flags = vma->vm_flags;
-
-	switch (advice) {
-	case MADV_WILLNEED:
-		return 0;
-	case MADV_DONTNEED:
-		return flags & (VM_PFNMAP | VM_LOCKED) ? -EINVAL : 0;
-	case ADV_DONTNEED_LOCKED:
-		return flags & VM_PFNMAP ? -EINVAL : 0;
-	case MADV_FREE:
-		return (flags & (VM_PFNMAP | VM_LOCKED)) || !vma->is_anon ? -EINVAL : 0;
-	case ADV_COLD:
-	case ADV_PAGEOUT:
-		return flags & (VM_LOCKED | VM_PFNMAP | VM_HUGETLB) ? -EINVAL : 0;
-	case MADV_REMOVE:
-		return advise_remove(d);
-	case ADV_COLLAPSE:
-		return -EINVAL; /* no page to collapse */
-	case ADV_GUARD_INSTALL:
-	case ADV_GUARD_REMOVE:
-		return advise_guard(vma, advice);
-	default:
-		return 1;
-	}
-}
-
 static int step(struct vma_walk *walk, struct vma_modify_desc *d)
 {
 	const int advice = (int)walk->arg;
@@ -172,9 +99,8 @@ static int step(struct vma_walk *walk, struct vma_modify_desc *d)
 
 	if (sealed_against(d->vma, advice))
 		return -EPERM;
-	err = advise_pages(d, advice);
-	if (err <= 0)
-		return err;
+	if (advice_is_of_pages(advice))
+		return advise_pages(d->vma, d->start, d->end, advice);
 	err = advised_flags(d->vma, advice, &d->flags);
 	if (!err && d->flags != d->vma->vm_flags)
 		err = vma_modify_flags(d);
@@ -195,9 +121,24 @@ static int populate(struct samara_mm *mm, unsigned long start, unsigned long end
 			return -ENOMEM;
 		if ((vma->vm_flags & (VM_IO | VM_PFNMAP)) || !(vma->vm_flags & need))
 			return -EINVAL;
-		err = populate_for(vma, end, need == VM_WRITE);
+		err = populate_for(vma, start, end, need == VM_WRITE ? FAULT_WRITE : 0);
 		start = vma->vm_end;
 	}
+	return err;
+}
+
+/* Where no mapping changes, others may fault and look meanwhile. */
+static int advise_reading(struct vma_walk *walk)
+{
+	const int advice = (int)walk->arg;
+	int err;
+
+	mmap_read_lock(walk->mm);
+	if (advice_is_of_pages(advice))
+		err = vma_walk_holes(walk);
+	else
+		err = populate(walk->mm, walk->start, walk->end, advice);
+	mmap_read_unlock(walk->mm);
 	return err;
 }
 
@@ -221,11 +162,11 @@ int samara_madvise(struct samara_mm *mm, unsigned long addr, unsigned long len, 
 		return 0;
 	if (advice == ADV_HWPOISON || advice == ADV_SOFT_OFFLINE)
 		return -EPERM; /* there is no memory to break */
+	if (advice == ADV_POPULATE_READ || advice == ADV_POPULATE_WRITE ||
+	    advice_is_of_pages(advice))
+		return advise_reading(&walk);
 	door_enter(&door, mm);
-	if (advice == ADV_POPULATE_READ || advice == ADV_POPULATE_WRITE)
-		err = populate(mm, walk.start, walk.end, advice);
-	else
-		err = vma_walk_holes(&walk);
+	err = vma_walk_holes(&walk);
 	door_leave(&door);
 	return err;
 }

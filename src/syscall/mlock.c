@@ -6,11 +6,11 @@
 #include <errno.h>
 #include <sys/mman.h>
 
+#include "access/populate.h"
 #include "syscall/door.h"
 #include "vma/account.h"
 #include "vma/find.h"
 #include "vma/modify.h"
-#include "vma/touch.h"
 
 #ifndef MLOCK_ONFAULT
 #define MLOCK_ONFAULT 1

@@ -5,8 +5,10 @@
  * PROT_READ, PROT_WRITE and PROT_EXEC have the values of VM_READ, VM_WRITE and VM_EXEC.
  */
 #include <errno.h>
+#include <limits.h>
 #include <sys/mman.h>
 
+#include "access/populate.h"
 #include "store/file.h"
 #include "syscall/door.h"
 #include "syscall/mmap.h"
@@ -125,9 +127,17 @@ static int choose_address(struct mmap_desc *d, struct area_around *around)
 
 	if (d->flags & MAP_FIXED_NOREPLACE)
 		area.flags |= MAP_FIXED;
+	if (d->huge && (area.flags & MAP_FIXED) && (d->addr & (d->huge - 1)))
+		return d->len > d->mm->layout.task_size ? -ENOMEM : -EINVAL;
 	if (!(area.flags & MAP_FIXED))
 		area.addr = round_hint_to_min(d->mm, d->addr);
 	d->addr = get_unmapped_area(&area);
+	if (d->huge && !(area.flags & MAP_FIXED) && d->addr != area.addr) {
+		/* Elsewhere there has to be room to align it. */
+		area.addr = 0;
+		area.len += d->huge - mm_page_size(d->mm);
+		d->addr = get_unmapped_area(&area);
+	}
 	if (SAMARA_IS_ERR_VALUE(d->addr))
 		return (int)d->addr;
 	if ((d->flags & MAP_FIXED_NOREPLACE) && vma_find(d->mm, d->addr, d->addr + d->len))
@@ -174,6 +184,8 @@ unsigned long do_mmap(struct mmap_desc *d)
 	err = d->file ? file_flags(d, &vm_flags) : anon_flags(d, &vm_flags);
 	if (err)
 		return (unsigned long)err;
+	if (d->huge)
+		vm_flags |= VM_HUGETLB | VM_DONTEXPAND;
 	if ((d->flags & MAP_NORESERVE) && READ_ONCE(commit->mode) != SAMARA_OVERCOMMIT_NEVER)
 		vm_flags |= VM_NORESERVE;
 	map = (struct map_desc){
@@ -185,6 +197,7 @@ unsigned long do_mmap(struct mmap_desc *d)
 		.file = d->file,
 		.vacant = !(d->flags & MAP_FIXED),
 		.around = around,
+		.huge_pages = mm_pages(mm, d->huge),
 		.dead = d->dead,
 	};
 	err = map_region(&map);
@@ -196,17 +209,32 @@ unsigned long do_mmap(struct mmap_desc *d)
 	return d->addr;
 }
 
-/*
- * Huge pages that somebody set aside: there are none, so asking for them runs
- * out of memory, unless the size asked for does not exist at all.
- */
-static int hugetlb_refusal(int flags)
+/* MAP_HUGETLB's size of page, in bytes; 0: there is none such. */
+static unsigned long huge_page_size(const struct samara_mm *mm, int flags)
 {
 	const unsigned int log = ((unsigned int)flags >> MAP_HUGE_SHIFT) & 0x3f;
+	const unsigned long huge = geo_huge_size(mm->geo);
 
-	if (!(flags & MAP_ANONYMOUS) || (log && log != 21 && log != 30))
+	if (!log || 1UL << log == huge)
+		return huge;
+	return log == 30 ? 1UL << log : 0;
+}
+
+/* What MAP_HUGETLB without a file maps: only asked for its rights. */
+static struct samara_file huge_pages = {
+	.refs = 1,
+	.flags = SAMARA_FILE_READ | SAMARA_FILE_WRITE,
+	.max_length = LLONG_MAX,
+};
+
+static int ask_for_huge_pages(struct mmap_desc *d)
+{
+	d->huge = huge_page_size(d->mm, d->flags);
+	if (!(d->flags & MAP_ANONYMOUS) || !d->huge)
 		return -EINVAL;
-	return -ENOMEM;
+	d->len = (d->len + d->huge - 1) & ~(d->huge - 1);
+	d->file = &huge_pages;
+	return 0;
 }
 
 unsigned long samara_mmap(struct samara_mm *mm, unsigned long addr, unsigned long len, int prot,
@@ -229,8 +257,12 @@ unsigned long samara_mmap(struct samara_mm *mm, unsigned long addr, unsigned lon
 		return (unsigned long)-EINVAL;
 	if (!(flags & MAP_ANONYMOUS) && !file)
 		return (unsigned long)-EBADF;
-	if (flags & MAP_HUGETLB)
-		return (unsigned long)hugetlb_refusal(flags);
+	if (flags & MAP_HUGETLB) {
+		const int err = ask_for_huge_pages(&d);
+
+		if (err)
+			return (unsigned long)err;
+	}
 	door_enter(&door, mm);
 	ret = do_mmap(&d);
 	door_leave(&door);

@@ -33,6 +33,7 @@ struct mmap_desc {
 	int prot, flags;
 	struct samara_file *file; /* NULL: anonymous */
 	unsigned long pgoff;
+	unsigned long huge; /* MAP_HUGETLB: bytes of a huge page, else 0 */
 	struct vma_dead *dead;
 };
 

@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <sys/mman.h>
 
+#include "access/populate.h"
+#include "range/range.h"
 #include "syscall/door.h"
 #include "vma/account.h"
 #include "vma/find.h"
@@ -63,6 +65,8 @@ static int protect(struct vma_modify_desc *d)
 		mm_uncharge(d->mm, (unsigned long)pages);
 	vm_stat_account(d->mm, old, -pages);
 	vm_stat_account(d->mm, d->flags, pages);
+	if (d->mm->pgd)
+		change_protection(d->out, d->start, d->end, d->flags);
 	/* Locked memory that becomes writable is copied at once. */
 	if ((old & (VM_WRITE | VM_SHARED | VM_LOCKED)) == VM_LOCKED && (d->flags & VM_WRITE))
 		populate_quietly(d->mm, d->start, d->end);
@@ -86,8 +90,10 @@ static int step(struct vma_walk *walk, struct vma_modify_desc *d)
 
 static int protect_range(struct vma_walk *walk, int grows)
 {
-	struct vma *vma = vma_find(walk->mm, walk->start, walk->end);
+	struct vma *vma = vma_seek(walk->mm, walk->start);
 
+	if (!vma)
+		vma = vma_find(walk->mm, walk->start, walk->end);
 	if (!vma)
 		return -ENOMEM;
 	if (grows & PROT_GROWSDOWN) {

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <sys/mman.h>
 
+#include "access/populate.h"
 #include "store/file.h"
 #include "syscall/door.h"
 #include "vma/find.h"
@@ -80,6 +81,7 @@ static unsigned long remap_many(struct remap_desc *r)
 		r->new_addr = target;
 		res = remap_one(r);
 		vma_reserve_drop(&r->reserve);
+		r->tables_made = false;
 		if (SAMARA_IS_ERR_VALUE(res))
 			return res;
 		if (!seen)

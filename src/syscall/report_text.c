@@ -35,12 +35,36 @@ void text_char(struct text *text, char c)
 		text->buf[text->len++] = c;
 }
 
+/* A number to a base up to 16 with at least so many digits: maps are read often. */
+static void text_number(struct text *text, unsigned long value, unsigned int base, int digits)
+{
+	char buf[24], *at = buf + sizeof(buf);
+
+	for (; value || digits > 0; value /= base, digits--)
+		*--at = "0123456789abcdef"[value % base];
+	while (at < buf + sizeof(buf))
+		text_char(text, *at++);
+}
+
 void text_map_line(struct text *text, const struct samara_vma_info *info)
 {
 	const size_t line = text->len;
 
-	text_add(text, "%08lx-%08lx %s %08lx %02x:%02x %lu ", info->start, info->end, info->perms,
-		 info->offset, info->dev_major, info->dev_minor, info->ino);
+	text_number(text, info->start, 16, 8);
+	text_char(text, '-');
+	text_number(text, info->end, 16, 8);
+	text_char(text, ' ');
+	for (const char *c = info->perms; *c; c++)
+		text_char(text, *c);
+	text_char(text, ' ');
+	text_number(text, info->offset, 16, 8);
+	text_char(text, ' ');
+	text_number(text, info->dev_major, 16, 2);
+	text_char(text, ':');
+	text_number(text, info->dev_minor, 16, 2);
+	text_char(text, ' ');
+	text_number(text, info->ino, 10, 1);
+	text_char(text, ' ');
 	if (info->name[0]) {
 		while (text->len - line < NAME_COLUMN)
 			text_char(text, ' ');
@@ -118,16 +142,16 @@ static const struct {
 	unsigned long flag;
 	char letters[3];
 } flag_letters[] = {
-	{ VM_READ, "rd" },       { VM_WRITE, "wr" },       { VM_EXEC, "ex" },
-	{ VM_SHARED, "sh" },     { VM_MAYREAD, "mr" },     { VM_MAYWRITE, "mw" },
-	{ VM_MAYEXEC, "me" },    { VM_MAYSHARE, "ms" },    { VM_GROWSDOWN, "gd" },
-	{ VM_PFNMAP, "pf" },     { VM_LOCKED, "lo" },      { VM_IO, "io" },
-	{ VM_SEQ_READ, "sr" },   { VM_RAND_READ, "rr" },   { VM_DONTCOPY, "dc" },
-	{ VM_DONTEXPAND, "de" }, { VM_LOCKONFAULT, "lf" }, { VM_ACCOUNT, "ac" },
-	{ VM_NORESERVE, "nr" },  { VM_HUGETLB, "ht" },     { VM_SYNC, "sf" },
-	{ VM_WIPEONFORK, "wf" }, { VM_DONTDUMP, "dd" },    { VM_MIXEDMAP, "mm" },
-	{ VM_HUGEPAGE, "hg" },   { VM_NOHUGEPAGE, "nh" },  { VM_MERGEABLE, "mg" },
-	{ VM_DROPPABLE, "dp" },  { VM_SEALED, "sl" },
+	{ VM_READ, "rd" },      { VM_WRITE, "wr" },       { VM_EXEC, "ex" },
+	{ VM_SHARED, "sh" },    { VM_MAYREAD, "mr" },     { VM_MAYWRITE, "mw" },
+	{ VM_MAYEXEC, "me" },   { VM_MAYSHARE, "ms" },    { VM_GROWSDOWN, "gd" },
+	{ VM_PFNMAP, "pf" },    { VM_MAYBE_GUARD, "gu" }, { VM_LOCKED, "lo" },
+	{ VM_IO, "io" },        { VM_SEQ_READ, "sr" },    { VM_RAND_READ, "rr" },
+	{ VM_DONTCOPY, "dc" },  { VM_DONTEXPAND, "de" },  { VM_LOCKONFAULT, "lf" },
+	{ VM_ACCOUNT, "ac" },   { VM_NORESERVE, "nr" },   { VM_HUGETLB, "ht" },
+	{ VM_SYNC, "sf" },      { VM_WIPEONFORK, "wf" },  { VM_DONTDUMP, "dd" },
+	{ VM_MIXEDMAP, "mm" },  { VM_HUGEPAGE, "hg" },    { VM_NOHUGEPAGE, "nh" },
+	{ VM_MERGEABLE, "mg" }, { VM_DROPPABLE, "dp" },   { VM_SEALED, "sl" },
 };
 
 int samara_vm_flags_text(unsigned long flags, char *buf, size_t size)

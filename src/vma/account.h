@@ -23,7 +23,7 @@ bool can_do_mlock(const struct samara_mm *mm);
 /* A mapping with these flags is charged: private and writable, not MAP_NORESERVE. */
 static inline bool vm_accountable(unsigned long flags)
 {
-	return (flags & (VM_NORESERVE | VM_SHARED | VM_WRITE)) == VM_WRITE;
+	return (flags & (VM_NORESERVE | VM_SHARED | VM_WRITE | VM_HUGETLB)) == VM_WRITE;
 }
 
 /* 0 or -ENOMEM. */

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 
+#include "core/vma_lock.h"
 #include "vma/account.h"
 #include "vma/find.h"
 #include "vma/grow.h"
@@ -78,22 +79,25 @@ int expand_stack(struct vma *vma, unsigned long addr)
 		return err;
 	if (grow > vma->vm_pgoff || stack_limits(vma, addr))
 		return -ENOMEM;
-	err = vma->vm_flags & VM_ACCOUNT ? mm_charge(mm, grow) : 0;
+	/* Asked for with MAP_NORESERVE too; Linux then never gives it back. */
+	err = mm_charge(mm, grow);
 	if (err)
 		return err;
+	vma_start_write(vma);
 	store.start = addr;
 	err = vma_store(&store);
 	if (err)
 		goto uncharge;
-	vma_set_range(vma, addr, vma->vm_end, vma->vm_pgoff - grow);
+	vma_adjust_range(vma, addr, vma->vm_end, vma->vm_pgoff - grow);
 	vm_stat_account(mm, vma->vm_flags, (long)grow);
 	if (vma->vm_flags & VM_LOCKED)
 		mm->count.locked_vm += grow;
+	if (!(vma->vm_flags & VM_ACCOUNT))
+		mm_uncharge(mm, grow);
 	return 0;
 
 uncharge:
-	if (vma->vm_flags & VM_ACCOUNT)
-		mm_uncharge(mm, grow);
+	mm_uncharge(mm, grow);
 	if (was_untouched)
 		anon_vma_unlink(vma);
 	return err;

@@ -10,6 +10,7 @@
 #include "store/file.h"
 #include "vma/find.h"
 #include "vma/layout.h"
+#include "vma/reserve.h"
 
 #ifndef MAP_ABOVE4G
 #define MAP_ABOVE4G 0x80
@@ -34,12 +35,12 @@ unsigned long round_hint_to_min(const struct samara_mm *mm, unsigned long hint)
 static struct vma *look_around(struct samara_mm *mm, unsigned long end, const struct search *s)
 {
 	const unsigned long start = end - s->len;
-	struct ma_state mas;
 	struct vma *prev, *above;
 
-	mas_init(&mas, &mm->mt, start - 1); /* never 0: map_min_addr */
-	prev = mas_walk(&mas);
-	above = mas_find(&mas, ULONG_MAX);
+	vma_seek(mm, start); /* most often something will be stored there */
+	/* start is never 0: map_min_addr. */
+	prev = vma_lookup(mm, start - 1);
+	above = vma_find_from(mm, end);
 	if (s->around)
 		*s->around = (struct area_around){
 			.known = true,

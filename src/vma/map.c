@@ -80,6 +80,9 @@ static bool wants_shmem(const struct map_desc *d)
 /* The file's own say. */
 static int ask_file(const struct map_desc *d)
 {
+	/* Nobody has set huge pages aside. */
+	if (d->flags & VM_HUGETLB)
+		return d->pgoff & (d->huge_pages - 1) ? -EINVAL : -ENOMEM;
 	if (d->file && (d->flags & VM_SYNC) && file_is(d->file, SAMARA_FILE_NO_SYNC))
 		return -EOPNOTSUPP;
 	return 0;
@@ -128,6 +131,8 @@ static int new_vma(struct mapping *m)
 		err = make_shmem(m, &vma->vm_file);
 	else if (d->file)
 		vma->vm_file = file_get(d->file);
+	if (!err)
+		err = vma_link_file(vma);
 	if (err) {
 		vma_discard(vma);
 		return err;
@@ -144,8 +149,10 @@ static int store(struct mapping *m)
 		.start = m->d->start,
 		.end = m->d->end,
 		.entry = m->vma,
+		.above = m->old.top,
 	};
 
+	m->merge.above = m->old.top;
 	return m->vma ? vma_store(&store) : vma_merge_store(&m->merge);
 }
 

@@ -26,6 +26,7 @@ struct map_desc {
 	enum { MAP_ORDINARY, MAP_HEAP } kind; /* the heap grows into its own last VMA only */
 	bool vacant;                          /* known: nothing stands in the range */
 	struct area_around around;            /* of a vacant range, where the search came by it */
+	unsigned long huge_pages;             /* VM_HUGETLB: ordinary pages in a huge one */
 	struct vma_dead *dead;
 	struct vma *out; /* the VMA that holds the range */
 };

@@ -3,7 +3,8 @@
  * When two neighbours may become one VMA, and making them one.
  *
  * Conditions, as /proc/PID/maps shows them on Linux 6.18:
- *  1. equal flags, file and kind; offsets that go on where the other ends
+ *  1. equal flags but for VM_STICKY, which all take on; equal file and kind;
+ *     offsets that go on where the other ends
  *  2. none of VM_SPECIAL
  *  3. pages of one family: the same anon_vma, or only one side has any. If that
  *     side inherited its pages by fork, nothing untouched is merged into it,
@@ -11,10 +12,14 @@
  *     take on strangers
  *  4. a VMA whose file has a close hook is never removed
  */
+#include <errno.h>
+
 #include "base/assert.h"
+#include "core/vma_lock.h"
 #include "store/file.h"
 #include "vma/find.h"
 #include "vma/merge.h"
+#include "vma/unmap.h"
 
 /* The page after the part of prev that stays. */
 static unsigned long prev_end_pgoff(const struct vma_merge_desc *d)
@@ -30,7 +35,8 @@ static unsigned long next_pgoff(const struct vma_merge_desc *d)
 
 static bool same_kind(const struct vma_merge_desc *d, const struct vma *vma)
 {
-	return vma->vm_flags == d->flags && vma->vm_file == d->file && vma->special == d->special;
+	return !((vma->vm_flags ^ d->flags) & ~VM_STICKY) && vma->vm_file == d->file &&
+	       vma->special == d->special;
 }
 
 /* Condition 3 for the range and a neighbour. */
@@ -104,63 +110,91 @@ void vma_merge_plan(struct vma_merge_desc *d)
 	d->new_end = d->kind == MERGE_LEFT ? d->end : d->next->vm_end;
 }
 
+/* The VMA whose family the target takes over, as it has none and there are pages of that; or NULL. */
+static const struct vma *family_from(const struct vma_merge_desc *d)
+{
+	if (d->target->anon_vma)
+		return NULL;
+	if (d->kind == MERGE_BOTH && d->next->anon_vma)
+		return d->next;
+	return d->middle ? d->middle : d->copied;
+}
+
+/* Part of middle stays. */
+static bool middle_stays(const struct vma_merge_desc *d)
+{
+	return d->middle && (d->start != d->middle->vm_start || d->end != d->middle->vm_end);
+}
+
 int vma_merge_store(struct vma_merge_desc *d)
 {
+	const struct vma *from = family_from(d);
 	const struct vma_store store = {
 		.mm = d->mm,
 		.start = d->new_start,
 		.end = d->new_end,
 		.entry = d->target,
+		.above = d->above,
 		.reserve = d->reserve,
 	};
+	int err;
 
-	return vma_store(&store);
-}
-
-/* The target takes over the family of whatever is merged into it. */
-static void join_families(struct vma_merge_desc *d)
-{
-	const struct vma *from = d->middle;
-
-	if (d->target->anon_vma)
-		return;
-	if (d->kind == MERGE_BOTH && d->next->anon_vma)
-		from = d->next;
-	else if (!from)
-		from = d->copied;
-	if (from)
-		anon_vma_clone(d->target, from);
+	vma_start_write(d->target);
+	if (middle_stays(d))
+		vma_start_write(d->middle);
+	if (from && anon_vma_clone(d->target, from, d->reserve ? &d->reserve->links : NULL))
+		return -ENOMEM;
+	err = vma_store(&store);
+	if (err && from)
+		anon_vma_unlink(d->target);
+	return err;
 }
 
 static void remove_swallowed(struct vma_merge_desc *d, struct vma *vma)
 {
 	d->mm->count.map_count--;
-	vma_bury(d->dead, vma);
+	vma_leave(d->dead, vma);
 }
 
-void vma_merge_finish(struct vma_merge_desc *d)
+/* What stays of middle. */
+static void cut_middle(struct vma_merge_desc *d)
 {
 	struct vma *middle = d->middle;
 
-	mmap_assert_write_locked(d->mm);
-	join_families(d);
-	vma_set_range(d->target, d->new_start, d->new_end, d->new_pgoff);
-	if (d->kind == MERGE_BOTH && d->next != d->prev)
-		remove_swallowed(d, d->next);
-	if (!middle)
-		return;
-	if (d->start == middle->vm_start && d->end == middle->vm_end)
-		remove_swallowed(d, middle);
-	else if (d->kind == MERGE_LEFT)
+	if (d->kind == MERGE_LEFT)
 		vma_set_range(middle, d->end, middle->vm_end,
 			      middle->vm_pgoff + mm_pages(d->mm, d->end - d->start));
 	else
 		vma_set_range(middle, middle->vm_start, d->start, middle->vm_pgoff);
 }
 
-bool anon_vma_may_share(const struct samara_mm *mm, const struct vma *a, const struct vma *b)
+static void adjust(struct vma_merge_desc *d)
 {
-	return a->vm_end == b->vm_start && a->vm_file == b->vm_file &&
-	       !((a->vm_flags ^ b->vm_flags) & ~VM_ACCESS_FLAGS) &&
-	       b->vm_pgoff == a->vm_pgoff + mm_pages(mm, vma_size(a));
+	struct vma_adjust adjust = { .vma = { d->target, d->middle }, .n = 1 + middle_stays(d) };
+
+	vma_adjust_begin(&adjust);
+	vma_set_range(d->target, d->new_start, d->new_end, d->new_pgoff);
+	if (adjust.n == 2)
+		cut_middle(d);
+	vma_adjust_end(&adjust);
+}
+
+void vma_merge_finish(struct vma_merge_desc *d)
+{
+	struct vma *next = d->kind == MERGE_BOTH && d->next != d->prev ? d->next : NULL;
+	struct vma *middle = middle_stays(d) ? NULL : d->middle;
+
+	mmap_assert_write_locked(d->mm);
+	if (next)
+		vma_mark_detached(next);
+	if (middle)
+		vma_mark_detached(middle);
+	d->target->vm_flags |= d->flags & VM_STICKY;
+	if (d->kind == MERGE_BOTH)
+		d->target->vm_flags |= d->next->vm_flags & VM_STICKY;
+	adjust(d);
+	if (next)
+		remove_swallowed(d, next);
+	if (middle)
+		remove_swallowed(d, middle);
 }

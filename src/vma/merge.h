@@ -51,6 +51,7 @@ struct vma_merge_desc {
 	enum merge_kind kind;
 	struct vma *target;                          /* prev or next, or NULL */
 	unsigned long new_start, new_end, new_pgoff; /* target's, afterwards */
+	struct vma *above;           /* a VMA cut at new_end becomes this above it; NULL: itself */
 	struct vma_reserve *reserve; /* where memory comes from; NULL: got when needed */
 	struct vma_dead *dead;       /* where removed VMAs go */
 };
@@ -63,8 +64,5 @@ int vma_merge_store(struct vma_merge_desc *d) __must_check;
 
 /* The VMAs follow, and the count of VMAs; other counters are the caller's. */
 void vma_merge_finish(struct vma_merge_desc *d);
-
-/* a ends where b begins, and a later mprotect could make them one: they may share a family. */
-bool anon_vma_may_share(const struct samara_mm *mm, const struct vma *a, const struct vma *b);
 
 #endif

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 
+#include "core/vma_lock.h"
 #include "vma/find.h"
 #include "vma/merge.h"
 #include "vma/modify.h"
@@ -18,7 +19,11 @@ static struct vma *neighbour_below(struct samara_mm *mm, unsigned long start)
 static int try_merge(struct vma_modify_desc *d)
 {
 	struct vma *vma = d->vma;
-	struct vma_merge_desc merge = {
+	struct vma_merge_desc merge;
+
+	if (d->start > vma->vm_start && d->end < vma->vm_end)
+		return 0; /* neither neighbour touches the range */
+	merge = (struct vma_merge_desc){
 		.mm = d->mm,
 		.middle = vma,
 		.start = d->start,
@@ -30,7 +35,6 @@ static int try_merge(struct vma_modify_desc *d)
 		.anon_vma = vma->anon_vma,
 		.dead = d->dead,
 	};
-
 	if (d->start == vma->vm_start)
 		merge.prev = neighbour_below(d->mm, d->start);
 	if (d->end == vma->vm_end)
@@ -51,7 +55,7 @@ static int try_merge(struct vma_modify_desc *d)
  *   vma  |----------|==== mid ====|-- top --|     mid: NULL when the range begins with vma,
  *                                                 top: NULL when it ends with it
  *
- * Storing mid cuts vma twice; then top takes the place of what vma has above it.
+ * One store: mid cuts vma, and top takes the place of what vma has above it.
  */
 static int cut_in_two_or_three(struct vma_modify_desc *d)
 {
@@ -59,27 +63,24 @@ static int cut_in_two_or_three(struct vma_modify_desc *d)
 	struct vma_store store = { .mm = d->mm };
 
 	if (d->start > vma->vm_start) {
-		mid = vma_dup_part(vma, d->start, d->end);
+		mid = vma_dup_part(vma, d->start, d->end, NULL);
 		if (!mid)
 			return -ENOMEM;
 	}
 	if (d->end < vma->vm_end) {
-		top = vma_dup_part(vma, d->end, vma->vm_end);
+		top = vma_dup_part(vma, d->end, vma->vm_end, NULL);
 		if (!top)
 			goto drop_mid;
 	}
 	store.entry = mid ? mid : top;
 	store.start = store.entry->vm_start;
 	store.end = store.entry->vm_end;
+	store.above = mid ? top : NULL;
 	if (vma_store(&store))
 		goto drop_top;
 	/* The point of no return. */
-	vma_set_range(vma, vma->vm_start, mid ? d->start : d->end, vma->vm_pgoff);
-	d->mm->count.map_count++;
-	if (mid && top) {
-		vma_store_exact(d->mm, top);
-		d->mm->count.map_count++;
-	}
+	vma_adjust_range(vma, vma->vm_start, mid ? d->start : d->end, vma->vm_pgoff);
+	d->mm->count.map_count += !!mid + !!top;
 	d->out = mid ? mid : vma;
 	return 0;
 
@@ -113,13 +114,15 @@ static int cut(struct vma_modify_desc *d)
 
 int vma_modify_flags(struct vma_modify_desc *d)
 {
-	int err = try_merge(d);
+	int err;
 
+	vma_start_write(d->vma);
+	err = try_merge(d);
 	if (!err)
 		err = cut(d);
 	if (err < 0)
 		return err;
-	WRITE_ONCE(d->out->vm_flags, d->flags);
+	WRITE_ONCE(d->out->vm_flags, d->flags | (d->out->vm_flags & VM_STICKY));
 	return 0;
 }
 

@@ -4,10 +4,11 @@
  * old place cleared.
  *
  *   1. may it be cut, are there VMAs enough, is there budget
- *   2. memory: the reserve, if any step needs some
+ *   2. memory: the reserve, if any step needs some, and page tables for the new place
  *   3. the destination is stored
  *   ---- point of no return ----
- *   4. the source is cleared, its charge having gone over
+ *   4. the pages move
+ *   5. the source is cleared, its charge having gone over
  *
  * Memory that was never written to takes the page offset of its new address, so
  * that it can be merged there; memory that was keeps the old one.
@@ -16,6 +17,8 @@
 #include <errno.h>
 
 #include "base/assert.h"
+#include "core/vma_lock.h"
+#include "range/range.h"
 #include "store/file.h"
 #include "vma/account.h"
 #include "vma/find.h"
@@ -81,6 +84,47 @@ static bool needs_reserve(const struct remap_desc *r, const struct target *t)
 	       (r->vma->vm_start != r->addr || r->vma->vm_end != r->addr + r->old_len);
 }
 
+/* The VMA at the new place. NULL when refused. */
+static struct vma *make_copy(const struct remap_desc *r, const struct target *t,
+			     struct vma_reserve *reserve)
+{
+	struct vma *copy = vma_take(r->mm, reserve);
+
+	if (!copy)
+		return NULL;
+	vma_copy_fields(copy, r->vma, r->new_addr, r->new_addr + r->new_len);
+	copy->vm_pgoff = t->merge.pgoff;
+	if (vma_links_copy(copy, r->vma, reserve ? &reserve->links : NULL)) {
+		vma_discard(copy);
+		return NULL;
+	}
+	return copy;
+}
+
+/* What moves with the VMA, if anything has pages. */
+static struct move_desc pages_of(const struct remap_desc *r, struct vma *to)
+{
+	return (struct move_desc){
+		.from = r->vma,
+		.to = to,
+		.old_addr = r->addr,
+		.new_addr = r->new_addr,
+		.len = min(r->old_len, r->new_len),
+	};
+}
+
+int move_make_tables(struct remap_desc *r)
+{
+	const struct move_desc pages = pages_of(r, r->vma);
+
+	if (r->tables_made || !r->mm->pgd || !r->old_len)
+		return 0;
+	if (move_prepare(&pages))
+		return -ENOMEM;
+	r->tables_made = true;
+	return 0;
+}
+
 /* Memory, then the destination: the point of no return. */
 static int store(struct remap_desc *r, struct target *t)
 {
@@ -90,18 +134,19 @@ static int store(struct remap_desc *r, struct target *t)
 		.end = r->new_addr + r->new_len,
 	};
 
-	if (needs_reserve(r, t) && vma_reserve_fill(&r->reserve, r->mm))
+	if (needs_reserve(r, t) && vma_reserve_fill(&r->reserve, r->mm, remap_links(r)))
+		return -ENOMEM;
+	if (move_make_tables(r))
 		return -ENOMEM;
 	if (r->reserve.filled)
 		store.reserve = t->merge.reserve = &r->reserve;
 	t->vma = NULL;
+	vma_start_write(r->vma);
 	if (t->merge.kind != MERGE_NONE)
 		return vma_merge_store(&t->merge);
-	store.entry = vma_take(r->mm, store.reserve);
+	store.entry = make_copy(r, t, store.reserve);
 	if (!store.entry)
 		return -ENOMEM;
-	vma_dup_into(store.entry, r->vma, store.start, store.end);
-	store.entry->vm_pgoff = t->merge.pgoff;
 	if (vma_store(&store)) {
 		vma_discard(store.entry);
 		return -ENOMEM;
@@ -114,12 +159,17 @@ static void finish(struct remap_desc *r, struct target *t)
 {
 	if (t->vma) {
 		r->mm->count.map_count++;
-		return;
+	} else {
+		vma_merge_finish(&t->merge);
+		/* The source itself may have been what grew. */
+		if (r->old_len)
+			r->vma = vma_lookup(r->mm, r->addr);
 	}
-	vma_merge_finish(&t->merge);
-	/* The source itself may have been what grew. */
-	if (r->old_len)
-		r->vma = vma_lookup(r->mm, r->addr);
+	if (r->mm->pgd && r->old_len) {
+		const struct move_desc pages = pages_of(r, t->vma ? t->vma : t->merge.target);
+
+		move_page_tables(&pages);
+	}
 }
 
 static void clear_source(struct remap_desc *r)

@@ -80,10 +80,14 @@ static int shrink(struct remap_desc *r)
 		.start = r->addr + r->new_len,
 		.end = r->addr + r->old_len,
 		.dead = r->dead,
+		.keep_tables = r->tables_made,
 		.reserve = r->reserve.filled ? &r->reserve : NULL,
 	};
-	int err = unmap_gather(&d);
+	int err;
 
+	if (d.end < d.start || d.end > r->mm->layout.task_size)
+		return -EINVAL;
+	err = unmap_gather(&d);
 	return err || !d.first ? err : unmap_commit(&d);
 }
 
@@ -205,6 +209,7 @@ static int clear_target(struct remap_desc *r)
 		.dead = r->dead,
 		.around = true,
 	};
+	unsigned int links;
 	int err = unmap_gather(&d);
 
 	if (err)
@@ -216,9 +221,11 @@ static int clear_target(struct remap_desc *r)
 		r->around.next = d.next;
 		return 0;
 	}
-	if (vma_reserve_fill(&r->reserve, r->mm))
+	links = remap_links(r) + (d.head ? vma_links_wanted(d.head) : 0);
+	if (vma_reserve_fill(&r->reserve, r->mm, links) || move_make_tables(r))
 		return -ENOMEM;
 	d.reserve = &r->reserve;
+	d.keep_tables = true;
 	err = unmap_commit(&d);
 	if (err)
 		return err;
@@ -234,7 +241,9 @@ unsigned long remap_there(struct remap_desc *r)
 	if (r->flags & MREMAP_FIXED)
 		err = clear_target(r);
 	if (!err && r->type == REMAP_SHRINK) {
-		if (!r->reserve.filled && vma_reserve_fill(&r->reserve, r->mm))
+		if (!r->reserve.filled && vma_reserve_fill(&r->reserve, r->mm, remap_links(r)))
+			return (unsigned long)-ENOMEM;
+		if (move_make_tables(r))
 			return (unsigned long)-ENOMEM;
 		err = shrink(r);
 		if (!err)

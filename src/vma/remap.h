@@ -37,6 +37,7 @@ struct remap_desc {
 	enum remap_type type;
 	unsigned long delta; /* bytes by which the size changes */
 	struct vma_reserve reserve;
+	bool tables_made; /* page tables for the pages that move are there, and stay */
 	unsigned long populate_from; /* what to fault in, when locked and grown */
 	unsigned long populate_to;
 };
@@ -45,6 +46,12 @@ struct remap_desc {
 static inline bool remap_has_target(const struct remap_desc *r)
 {
 	return r->flags & (MREMAP_FIXED | MREMAP_DONTUNMAP);
+}
+
+/* The links that copies of r->vma may need: when it is shrunk, at its new place, and when it is cleared. */
+static inline unsigned int remap_links(const struct remap_desc *r)
+{
+	return 3 * vma_links_wanted(r->vma);
 }
 
 /* The checks on r->vma (or NULL) and the limits; sets type and delta. 0 or -errno. */
@@ -56,6 +63,8 @@ unsigned long remap_here(struct remap_desc *r);
 /* With a target; what is there is unmapped first (MREMAP_FIXED). An address or -errno. */
 unsigned long remap_there(struct remap_desc *r);
 
+/* move.c: page tables for the new place, unless they are made already. 0 or -ENOMEM. */
+int move_make_tables(struct remap_desc *r) __must_check;
 /* move.c: r->vma's part goes to r->new_addr, which is free. 0 or -errno. */
 int move_vma(struct remap_desc *r) __must_check;
 

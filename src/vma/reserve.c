@@ -5,13 +5,17 @@
 #include <errno.h>
 
 #include "base/assert.h"
+#include "core/vma_lock.h"
 #include "maple/store.h"
 #include "vma/reserve.h"
 
-int vma_reserve_fill(struct vma_reserve *reserve, struct samara_mm *mm)
+int vma_reserve_fill(struct vma_reserve *reserve, struct samara_mm *mm, unsigned int links)
 {
 	struct ma_state mas;
 
+	reserve->links.first = NULL;
+	if (link_stock_add(&reserve->links, links))
+		return -ENOMEM;
 	for (reserve->n = 0; reserve->n < RESERVE_VMAS; reserve->n++) {
 		reserve->spare[reserve->n] = vma_alloc(mm);
 		if (!reserve->spare[reserve->n])
@@ -27,7 +31,8 @@ int vma_reserve_fill(struct vma_reserve *reserve, struct samara_mm *mm)
 	return 0;
 drop:
 	while (reserve->n)
-		vma_free_unused(reserve->spare[--reserve->n]);
+		vma_free(reserve->spare[--reserve->n]);
+	link_stock_drop(&reserve->links);
 	return -ENOMEM;
 }
 
@@ -38,7 +43,8 @@ void vma_reserve_drop(struct vma_reserve *reserve)
 	if (!reserve->filled)
 		return;
 	while (reserve->n)
-		vma_free_unused(reserve->spare[--reserve->n]);
+		vma_free(reserve->spare[--reserve->n]);
+	link_stock_drop(&reserve->links);
 	mas_init(&mas, &reserve->mm->mt, 0);
 	mas.prealloc[0] = reserve->nodes[0];
 	mas.prealloc[1] = reserve->nodes[1];
@@ -55,32 +61,48 @@ struct vma *vma_take(struct samara_mm *mm, struct vma_reserve *reserve)
 
 /*
  * The tree's own entrance, not mas_store(): that also finds out what was there
- * and where it stands afterwards, which costs a walk each and is known here.
+ * and where it stands afterwards, which costs a walk each and is known here. All
+ * changes to an mm's tree go through its one struct maple_store, which finds its
+ * way from where the last one, or a vma_seek(), was.
  */
 int vma_store(const struct vma_store *s)
 {
-	struct maple_store op;
+	struct maple_store *op = &s->mm->store;
+	const bool new_entry = s->entry && !vma_is_attached(s->entry);
 	int err;
 
-	store_begin(&op, &s->mm->mt, s->start, s->end - 1, s->entry);
+	if (new_entry)
+		vma_mark_attached(s->entry);
+	if (s->above)
+		vma_mark_attached(s->above);
+	store_next(op, &s->mm->mt, s->start, s->end - 1, s->entry);
+	op->above = s->above;
 	if (s->reserve)
-		op.reserve = s->reserve->nodes;
-	err = maple_store(&op);
+		op->reserve = s->reserve->nodes;
+	err = maple_store(op);
 	BUG_ON(err && s->reserve);
+	if (likely(!err))
+		return 0;
+	/* Nobody has seen them. */
+	if (new_entry)
+		vma_mark_detached(s->entry);
+	if (s->above)
+		vma_mark_detached(s->above);
 	return err;
 }
 
 void vma_erase(struct samara_mm *mm, unsigned long start)
 {
-	struct maple_store op;
-
-	store_begin(&op, &mm->mt, start, start, NULL);
-	BUG_ON(!maple_erase(&op));
+	store_next(&mm->store, &mm->mt, start, start, NULL);
+	BUG_ON(!maple_erase(&mm->store));
 }
 
-void vma_store_exact(struct samara_mm *mm, struct vma *entry)
+struct vma *vma_seek(struct samara_mm *mm, unsigned long addr)
 {
-	const struct vma_store store = { mm, entry->vm_start, entry->vm_end, entry, NULL };
-
-	BUG_ON(vma_store(&store));
+	mmap_assert_write_locked(mm);
+	store_next(&mm->store, &mm->mt, addr, addr, NULL);
+	if (!root_is_node(mm->mt.ma_root))
+		return NULL; /* no VMA begins at 0 and ends there */
+	edge_find_left(&mm->store);
+	return edge_entry(&mm->store);
 }

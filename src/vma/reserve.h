@@ -12,6 +12,7 @@
 #define VMA_RESERVE_H
 
 #include "core/mm.h"
+#include "rmap/rmap.h"
 
 #define RESERVE_VMAS 4
 #define RESERVE_ENTRIES 64
@@ -21,11 +22,13 @@ struct vma_reserve {
 	unsigned int n;
 	bool filled;
 	struct samara_mm *mm;
+	struct link_stock links;
 	void *nodes[2]; /* of the tree: leaves, inner nodes */
 };
 
-/* 0 or -ENOMEM, and then nothing is held. */
-int vma_reserve_fill(struct vma_reserve *reserve, struct samara_mm *mm) __must_check;
+/* For changes whose copies of VMAs need so many links. 0 or -ENOMEM, and then nothing is held. */
+int vma_reserve_fill(struct vma_reserve *reserve, struct samara_mm *mm,
+		     unsigned int links) __must_check;
 /* What was not needed goes back. */
 void vma_reserve_drop(struct vma_reserve *reserve);
 
@@ -37,6 +40,7 @@ struct vma_store {
 	struct samara_mm *mm;
 	unsigned long start, end;
 	struct vma *entry;
+	struct vma *above; /* what a VMA that is cut at end becomes above it; NULL: itself */
 	struct vma_reserve *reserve; /* or NULL */
 };
 
@@ -49,7 +53,10 @@ int vma_store(const struct vma_store *s) __must_check;
 /* The VMA that begins at start leaves the tree: never needs memory. */
 void vma_erase(struct samara_mm *mm, unsigned long start);
 
-/* entry takes the place of what has exactly the range [start, end): never needs memory. */
-void vma_store_exact(struct samara_mm *mm, struct vma *entry);
+/*
+ * The VMA at addr, or NULL. A change at addr is to follow, or other lookups near
+ * it: the way there is kept. mmap_lock is held for writing.
+ */
+struct vma *vma_seek(struct samara_mm *mm, unsigned long addr);
 
 #endif

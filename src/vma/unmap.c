@@ -5,12 +5,14 @@
 #include <errno.h>
 
 #include "base/assert.h"
+#include "core/vma_lock.h"
 #include "vma/account.h"
 #include "vma/find.h"
+#include "vma/pages.h"
 #include "vma/unmap.h"
 
-struct vma *vma_dup_into(struct vma *copy, const struct vma *vma, unsigned long start,
-			 unsigned long end)
+void vma_copy_fields(struct vma *copy, const struct vma *vma, unsigned long start,
+		     unsigned long end)
 {
 	vma_set_range(copy, start, end,
 		      vma->vm_pgoff + mm_pages(vma->vm_mm, start - vma->vm_start));
@@ -19,24 +21,36 @@ struct vma *vma_dup_into(struct vma *copy, const struct vma *vma, unsigned long 
 	copy->is_anon = vma->is_anon;
 	if (vma->vm_file)
 		copy->vm_file = file_get(vma->vm_file);
-	anon_vma_clone(copy, vma);
-	return copy;
 }
 
-struct vma *vma_dup_part(const struct vma *vma, unsigned long start, unsigned long end)
+struct vma *vma_dup_part(const struct vma *vma, unsigned long start, unsigned long end,
+			 struct vma_reserve *reserve)
 {
-	struct vma *copy = vma_alloc(vma->vm_mm);
+	struct vma *copy = vma_take(vma->vm_mm, reserve);
 
-	return copy ? vma_dup_into(copy, vma, start, end) : NULL;
+	if (!copy)
+		return NULL;
+	vma_copy_fields(copy, vma, start, end);
+	if (vma_links_copy(copy, vma, reserve ? &reserve->links : NULL)) {
+		vma_discard(copy);
+		return NULL;
+	}
+	return copy;
 }
 
 void vma_discard(struct vma *vma)
 {
 	if (!vma)
 		return;
+	vma_unlink(vma);
 	file_put(vma->vm_file);
-	anon_vma_unlink(vma);
-	vma_free_unused(vma);
+	vma_free(vma);
+}
+
+void vma_leave(struct vma_dead *dead, struct vma *vma)
+{
+	vma_unlink(vma);
+	vma_bury(dead, vma);
 }
 
 void vma_dead_release(struct vma_dead *dead)
@@ -46,7 +60,6 @@ void vma_dead_release(struct vma_dead *dead)
 	while ((vma = dead->first)) {
 		dead->first = vma->dead_next;
 		file_put(vma->vm_file);
-		anon_vma_unlink(vma);
 		vma_free(vma);
 	}
 }
@@ -59,14 +72,15 @@ int vma_split(struct vma *vma, unsigned long at)
 	VM_WARN_ON(at <= vma->vm_start || at >= vma->vm_end);
 	if (!vma_may_split(vma))
 		return -EINVAL;
-	store.entry = vma_dup_part(vma, at, vma->vm_end);
+	store.entry = vma_dup_part(vma, at, vma->vm_end, NULL);
 	if (!store.entry)
 		return -ENOMEM;
+	vma_start_write(vma);
 	if (vma_store(&store)) {
 		vma_discard(store.entry);
 		return -ENOMEM;
 	}
-	vma_set_range(vma, vma->vm_start, at, vma->vm_pgoff);
+	vma_adjust_range(vma, vma->vm_start, at, vma->vm_pgoff);
 	mm->count.map_count++;
 	return 0;
 }
@@ -117,16 +131,14 @@ static int stopped(struct unmap_desc *d, int err)
 /* The first VMA of the range, or the one behind it; the cursor can go on from there. */
 static struct vma *gather_first(struct unmap_desc *d, struct ma_state *mas)
 {
-	struct vma *vma;
+	struct vma *vma = d->at_start ? d->at_start : vma_seek(d->mm, d->start);
 
-	if (!d->around || !d->start) {
-		vma = d->at_start ? d->at_start : vma_lookup(d->mm, d->start);
-		mas_init(mas, &d->mm->mt, vma ? vma->vm_end : d->start);
-		return vma ? vma : mas_find(mas, d->end);
-	}
-	mas_init(mas, &d->mm->mt, d->start - 1);
-	vma = d->prev = mas_walk(mas);
-	return vma && vma->vm_end > d->start ? vma : mas_find(mas, d->end);
+	if (d->around && d->start)
+		d->prev = vma_lookup(d->mm, d->start - 1);
+	if (!vma)
+		vma = vma_find(d->mm, d->start, d->end + 1);
+	mas_init(mas, &d->mm->mt, vma ? vma->vm_end : d->start);
+	return vma;
 }
 
 int unmap_gather(struct unmap_desc *d)
@@ -166,42 +178,41 @@ int unmap_gather(struct unmap_desc *d)
 
 int unmap_alloc_top(struct unmap_desc *d)
 {
-	struct vma *top;
-
+	if (d->head)
+		vma_start_write(d->head);
+	if (d->tail)
+		vma_start_write(d->tail);
 	if (!d->head || d->head != d->tail)
 		return 0;
-	top = vma_take(d->mm, d->reserve);
-	if (!top)
-		return -ENOMEM;
-	d->top = vma_dup_into(top, d->head, d->end, d->head->vm_end);
-	return 0;
+	d->top = vma_dup_part(d->head, d->end, d->head->vm_end, d->reserve);
+	return d->top ? 0 : -ENOMEM;
 }
 
 void unmap_trim(struct unmap_desc *d)
 {
 	struct vma *vma;
 
+	for (vma = d->doomed; vma; vma = vma->dead_next)
+		vma_mark_detached(vma);
+	/* Nobody faults in the range any more. */
+	pages_unmap(d);
 	while ((vma = d->doomed)) {
 		d->doomed = vma->dead_next;
-		vma_bury(d->dead, vma);
+		vma_leave(d->dead, vma);
 	}
 	if (d->tail && d->tail != d->head)
-		vma_set_range(d->tail, d->end, d->tail->vm_end,
-			      d->tail->vm_pgoff + mm_pages(d->mm, d->end - d->tail->vm_start));
+		vma_adjust_range(d->tail, d->end, d->tail->vm_end,
+				 d->tail->vm_pgoff + mm_pages(d->mm, d->end - d->tail->vm_start));
 	if (d->head)
-		vma_set_range(d->head, d->head->vm_start, d->start, d->head->vm_pgoff);
+		vma_adjust_range(d->head, d->head->vm_start, d->start, d->head->vm_pgoff);
 }
 
 void unmap_complete(struct unmap_desc *d)
 {
 	struct mm_counters *count = &d->mm->count;
 
-	if (d->top) {
-		/* What the entry of the upper part covers. */
-		vma_store_exact(d->mm, d->top);
-		count->map_count++;
-		d->top = NULL;
-	}
+	count->map_count += !!d->top;
+	d->top = NULL;
 	count->total_vm -= d->leaves.total_vm;
 	count->locked_vm -= d->leaves.locked_vm;
 	count->exec_vm -= d->leaves.exec_vm;
@@ -213,7 +224,7 @@ void unmap_complete(struct unmap_desc *d)
 
 int unmap_commit(struct unmap_desc *d)
 {
-	const struct vma_store clear = {
+	struct vma_store clear = {
 		.mm = d->mm,
 		.start = d->start,
 		.end = d->end,
@@ -222,6 +233,7 @@ int unmap_commit(struct unmap_desc *d)
 
 	if (unmap_alloc_top(d))
 		return -ENOMEM;
+	clear.above = d->top;
 	if (!d->head && !d->tail && d->leaves.map_count == 1) {
 		vma_erase(d->mm, d->first->vm_start);
 	} else if (vma_store(&clear)) {

@@ -13,15 +13,16 @@
  *
  *   |------ head ---|##########################|--- top ----|
  *
- * One store clears the whole range, cutting both ends. It is the last step that
- * can fail, and everything else comes before or after it:
+ * One store clears the whole range, cutting both ends, and puts top in its
+ * place. It is the last step that can fail, and everything else comes before or
+ * after it:
  *
  *   unmap_gather()    looks only, and lists the doomed. Answers that Linux
  *                     gives (a sealed VMA, too many VMAs) are found here
- *   unmap_alloc_top() gets memory for top
+ *   unmap_alloc_top() gets memory for top, and keeps page faults out of head and tail
  *   ---- point of no return: the store ----
  *   unmap_trim()      head and tail shrink, the doomed are given up
- *   unmap_complete()  top takes its place, the counters are settled
+ *   unmap_complete()  the counters are settled
  *
  * unmap_commit() does all but gathering. mmap over an existing range puts its
  * own store in place of the clearing one (map.c).
@@ -37,6 +38,7 @@ struct unmap_desc {
 	struct vma_dead *dead;       /* where VMAs that leave go */
 	bool around;                 /* prev and next are asked for */
 	struct vma *at_start;        /* the VMA at start, where the caller knows it; else NULL */
+	bool keep_tables;            /* mremap has made page tables for the range */
 	bool keep_accounted;         /* the charge goes over to the new place: mremap */
 	struct vma_reserve *reserve; /* where memory comes from; NULL: got when needed */
 
@@ -79,15 +81,21 @@ int do_munmap(struct samara_mm *mm, unsigned long start, unsigned long len,
 /* vma becomes [.., at) and a new VMA [at, ..). 0, -ENOMEM, -EINVAL (cannot be cut). */
 int vma_split(struct vma *vma, unsigned long at) __must_check;
 
-/* A copy of vma over [start, end) with references of its own; NULL when refused. */
-struct vma *vma_dup_part(const struct vma *vma, unsigned long start,
-			 unsigned long end) __must_check;
-/* The same, made of the empty VMA copy. */
-struct vma *vma_dup_into(struct vma *copy, const struct vma *vma, unsigned long start,
-			 unsigned long end);
+/*
+ * A copy of vma over [start, end) with a file reference and links of its own; NULL when refused.
+ * Memory comes from reserve unless that is NULL.
+ */
+struct vma *vma_dup_part(const struct vma *vma, unsigned long start, unsigned long end,
+			 struct vma_reserve *reserve) __must_check;
+/* The same but for links, into the empty VMA copy: range, offset, flags, kind and a file reference. */
+void vma_copy_fields(struct vma *copy, const struct vma *vma, unsigned long start,
+		     unsigned long end);
 
 /* What vma_dup_part() or a failed mmap made and nobody ever saw. */
 void vma_discard(struct vma *vma);
+
+/* vma, which is detached and maps no page any more, loses its links and goes onto the list. */
+void vma_leave(struct vma_dead *dead, struct vma *vma);
 
 /* Give back all that the VMAs on the list hold. mmap_lock is no longer held. */
 void vma_dead_release(struct vma_dead *dead);

@@ -3,6 +3,8 @@
  * The executable form of the invariants that core/mm.h and core/vma.h list.
  */
 #include "base/report.h"
+#include "core/vma_lock.h"
+#include "rmap/rmap.h"
 #include "vma/account.h"
 #include "vma/find.h"
 #include "vma/validate.h"
@@ -41,6 +43,9 @@ static int check_vma(struct samara_mm *mm, const struct vma *vma, struct samara_
 				     vma->anon_links);
 	if ((vma->vm_flags & VM_SHARED) && !vma->vm_file)
 		return report_broken(out, "vma_behind", "%lx..%lx: shared, but no file",
+				     vma->vm_start, vma->vm_end);
+	if (!vma_is_attached(vma))
+		return report_broken(out, "vma_attached", "%lx..%lx is in the tree, but detached",
 				     vma->vm_start, vma->vm_end);
 	return check_flags(vma, out);
 }
@@ -95,11 +100,15 @@ int mm_validate(struct samara_mm *mm, struct samara_report *out)
 
 	if (err)
 		return err;
+	if (!edge_valid(&mm->store))
+		return report_broken(out, "store", "the way to the last change is not in the tree");
 	mas_for_each(&mas, vma, ULONG_MAX) {
 		if (mas.index != vma->vm_start || mas.last != vma->vm_end - 1)
 			return report_broken(out, "place", "%lx..%lx is stored under %lx..%lx",
 					     vma->vm_start, vma->vm_end, mas.index, mas.last);
 		err = check_vma(mm, vma, out);
+		if (!err)
+			err = rmap_validate_vma(vma, out);
 		if (err)
 			return err;
 		add(&sum, vma);

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * exit_mmap (exit.h has the order).
+ */
+#include "process/exit.h"
+
+#include "base/assert.h"
+#include "base/trace.h"
+#include "core/vma_lock.h"
+#include "mmu/notifier.h"
+#include "range/range.h"
+#include "rmap/rmap.h"
+#include "vma/account.h"
+#include "vma/unmap.h"
+
+static void zap_all(struct samara_mm *mm, struct mmu_gather *tlb)
+{
+	MA_STATE(mas, &mm->mt, 0, 0);
+	struct vma *vma;
+
+	mas_for_each(&mas, vma, ULONG_MAX)
+		zap_range(tlb, vma, vma->vm_start, vma->vm_end, ZAP_ALL);
+}
+
+/* VMAs onto dead, out of their families. Returns how many. */
+static unsigned long bury_all(struct samara_mm *mm, struct vma_dead *dead)
+{
+	MA_STATE(mas, &mm->mt, 0, 0);
+	unsigned long n = 0;
+	struct vma *vma;
+
+	mas_for_each(&mas, vma, ULONG_MAX) {
+		vma_mark_detached(vma);
+		vma_leave(dead, vma);
+		n++;
+	}
+	return n;
+}
+
+static void free_all_tables(struct samara_mm *mm, struct mmu_gather *tlb)
+{
+	free_pgtables(&(struct free_desc){
+		.tlb = tlb,
+		.start = mm->geo->first_user_addr,
+		.end = mm->geo->task_size,
+		.floor = mm->geo->first_user_addr,
+		.ceiling = mm->geo->table_ceiling,
+	});
+}
+
+void exit_mmap(struct samara_mm *mm, struct vma_dead *dead)
+{
+	struct mmu_gather tlb;
+	unsigned long buried;
+
+	__atomic_store_n(&mm->state, MM_DYING, __ATOMIC_RELEASE);
+	if (READ_ONCE(mm->notifiers))
+		notifier_release_all(mm);
+	tlb_mm_exit(mm);
+	tlb_gather_mmu(&tlb, mm, GATHER_FULLMM);
+	if (mm->pgd) {
+		/* Nested: a failed fork holds the parent's. */
+		down_read_nested(&mm->mmap_lock);
+		zap_all(mm, &tlb);
+		mmap_read_unlock(mm);
+	}
+	/* A mapped folio's family is alive: maps go before links do. */
+	tlb_flush_mmu(&tlb);
+	down_write_nested(&mm->mmap_lock);
+	buried = bury_all(mm, dead);
+	if (mm->pgd)
+		free_all_tables(mm, &tlb);
+	tlb_finish_mmu(&tlb);
+	pgd_free(mm);
+	BUG_ON(buried != mm->count.map_count);
+	store_forget(&mm->store);
+	mt_clear_in_rcu(&mm->mt); /* nobody else is left */
+	__mt_destroy(&mm->mt);
+	mm_uncharge(mm, mm->count.accounted);
+	TRACE(exit_mmap, mm, buried);
+	mm->count = (struct mm_counters){ 0 };
+	mmap_write_unlock(mm);
+}

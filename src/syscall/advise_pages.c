@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Advice about pages. What is thrown away is zapped here; guards are installed; a hole is punched into
+ * the file and with it into everybody's mapping of it.
+ *
+ * MADV_COLD and MADV_PAGEOUT say what reclaim would take first: as long as pages are not
+ * reclaimed, nothing follows from them.
+ */
+#include "syscall/advise_pages.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <sys/mman.h>
+
+#include "mmu/notifier.h"
+#include "range/range.h"
+#include "rmap/rmap.h"
+#include "rmap/truncate.h"
+#include "store/file.h"
+
+bool advice_is_of_pages(int advice)
+{
+	switch (advice) {
+	case MADV_WILLNEED:
+	case MADV_DONTNEED:
+	case MADV_FREE:
+	case MADV_REMOVE:
+	case ADV_DONTNEED_LOCKED:
+	case ADV_COLD:
+	case ADV_PAGEOUT:
+	case ADV_COLLAPSE:
+	case ADV_GUARD_INSTALL:
+	case ADV_GUARD_REMOVE:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static int zap(struct vma *vma, unsigned long start, unsigned long end)
+{
+	struct samara_notifier_range range = {
+		.mm = vma->vm_mm,
+		.start = start,
+		.end = end,
+		.why = SAMARA_NOTIFY_CLEAR,
+	};
+	struct mmu_gather tlb;
+
+	if (!vma->vm_mm->pgd)
+		return 0;
+	notifier_start(vma->vm_mm, &range);
+	tlb_gather_mmu(&tlb, vma->vm_mm, GATHER_RANGE);
+	zap_range(&tlb, vma, start, end, ZAP_KEEP_GUARDS);
+	tlb_finish_mmu(&tlb);
+	notifier_end(vma->vm_mm, &range);
+	return 0;
+}
+
+/* A hole in the file: fallocate(2)'s answers, too. */
+static int punch(struct vma *vma, unsigned long start, unsigned long end)
+{
+	const unsigned int shift = vma->vm_mm->geo->page_shift;
+	unsigned long offset;
+
+	if ((vma->vm_flags & VM_LOCKED) || !vma->vm_file)
+		return -EINVAL;
+	if ((vma->vm_flags & (VM_SHARED | VM_MAYWRITE)) != (VM_SHARED | VM_MAYWRITE))
+		return -EACCES;
+	offset = (vma->vm_pgoff << shift) + (start - vma->vm_start);
+	if ((long)offset < 0)
+		return -EINVAL;
+	if (end - start > (unsigned long)LONG_MAX - offset)
+		return -EFBIG;
+	if (file_is(vma->vm_file, SAMARA_FILE_NO_FALLOCATE))
+		return -EOPNOTSUPP;
+	return file_punch(vma->vm_file, offset >> shift, (offset + (end - start) - 1) >> shift);
+}
+
+/*
+ * Is there room for a huge page in the mapping? Of anonymous memory only where
+ * something was written. The arithmetic wraps below 2 MiB, as in Linux.
+ */
+static bool collapsible(const struct vma *vma)
+{
+	const struct samara_mm *mm = vma->vm_mm;
+	const unsigned long huge = geo_huge_size(mm->geo);
+	const unsigned long last = (vma->vm_end - huge) & ~(huge - 1);
+
+	if (!mm_has_thp(mm) || (vma->vm_flags & (VM_NOHUGEPAGE | VM_SPECIAL | VM_HUGETLB)))
+		return false;
+	if (last < vma->vm_start || last + huge > vma->vm_end)
+		return false;
+	if (vma->is_anon)
+		return vma->anon_vma;
+	return file_is(vma->vm_file, SAMARA_FILE_SHMEM) &&
+	       !((mm_pages(mm, vma->vm_start) - vma->vm_pgoff) & (mm_pages(mm, huge) - 1));
+}
+
+/* There are no huge pages to make: fine where none would be whole. */
+static int collapse(const struct vma *vma, unsigned long start, unsigned long end)
+{
+	const unsigned long huge = geo_huge_size(vma->vm_mm->geo);
+
+	if (!collapsible(vma) || ((start + huge - 1) & ~(huge - 1)) != (end & ~(huge - 1)))
+		return -EINVAL;
+	return 0;
+}
+
+static int guard(struct vma *vma, unsigned long start, unsigned long end, int advice)
+{
+	int err = 0;
+
+	if (vma->vm_flags & (VM_SPECIAL | VM_HUGETLB))
+		return -EINVAL;
+	if (advice == ADV_GUARD_REMOVE) {
+		if (vma->vm_mm->pgd)
+			guard_remove(vma, start, end);
+		return 0;
+	}
+	if (vma->vm_flags & VM_LOCKED)
+		return -EINVAL;
+	/* A guard is something that fork has to copy. */
+	if (vma->is_anon)
+		err = anon_vma_prepare(vma);
+	if (!err)
+		err = guard_install(vma, start, end);
+	if (!err)
+		__atomic_fetch_or(&vma->vm_flags, VM_MAYBE_GUARD, __ATOMIC_RELAXED);
+	return err;
+}
+
+int advise_pages(struct vma *vma, unsigned long start, unsigned long end, int advice)
+{
+	const unsigned long flags = vma->vm_flags;
+
+	switch (advice) {
+	case MADV_DONTNEED:
+		return flags & (VM_PFNMAP | VM_LOCKED) ? -EINVAL : zap(vma, start, end);
+	case ADV_DONTNEED_LOCKED:
+		return flags & VM_PFNMAP ? -EINVAL : zap(vma, start, end);
+	case MADV_FREE:
+		if ((flags & (VM_PFNMAP | VM_LOCKED)) || !vma->is_anon)
+			return -EINVAL;
+		range_lazyfree(vma, start, end);
+		return 0;
+	case ADV_COLD:
+	case ADV_PAGEOUT:
+		return flags & (VM_LOCKED | VM_PFNMAP | VM_HUGETLB) ? -EINVAL : 0;
+	case MADV_REMOVE:
+		return punch(vma, start, end);
+	case ADV_COLLAPSE:
+		return collapse(vma, start, end);
+	case ADV_GUARD_INSTALL:
+	case ADV_GUARD_REMOVE:
+		return guard(vma, start, end, advice);
+	default:
+		return 0; /* MADV_WILLNEED: reading ahead changes nothing that can be seen */
+	}
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * madvise's advice about pages: what it needs of a mapping, and what it does.
+ */
+#ifndef SYSCALL_ADVISE_PAGES_H
+#define SYSCALL_ADVISE_PAGES_H
+
+#include "core/mm.h"
+
+/* Newer than the C library's headers; the numbers are Linux's. */
+#define ADV_DONTNEED_LOCKED 24
+#define ADV_COLLAPSE 25
+#define ADV_GUARD_INSTALL 102
+#define ADV_GUARD_REMOVE 103
+#define ADV_POPULATE_READ 22
+#define ADV_POPULATE_WRITE 23
+#define ADV_COLD 20
+#define ADV_PAGEOUT 21
+#define ADV_HWPOISON 100
+#define ADV_SOFT_OFFLINE 101
+
+/* advice is about pages: the map does not change, and mmap_lock for reading is enough. */
+bool advice_is_of_pages(int advice);
+
+/*
+ * Carry advice out on [start, end) of vma. 0; -EINVAL, -EACCES: not on such a mapping; -EFBIG, -EOPNOTSUPP: a hole
+ * that the file cannot have; -ENOMEM. mmap_lock is held, for reading at least.
+ */
+int advise_pages(struct vma *vma, unsigned long start, unsigned long end, int advice) __must_check;
+
+#endif
