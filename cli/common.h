@@ -20,7 +20,7 @@ struct command {
 		   char **argv); /* argv[0] is the command's name; returns the exit status */
 };
 
-extern const struct command command_check, command_replay, command_show;
+extern const struct command command_check, command_replay, command_show, command_torture;
 
 /* `samara COMMAND: ...` and a newline on stderr. Returns EXIT_USAGE. */
 __attribute__((format(printf, 2, 3))) int fail(const char *command, const char *fmt, ...);

@@ -6,7 +6,12 @@
 
 #include "common.h"
 
-static const struct command *const commands[] = { &command_check, &command_replay, &command_show };
+static const struct command *const commands[] = {
+	&command_check,
+	&command_replay,
+	&command_show,
+	&command_torture,
+};
 
 static void help(FILE *to)
 {

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Forks, pins, and what a CPU does.
+ */
+#include "torture/torture.h"
+
+#include <string.h>
+#include <sys/mman.h>
+
+static bool writable(const struct page_state *p)
+{
+	return p->mapped && (p->prot & PROT_WRITE) && !p->guard;
+}
+
+/* A page that may be written, or SLOT_PAGES. */
+static unsigned int writable_page(struct worker *w, const struct slot *s)
+{
+	const unsigned int from = (unsigned int)roll(w, SLOT_PAGES);
+
+	for (unsigned int i = 0; i < SLOT_PAGES; i++)
+		if (writable(&s->page[(from + i) % SLOT_PAGES]))
+			return (from + i) % SLOT_PAGES;
+	return SLOT_PAGES;
+}
+
+/*
+ * After a fork, with the slot's lock held: what the child writes the parent doesn't see, and the other way
+ * round, unless it is shared. theirs: the child's pages.
+ */
+static void write_on_both_sides(struct worker *w, struct samara_mm *child, struct slot *s,
+				struct page_state *theirs)
+{
+	const unsigned int i = writable_page(w, s);
+	const unsigned long addr = page_addr(w->t, s, i);
+
+	if (i == SLOT_PAGES)
+		return;
+	theirs[i].id = new_id(w->t, i);
+	fill(w->buf, theirs[i].id);
+	if (samara_write(child, addr, w->buf, PAGE, NULL) != (long)PAGE)
+		wrong(w, "%#lx: the child cannot write", addr);
+	if (s->kind == SLOT_SHARED)
+		s->page[i].id = s->in_file[i] = theirs[i].id;
+	check_page(w, w->t->mm, addr, &s->page[i]);
+	write_page(w, s, i);
+	if (s->kind == SLOT_SHARED)
+		theirs[i].id = s->page[i].id;
+	check_page(w, child, addr, &theirs[i]);
+}
+
+void op_fork(struct worker *w, struct slot *s)
+{
+	struct page_state theirs[SLOT_PAGES];
+	struct samara_report report = { 0 };
+	struct samara_mm *child;
+	const int err = samara_fork(w->t->mm, &child);
+
+	if (err) {
+		wrong(w, "%d", err);
+		return;
+	}
+	memcpy(theirs, s->page, sizeof(theirs));
+	for (unsigned int i = 0; i < SLOT_PAGES; i++)
+		check_page(w, child, page_addr(w->t, s, i), &theirs[i]);
+	write_on_both_sides(w, child, s, theirs);
+	if (!roll(w, 4) && samara_mm_validate(child, &report))
+		wrong(w, "the child: %s: %s", report.invariant, report.text);
+	samara_mm_exit(child);
+}
+
+/* A pinned page stays the one the process sees, through a fork and writes on both sides. */
+void op_pin(struct worker *w, struct slot *s)
+{
+	const unsigned int i = writable_page(w, s);
+	const unsigned long addr = page_addr(w->t, s, i);
+	struct samara_mm *child = NULL;
+	struct samara_pin pin;
+
+	if (i == SLOT_PAGES)
+		return;
+	if (samara_pin_pages(w->t->mm, addr, 1, SAMARA_PIN_WRITE, &pin) != 1) {
+		wrong(w, "%#lx cannot be pinned", addr);
+		return;
+	}
+	if (!roll(w, 3) && samara_fork(w->t->mm, &child))
+		wrong(w, "fork with a pinned page");
+	write_page(w, s, i);
+	if (!holds(pin.host, s->page[i].id))
+		wrong(w, "%#lx: a write is not seen through the pin", addr);
+	if (child)
+		samara_mm_exit(child);
+	samara_unpin_pages(&pin, 1, 1);
+	check_page(w, w->t->mm, addr, &s->page[i]);
+}
+
+/* Each page of the slot by the inline lookup; a write puts back what is there. */
+void op_cpu(struct worker *w, struct slot *s)
+{
+	for (unsigned int i = 0; i < SLOT_PAGES; i++) {
+		const struct page_state *p = &s->page[i];
+		const enum samara_access access =
+			roll(w, 2) ? SAMARA_ACCESS_WRITE : SAMARA_ACCESS_READ;
+		const bool may = p->mapped && !p->guard &&
+				 (access == SAMARA_ACCESS_WRITE ? p->prot & PROT_WRITE : p->prot);
+		const unsigned long addr = page_addr(w->t, s, i);
+		struct samara_fault fault = { 0 };
+		uint64_t seen = 0, *host;
+
+		samara_cpu_enter(w->cpu);
+		host = samara_cpu_lookup(w->cpu, addr, access);
+		if (!host)
+			host = samara_cpu_miss(w->cpu, addr, access, &fault);
+		if (host) {
+			seen = __atomic_load_n(host, __ATOMIC_RELAXED);
+			if (access == SAMARA_ACCESS_WRITE)
+				__atomic_store_n(host, seen, __ATOMIC_RELAXED);
+		}
+		samara_cpu_exit(w->cpu);
+		if (!host != !may)
+			wrong(w,
+			      "%#lx: access %d %s (signal %d, code %d); mapped %d prot %d guard %d",
+			      addr, (int)access, host ? "succeeds" : "fails", fault.signo,
+			      fault.code, p->mapped, p->prot, p->guard);
+		else if (host && seen != p->id)
+			wrong(w, "%#lx: holds %#lx, and should %#lx", addr, (unsigned long)seen,
+			      (unsigned long)p->id);
+	}
+}
+
+void op_exchange(struct worker *w, struct slot *s)
+{
+	const unsigned int i = writable_page(w, s);
+	const unsigned long addr = page_addr(w->t, s, i);
+	uint64_t expected;
+
+	if (i == SLOT_PAGES)
+		return;
+	expected = s->page[i].id + 1;
+	if (samara_cmpxchg(w->t->mm, addr, 8, &expected, 0, NULL) != 0 || expected != s->page[i].id)
+		wrong(w, "%#lx: an exchange for what isn't there found %#lx", addr,
+		      (unsigned long)expected);
+	if (samara_cmpxchg(w->t->mm, addr, 8, &expected, expected, NULL) != 1)
+		wrong(w, "%#lx: an exchange for what is there failed", addr);
+}

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Changes to the map, and plain accesses.
+ */
+#define _GNU_SOURCE
+#include "torture/torture.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define RW (PROT_READ | PROT_WRITE)
+#define GUARD_INSTALL 102
+#define GUARD_REMOVE 103
+
+/* Pages [from, to) of a slot. */
+struct part {
+	unsigned int from, to;
+};
+
+static struct part any_part(struct worker *w)
+{
+	const unsigned int a = (unsigned int)roll(w, SLOT_PAGES);
+
+	return (struct part){ a, a + 1 + (unsigned int)roll(w, SLOT_PAGES - a) };
+}
+
+/* As far as it is mapped from its first page on; empty if that isn't. */
+static struct part mapped_part(struct worker *w, const struct slot *s)
+{
+	struct part part = any_part(w);
+	unsigned int i = part.from;
+
+	while (i < part.to && s->page[i].mapped)
+		i++;
+	part.to = i;
+	return part;
+}
+
+static unsigned long part_addr(const struct worker *w, const struct slot *s, struct part part)
+{
+	return slot_addr(w->t, s) + part.from * PAGE;
+}
+
+static unsigned long part_len(struct part part)
+{
+	return (part.to - part.from) * PAGE;
+}
+
+static void op_map(struct worker *w, struct slot *s)
+{
+	const struct part part = any_part(w);
+	const unsigned long addr = part_addr(w, s, part);
+	const int share = s->kind == SLOT_SHARED ? MAP_SHARED : MAP_PRIVATE;
+	struct samara_file *file = s->kind == SLOT_ANON ? NULL : w->t->file;
+	const int populate = roll(w, 8) ? 0 : MAP_POPULATE;
+	unsigned long ret;
+
+	ret = samara_mmap(w->t->mm, addr, part_len(part), RW,
+			  share | MAP_FIXED | populate | (file ? 0 : MAP_ANONYMOUS), file,
+			  file ? addr - BASE : 0);
+	if (ret != addr) {
+		wrong(w, "mmap of %#lx: %ld", addr, (long)ret);
+		return;
+	}
+	for (unsigned int i = part.from; i < part.to; i++)
+		s->page[i] = (struct page_state){
+			.mapped = true,
+			.prot = RW,
+			.id = s->kind == SLOT_SHARED ? s->in_file[i] : 0,
+		};
+}
+
+static void op_unmap(struct worker *w, struct slot *s)
+{
+	const struct part part = any_part(w);
+	const int err = samara_munmap(w->t->mm, part_addr(w, s, part), part_len(part));
+
+	if (err)
+		wrong(w, "munmap of %#lx: %d", part_addr(w, s, part), err);
+	for (unsigned int i = part.from; i < part.to; i++)
+		s->page[i] = (struct page_state){ .mapped = false };
+}
+
+static void op_protect(struct worker *w, struct slot *s)
+{
+	static const int prots[] = { RW, RW, PROT_READ, PROT_NONE };
+	const int prot = prots[roll(w, 4)];
+	const struct part part = mapped_part(w, s);
+	int err;
+
+	if (part.from == part.to)
+		return;
+	err = samara_mprotect(w->t->mm, part_addr(w, s, part), part_len(part), prot);
+	if (err)
+		wrong(w, "mprotect of %#lx: %d", part_addr(w, s, part), err);
+	for (unsigned int i = part.from; i < part.to; i++)
+		s->page[i].prot = prot;
+}
+
+void write_page(struct worker *w, struct slot *s, unsigned int i)
+{
+	struct page_state *p = &s->page[i];
+	const unsigned long addr = page_addr(w->t, s, i);
+	const bool writable = p->mapped && (p->prot & PROT_WRITE) && !p->guard;
+	const uint64_t id = new_id(w->t, i);
+	struct samara_fault fault = { 0 };
+	long put;
+
+	fill(w->buf, id);
+	put = samara_write(w->t->mm, addr, w->buf, PAGE, &fault);
+	if (put != (writable ? (long)PAGE : 0)) {
+		wrong(w,
+		      "%#lx: %ld bytes were written (signal %d, code %d); mapped %d prot %d guard %d",
+		      addr, put, fault.signo, fault.code, p->mapped, p->prot, p->guard);
+		return;
+	}
+	if (!writable)
+		return;
+	p->id = id;
+	if (s->kind == SLOT_SHARED)
+		s->in_file[i] = id;
+}
+
+/* A page of any slot, whatever others do to it meanwhile. */
+static void op_stroll(struct worker *w)
+{
+	const unsigned int page = (unsigned int)roll(w, SLOTS * SLOT_PAGES);
+	const long got = samara_read(w->t->mm, BASE + page * PAGE, w->buf, PAGE, NULL);
+
+	if (got && got != (long)PAGE)
+		wrong(w, "%ld bytes of a page were read", got);
+	else if (got && !holds_any(w->buf, page % SLOT_PAGES))
+		wrong(w,
+		      "page %u of slot %u holds %#lx, which is not whole, or no page of that number",
+		      page % SLOT_PAGES, page / SLOT_PAGES, (unsigned long)w->buf[0]);
+}
+
+static void op_discard(struct worker *w, struct slot *s)
+{
+	const struct part part = mapped_part(w, s);
+	int err;
+
+	if (part.from == part.to)
+		return;
+	err = samara_madvise(w->t->mm, part_addr(w, s, part), part_len(part), MADV_DONTNEED);
+	if (err)
+		wrong(w, "MADV_DONTNEED of %#lx: %d", part_addr(w, s, part), err);
+	for (unsigned int i = part.from; i < part.to; i++)
+		if (s->kind != SLOT_SHARED)
+			s->page[i].id = 0;
+}
+
+static void op_guard(struct worker *w, struct slot *s)
+{
+	const bool install = roll(w, 2);
+	const struct part part = mapped_part(w, s);
+	int err;
+
+	if (part.from == part.to)
+		return;
+	err = samara_madvise(w->t->mm, part_addr(w, s, part), part_len(part),
+			     install ? GUARD_INSTALL : GUARD_REMOVE);
+	if (err)
+		wrong(w, "guards at %#lx: %d", part_addr(w, s, part), err);
+	for (unsigned int i = part.from; i < part.to; i++) {
+		struct page_state *p = &s->page[i];
+
+		if (install && !p->guard && s->kind != SLOT_SHARED)
+			p->id = 0;
+		p->guard = install;
+	}
+}
+
+/* Pages of a slot go to another of its kind that nobody holds. */
+static void op_move(struct worker *w, struct slot *from)
+{
+	struct slot *to = &w->t->slot[roll(w, SLOTS)];
+	const struct part part = mapped_part(w, from);
+	unsigned long ret, target;
+
+	if (from->kind == SLOT_SHARED || part.from == part.to || to == from ||
+	    to->kind != from->kind || pthread_mutex_trylock(&to->lock))
+		return;
+	target = part_addr(w, to, part);
+	ret = samara_mremap(w->t->mm, part_addr(w, from, part), part_len(part), part_len(part),
+			    MREMAP_MAYMOVE | MREMAP_FIXED, target);
+	if (ret != target)
+		wrong(w, "mremap of %#lx to %#lx: %ld", part_addr(w, from, part), target,
+		      (long)ret);
+	for (unsigned int i = part.from; i < part.to; i++) {
+		to->page[i] = from->page[i];
+		from->page[i] = (struct page_state){ .mapped = false };
+	}
+	if (part.from < part.to)
+		check_page(w, w->t->mm, target, &to->page[part.from]);
+	pthread_mutex_unlock(&to->lock);
+}
+
+static void op_maps(struct worker *w)
+{
+	struct samara_vma_info vma = { .end = 0 };
+	struct samara_report report = { 0 };
+	unsigned long end = 0;
+
+	if (!roll(w, 4) && samara_mm_validate(w->t->mm, &report))
+		wrong(w, "%s: %s", report.invariant, report.text);
+	while (!samara_vma_next(w->t->mm, end, &vma)) {
+		if (vma.start >= vma.end || vma.end <= end)
+			wrong(w, "a mapping %#lx-%#lx behind %#lx", vma.start, vma.end, end);
+		end = vma.end;
+	}
+}
+
+void do_op(struct worker *w, enum op op, struct slot *s)
+{
+	const unsigned int page = (unsigned int)roll(w, SLOT_PAGES);
+
+	switch (op) {
+	case OP_MAP:
+		op_map(w, s);
+		return;
+	case OP_UNMAP:
+		op_unmap(w, s);
+		return;
+	case OP_PROTECT:
+		op_protect(w, s);
+		return;
+	case OP_WRITE:
+		write_page(w, s, page);
+		return;
+	case OP_READ:
+		check_page(w, w->t->mm, page_addr(w->t, s, page), &s->page[page]);
+		return;
+	case OP_STROLL:
+		op_stroll(w);
+		return;
+	case OP_DISCARD:
+		op_discard(w, s);
+		return;
+	case OP_GUARD:
+		op_guard(w, s);
+		return;
+	case OP_MOVE:
+		op_move(w, s);
+		return;
+	case OP_FORK:
+		op_fork(w, s);
+		return;
+	case OP_PIN:
+		op_pin(w, s);
+		return;
+	case OP_CPU:
+		op_cpu(w, s);
+		return;
+	case OP_EXCHANGE:
+		op_exchange(w, s);
+		return;
+	default:
+		op_maps(w);
+	}
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What pages hold: patterns that name their page.
+ *
+ *   id    63 ........ 8  7 .... 0
+ *         a number       page within its slot
+ */
+#include "torture/torture.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static uint64_t mix(uint64_t z)
+{
+	z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+	z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+	return z ^ (z >> 31);
+}
+
+unsigned long roll(struct worker *w, unsigned long n)
+{
+	w->random += UINT64_C(0x9e3779b97f4a7c15);
+	return (unsigned long)(((mix(w->random) >> 32) * n) >> 32);
+}
+
+void wrong(struct worker *w, const char *fmt, ...)
+{
+	struct torture *t = w->t;
+	va_list args;
+	int len;
+
+	pthread_mutex_lock(&t->telling);
+	if (!t->wrong[0]) {
+		len = snprintf(t->wrong, sizeof(t->wrong), "%s: ", op_names[w->now]);
+		va_start(args, fmt);
+		vsnprintf(t->wrong + len, sizeof(t->wrong) - (size_t)len, fmt, args);
+		va_end(args);
+	}
+	pthread_mutex_unlock(&t->telling);
+	__atomic_store_n(&t->stop, true, __ATOMIC_RELAXED);
+}
+
+uint64_t new_id(struct torture *t, unsigned int page)
+{
+	return (__atomic_add_fetch(&t->next_id, 1, __ATOMIC_RELAXED) << 8) | page;
+}
+
+void fill(uint64_t *words, uint64_t id)
+{
+	words[0] = id;
+	for (size_t i = 1; i < WORDS; i++)
+		words[i] = id ? mix(id + i) : 0;
+}
+
+bool holds(const uint64_t *words, uint64_t id)
+{
+	if (words[0] != id)
+		return false;
+	for (size_t i = 1; i < WORDS; i++)
+		if (words[i] != (id ? mix(id + i) : 0))
+			return false;
+	return true;
+}
+
+bool holds_any(const uint64_t *words, unsigned int page)
+{
+	return holds(words, words[0]) && (!words[0] || (words[0] & 0xff) == page);
+}
+
+void check_page(struct worker *w, struct samara_mm *mm, unsigned long addr,
+		const struct page_state *p)
+{
+	const bool readable = p->mapped && p->prot && !p->guard;
+	struct samara_fault fault = { 0 };
+	const long got = samara_read(mm, addr, w->buf, PAGE, &fault);
+
+	if (got != (readable ? (long)PAGE : 0))
+		wrong(w,
+		      "%#lx: %ld bytes were read (signal %d, code %d); mapped %d prot %d guard %d",
+		      addr, got, fault.signo, fault.code, p->mapped, p->prot, p->guard);
+	else if (readable && !holds(w->buf, p->id))
+		wrong(w, "%#lx: holds the page of id %#lx, and should that of %#lx", addr,
+		      (unsigned long)w->buf[0], (unsigned long)p->id);
+}

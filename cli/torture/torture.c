@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * samara torture: options, threads, the summary.
+ */
+#include "torture/torture.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <jansson.h>
+#include <samara/inject.h>
+
+#include "common.h"
+
+static const char usage[] =
+	"usage: samara torture [OPTION]...\n"
+	"\n"
+	"Threads map, unmap, protect, move, discard, fork, pin, read and write pages of one address\n"
+	"space at once. Each page says which it is, so that a wrong one is noticed.\n"
+	"\n"
+	"  --secs=N      how long (10)\n"
+	"  --seed=N      of the threads' random numbers (1); threads meet differently each time\n"
+	"  --threads=N   how many (twice the processors, at least 4)\n"
+	"  --json        the summary as JSON\n"
+	"  --help\n"
+	"\n"
+	"Exit status: 0 nothing wrong, 1 something is, 2 bad usage.\n";
+
+const char *const op_names[OPS] = {
+	"map",   "unmap", "protect", "write", "read", "stroll",   "discard",
+	"guard", "move",  "fork",    "pin",   "cpu",  "exchange", "maps",
+};
+
+/* Of 100. */
+static const unsigned char weights[OPS] = { 9, 7, 8, 20, 16, 12, 3, 3, 4, 2, 3, 6, 4, 3 };
+
+static enum op any_op(struct worker *w)
+{
+	unsigned long at = roll(w, 100);
+	int op = 0;
+
+	while (at >= weights[op])
+		at -= weights[op++];
+	return (enum op)op;
+}
+
+static void *work(void *arg)
+{
+	struct worker *w = arg;
+	struct torture *t = w->t;
+
+	samara_cpu_run(w->cpu, t->mm);
+	while (!__atomic_load_n(&t->stop, __ATOMIC_RELAXED)) {
+		struct slot *s = &t->slot[roll(w, SLOTS)];
+
+		w->now = any_op(w);
+		if (w->now == OP_STROLL || w->now == OP_MAPS) {
+			do_op(w, w->now, NULL);
+		} else {
+			if (pthread_mutex_trylock(&s->lock))
+				continue;
+			do_op(w, w->now, s);
+			pthread_mutex_unlock(&s->lock);
+		}
+		w->done[w->now]++;
+	}
+	samara_cpu_run(w->cpu, NULL);
+	return NULL;
+}
+
+static int set_up(struct torture *t)
+{
+	int err = samara_machine_create(NULL, &t->machine);
+
+	if (!err)
+		err = samara_mm_create(t->machine, &t->mm);
+	if (!err)
+		err = samara_file_memfd(t->machine, "torture", SLOTS * SLOT_BYTES, &t->file);
+	pthread_mutex_init(&t->telling, NULL);
+	for (int i = 0; i < SLOTS; i++) {
+		/* Runs of one kind, so that slots merge. */
+		t->slot[i].kind = (enum slot_kind)(i / 6 % SLOT_KINDS);
+		pthread_mutex_init(&t->slot[i].lock, NULL);
+	}
+	return err;
+}
+
+static void tear_down(struct torture *t)
+{
+	samara_file_put(t->file);
+	samara_mm_exit(t->mm);
+	samara_machine_destroy(t->machine);
+}
+
+/* Until the time is over or something is wrong. */
+static void wait_for_end(struct torture *t, bool show)
+{
+	struct progress progress;
+	struct timespec nap = { 0, 50000000 };
+
+	progress_begin(&progress, "torture", show);
+	for (int i = 0; i < t->secs * 20 && !__atomic_load_n(&t->stop, __ATOMIC_RELAXED); i++) {
+		progress_at(&progress, (double)i / (t->secs * 20));
+		nanosleep(&nap, NULL);
+	}
+	progress_end(&progress);
+	__atomic_store_n(&t->stop, true, __ATOMIC_RELAXED);
+}
+
+static int run_threads(struct torture *t, struct worker *workers, bool show)
+{
+	int n = 0, err = 0;
+
+	for (; n < t->threads && !err; n++) {
+		struct worker *w = &workers[n];
+
+		w->t = t;
+		w->random = t->seed * 1000003 + (uint64_t)n;
+		err = samara_cpu_create(t->machine, &w->cpu);
+		if (!err)
+			err = -pthread_create(&w->thread, NULL, work, w);
+		if (err) {
+			samara_cpu_destroy(w->cpu);
+			break;
+		}
+	}
+	if (err)
+		__atomic_store_n(&t->stop, true, __ATOMIC_RELAXED);
+	else
+		wait_for_end(t, show);
+	for (int i = 0; i < n; i++) {
+		pthread_join(workers[i].thread, NULL);
+		samara_cpu_destroy(workers[i].cpu);
+	}
+	return err;
+}
+
+static void print_json(const struct torture *t, const unsigned long *done, unsigned long live)
+{
+	json_t *ops = json_object();
+	json_t *out;
+
+	for (int i = 0; i < OPS; i++)
+		json_object_set_new(ops, op_names[i], json_integer((json_int_t)done[i]));
+	out = json_pack("{s:I, s:i, s:i, s:o, s:I, s:s}", "seed", (json_int_t)t->seed, "threads",
+			t->threads, "seconds", t->secs, "operations", ops, "live_objects",
+			(json_int_t)live, "wrong", t->wrong);
+	json_dumpf(out, stdout, JSON_INDENT(2));
+	putchar('\n');
+	json_decref(out);
+}
+
+static void print_text(const struct torture *t, const unsigned long *done, unsigned long live)
+{
+	unsigned long sum = 0;
+
+	for (int i = 0; i < OPS; i++)
+		sum += done[i];
+	printf("%lu operations by %d threads in %d s:", sum, t->threads, t->secs);
+	for (int i = 0; i < OPS; i++)
+		printf(" %s %lu%s", op_names[i], done[i], i + 1 < OPS ? "," : "\n");
+	if (t->wrong[0])
+		printf("wrong: %s\nagain: samara torture --secs=%d --seed=%lu --threads=%d\n",
+		       t->wrong, t->secs, (unsigned long)t->seed, t->threads);
+	else if (live)
+		printf("wrong: %lu objects are left\n", live);
+	else
+		puts("nothing wrong, nothing left");
+}
+
+static int torture(struct torture *t, bool json)
+{
+	static struct worker workers[MOST_THREADS];
+	unsigned long done[OPS] = { 0 }, live;
+	int err = set_up(t);
+
+	if (err)
+		return fail("torture", "cannot set up: %s", strerror(-err));
+	err = run_threads(t, workers, !json);
+	if (!err && !t->wrong[0]) {
+		struct samara_report report = { 0 };
+
+		if (samara_mm_validate(t->mm, &report))
+			snprintf(t->wrong, sizeof(t->wrong), "in the end: %s: %.200s",
+				 report.invariant, report.text);
+	}
+	tear_down(t);
+	if (err)
+		return fail("torture", "cannot start threads: %s", strerror(-err));
+	for (int n = 0; n < t->threads; n++)
+		for (int i = 0; i < OPS; i++)
+			done[i] += workers[n].done[i];
+	live = samara_live_objects();
+	(json ? print_json : print_text)(t, done, live);
+	return t->wrong[0] || live ? EXIT_DIFFERS : EXIT_SAME;
+}
+
+static int positive(const char *option, const char *text, int most, int *out)
+{
+	if (parse_int(text, out) || *out < 1 || *out > most)
+		return fail("torture", "--%s=%s: not a number from 1 to %d", option, text, most);
+	return EXIT_SAME;
+}
+
+static int run(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "secs", required_argument, NULL, 's' },
+		{ "seed", required_argument, NULL, 'r' },
+		{ "threads", required_argument, NULL, 't' },
+		{ "json", no_argument, NULL, 'j' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
+	};
+	static struct torture t;
+	const long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	int opt, number, status = EXIT_SAME;
+	bool json = false;
+
+	t.seed = 1;
+	t.secs = 10;
+	t.threads = cpus > 2 ? (int)(2 * cpus > MOST_THREADS ? MOST_THREADS : 2 * cpus) : 4;
+	while (!status && (opt = getopt_long(argc, argv, ":", options, NULL)) != -1) {
+		switch (opt) {
+		case 's':
+			status = positive("secs", optarg, 1000000, &t.secs);
+			break;
+		case 'r':
+			if (parse_int(optarg, &number))
+				status = fail("torture", "--seed=%s: not a number", optarg);
+			else
+				t.seed = (uint64_t)number;
+			break;
+		case 't':
+			status = positive("threads", optarg, MOST_THREADS, &t.threads);
+			break;
+		case 'j':
+			json = true;
+			break;
+		case 'h':
+			fputs(usage, stdout);
+			return EXIT_SAME;
+		default:
+			return bad_option("torture", argv, opt);
+		}
+	}
+	if (status)
+		return status;
+	if (optind < argc)
+		return fail("torture", "%s: torture takes no argument", argv[optind]);
+	return torture(&t, json);
+}
+
+const struct command command_torture = {
+	"torture",
+	"many threads on one address space, every page checked",
+	run,
+};

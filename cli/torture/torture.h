@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * samara torture: many threads on one address space.
+ *
+ *   slot 0            slot 1            slot 2  ...      neighbours, so that mappings merge across slots
+ *   |p0|p1| ... |p15| |p0|p1| ...
+ *
+ * A thread tries for the lock of a slot, does something to its pages and knows what must come
+ * of it: a slot remembers for each page whether it is mapped, its rights, and which pattern it
+ * holds. Others meanwhile change the slots beside it, which share its mapping, its page tables
+ * and its tree nodes.
+ *
+ * A page that was written holds one pattern, which follows from its first word, the page's
+ * id: the page's number within its slot, and a number that is never used again. So a page
+ * that is read without the slot's lock must be zeros, or a whole pattern that was given to a
+ * page of this number: a frame that was freed too early, or mapped in a wrong place, shows.
+ */
+#ifndef CLI_TORTURE_TORTURE_H
+#define CLI_TORTURE_TORTURE_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <samara/access.h>
+#include <samara/mm.h>
+
+#define PAGE 4096UL
+#define SLOTS 48
+#define SLOT_PAGES 16
+#define SLOT_BYTES (SLOT_PAGES * PAGE)
+#define BASE 0x200000000000UL
+#define WORDS (PAGE / sizeof(uint64_t))
+#define MOST_THREADS 64
+
+enum slot_kind { SLOT_ANON, SLOT_SHARED, SLOT_PRIVATE, SLOT_KINDS };
+
+struct page_state {
+	bool mapped, guard;
+	int prot;
+	uint64_t id; /* 0: zeros */
+};
+
+struct slot {
+	pthread_mutex_t lock;
+	enum slot_kind kind;
+	struct page_state page[SLOT_PAGES];
+	uint64_t in_file[SLOT_PAGES]; /* SLOT_SHARED: ids, also while nothing is mapped */
+};
+
+enum op {
+	OP_MAP,
+	OP_UNMAP,
+	OP_PROTECT,
+	OP_WRITE,
+	OP_READ,
+	OP_STROLL, /* read a page without its slot's lock */
+	OP_DISCARD,
+	OP_GUARD,
+	OP_MOVE,
+	OP_FORK,
+	OP_PIN,
+	OP_CPU,
+	OP_EXCHANGE,
+	OP_MAPS,
+	OPS
+};
+extern const char *const op_names[OPS];
+
+struct torture {
+	uint64_t seed;
+	int secs, threads;
+	struct samara_machine *machine;
+	struct samara_mm *mm;
+	struct samara_file *file;
+	struct slot slot[SLOTS];
+	uint64_t next_id;        /* atomic */
+	bool stop;               /* atomic */
+	pthread_mutex_t telling; /* for wrong */
+	char wrong[512];         /* what is wrong; empty: nothing yet */
+};
+
+struct worker {
+	struct torture *t;
+	pthread_t thread;
+	uint64_t random;
+	struct samara_cpu *cpu;
+	unsigned long done[OPS];
+	enum op now;
+	uint64_t buf[WORDS];
+};
+
+unsigned long roll(struct worker *w, unsigned long n);
+/* Remember what is wrong, the first time, and make everybody stop. */
+__attribute__((format(printf, 2, 3))) void wrong(struct worker *w, const char *fmt, ...);
+
+static inline unsigned long slot_addr(const struct torture *t, const struct slot *s)
+{
+	return BASE + (unsigned long)(s - t->slot) * SLOT_BYTES;
+}
+
+static inline unsigned long page_addr(const struct torture *t, const struct slot *s, unsigned int i)
+{
+	return slot_addr(t, s) + i * PAGE;
+}
+
+/* An id for a page of this number. */
+uint64_t new_id(struct torture *t, unsigned int page);
+void fill(uint64_t *words, uint64_t id);
+/* Whether words hold the pattern of id (0: zeros); of any id that a page of this number may have. */
+bool holds(const uint64_t *words, uint64_t id);
+bool holds_any(const uint64_t *words, unsigned int page);
+
+/* Read the page at addr in mm, and say so if it isn't what p says. */
+void check_page(struct worker *w, struct samara_mm *mm, unsigned long addr,
+		const struct page_state *p);
+
+/* ops.c, life.c: one operation on a slot that is locked (OP_STROLL, OP_MAPS: on none). */
+void do_op(struct worker *w, enum op op, struct slot *s);
+void op_fork(struct worker *w, struct slot *s);
+void op_pin(struct worker *w, struct slot *s);
+void op_cpu(struct worker *w, struct slot *s);
+void op_exchange(struct worker *w, struct slot *s);
+void write_page(struct worker *w, struct slot *s, unsigned int i);
+
+#endif
