@@ -61,6 +61,7 @@ struct figure {
 	size_t vmas;
 	struct samples side[SIDES]; /* n 0: not measured */
 	double goal;                /* ours at most so much of the host's; 0: no goal */
+	bool growth;                /* one of the rows of measure_growth() */
 };
 
 struct check {
@@ -74,6 +75,7 @@ struct check {
 struct run {
 	int rounds;
 	double scale; /* of the number of calls in a round */
+	enum bench_clock kind;
 	struct bench_clock_state clock;
 	struct figure figure[FIGURES_MAX];
 	int n_figures;
@@ -94,5 +96,8 @@ void measure_growth(struct run *r, const size_t *vmas, int n);
 /* print.c */
 void print_table(FILE *out, const struct run *r);
 void print_json(FILE *out, const struct run *r);
+
+/* svg.c: the growth rows as a picture; false: there are none, or out fails. */
+bool print_svg(FILE *out, const struct run *r);
 
 #endif

@@ -95,6 +95,11 @@ static void print_figure(FILE *out, const struct figure *f)
 	fputc('\n', out);
 }
 
+static const char *clock_name(const struct run *r)
+{
+	return r->kind == BENCH_CLOCK_CPU ? "CPU" : "wall";
+}
+
 void print_table(FILE *out, const struct run *r)
 {
 	fprintf(out, "%-26s %8s  samara (least-most)  host kernel (least-most)  ratio  goal\n",
@@ -105,7 +110,8 @@ void print_table(FILE *out, const struct run *r)
 	for (int i = 0; i < r->n_checks; i++)
 		fprintf(out, "%-58s %8.2f  %s (at most %.0f)\n", r->check[i].name, r->check[i].is,
 			verdict(r->check[i].is, r->check[i].goal), r->check[i].goal);
-	fprintf(out, "\nmedians of %d rounds after a warm-up, both sides in turn\n", r->rounds);
+	fprintf(out, "\nmedians of %d rounds after a warm-up, both sides in turn; %s time\n",
+		r->rounds, clock_name(r));
 }
 
 static void json_side(FILE *out, const char *name, const struct samples *s)
@@ -117,7 +123,8 @@ static void json_side(FILE *out, const char *name, const struct samples *s)
 
 void print_json(FILE *out, const struct run *r)
 {
-	fprintf(out, "{\"rounds\": %d, \"figures\": [", r->rounds);
+	fprintf(out, "{\"rounds\": %d, \"clock\": \"%s\", \"figures\": [", r->rounds,
+		clock_name(r));
 	for (int i = 0; i < r->n_figures; i++) {
 		const struct figure *f = &r->figure[i];
 

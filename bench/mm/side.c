@@ -15,6 +15,7 @@
 
 /* Far from whatever the program itself maps. */
 #define SPARE_PLACE 0x100000000000UL
+#define HUGE_PAGE (2UL << 20)
 #define KIND (MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE)
 
 static struct samara_machine *machine;
@@ -103,11 +104,14 @@ void side_close(struct side *s)
 		samara_mm_exit(s->mm);
 }
 
+/* As the library's own allocator does, for which it stands in: large chunks ask for huge pages. */
 static void *counted_alloc(void *ctx, size_t size, size_t align)
 {
 	void *p = aligned_alloc(align, (size + align - 1) / align * align);
 
 	(void)ctx;
+	if (p && align >= HUGE_PAGE)
+		(void)madvise(p, size, MADV_HUGEPAGE);
 	if (p)
 		__atomic_fetch_add(&bytes, size, __ATOMIC_RELAXED);
 	return p;

@@ -2,8 +2,9 @@
 /*
  * The writing half of the cursor API. The tree's lock is held.
  *
- * After a store the cursor is active on what was stored, but knows no leaf: the
- * next call that needs one walks to it.
+ * After a store the cursor is active on what was stored, or on all that is empty
+ * around it. Where the store went straight to a leaf, as nearly all do, the
+ * cursor stands there too; else the next call that needs a leaf walks to one.
  */
 #include "maple/store.h"
 #include "maple/walk.h"
@@ -15,18 +16,72 @@ static void set_error(struct ma_state *mas, int err)
 	mas->end = 0;
 }
 
-/* The cursor stands on what was stored; after a NULL store on all that is empty around it. */
-static void stand_on_stored(struct ma_state *mas, const void *entry)
+/* The empty range around op->first, where slot i is or before; false: it goes beyond the leaf. */
+static bool empty_in_leaf(struct ma_state *mas, const maple_leaf *leaf, int i)
 {
-	walk_forget(mas);
+	int below = i, above = i + 1;
+
+	while (below >= 0 && !leaf->slot[below])
+		below--;
+	while (above < leaf->head.count && !leaf->slot[above])
+		above++;
+	if (below < 0 || above >= leaf->head.count)
+		return false;
+	mas->index = leaf->last[below] + 1;
+	mas->last = leaf->start[above] - 1;
+	return true;
+}
+
+/* False: the operation's way down is not known any more, or does not show enough. */
+static bool stand_at_edge(struct ma_state *mas, const struct maple_store *op, const void *entry)
+{
+	const struct edge *edge = &op->left;
+	maple_leaf *leaf = edge->node[0];
+	int i;
+
+	if (!edge->known)
+		return false;
+	i = leaf_search(leaf, op->first);
+	if (!entry && !empty_in_leaf(mas, leaf, i))
+		return false;
+	mas->node = leaf;
+	mas->offset = (unsigned char)max(i, 0);
+	mas->end = entry ? leaf->head.count : 0;
+	mas->min = edge->lower;
+	mas->max = edge->upper;
+	mas->depth = op->root->level;
+	for (unsigned int level = 1; level <= mas->depth; level++) {
+		mas->path[level - 1] = edge->node[level];
+		mas->slots[level - 1] = (signed char)edge->slot[level];
+	}
+	return true;
+}
+
+static void stand_on_stored(struct ma_state *mas, const struct maple_store *op, const void *entry)
+{
 	mas->status = ma_active;
+	if (stand_at_edge(mas, op, entry))
+		return;
+	walk_forget(mas);
 	if (!entry)
 		samara_mas_walk(mas);
 	if (!root_is_node(mas->tree->ma_root))
 		samara_mas_reset(mas);
 }
 
-static int cursor_store(struct ma_state *mas, void *entry)
+/* What covers the first index, or the first entry of the range. The left edge is found. */
+static void *first_of_range(struct maple_store *op)
+{
+	void *root = op->mt->ma_root;
+
+	if (!root_is_node(root))
+		return op->first ? NULL : root;
+	edge_find_left(op);
+	return first_entry(op);
+}
+
+/* first: if not NULL, what was there. */
+static int cursor_store(struct ma_state *mas, void *entry, void **first)
 {
 	struct maple_store op;
 	int err;
@@ -35,25 +90,19 @@ static int cursor_store(struct ma_state *mas, void *entry)
 		return -EINVAL;
 	store_begin(&op, mas->tree, mas->index, mas->last, entry);
 	op.reserve = mas->prealloc;
+	if (first)
+		*first = first_of_range(&op);
 	err = maple_store(&op);
 	if (err)
 		return err;
-	stand_on_stored(mas, entry);
+	stand_on_stored(mas, &op, entry);
 	return 0;
-}
-
-/* What covers the first index, or the first entry of the range. */
-static void *first_of_range(const struct ma_state *mas)
-{
-	MA_STATE(look, mas->tree, mas->index, mas->index);
-
-	return samara_mas_find(&look, mas->last);
 }
 
 void *samara_mas_store(struct ma_state *mas, void *entry)
 {
-	void *first = mas->index > mas->last ? NULL : first_of_range(mas);
-	int err = cursor_store(mas, entry);
+	void *first = NULL;
+	int err = cursor_store(mas, entry, &first);
 
 	if (err) {
 		set_error(mas, err);
@@ -64,7 +113,7 @@ void *samara_mas_store(struct ma_state *mas, void *entry)
 
 int samara_mas_store_gfp(struct ma_state *mas, void *entry, gfp_t gfp)
 {
-	int err = cursor_store(mas, entry);
+	int err = cursor_store(mas, entry, NULL);
 
 	(void)gfp;
 	if (err)
@@ -74,7 +123,7 @@ int samara_mas_store_gfp(struct ma_state *mas, void *entry, gfp_t gfp)
 
 void samara_mas_store_prealloc(struct ma_state *mas, void *entry)
 {
-	int err = cursor_store(mas, entry);
+	int err = cursor_store(mas, entry, NULL);
 
 	VM_WARN_ON(err); /* the range or the tree is not the one that was prepared for */
 	if (err)
@@ -91,6 +140,6 @@ void *samara_mas_erase(struct ma_state *mas)
 	entry = maple_erase(&op);
 	if (!entry)
 		return samara_mas_walk(mas);
-	stand_on_stored(mas, NULL);
+	stand_on_stored(mas, &op, NULL);
 	return entry;
 }

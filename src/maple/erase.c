@@ -60,6 +60,7 @@ static void erase_slot(struct maple_store *op)
 	for (level = 1; level <= top; level++)
 		if (((maple_head *)edge->node[level])->live > 1)
 			break;
+	store_forget(op);
 	if (level > top) {
 		rcu_assign_pointer(mt->ma_root, NULL);
 		subtree_retire(mt, edge->node[top]);
@@ -82,15 +83,16 @@ void *maple_erase(struct maple_store *op)
 		if (op->first)
 			return NULL;
 		op->last = 0;
+		store_forget(op);
 		rcu_assign_pointer(op->mt->ma_root, NULL);
 		return root;
 	}
 	edge_find_left(op);
+	entry = edge_entry(op);
+	if (!entry)
+		return NULL;
 	leaf = op->left.node[0];
 	i = op->left.slot[0];
-	if (i < 0 || leaf->last[i] < op->first || !leaf->slot[i])
-		return NULL;
-	entry = leaf->slot[i];
 	op->first = leaf->start[i];
 	op->last = leaf->last[i];
 	erase_slot(op);
@@ -139,11 +141,28 @@ static void clear_below(const struct maple_tree *mt, maple_head *head, unsigned 
 	}
 }
 
-/* Neither end lies inside an entry. */
-void erase_range(struct maple_tree *mt, unsigned long first, unsigned long last)
+/* Entries of the leaf that begin in the range. */
+static unsigned int live_between(const maple_leaf *leaf, unsigned long first, unsigned long last)
 {
-	maple_head *root = root_node(mt->ma_root);
+	unsigned int live = 0;
 
-	clear_below(mt, root, first, last);
+	for (unsigned int i = 0; i < leaf->head.count && leaf->start[i] <= last; i++)
+		live += leaf->slot[i] && leaf->start[i] >= first;
+	return live;
+}
+
+void erase_between(struct maple_store *op)
+{
+	struct maple_tree *mt = op->mt;
+	maple_leaf *leaf = op->left.node[0];
+
+	if (leaf == op->right.node[0] &&
+	    live_between(leaf, op->first, op->last) < leaf->head.live) {
+		clear_leaf(leaf, op->first, op->last);
+		extents_update(mt, &op->left, 0);
+		return;
+	}
+	clear_below(mt, op->root, op->first, op->last);
 	root_collapse(mt);
+	store_forget(op);
 }

@@ -86,45 +86,57 @@ void extents_update(const struct maple_tree *mt, const struct edge *edge, unsign
 void extents_child_changed(const struct maple_tree *mt, const struct edge *edge, unsigned int level,
 			   struct extent is)
 {
-	if (tree_tracks_gaps(mt))
+	if (tree_tracks_gaps(mt) &&
+	    !extent_equal(is, *extent_of(edge->node[level + 1], edge->slot[level + 1])))
 		extents_spread(edge, level, root_node(mt->ma_root)->level, is);
 }
 
 /*
- * The slot at the end of the edge was filled or erased. Mostly nothing changes
- * for the parent, and mostly that can be told from the entries beside it: the
- * gap that was split was not the largest, the gap that was joined is not.
+ * Mostly nothing changes for the parent, and mostly that can be told from the
+ * entries beside the slot: the gap that was split was not the largest, the gap
+ * that was joined is not. All of the leaf is looked at only when the largest may
+ * have shrunk.
  */
-void extents_slot_changed(const struct maple_tree *mt, const struct edge *edge)
+struct extent leaf_extent_after(const maple_leaf *leaf, int i, struct extent was)
 {
-	unsigned int top = root_node(mt->ma_root)->level;
-	const maple_leaf *leaf = edge->node[0];
-	int i = edge->slot[0], below = i, above = i, count = leaf->head.count;
-	struct extent is;
-	unsigned long gap;
+	int below = i, above = i, count = leaf->head.count;
+	unsigned long joined, gap = 0; /* gap: the largest beside a filled slot */
 
-	if (!tree_tracks_gaps(mt) || !top)
-		return;
 	while (--below >= 0 && !leaf->slot[below])
 		;
 	while (++above < count && !leaf->slot[above])
 		;
-	is = *extent_of(edge->node[1], edge->slot[1]);
+	if (below >= 0)
+		gap = leaf->start[i] - leaf->last[below] - 1;
+	if (above < count)
+		gap = max(gap, leaf->start[above] - leaf->last[i] - 1);
 	if (below >= 0 && above < count) {
-		gap = leaf->start[above] - leaf->last[below] -
-		      1; /* as it is with the slot erased */
-		if (gap > is.gap || (gap == is.gap && leaf->slot[i]))
-			is = leaf_extent(leaf);
-	} else if (!leaf->slot[i]) {
-		is = leaf_extent(leaf);
-	} else if (below >= 0) {
-		is.hi = leaf->last[i];
-		is.gap = max(is.gap, leaf->start[i] - leaf->last[below] - 1);
-	} else {
-		is.lo = leaf->start[i];
-		is.gap = max(is.gap, leaf->start[above] - leaf->last[i] - 1);
+		joined = leaf->start[above] - leaf->last[below] - 1;
+		if (!leaf->slot[i])
+			was.gap = max(was.gap, joined);
+		else if (joined >= was.gap)
+			return leaf_extent(leaf);
+		return was;
 	}
-	extents_spread(edge, 0, top, is);
+	if (leaf->slot[i])
+		was.gap = max(was.gap, gap);
+	else if (gap >= was.gap)
+		return leaf_extent(leaf); /* the run beyond which nothing is now */
+	if (below < 0)
+		was.lo = leaf->slot[i] ? leaf->start[i] : leaf->start[above];
+	if (above >= count)
+		was.hi = leaf->slot[i] ? leaf->last[i] : leaf->last[below];
+	return was;
+}
+
+void extents_slot_changed(const struct maple_tree *mt, const struct edge *edge)
+{
+	unsigned int top = root_node(mt->ma_root)->level;
+
+	if (tree_tracks_gaps(mt) && top)
+		extents_spread(edge, 0, top,
+			       leaf_extent_after(edge->node[0], edge->slot[0],
+						 *extent_of(edge->node[1], edge->slot[1])));
 }
 
 /* A search for size free indices inside min..max, and where it has come to. */

@@ -20,6 +20,7 @@ struct run {
 	unsigned long *start, *last;
 	void **slot;
 	unsigned int n;
+	unsigned int at; /* where the new part begins, once gathered */
 };
 
 /* Two leaves, what is new, and room for a neighbour on either side. */
@@ -37,11 +38,36 @@ static void run_add(struct run *run, unsigned long start, unsigned long last, vo
 	run->slot[run->n++] = slot;
 }
 
-/* Live entries of slots from..to - 1: ten or so, for which a loop beats three calls of memcpy(). */
+/* Slots from..to - 1, all live: ten or so, for which a loop beats three calls of memcpy(). */
+static void run_add_all(struct run *run, const maple_leaf *leaf, int from, int to)
+{
+	unsigned long *start = run->start + run->n, *last = run->last + run->n;
+	void **slot = run->slot + run->n;
+	int i;
+
+	run->n += (unsigned int)(to - from);
+	for (i = from; i + 1 < to; i += 2, start += 2, last += 2, slot += 2) {
+		memcpy(start, leaf->start + i, 2 * sizeof(*start));
+		memcpy(last, leaf->last + i, 2 * sizeof(*last));
+		memcpy(slot, leaf->slot + i, 2 * sizeof(*slot));
+	}
+	if (i < to) {
+		*start = leaf->start[i];
+		*last = leaf->last[i];
+		*slot = leaf->slot[i];
+	}
+}
+
+/* Live entries of slots from..to - 1. */
 static void run_add_slots(struct run *run, const maple_leaf *leaf, int from, int to)
 {
 	struct run to_run = *run; /* in registers */
 
+	if (leaf->head.live == leaf->head.count) {
+		if (from < to)
+			run_add_all(run, leaf, from, to);
+		return;
+	}
 	for (int i = from; i < to; i++) {
 		if (!leaf->slot[i])
 			continue;
@@ -57,7 +83,7 @@ static enum growth run_gather(struct run *run, const struct maple_store *op)
 {
 	const maple_leaf *left = op->left.node[0], *right = op->right.node[0];
 	int l = op->left.slot[0], r = op->right.slot[0];
-	unsigned int before, after;
+	unsigned int after;
 
 	if (l >= 0) {
 		run_add_slots(run, left, 0, l);
@@ -66,20 +92,20 @@ static enum growth run_gather(struct run *run, const struct maple_store *op)
 		else if (left->slot[l] && left->start[l] < op->first)
 			run_add(run, left->start[l], op->first - 1, left->slot[l]);
 	}
-	before = run->n;
+	run->at = run->n;
 	if (op->entry)
 		run_add(run, op->first, op->last, op->entry);
 	after = run->n;
 	if (r >= 0 && right->slot[r] && right->last[r] > op->last)
-		run_add(run, op->last + 1, right->last[r], right->slot[r]);
+		run_add(run, op->last + 1, right->last[r], op->above ? op->above : right->slot[r]);
 	run_add_slots(run, right, r + 1, right->head.count);
 	if (run->n == after)
 		return GROWS_AT_END;
-	return before ? GROWS_WITHIN : GROWS_AT_FRONT;
+	return run->at ? GROWS_WITHIN : GROWS_AT_FRONT;
 }
 
-/* A leaf's arrays are filled: the rest of it. */
-static void leaf_finish(struct maple_store *op, maple_leaf *leaf, unsigned int n)
+/* A leaf's arrays are filled: the rest of it but for its extent. */
+static struct child *leaf_seal(struct maple_store *op, maple_leaf *leaf, unsigned int n)
 {
 	struct child *fresh = &op->fresh[op->n_fresh++];
 
@@ -88,6 +114,13 @@ static void leaf_finish(struct maple_store *op, maple_leaf *leaf, unsigned int n
 		leaf->start[i] = ULONG_MAX;
 	fresh->key = leaf->start[0];
 	fresh->node = leaf;
+	return fresh;
+}
+
+static void leaf_finish(struct maple_store *op, maple_leaf *leaf, unsigned int n)
+{
+	struct child *fresh = leaf_seal(op, leaf, n);
+
 	if (tree_tracks_gaps(op->mt))
 		fresh->extent = leaf_extent(leaf);
 }
@@ -112,11 +145,42 @@ static int run_pack(struct maple_store *op, const struct run *run, enum growth g
 	return 0;
 }
 
+/* Entries fill the range without a hole, and an entry is stored: what is free stays free. */
+static bool fills_nothing(const struct maple_store *op)
+{
+	const maple_leaf *leaf = op->left.node[0];
+	int l = op->left.slot[0], r = op->right.slot[0];
+
+	if (!op->entry || l < 0 || !leaf->slot[l])
+		return false;
+	for (; l < r; l++)
+		if (!leaf->slot[l + 1] || leaf->start[l + 1] != leaf->last[l] + 1)
+			return false;
+	return leaf->last[r] >= op->last;
+}
+
+/* The one leaf that takes another's place: from that one's extent, if it was not changed much. */
+static struct extent extent_of_one(const struct maple_store *op, const maple_leaf *leaf,
+				   const struct run *run)
+{
+	const maple_leaf *was = op->left.node[0];
+
+	if (!op->root->level)
+		return (struct extent){ 0 }; /* the root's, which nobody asks for */
+	if (fills_nothing(op))
+		return *extent_of(op->left.node[1], op->left.slot[1]);
+	if (op->entry && run->n == was->head.live + 1U) /* one more, and none was swallowed */
+		return leaf_extent_after(leaf, (int)run->at,
+					 *extent_of(op->left.node[1], op->left.slot[1]));
+	return leaf_extent(leaf);
+}
+
 /* The usual case, straight into the new leaf. */
 static int build_one(struct maple_store *op)
 {
 	maple_leaf *leaf = made_node(op, 0);
 	struct run run = { .n = 0 };
+	struct child *fresh;
 
 	if (!leaf)
 		return -ENOMEM;
@@ -124,7 +188,9 @@ static int build_one(struct maple_store *op)
 	run.last = leaf->last;
 	run.slot = leaf->slot;
 	run_gather(&run, op);
-	leaf_finish(op, leaf, run.n);
+	fresh = leaf_seal(op, leaf, run.n);
+	if (tree_tracks_gaps(op->mt))
+		fresh->extent = extent_of_one(op, leaf, &run);
 	return 0;
 }
 
@@ -133,7 +199,7 @@ static int build_any(struct maple_store *op)
 {
 	struct run_space space;
 	struct run run = { space.start + LEAF_SLOTS, space.last + LEAF_SLOTS,
-			   space.slot + LEAF_SLOTS, 0 };
+			   space.slot + LEAF_SLOTS, 0, 0 };
 	enum growth growth = run_gather(&run, op);
 	struct neighbour neighbour = neighbour_wanted(op, 0, run.n, LEAF_SLOTS, growth);
 	const maple_leaf *leaf = (const maple_leaf *)neighbour.node;
@@ -142,7 +208,7 @@ static int build_any(struct maple_store *op)
 		run.start -= leaf->head.live;
 		run.last -= leaf->head.live;
 		run.slot -= leaf->head.live;
-		struct run front = { run.start, run.last, run.slot, 0 };
+		struct run front = { run.start, run.last, run.slot, 0, 0 };
 
 		run_add_slots(&front, leaf, 0, leaf->head.count);
 		run.n += front.n;

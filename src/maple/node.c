@@ -28,12 +28,23 @@ size_t node_bytes(const struct maple_tree *mt, unsigned int level)
 	return tree_tracks_gaps(mt) ? sizeof(maple_gap_inner) : sizeof(maple_inner);
 }
 
+/* A leaf comes back cold from its grace period: ask for the one that the next store will fill. */
+static void prefetch_next(const struct magazine *m)
+{
+	const char *leaf = m->count ? m->obj[m->count - 1] : NULL;
+
+	for (size_t at = 0; leaf && at < sizeof(maple_leaf); at += 64)
+		__builtin_prefetch(leaf + at, 1);
+}
+
 /* NULL when refused. Only the level is set. */
 void *node_alloc(const struct maple_tree *mt, unsigned int level)
 {
 	maple_head *head = cache_alloc(cache_of(mt, level));
 
 	if (likely(head)) {
+		if (!level)
+			prefetch_next(cache_magazine(&leaf_cache));
 		head->level = (unsigned char)level;
 		head->dead = 0;
 	}
@@ -102,13 +113,27 @@ struct extent leaf_extent(const maple_leaf *leaf)
 	return extent;
 }
 
+/* As largest_run(): between children that are all live, and in them. */
+static unsigned long largest_gap(const struct extent *child, int count)
+{
+	unsigned long gap = child->gap;
+
+	for (const struct extent *end = child++ + count; child < end; child++)
+		gap = max(gap, max(child->gap, child->lo - child[-1].hi - 1));
+	return gap;
+}
+
 struct extent inner_extent(const maple_inner *inner)
 {
-	struct extent extent;
-	int i = live_above(inner, -1);
+	int i = live_above(inner, -1), count = inner->head.count;
+	struct extent extent = *extent_of(inner, i);
 
-	extent = *extent_of(inner, i);
-	for (i++; i < inner->head.count; i++) {
+	if (inner->head.live == count) {
+		extent.gap = largest_gap(extent_of(inner, 0), count);
+		extent.hi = extent_of(inner, count - 1)->hi;
+		return extent;
+	}
+	for (i++; i < count; i++) {
 		const struct extent *child = extent_of(inner, i);
 
 		if (!inner->slot[i])

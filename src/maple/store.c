@@ -83,6 +83,8 @@ static int build(struct maple_store *op)
 			op->at_level = level;
 			return 0;
 		}
+		if (level == 1)
+			edge_complete_right(op);
 		err = build_inner(op, level);
 	}
 	for (; !err && op->n_fresh > 1; level++)
@@ -134,6 +136,11 @@ static void publish(struct maple_store *op)
 		node_retire(op->mt, op->old[i]);
 	if (!op->at)
 		root_collapse(op->mt);
+	/* One leaf for another: the way to it is as it was. */
+	if (op->at && op->at_level == 1)
+		op->left.node[0] = op->fresh[0].node;
+	else
+		store_forget(op);
 }
 
 /* A tree that has no node yet: at most an entry of 0..0. */
@@ -195,7 +202,7 @@ int maple_store(struct maple_store *op)
 	}
 	edge_find_right(op);
 	if (!op->entry && !cuts_entry(op)) {
-		erase_range(op->mt, op->first, op->last);
+		erase_between(op);
 		return 0;
 	}
 	if (op->entry && fits_at_end(op)) {
@@ -203,10 +210,12 @@ int maple_store(struct maple_store *op)
 		return 0;
 	}
 	err = build(op);
-	if (err)
+	if (err) {
 		made_drop(op);
-	else
+		store_forget(op); /* keep[] may have moved */
+	} else {
 		publish(op);
+	}
 	return err;
 }
 
@@ -223,6 +232,7 @@ int maple_rehearse(struct maple_store *op)
 		edge_find_right(op);
 		if (op->entry ? !exact_slot(op) && !fits_at_end(op) : cuts_entry(op))
 			err = build(op);
+		store_forget(op);
 	}
 	if (err) {
 		made_drop(op);

@@ -34,10 +34,11 @@
 struct edge {
 	void *node[MAX_LEVEL + 1];
 	int slot[MAX_LEVEL + 1];
-	int keep[MAX_LEVEL + 1]; /* children before (right edge: behind) this one stay */
-	unsigned long upper;     /* the last index that leads to the leaf */
+	int keep[MAX_LEVEL + 1];    /* children before (right edge: behind) this one stay */
+	unsigned long lower, upper; /* the indices that lead to the leaf */
 	/* A bit per level: the index led to an empty slot, a neighbour was taken. */
 	unsigned int bent;
+	bool known; /* left edge: still true after the operation (see store_next()) */
 };
 
 /* A node on its way into a parent. */
@@ -56,10 +57,12 @@ struct maple_store {
 	struct maple_tree *mt;
 	unsigned long first, last;
 	void *entry;
+	void *above; /* takes the place of what is left above last of an entry cut there; or NULL */
 	void **reserve; /* nodes set aside: a chain of leaves, one of inner nodes; or NULL */
 
 	maple_head *root;
 	struct edge left, right;
+	bool one_way; /* right is left but for slot[0]; of it only levels 0 and 1 are filled in */
 
 	struct child fresh[FRESH_MAX]; /* what takes the place of the level below */
 	unsigned int n_fresh;
@@ -71,24 +74,63 @@ struct maple_store {
 	unsigned int at_level;
 };
 
-/* An operation lives on the stack and is large: only what is set here is set before it is used. */
-static inline void store_begin(struct maple_store *op, struct maple_tree *mt, unsigned long first,
-			       unsigned long last, void *entry)
+/*
+ * The next operation of a writer that keeps its struct maple_store: where the
+ * last one was made the way down is known, and is not looked for again. Only for
+ * whoever makes all changes to the tree through it, or else calls
+ * store_forget(). One that is all zero knows nothing.
+ */
+static inline void store_next(struct maple_store *op, struct maple_tree *mt, unsigned long first,
+			      unsigned long last, void *entry)
 {
 	op->mt = mt;
 	op->first = first;
 	op->last = last;
 	op->entry = entry;
+	op->above = NULL;
 	op->reserve = NULL;
 	op->at = NULL;
 	op->n_fresh = op->n_old = 0;
 	op->made = NULL;
 }
 
+static inline void store_forget(struct maple_store *op)
+{
+	op->left.known = false;
+}
+
+/* An operation lives on the stack and is large: only what is set here is set before it is used. */
+static inline void store_begin(struct maple_store *op, struct maple_tree *mt, unsigned long first,
+			       unsigned long last, void *entry)
+{
+	store_next(op, mt, first, last, entry);
+	store_forget(op);
+}
+
+/* The left edge leads to the leaf in which index is, or would be. */
+static inline bool edge_covers(const struct edge *edge, unsigned long index)
+{
+	return edge->known && index >= edge->lower && index <= edge->upper;
+}
+
 /* edge.c: the left edge first, which is all that a store in place needs. */
 void edge_find_left(struct maple_store *op);
 void edge_find_right(struct maple_store *op);
+void edge_complete_right(struct maple_store *op); /* levels that one_way left out */
+/* The left edge is known: the entry that covers op->first, or the first in the range; or NULL. */
+void *edge_entry(const struct maple_store *op);
 void *first_entry(const struct maple_store *op);
+
+/*
+ * edge.c: reading by a writer's known left edge, where edge_covers(index) or
+ * edge_covers(first): the entry there, or NULL; the first entry that has a part
+ * in first..last, or NULL. False: that cannot be told from this leaf.
+ */
+void *edge_load(const struct edge *edge, unsigned long index);
+bool edge_find_entry(const struct edge *edge, unsigned long first, unsigned long last,
+		     void **entry);
+/* A known left edge is what a walk from the root would find. */
+bool edge_valid(const struct maple_store *op);
 
 /* Whether the range comes behind all that its leaf has ever held, and so cuts nothing. */
 static inline bool comes_last(const struct maple_store *op)
@@ -113,7 +155,7 @@ int maple_rehearse(struct maple_store *op);
 
 /* erase.c: never fail. */
 void *maple_erase(struct maple_store *op);
-void erase_range(struct maple_tree *mt, unsigned long first, unsigned long last);
+void erase_between(struct maple_store *op); /* both edges are known and cut no entry */
 void root_collapse(struct maple_tree *mt);
 
 /*
@@ -125,6 +167,8 @@ void extents_update(const struct maple_tree *mt, const struct edge *edge, unsign
 void extents_child_changed(const struct maple_tree *mt, const struct edge *edge, unsigned int level,
 			   struct extent is);
 void extents_slot_changed(const struct maple_tree *mt, const struct edge *edge);
+/* What the leaf's extent is, when slot i alone was filled or erased since it was `was`. */
+struct extent leaf_extent_after(const maple_leaf *leaf, int i, struct extent was);
 
 /* level.c: a chain of nodes set aside, leaves and inner nodes apart. */
 void *reserve_take(void **reserve, unsigned int level);
