@@ -27,7 +27,7 @@ static const char usage[] =
 
 struct arguments {
 	int cpu;
-	bool quick, calls, growth, json;
+	bool quick, calls, growth, pages, json;
 	const char *svg;
 };
 
@@ -62,6 +62,7 @@ static void parse(int argc, char **argv, struct arguments *a, struct run *r)
 		{ "quick", no_argument, NULL, 'q' },
 		{ "only-calls", no_argument, NULL, 'o' },
 		{ "only-growth", no_argument, NULL, 'g' },
+		{ "only-pages", no_argument, NULL, 'p' },
 		{ "svg", required_argument, NULL, 's' },
 		{ "json", no_argument, NULL, 'j' },
 		{ "help", no_argument, NULL, 'h' },
@@ -82,6 +83,8 @@ static void parse(int argc, char **argv, struct arguments *a, struct run *r)
 			a->calls = true;
 		else if (c == 'g')
 			a->growth = true;
+		else if (c == 'p')
+			a->pages = true;
 		else if (c == 's')
 			a->svg = optarg;
 		else if (c == 'j')
@@ -91,8 +94,9 @@ static void parse(int argc, char **argv, struct arguments *a, struct run *r)
 			exit(c == 'h' ? 0 : 2);
 		}
 	}
-	if (a->calls && (a->growth || a->svg)) {
-		fprintf(stderr, "mm: --only-calls leaves growth out\n%s", usage);
+	if (a->calls + a->growth + a->pages > 1 || (a->svg && (a->calls || a->pages))) {
+		fprintf(stderr, "mm: one --only at a time, and --svg needs the growth rows\n%s",
+			usage);
 		exit(2);
 	}
 	if (a->quick)
@@ -122,6 +126,7 @@ int main(int argc, char **argv)
 	static const size_t sizes[] = { 10, 100, 1000, 10000, 100000, 1000000 };
 	static struct run r = { .scale = 1 };
 	struct arguments a = { .cpu = 1 };
+	bool all;
 
 	parse(argc, argv, &a, &r);
 	mallopt(M_TRIM_THRESHOLD, -1);
@@ -129,15 +134,22 @@ int main(int argc, char **argv)
 		fprintf(stderr, "mm: cannot keep to core %d: figures will vary more\n", a.cpu);
 	r.clock = bench_clock_open(r.kind);
 	ours_count_bytes();
-	if (!a.calls && !a.growth)
+	all = !a.calls && !a.growth && !a.pages;
+	if (all)
 		measure_bytes(&r, a.quick ? 10000 : 1000000);
-	if (!a.growth)
+	if (all || a.calls)
 		measure_calls(&r, 1000);
-	if (!a.calls && !a.growth) {
+	if (all) {
 		measure_places(&r, 100, a.quick ? 10000 : 60000);
 		measure_clearing(&r);
 	}
-	if (!a.calls)
+	if (all || a.pages) {
+		measure_pages(&r, a.quick);
+		measure_hits(&r);
+		if (!a.quick)
+			measure_two_threads(&r);
+	}
+	if (all || a.growth)
 		measure_growth(&r, sizes, a.quick ? 4 : 6);
 	if (a.json)
 		print_json(stdout, &r);

@@ -42,6 +42,8 @@ void side_move(const struct side *s, unsigned long from, unsigned long pages, un
 /* An address space with so many slots; the host's is this process. */
 void side_open(struct side *s, enum side_kind kind, size_t vmas);
 void side_close(struct side *s);
+/* What our address spaces belong to, once one is open. */
+struct samara_machine *ours_machine(void);
 /* Bytes the library has taken from its allocator and has some use for. */
 size_t ours_bytes(void);
 void ours_count_bytes(void);
@@ -86,12 +88,32 @@ struct run {
 struct figure *run_figure(struct run *r, const char *name, size_t vmas, double goal);
 void run_check(struct run *r, const char *name, double is, double goal);
 
+/* A batch of n calls: the nanoseconds of one call. */
+typedef double (*batch_fn)(const struct run *r, const struct side *s, size_t n);
+#define BATCH static __attribute__((noinline)) double /* a name that profilers find */
+
+static inline double per_call(const struct run *r, double start, size_t calls)
+{
+	return bench_elapsed(&r->clock, start, bench_read(&r->clock)) / (double)calls;
+}
+
+/* Batches of so many calls on each side that is open, in turn. Returns f. */
+struct figure *measure(struct run *r, struct figure *f, struct side *sides, batch_fn batch,
+		       size_t calls);
+void open_sides(struct side *sides, size_t vmas);
+void close_sides(struct side *sides);
+
 /* rows.c: what is measured. */
 void measure_calls(struct run *r, size_t vmas);
 void measure_places(struct run *r, size_t few, size_t many);
 void measure_clearing(struct run *r);
 void measure_bytes(struct run *r, size_t vmas);
 void measure_growth(struct run *r, const size_t *vmas, int n);
+
+/* pages.c: the same where there are pages; quick: small, and no forks of a GiB. */
+void measure_pages(struct run *r, bool quick);
+void measure_hits(struct run *r);
+void measure_two_threads(struct run *r);
 
 /* print.c */
 void print_table(FILE *out, const struct run *r);

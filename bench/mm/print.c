@@ -108,7 +108,7 @@ void print_table(FILE *out, const struct run *r)
 		print_figure(out, &r->figure[i]);
 	fputc('\n', out);
 	for (int i = 0; i < r->n_checks; i++)
-		fprintf(out, "%-58s %8.2f  %s (at most %.0f)\n", r->check[i].name, r->check[i].is,
+		fprintf(out, "%-58s %8.2f  %s (at most %.2f)\n", r->check[i].name, r->check[i].is,
 			verdict(r->check[i].is, r->check[i].goal), r->check[i].goal);
 	fprintf(out, "\nmedians of %d rounds after a warm-up, both sides in turn; %s time\n",
 		r->rounds, clock_name(r));

@@ -13,15 +13,6 @@
 #define RW (PROT_READ | PROT_WRITE)
 #define MIB_PAGES 256UL
 
-/* A batch of n calls on slots in a random order: the nanoseconds of one call. */
-typedef double (*batch_fn)(const struct run *r, const struct side *s, size_t n);
-#define BATCH static __attribute__((noinline)) double /* a name that profilers find */
-
-static double per_call(const struct run *r, double start, size_t calls)
-{
-	return bench_elapsed(&r->clock, start, bench_read(&r->clock)) / (double)calls;
-}
-
 /* A page mapped where the kernel wants it, and unmapped. It fits no neighbour. */
 BATCH pair(const struct run *r, const struct side *s, size_t n)
 {
@@ -94,8 +85,8 @@ BATCH move(const struct run *r, const struct side *s, size_t n)
 	return ns;
 }
 
-static struct figure *measure(struct run *r, struct figure *f, struct side *sides, batch_fn batch,
-			      size_t calls)
+struct figure *measure(struct run *r, struct figure *f, struct side *sides, batch_fn batch,
+		       size_t calls)
 {
 	const size_t n = (size_t)((double)calls * r->scale) + 1;
 
@@ -115,13 +106,13 @@ static struct figure *measure(struct run *r, struct figure *f, struct side *side
 	return f;
 }
 
-static void open_sides(struct side *sides, size_t vmas)
+void open_sides(struct side *sides, size_t vmas)
 {
 	side_open(&sides[HOST], HOST, vmas);
 	side_open(&sides[OURS], OURS, vmas);
 }
 
-static void close_sides(struct side *sides)
+void close_sides(struct side *sides)
 {
 	side_close(&sides[OURS]);
 	side_close(&sides[HOST]);

@@ -16,6 +16,7 @@
 /* Far from whatever the program itself maps. */
 #define SPARE_PLACE 0x100000000000UL
 #define HUGE_PAGE (2UL << 20)
+#define OUR_RAM (4UL << 30)
 #define KIND (MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE)
 
 static struct samara_machine *machine;
@@ -81,6 +82,7 @@ void side_open(struct side *s, enum side_kind kind, size_t vmas)
 
 	*s = (struct side){ .kind = kind, .vmas = vmas, .spare = SPARE_PLACE };
 	config.max_map_count = 1UL << 30;
+	config.ram_bytes = OUR_RAM;
 	if (kind == OURS && ((!machine && samara_machine_create(&config, &machine)) ||
 			     samara_mm_create(machine, &s->mm)))
 		fail(s, "setting up");
@@ -94,6 +96,11 @@ void side_open(struct side *s, enum side_kind kind, size_t vmas)
 		side_map(s, at, SLOT_PAGES, PROT_READ | PROT_WRITE);
 		side_unmap(s, at + SLOT_PAGES * PAGE, 1);
 	}
+}
+
+struct samara_machine *ours_machine(void)
+{
+	return machine;
 }
 
 void side_close(struct side *s)

@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Calls and accesses where there are pages: faults, copies, forks.
+ *
+ * Ours go through samara_write() and samara_read() of one byte, the host's are
+ * plain accesses. Frames are recycled on both sides: a round that warms up has used them.
+ */
+#define _GNU_SOURCE
+#include "mm.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <samara/access.h>
+#include <samara/mm.h>
+
+#include "../support/pin.h"
+
+#define RW (PROT_READ | PROT_WRITE)
+#define MANY 4096UL /* pages that one batch faults in: 16 MiB */
+#define GIB_PAGES (1UL << 18)
+
+static void broken(const char *what)
+{
+	fprintf(stderr, "mm: %s failed\n", what);
+	exit(1);
+}
+
+static inline void put(const struct side *s, unsigned long addr)
+{
+	const char byte = 1;
+
+	if (s->kind == HOST)
+		*(volatile char *)addr = byte;
+	else if (samara_write(s->mm, addr, &byte, 1, NULL) != 1)
+		broken("a write");
+}
+
+static inline void get(const struct side *s, unsigned long addr)
+{
+	char byte;
+
+	if (s->kind == HOST)
+		(void)*(volatile char *)addr;
+	else if (samara_read(s->mm, addr, &byte, 1, NULL) != 1)
+		broken("a read");
+}
+
+static void put_all(const struct side *s, unsigned long at, unsigned long pages)
+{
+	for (unsigned long i = 0; i < pages; i++)
+		put(s, at + i * PAGE);
+}
+
+/* Mapped anew, no page there. */
+static unsigned long fresh(const struct side *s)
+{
+	side_map(s, s->spare, MANY, RW);
+	return s->spare;
+}
+
+BATCH write_fault(const struct run *r, const struct side *s, size_t n)
+{
+	double start, ns;
+	const unsigned long at = fresh(s);
+
+	(void)n;
+	start = bench_read(&r->clock);
+	put_all(s, at, MANY);
+	ns = per_call(r, start, MANY);
+	side_unmap(s, at, MANY);
+	return ns;
+}
+
+BATCH zero_fault(const struct run *r, const struct side *s, size_t n)
+{
+	const unsigned long at = fresh(s);
+	const double start = bench_read(&r->clock);
+	double ns;
+
+	(void)n;
+	for (unsigned long i = 0; i < MANY; i++)
+		get(s, at + i * PAGE);
+	ns = per_call(r, start, MANY);
+	side_unmap(s, at, MANY);
+	return ns;
+}
+
+/* A child that has what the side has, and does nothing. */
+struct child {
+	pid_t pid;
+	struct samara_mm *mm;
+};
+
+static struct child child_make(const struct side *s)
+{
+	struct child c = { 0 };
+
+	if (s->kind == OURS) {
+		if (samara_fork(s->mm, &c.mm))
+			broken("samara_fork");
+		return c;
+	}
+	c.pid = fork();
+	if (c.pid < 0)
+		broken("fork");
+	if (!c.pid) {
+		for (;;)
+			pause();
+	}
+	return c;
+}
+
+static void child_end(const struct side *s, struct child c)
+{
+	if (s->kind == OURS) {
+		samara_mm_exit(c.mm);
+		return;
+	}
+	kill(c.pid, SIGKILL);
+	waitpid(c.pid, NULL, 0);
+}
+
+BATCH cow_copy(const struct run *r, const struct side *s, size_t n)
+{
+	const unsigned long at = fresh(s);
+	struct child c;
+	double start, ns;
+
+	(void)n;
+	put_all(s, at, MANY);
+	c = child_make(s);
+	start = bench_read(&r->clock);
+	put_all(s, at, MANY);
+	ns = per_call(r, start, MANY);
+	child_end(s, c);
+	side_unmap(s, at, MANY);
+	return ns;
+}
+
+BATCH cow_reuse(const struct run *r, const struct side *s, size_t n)
+{
+	const unsigned long at = fresh(s);
+	double start, ns;
+
+	(void)n;
+	put_all(s, at, MANY);
+	child_end(s, child_make(s));
+	start = bench_read(&r->clock);
+	put_all(s, at, MANY);
+	ns = per_call(r, start, MANY);
+	side_unmap(s, at, MANY);
+	return ns;
+}
+
+BATCH unmap_pages(const struct run *r, const struct side *s, size_t n)
+{
+	const unsigned long at = fresh(s);
+	double start;
+
+	(void)n;
+	put_all(s, at, MANY);
+	start = bench_read(&r->clock);
+	side_unmap(s, at, MANY);
+	return per_call(r, start, MANY);
+}
+
+BATCH protect_pages(const struct run *r, const struct side *s, size_t n)
+{
+	const unsigned long at = fresh(s);
+	double start, ns;
+
+	(void)n;
+	put_all(s, at, MANY);
+	start = bench_read(&r->clock);
+	for (int i = 0; i < 4; i++) {
+		side_protect(s, at, MANY, PROT_READ);
+		side_protect(s, at, MANY, RW);
+	}
+	ns = per_call(r, start, 8 * MANY);
+	side_unmap(s, at, MANY);
+	return ns;
+}
+
+/* The call alone: the child's end isn't measured. */
+static double fork_call(const struct run *r, const struct side *s)
+{
+	double start = bench_read(&r->clock), ns;
+	struct samara_mm *mm = NULL;
+	pid_t pid = 0;
+
+	if (s->kind == OURS ? samara_fork(s->mm, &mm) != 0 : (pid = fork()) < 0)
+		broken("fork");
+	if (s->kind == HOST && !pid)
+		_exit(0);
+	ns = per_call(r, start, 1);
+	if (s->kind == OURS)
+		samara_mm_exit(mm);
+	else
+		waitpid(pid, NULL, 0);
+	return ns;
+}
+
+/* One page in each of the slots. */
+BATCH fork_vmas(const struct run *r, const struct side *s, size_t n)
+{
+	(void)n;
+	for (size_t i = 0; i < s->vmas; i++)
+		put(s, s->base + i * SLOT_STRIDE * PAGE);
+	return fork_call(r, s);
+}
+
+BATCH fork_pages(const struct run *r, const struct side *s, size_t n)
+{
+	(void)n;
+	return fork_call(r, s) / (double)GIB_PAGES;
+}
+
+void measure_pages(struct run *r, bool quick)
+{
+	static const struct {
+		const char *name;
+		batch_fn batch;
+		double goal;
+	} rows[] = {
+		{ "anonymous write fault", write_fault, 1.0 / 6 },
+		{ "zero-page read fault", zero_fault, 1.0 / 6 },
+		{ "copy-on-write, copied", cow_copy, 1.0 / 6 },
+		{ "copy-on-write, reused", cow_reuse, 1.0 / 6 },
+		{ "munmap, per page", unmap_pages, 1.0 / 3 },
+		{ "mprotect, per page", protect_pages, 1.0 / 3 },
+	};
+	struct side sides[SIDES];
+
+	open_sides(sides, quick ? 10 : 1000);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		measure(r, run_figure(r, rows[i].name, sides[OURS].vmas, rows[i].goal), sides,
+			rows[i].batch, 1);
+	measure(r, run_figure(r, "fork", sides[OURS].vmas, 1.0 / 5), sides, fork_vmas, 1);
+	close_sides(sides);
+	if (quick)
+		return;
+	open_sides(sides, 10);
+	for (int i = 0; i < SIDES; i++) {
+		side_map(&sides[i], sides[i].spare, GIB_PAGES, RW);
+		if (i == HOST)
+			madvise((void *)sides[i].spare, GIB_PAGES * PAGE, MADV_NOHUGEPAGE);
+		put_all(&sides[i], sides[i].spare, GIB_PAGES);
+	}
+	measure(r, run_figure(r, "fork of 1 GiB, per page", 10, 1.0 / 2), sides, fork_pages, 1);
+	side_unmap(&sides[HOST], sides[HOST].spare, GIB_PAGES);
+	close_sides(sides);
+}
+
+/* A hit in the TLB: one page read again and again, each lookup behind the one before. */
+void measure_hits(struct run *r)
+{
+	struct side s;
+	struct samara_cpu *cpu;
+	struct samples ns = { .n = 0 };
+	const unsigned long n = 1UL << 20;
+
+	side_open(&s, OURS, 0);
+	side_map(&s, s.spare, 64, RW);
+	put_all(&s, s.spare, 64);
+	if (samara_cpu_create(ours_machine(), &cpu))
+		broken("samara_cpu_create");
+	samara_cpu_run(cpu, s.mm);
+	for (int round = -1; round < r->rounds; round++) {
+		struct samara_fault fault;
+		unsigned long sum = 0;
+		double start;
+
+		samara_cpu_enter(cpu);
+		for (unsigned long i = 0; i < 64; i++)
+			(void)samara_cpu_miss(cpu, s.spare + i * PAGE, SAMARA_ACCESS_READ, &fault);
+		start = bench_read(&r->clock);
+		for (unsigned long i = 0; i < n; i++) {
+			const unsigned long addr = s.spare + ((i + sum) & 63) * PAGE;
+			const unsigned char *p = samara_cpu_lookup(cpu, addr, SAMARA_ACCESS_READ);
+
+			if (!p)
+				broken("a lookup");
+			sum += *p - 1; /* 0: what was put */
+		}
+		if (round >= 0)
+			ns.ns[ns.n++] = per_call(r, start, n);
+		samara_cpu_exit(cpu);
+		if (sum)
+			broken("a lookup");
+	}
+	samara_cpu_run(cpu, NULL);
+	samara_cpu_destroy(cpu);
+	side_close(&s);
+	run_check(r, "access through the inline path, TLB hit, ns", median(&ns), 3);
+}
+
+/* Two threads ---------------------------------------------------------------- */
+
+struct faulter {
+	const struct side *s;
+	unsigned long at;
+	int cpu;
+	bool maps; /* map and unmap elsewhere instead of faulting */
+	bool *stop;
+	unsigned long done;
+};
+
+static void *fault_or_map(void *arg)
+{
+	struct faulter *f = arg;
+
+	bench_pin(f->cpu);
+	while (!__atomic_load_n(f->stop, __ATOMIC_RELAXED)) {
+		if (f->maps) {
+			side_unmap(f->s, side_map(f->s, f->at, 1, PROT_READ), 1);
+			f->done++;
+			continue;
+		}
+		put_all(f->s, f->at, 256);
+		f->done += 256;
+		if (samara_madvise(f->s->mm, f->at, 256 * PAGE, MADV_DONTNEED))
+			broken("madvise");
+	}
+	return NULL;
+}
+
+/* Faults a second of the first of n threads, or of both. */
+static double rate(const struct side *s, int threads, bool second_maps)
+{
+	pthread_t thread[2];
+	bool stop = false;
+	struct faulter f[2] = {
+		{ .s = s, .at = s->spare, .cpu = 0, .stop = &stop },
+		{ .s = s, .at = s->spare + MANY / 2 * PAGE, .cpu = 1, .stop = &stop },
+	};
+	const struct timespec time = { 0, 200000000 };
+
+	if (second_maps) {
+		f[1].maps = true;
+		f[1].at = s->spare + 2 * MANY * PAGE;
+	}
+	for (int i = 0; i < threads; i++)
+		if (pthread_create(&thread[i], NULL, fault_or_map, &f[i]))
+			broken("a thread");
+	nanosleep(&time, NULL);
+	__atomic_store_n(&stop, true, __ATOMIC_RELAXED);
+	for (int i = 0; i < threads; i++)
+		pthread_join(thread[i], NULL);
+	return (double)f[0].done + (second_maps || threads == 1 ? 0 : (double)f[1].done);
+}
+
+void measure_two_threads(struct run *r)
+{
+	struct samples two = { .n = 0 }, beside = { .n = 0 };
+	struct side s;
+
+	side_open(&s, OURS, 1000);
+	side_map(&s, s.spare, MANY, RW);
+	for (int round = -1; round < r->rounds; round++) {
+		const double alone = rate(&s, 1, false);
+		const double both = rate(&s, 2, false), mapping = rate(&s, 2, true);
+
+		if (round < 0)
+			continue;
+		two.ns[two.n++] = alone / both;
+		beside.ns[beside.n++] = alone / mapping;
+	}
+	side_close(&s);
+	/* As shares of one thread's time, so that less is better like everywhere else. */
+	run_check(r, "one thread's faults of two threads' in one VMA", median(&two), 1 / 1.8);
+	run_check(r, "faults alone of those beside a thread that maps", median(&beside), 1 / 0.9);
+}
