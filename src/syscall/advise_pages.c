@@ -12,6 +12,7 @@
 #include <limits.h>
 #include <sys/mman.h>
 
+#include "core/vma_lock.h"
 #include "mmu/notifier.h"
 #include "range/range.h"
 #include "rmap/rmap.h"
@@ -125,8 +126,10 @@ static int guard(struct vma *vma, unsigned long start, unsigned long end, int ad
 		err = anon_vma_prepare(vma);
 	if (!err)
 		err = guard_install(vma, start, end);
-	if (!err)
-		__atomic_fetch_or(&vma->vm_flags, VM_MAYBE_GUARD, __ATOMIC_RELAXED);
+	if (!err && !(vma->vm_flags & VM_MAYBE_GUARD)) {
+		vma_start_write(vma);
+		vma->vm_flags |= VM_MAYBE_GUARD;
+	}
 	return err;
 }
 

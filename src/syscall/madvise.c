@@ -162,8 +162,9 @@ int samara_madvise(struct samara_mm *mm, unsigned long addr, unsigned long len, 
 		return 0;
 	if (advice == ADV_HWPOISON || advice == ADV_SOFT_OFFLINE)
 		return -EPERM; /* there is no memory to break */
+	/* Guards are noted in the mapping's flags; all other advice of pages leaves those alone. */
 	if (advice == ADV_POPULATE_READ || advice == ADV_POPULATE_WRITE ||
-	    advice_is_of_pages(advice))
+	    (advice_is_of_pages(advice) && advice != ADV_GUARD_INSTALL))
 		return advise_reading(&walk);
 	door_enter(&door, mm);
 	err = vma_walk_holes(&walk);

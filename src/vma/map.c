@@ -77,15 +77,31 @@ static bool wants_shmem(const struct map_desc *d)
 	return (d->flags & VM_SHARED) && file_is(d->file, SAMARA_FILE_ZERO);
 }
 
+static int ask_driver(struct map_desc *d)
+{
+	struct samara_vma_desc desc = {
+		.file = d->file,
+		.start = d->start,
+		.end = d->end,
+		.pgoff = d->pgoff,
+		.vm_flags = d->flags,
+	};
+	int err = device_mmap_prepare(&desc);
+
+	if (!err)
+		d->flags = desc.vm_flags;
+	return err;
+}
+
 /* The file's own say. */
-static int ask_file(const struct map_desc *d)
+static int ask_file(struct map_desc *d)
 {
 	/* Nobody has set huge pages aside. */
 	if (d->flags & VM_HUGETLB)
 		return d->pgoff & (d->huge_pages - 1) ? -EINVAL : -ENOMEM;
 	if (d->file && (d->flags & VM_SYNC) && file_is(d->file, SAMARA_FILE_NO_SYNC))
 		return -EOPNOTSUPP;
-	return 0;
+	return d->file && d->file->inode && inode_is_device(d->file->inode) ? ask_driver(d) : 0;
 }
 
 /* What fresh shared memory may come to is promised as a whole. */

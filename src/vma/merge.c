@@ -110,7 +110,10 @@ void vma_merge_plan(struct vma_merge_desc *d)
 	d->new_end = d->kind == MERGE_LEFT ? d->end : d->next->vm_end;
 }
 
-/* The VMA whose family the target takes over, as it has none and there are pages of that; or NULL. */
+/*
+ * The VMA whose family the target takes over, as it has none and there are pages of that; or
+ * NULL.
+ */
 static const struct vma *family_from(const struct vma_merge_desc *d)
 {
 	if (d->target->anon_vma)

@@ -45,6 +45,25 @@ static int check_growth(const struct remap_desc *r)
 	return 0;
 }
 
+/*
+ * A driver is told of each page that goes: the part is cut out before anything is done, so
+ * that what moves is a whole VMA, and clearing the old place cannot fail.
+ */
+static int cut_out(struct remap_desc *r)
+{
+	const unsigned long end = r->addr + r->old_len;
+	int err = 0;
+
+	if (!vma_has_close(r->vma))
+		return 0;
+	if (r->old_len && end < r->vma->vm_end)
+		err = vma_split(r->vma, end);
+	if (!err && r->addr > r->vma->vm_start)
+		err = vma_split(r->vma, r->addr);
+	r->vma = vma_lookup(r->mm, r->addr);
+	return err;
+}
+
 int remap_check_vma(struct remap_desc *r)
 {
 	const struct vma *vma = r->vma;
@@ -68,9 +87,13 @@ int remap_check_vma(struct remap_desc *r)
 		old_len = r->new_len;
 	if (old_len > vma->vm_end - r->addr)
 		return -EFAULT;
-	if (r->new_len == old_len)
-		return 0;
-	return check_growth(r);
+	if (r->new_len != old_len) {
+		int err = check_growth(r);
+
+		if (err)
+			return err;
+	}
+	return cut_out(r);
 }
 
 static int shrink(struct remap_desc *r)

@@ -48,10 +48,13 @@ static inline bool remap_has_target(const struct remap_desc *r)
 	return r->flags & (MREMAP_FIXED | MREMAP_DONTUNMAP);
 }
 
-/* The links that copies of r->vma may need: when it is shrunk, at its new place, and when it is cleared. */
+/*
+ * The links that may be needed for r->vma: when it is shrunk, at its new place, and when it is
+ * cleared. If it has no family, a neighbour at the new place may bring one into a merge.
+ */
 static inline unsigned int remap_links(const struct remap_desc *r)
 {
-	return 3 * vma_links_wanted(r->vma);
+	return 3 * vma_links_wanted(r->vma) + 1;
 }
 
 /* The checks on r->vma (or NULL) and the limits; sets type and delta. 0 or -errno. */

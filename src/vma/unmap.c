@@ -53,12 +53,33 @@ void vma_leave(struct vma_dead *dead, struct vma *vma)
 	vma_bury(dead, vma);
 }
 
+bool vma_has_close(const struct vma *vma)
+{
+	return vma->vm_file && inode_is_device(vma->vm_file->inode) &&
+	       vma->vm_file->inode->ops->close;
+}
+
+static void tell_driver(const struct vma *vma)
+{
+	const struct samara_vma_desc gone = {
+		.file = vma->vm_file,
+		.start = vma->vm_start,
+		.end = vma->vm_end,
+		.pgoff = vma->vm_pgoff,
+		.vm_flags = vma->vm_flags,
+	};
+
+	device_close(&gone);
+}
+
 void vma_dead_release(struct vma_dead *dead)
 {
 	struct vma *vma;
 
 	while ((vma = dead->first)) {
 		dead->first = vma->dead_next;
+		if (vma_has_close(vma))
+			tell_driver(vma);
 		file_put(vma->vm_file);
 		vma_free(vma);
 	}
@@ -141,7 +162,7 @@ static struct vma *gather_first(struct unmap_desc *d, struct ma_state *mas)
 	return vma;
 }
 
-int unmap_gather(struct unmap_desc *d)
+static int gather(struct unmap_desc *d)
 {
 	struct ma_state mas;
 	struct vma *vma = gather_first(d, &mas);
@@ -174,6 +195,33 @@ int unmap_gather(struct unmap_desc *d)
 	}
 	d->next = vma;
 	return 0;
+}
+
+/* A driver is told of each page that goes, so its mappings are cut before, and leave whole. */
+static int cut_edges(struct unmap_desc *d)
+{
+	int err = 0;
+
+	if (d->tail && vma_has_close(d->tail))
+		err = vma_split(d->tail, d->end);
+	if (!err && d->head && vma_has_close(d->head))
+		err = vma_split(d->head, d->start);
+	return err;
+}
+
+int unmap_gather(struct unmap_desc *d)
+{
+	struct unmap_desc asked = *d;
+	int err = gather(d);
+
+	if (err || !((d->head && vma_has_close(d->head)) || (d->tail && vma_has_close(d->tail))))
+		return err;
+	err = cut_edges(d);
+	if (err)
+		return err;
+	asked.at_start = NULL;
+	*d = asked;
+	return gather(d);
 }
 
 int unmap_alloc_top(struct unmap_desc *d)

@@ -87,7 +87,10 @@ int vma_split(struct vma *vma, unsigned long at) __must_check;
  */
 struct vma *vma_dup_part(const struct vma *vma, unsigned long start, unsigned long end,
 			 struct vma_reserve *reserve) __must_check;
-/* The same but for links, into the empty VMA copy: range, offset, flags, kind and a file reference. */
+/*
+ * The same but for links, into the empty VMA copy: range, offset, flags, kind and a file
+ * reference.
+ */
 void vma_copy_fields(struct vma *copy, const struct vma *vma, unsigned long start,
 		     unsigned long end);
 
@@ -96,6 +99,9 @@ void vma_discard(struct vma *vma);
 
 /* vma, which is detached and maps no page any more, loses its links and goes onto the list. */
 void vma_leave(struct vma_dead *dead, struct vma *vma);
+
+/* A driver wants to be told of its end. */
+bool vma_has_close(const struct vma *vma);
 
 /* Give back all that the VMAs on the list hold. mmap_lock is no longer held. */
 void vma_dead_release(struct vma_dead *dead);

@@ -30,6 +30,14 @@ static int check_flags(const struct vma *vma, struct samara_report *out)
 
 static int check_vma(struct samara_mm *mm, const struct vma *vma, struct samara_report *out)
 {
+	const struct anon_vma *anon;
+	unsigned int links;
+
+	/* The first family may come while the mmap_lock is held for reading. */
+	spin_lock(&mm->anon_lock, RANK_PAGE_TABLE);
+	anon = vma->anon_vma;
+	links = vma->anon_links;
+	spin_unlock(&mm->anon_lock);
 	if (vma->vm_start >= vma->vm_end || !mm_page_aligned(mm, vma->vm_start | vma->vm_end) ||
 	    vma->vm_end > mm->geo->task_size)
 		return report_broken(out, "vma_range", "%lx..%lx is not a range of user pages",
@@ -37,10 +45,9 @@ static int check_vma(struct samara_mm *mm, const struct vma *vma, struct samara_
 	if (vma->vm_mm != mm)
 		return report_broken(out, "vma_mm", "%lx..%lx belongs to mm %p, not %p",
 				     vma->vm_start, vma->vm_end, (void *)vma->vm_mm, (void *)mm);
-	if (!vma->anon_vma != !vma->anon_links)
+	if (!anon != !links)
 		return report_broken(out, "vma_anon", "%lx..%lx: anon_vma %p with %u links",
-				     vma->vm_start, vma->vm_end, (void *)vma->anon_vma,
-				     vma->anon_links);
+				     vma->vm_start, vma->vm_end, (void *)anon, links);
 	if ((vma->vm_flags & VM_SHARED) && !vma->vm_file)
 		return report_broken(out, "vma_behind", "%lx..%lx: shared, but no file",
 				     vma->vm_start, vma->vm_end);
