@@ -260,7 +260,7 @@ SAMARA_API int samara_vma_next(struct samara_mm *mm, unsigned long from, struct 
 /* The gate area ([vsyscall]), which belongs to no mm. 0, or -ENOENT. */
 SAMARA_API int samara_gate_info(struct samara_mm *mm, struct samara_vma_info *out);
 
-/* The very text of /proc/PID/maps; of smaps, with 0 for all that is resident while there are no pages. */
+/* The very text of /proc/PID/maps, and of smaps. */
 SAMARA_API int samara_print_maps(struct samara_mm *mm, int fd);
 SAMARA_API int samara_print_smaps(struct samara_mm *mm, int fd);
 

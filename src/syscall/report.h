@@ -32,7 +32,7 @@ void text_map_line(struct text *text, const struct samara_vma_info *info);
  * mmap_lock dropped around each write. 0, -ENOMEM, or what write(2) gave.
  */
 int report_each(struct samara_mm *mm, int fd,
-		void (*print)(const struct samara_mm *mm, const struct samara_vma_info *info,
-			      struct text *text));
+		void (*print)(const struct samara_mm *mm, struct vma *vma,
+			      const struct samara_vma_info *info, struct text *text));
 
 #endif

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "range/range.h"
 #include "syscall/report.h"
 #include "vma/find.h"
 
@@ -94,8 +95,8 @@ static int write_all(int fd, const char *buf, size_t len)
 }
 
 int report_each(struct samara_mm *mm, int fd,
-		void (*print)(const struct samara_mm *mm, const struct samara_vma_info *info,
-			      struct text *text))
+		void (*print)(const struct samara_mm *mm, struct vma *vma,
+			      const struct samara_vma_info *info, struct text *text))
 {
 	struct text text = { .buf = mem_alloc(&text_site, TEXT_SIZE) };
 	struct samara_vma_info info;
@@ -106,29 +107,29 @@ int report_each(struct samara_mm *mm, int fd,
 	if (!text.buf)
 		return -ENOMEM;
 	while (more && !err) {
-		const struct vma *vma = NULL;
+		struct vma *vma = NULL;
 
 		text.len = 0;
 		mmap_read_lock(mm);
 		while (text.len + TEXT_ONE < TEXT_SIZE && (vma = vma_find_from(mm, from))) {
 			vma_describe(vma, &info);
-			print(mm, &info, &text);
+			print(mm, vma, &info, &text);
 			from = vma->vm_end;
 		}
 		mmap_read_unlock(mm);
 		more = vma;
 		if (!more && gate_describe(mm, &info))
-			print(mm, &info, &text);
+			print(mm, NULL, &info, &text);
 		err = write_all(fd, text.buf, text.len);
 	}
 	mem_free(&text_site, text.buf);
 	return err;
 }
 
-static void print_maps(const struct samara_mm *mm, const struct samara_vma_info *info,
-		       struct text *text)
+static void print_maps(const struct samara_mm *mm, struct vma *vma,
+		       const struct samara_vma_info *info, struct text *text)
 {
-	(void)mm;
+	(void)mm, (void)vma;
 	text_map_line(text, info);
 }
 
@@ -173,45 +174,58 @@ int samara_vm_flags_text(unsigned long flags, char *buf, size_t size)
 	return (int)len;
 }
 
-/* Everything that counts pages: none are simulated yet. */
-static const char *const page_lines[] = {
-	"Rss:",
-	"Pss:",
-	"Pss_Dirty:",
-	"Shared_Clean:",
-	"Shared_Dirty:",
-	"Private_Clean:",
-	"Private_Dirty:",
-	"Referenced:",
-	"Anonymous:",
-	"KSM:",
-	"LazyFree:",
-	"AnonHugePages:",
-	"ShmemPmdMapped:",
-	"FilePmdMapped:",
-	"Shared_Hugetlb:",
-	"Private_Hugetlb:",
-	"Swap:",
-	"SwapPss:",
-	"Locked:",
-};
-
 static void kb_line(struct text *text, const char *name, unsigned long bytes)
 {
 	text_add(text, "%-16s%8lu kB\n", name, bytes >> 10);
 }
 
-static void print_smaps(const struct samara_mm *mm, const struct samara_vma_info *info,
-			struct text *text)
+/* Proportional sizes have 12 bits behind the point. */
+static void pss_line(struct text *text, const char *name, unsigned long pss)
+{
+	kb_line(text, name, pss >> 12);
+}
+
+static void page_lines(const struct samara_mm *mm, struct text *text, bool locked,
+		       const struct range_look *look)
+{
+	const unsigned int shift = mm->geo->page_shift;
+	const unsigned long clean = look->rss - look->dirty;
+	const unsigned long shared_clean = look->shared - look->shared_dirty;
+
+	kb_line(text, "Rss:", look->rss << shift);
+	pss_line(text, "Pss:", look->pss);
+	pss_line(text, "Pss_Dirty:", look->pss_dirty);
+	kb_line(text, "Shared_Clean:", shared_clean << shift);
+	kb_line(text, "Shared_Dirty:", look->shared_dirty << shift);
+	kb_line(text, "Private_Clean:", (clean - shared_clean) << shift);
+	kb_line(text, "Private_Dirty:", (look->dirty - look->shared_dirty) << shift);
+	kb_line(text, "Referenced:", look->referenced << shift);
+	kb_line(text, "Anonymous:", look->anon << shift);
+	kb_line(text, "KSM:", 0);
+	kb_line(text, "LazyFree:", look->lazyfree << shift);
+	kb_line(text, "AnonHugePages:", 0);
+	kb_line(text, "ShmemPmdMapped:", 0);
+	kb_line(text, "FilePmdMapped:", 0);
+	kb_line(text, "Shared_Hugetlb:", 0);
+	kb_line(text, "Private_Hugetlb:", 0);
+	kb_line(text, "Swap:", look->swapped << shift);
+	pss_line(text, "SwapPss:", (look->swapped << shift) << 12);
+	pss_line(text, "Locked:", locked ? look->pss : 0);
+}
+
+static void print_smaps(const struct samara_mm *mm, struct vma *vma,
+			const struct samara_vma_info *info, struct text *text)
 {
 	char flags[ARRAY_SIZE(flag_letters) * 3 + 1];
+	struct range_look look = { 0 };
 
+	if (vma && mm->pgd)
+		range_look(vma, vma->vm_start, vma->vm_end, &look);
 	text_map_line(text, info);
 	kb_line(text, "Size:", info->end - info->start);
 	kb_line(text, "KernelPageSize:", mm_page_size(mm));
 	kb_line(text, "MMUPageSize:", mm_page_size(mm));
-	for (size_t i = 0; i < ARRAY_SIZE(page_lines); i++)
-		kb_line(text, page_lines[i], 0);
+	page_lines(mm, text, info->flags & VM_LOCKED, &look);
 	text_add(text, "THPeligible:    %8u\n", 0u);
 	if (samara_vm_flags_text(info->flags, flags, sizeof(flags)) >= 0)
 		text_add(text, "VmFlags: %s\n", flags);
