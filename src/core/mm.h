@@ -79,7 +79,10 @@ struct mm_counters {
 
 enum mm_state { MM_BUILDING, MM_LIVE, MM_DYING };
 
-/* Pages by what is behind them, as /proc/PID/status has them (RssFile, RssAnon, VmSwap, RssShmem). */
+/*
+ * Pages by what is behind them, as /proc/PID/status has them (RssFile, RssAnon, VmSwap,
+ * RssShmem).
+ */
 enum mm_rss { MM_FILEPAGES, MM_ANONPAGES, MM_SWAPENTS, MM_SHMEMPAGES, MM_RSS };
 
 /* How lookups without the mmap_lock went, named as in Linux's /proc/vmstat (vma_lock_*). */
@@ -91,7 +94,9 @@ enum vma_lock_stat {
 	VMA_LOCK_STATS
 };
 
-/* Counters that page faults of several threads change: each thread has its shard, the sum counts. */
+/*
+ * Counters that page faults of several threads change: each thread has its shard, the sum counts.
+ */
 #define MM_SHARDS 4
 struct mm_shard {
 	long rss[MM_RSS];                       /* (a) */
@@ -115,13 +120,13 @@ struct samara_mm {
 	enum samara_touch_policy touch; /* (m) */
 
 	enum mm_state state;               /* (a) */
-	unsigned int mm_lock_seq;          /* (m) writers; odd or even means nothing, each unlock adds 1 */
+	unsigned int mm_lock_seq;          /* (m) writers; each unlock adds 1 */
 	struct table *pgd;                 /* (a) NULL until the first page; then it stays */
 	unsigned long nr_tables;           /* (a) the root included */
 	struct samara_spinlock anon_lock;  /* RANK_PAGE_TABLE; a VMA's first family: rmap/rmap.h */
 	struct samara_cpu *cpus;           /* cpus_lock; those that run this mm */
 	struct samara_spinlock cpus_lock;  /* RANK_TLB */
-	struct samara_notifier *notifiers; /* notifiers_lock; walked inside a pair: mmu/notifier.h */
+	struct samara_notifier *notifiers; /* notifiers_lock; walked inside a pair */
 	unsigned long notifier_seq;        /* (a) changed under notifiers_lock */
 	struct samara_spinlock notifiers_lock; /* RANK_MACHINE */
 	struct mm_shard shard[MM_SHARDS];

@@ -162,8 +162,8 @@ static inline bool vm_is_data(unsigned long flags)
 }
 
 /*
- * A VMA of mm, fields but vm_mm zero, detached and write-locked; NULL when refused. mm's mmap_lock is held
- * for writing, or nobody else knows the mm.
+ * A VMA of mm, fields but vm_mm zero, detached and write-locked; NULL when refused. mm's
+ * mmap_lock is held for writing, or nobody else knows the mm.
  */
 struct vma *vma_alloc(struct samara_mm *mm) __must_check;
 /* It holds nothing and is detached: lookups that still know it notice that (vma_lock.h). */

@@ -24,10 +24,10 @@
  *
  * Ordering
  *  1. (a) to (d) are in the one order of sequentially consistent operations. If (a) comes before
- *     (d), the writer sees the reader and waits. Otherwise (c) comes before (b), and the reader gives
- *     up. So locking a VMA that nobody reads is one atomic exchange.
- *  2. A reader that finds mm_lock_seq changed sees all that was done until then: vma_end_write_all()
- *     releases, the reader acquires.
+ *     (d), the writer sees the reader and waits. Otherwise (c) comes before (b), and the reader
+ *     gives up. So locking a VMA that nobody reads is one atomic exchange.
+ *  2. A reader that finds mm_lock_seq changed sees all that was done until then:
+ *     vma_end_write_all() releases, the reader acquires.
  *  3. What a reader did is seen by the writer that waited for it, and by one that came after it
  *     had gone: vma_end_read() releases, (d) acquires.
  *
@@ -51,8 +51,8 @@ struct vma *lock_vma_under_rcu(struct samara_mm *mm, unsigned long addr) __must_
 void vma_end_read(struct vma *vma);
 
 /*
- * Its second half: hold vma, which was found in mm's tree a moment ago, for reading. BUSY: a writer is
- * about. MISSED: it has left the tree, or is another mm's by now. Under RCU.
+ * Its second half: hold vma, which was found in mm's tree a moment ago, for reading. BUSY: a
+ * writer is about. MISSED: it has left the tree, or is another mm's by now. Under RCU.
  */
 enum vma_read { VMA_READ_HELD, VMA_READ_BUSY, VMA_READ_MISSED };
 enum vma_read vma_try_read(struct samara_mm *mm, struct vma *vma) __must_check;

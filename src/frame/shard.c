@@ -166,7 +166,7 @@ struct folio *folio_alloc(struct ram *ram, unsigned int order, enum folio_fill f
 	}
 	frames_out(ram, pfn, order, fill);
 	folio = pfn_folio(ram, pfn);
-	VM_WARN_ON(folio->state || folio->mapping || folio->index);
+	VM_WARN_ON(READ_ONCE(folio->state) || folio->mapping || folio->index);
 	__atomic_store_n(&folio->state,
 			 (uint64_t)order << (FOLIO_FLAGS_SHIFT + FOLIO_ORDER_SHIFT) | FOLIO_REF_ONE,
 			 __ATOMIC_RELEASE);

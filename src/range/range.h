@@ -8,8 +8,8 @@
  *   protect.c      other access rights
  *   move.c         to another place
  *
- * The VMA is write-locked (vma_start_write()) under the mmap_lock for writing, so that nobody faults
- * in the range, unless said otherwise. [start, end) is whole pages within it.
+ * The VMA is write-locked (vma_start_write()) under the mmap_lock for writing, so that nobody
+ * faults in the range, unless said otherwise. [start, end) is whole pages within it.
  *
  * mmu notifiers: functions that get a gather, and copy_page_range(), leave them to the caller; the
  * others open and end a pair around what they change.
@@ -102,9 +102,9 @@ void move_page_tables(const struct move_desc *d);
 /* guard.c --------------------------------------------------------------------- */
 
 /*
- * Guards instead of pages. 0; -ENOMEM (tables, or the anon_vma that the VMA gets as if written
- * to), and then no page has changed. mmap_lock for reading is enough. The caller has checked that
- * the mapping may have guards.
+ * Guards instead of pages. 0; -ENOMEM (tables, or the anon_vma that anonymous memory gets as if
+ * written to), and then no page has changed. mmap_lock for reading is enough. The caller has
+ * checked that the mapping may have guards, and sets VM_MAYBE_GUARD, which fork goes by.
  */
 int guard_install(struct vma *vma, unsigned long start, unsigned long end) __must_check;
 /* mmap_lock for reading is enough. */

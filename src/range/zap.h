@@ -17,7 +17,8 @@ struct zap {
 
 /*
  * The entry of addr, which is not empty, leaves as far as z->what says. The leaf's lock is held.
- * True: the batch is full; as zap_range() does, flush what is delayed, drop the lock, flush the rest.
+ * True: the batch is full; as zap_range() does, flush what is delayed, drop the lock, flush the
+ * rest.
  */
 bool zap_entry(struct zap *z, struct table *leaf, unsigned long addr);
 

@@ -141,8 +141,8 @@ int anon_vma_fork(struct vma *child, const struct vma *parent)
 	child->anon_vma = reusable(child);
 	reused = child->anon_vma;
 	if (!reused) {
-		struct rmap_link **first = vma_file_link(child) ? &child->links->next :
-								  &child->links;
+		struct rmap_link **first =
+			vma_file_link(child) ? &child->links->next : &child->links;
 		struct rmap_link *others = *first;
 
 		link_anon(child, own, link_take(&stock), first);

@@ -180,8 +180,7 @@ void vma_adjust_end(struct vma_adjust *adjust)
 		up_write(&adjust->inode->i_mmap_lock);
 }
 
-void vma_adjust_range(struct vma *vma, unsigned long start, unsigned long end,
-		      unsigned long pgoff)
+void vma_adjust_range(struct vma *vma, unsigned long start, unsigned long end, unsigned long pgoff)
 {
 	struct vma_adjust adjust = { .vma = { vma }, .n = 1 };
 

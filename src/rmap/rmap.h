@@ -45,10 +45,10 @@
 
 struct anon_vma {
 	struct anon_vma *root;     /* (i) itself, or the oldest ancestor; counted */
-	struct anon_vma *parent;   /* (i) NULL: none; not counted: lives as long as tree has a link */
+	struct anon_vma *parent;   /* (i) or NULL; not counted: there while tree has a link */
 	struct rwsem lock;         /* the root's is used */
 	struct interval_tree tree; /* under the root's lock */
-	unsigned int refs;         /* links, families it is root of, and lock-free lookups; atomic */
+	unsigned int refs;         /* links, families it is root of, lookups; atomic */
 	unsigned int children;     /* families whose parent it is; under the root's lock */
 	unsigned int active_vmas;  /* VMAs whose anon_vma this is; under the root's lock */
 };
@@ -73,30 +73,35 @@ void link_stock_drop(struct link_stock *stock);
 /* The links that a copy of vma needs. */
 unsigned int vma_links_wanted(const struct vma *vma);
 /*
- * dst, a copy of a part of src that is not in a tree yet, gets what src has: a file link and those to
- * families. With a stock that is large enough it cannot fail; NULL: memory is got here. 0 or
- * -ENOMEM, and then dst has none.
+ * dst, a copy of a part of src that is not in a tree yet, gets what src has: a file link and
+ * those to families. With a stock that is large enough it cannot fail; NULL: memory is got here.
+ * 0 or -ENOMEM, and then dst has none.
  */
 int vma_links_copy(struct vma *dst, const struct vma *src, struct link_stock *stock) __must_check;
 
 /* New VMA (not in a tree yet) with the file it has: linked to it. 0 or -ENOMEM. */
 int vma_link_file(struct vma *vma) __must_check;
 /*
- * dst gets links to all families of src, and src's anon_vma as its own. dst has none yet; src may have none.
- * stock as above. 0 or -ENOMEM, and then nothing is held.
+ * dst gets links to all families of src, and src's anon_vma as its own. dst has none yet; src may
+ * have none. stock as above. 0 or -ENOMEM, and then nothing is held.
  */
 int anon_vma_clone(struct vma *dst, const struct vma *src,
 		   struct link_stock *stock) __must_check;
-/* For the child's copy at fork: as clone, and a family of its own, child of the parent's. 0 or -ENOMEM. */
+/*
+ * For the child's copy at fork: as clone, and a family of its own, child of the parent's. 0 or
+ * -ENOMEM.
+ */
 int anon_vma_fork(struct vma *child, const struct vma *parent) __must_check;
-/* All links of vma go, and its anon_vma; none left is fine. No page of it may be mapped any more. */
+/*
+ * All links of vma go, and its anon_vma; none left is fine. No page of it may be mapped any more.
+ */
 void vma_unlink(struct vma *vma);
 /* Only the anonymous ones. */
 void anon_vma_unlink(struct vma *vma);
 
 /*
- * vma is to hold anonymous pages: it gets a family if it has none, a neighbour's if the two could be
- * merged later. mmap_lock held, reading is enough. 0 or -ENOMEM.
+ * vma is to hold anonymous pages: it gets a family if it has none, a neighbour's if the two could
+ * be merged later. mmap_lock held, reading is enough. 0 or -ENOMEM.
  */
 int anon_vma_prepare(struct vma *vma) __must_check;
 
@@ -119,8 +124,8 @@ void vma_adjust_range(struct vma *vma, unsigned long start, unsigned long end,
 /* folios ---------------------------------------------------------------------- */
 
 /*
- * A new anonymous folio, mapped nowhere else, with one reference: it becomes exclusive and its reference
- * the entry's. vma has an anon_vma. The entry is not made yet.
+ * A new anonymous folio, mapped nowhere else, with one reference: it becomes exclusive and its
+ * reference the entry's. vma has an anon_vma. The entry is not made yet.
  */
 void folio_add_new_anon(struct ram *ram, struct folio *folio, struct vma *vma,
 			unsigned long addr);
@@ -141,25 +146,31 @@ struct rmap_walk {
 	struct ram *ram;
 	struct folio *folio; /* locked, and referenced */
 	enum mm_gate gate;
-	/* For each place that may map folio, in an mm whose gate is open; takes the table's lock itself. */
+	/*
+	 * For each place that may map folio, in an mm whose gate is open; takes the table's lock
+	 * itself.
+	 */
 	enum rmap_answer (*one)(struct rmap_walk *walk, struct vma *vma, unsigned long addr);
 	void *arg;
 };
 /* Takes the family's lock for reading. */
 void rmap_walk(struct rmap_walk *walk);
 
-/* Each shared entry loses write and dirty bit; returns whether one was dirty. For write-back. Flushes. */
+/*
+ * Each shared entry loses write and dirty bit; returns whether one was dirty. For write-back.
+ * Flushes.
+ */
 bool folio_mkclean(struct ram *ram, struct folio *folio);
 /* How many entries somebody accessed it through since the last time; clears that. */
 unsigned int folio_referenced(struct ram *ram, struct folio *folio);
 /*
- * Take folio out of all page tables, leaving what swap_entry says (empty: nothing, a file's page). 0, or
- * -EBUSY: still mapped, where memory is locked or an mm is not live.
+ * Take folio out of all page tables, leaving what swap_entry says (empty: nothing, a file's
+ * page). 0, or -EBUSY: still mapped, where memory is locked or an mm is not live.
  */
 int folio_unmap_all(struct ram *ram, struct folio *folio, pte_t swap_entry) __must_check;
 /*
- * Drop every mapping of pages [start, last] of an inode: truncation (EVEN_COWS: private copies too),
- * punched holes. Guards stay.
+ * Drop every mapping of pages [start, last] of an inode: truncation (EVEN_COWS: private copies
+ * too), punched holes. Guards stay.
  */
 enum unmap_cows { KEEP_COWS, EVEN_COWS };
 void unmap_mapping_pages(struct inode *inode, struct ram *ram, unsigned long start,

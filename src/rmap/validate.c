@@ -27,15 +27,15 @@ static int check_link(const struct rmap_link *link, struct samara_report *out)
 	return node ? 0 : broken(vma, "link_tree", "a link is not in its family's tree", out);
 }
 
-static int check_file(const struct vma *vma, struct samara_report *out)
+static int check_file(const struct vma *vma, const struct rmap_link *link,
+		      struct samara_report *out)
 {
-	const struct rmap_link *link = vma_file_link(vma);
 	struct inode *inode;
 	int err;
 
 	if (!link != !vma_maps_file(vma))
-		return broken(vma, "link_file", link ? "a file link without a file" :
-						       "a file without a link", out);
+		return broken(vma, "link_file",
+			      link ? "a file link without a file" : "a file without a link", out);
 	if (!link)
 		return 0;
 	inode = vma->vm_file->inode;
@@ -75,15 +75,23 @@ static int check_families(const struct vma *vma, struct samara_report *out)
 
 int rmap_validate_vma(const struct vma *vma, struct samara_report *out)
 {
-	struct anon_vma *anon = vma->anon_vma;
-	int err = check_file(vma, out);
+	struct samara_spinlock *first_family = &vma->vm_mm->anon_lock;
+	const struct rmap_link *file;
+	struct anon_vma *anon;
+	bool stray;
+	int err;
 
-	if (err)
+	/* With the mmap_lock held for reading, a family may come just now; then it stays. */
+	spin_lock(first_family, RANK_PAGE_TABLE);
+	file = vma_file_link(vma);
+	anon = vma->anon_vma;
+	stray = !anon && (vma_anon_links(vma) || vma->anon_links);
+	spin_unlock(first_family);
+	if (stray)
+		return broken(vma, "link_anon", "links without an anon_vma", out);
+	err = check_file(vma, file, out);
+	if (err || !anon)
 		return err;
-	if (!anon)
-		return !vma_anon_links(vma) && !vma->anon_links ?
-			       0 :
-			       broken(vma, "link_anon", "links without an anon_vma", out);
 	down_read(&anon->root->lock);
 	err = check_families(vma, out);
 	up_read(&anon->root->lock);

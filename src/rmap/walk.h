@@ -16,8 +16,8 @@ struct mapped {
 };
 
 /*
- * Whether addr of vma maps the walk's folio; if so the leaf is locked until mapped_unlock(). The table may
- * leave the tree meanwhile, its memory stays: in between is an RCU section.
+ * Whether addr of vma maps the walk's folio; if so the leaf is locked until mapped_unlock(). The
+ * table may leave the tree meanwhile, its memory stays: in between is an RCU section.
  */
 bool mapped_lock(const struct rmap_walk *walk, const struct vma *vma, unsigned long addr,
 		 struct mapped *m) __must_check;

@@ -84,7 +84,7 @@ static unsigned long odd_length(struct mm_gen *gen, unsigned long len)
 	return rng_one_in(&gen->rng, 50) ? PICK(&gen->rng, odd) : len;
 }
 
-/* Lengths that only mmap and munmap refuse; other calls would hit the child's own program. */
+/* Lengths that only mmap and munmap refuse. */
 static unsigned long huge_length(struct mm_gen *gen, unsigned long len)
 {
 	static const unsigned long huge[] = { 1UL << 47, 1UL << 63 };
@@ -109,7 +109,7 @@ static unsigned long pick_prot(struct mm_gen *gen)
 	return (unsigned long)PICK(&gen->rng, prots);
 }
 
-static void gen_mmap(struct mm_gen *gen, struct host_call *call)
+static void gen_mmap(struct mm_gen *gen, struct mm_call *call)
 {
 	static const int extra[] = {
 		MAP_NORESERVE,
@@ -142,8 +142,8 @@ static void gen_mmap(struct mm_gen *gen, struct host_call *call)
 	}
 	if (rng_one_in(&gen->rng, 5))
 		flags |= PICK(&gen->rng, extra);
-	*call = (struct host_call){ .nr = SYS_mmap, .arg = { at.start, at.end - at.start } };
-	switch (rng_below(&gen->rng, 8)) {
+	*call = (struct mm_call){ .nr = SYS_mmap, .arg = { at.start, at.end - at.start } };
+	switch (rng_below(&gen->rng, 9)) {
 	case 0: /* the kernel's choice, sometimes large */
 		call->arg[0] = rng_one_in(&gen->rng, 4) ? at.start & ~(MM_PAGE - 1) : 0;
 		if (rng_one_in(&gen->rng, 4))
@@ -164,7 +164,7 @@ static void gen_mmap(struct mm_gen *gen, struct host_call *call)
 	call->arg[5] = off;
 }
 
-static void gen_mremap(struct mm_gen *gen, struct host_call *call)
+static void gen_mremap(struct mm_gen *gen, struct mm_call *call)
 {
 	const struct mm_range from = pick(gen), to = pick(gen);
 	unsigned long old_len = from.end - from.start, new_len = to.end - to.start, flags = 0;
@@ -179,10 +179,9 @@ static void gen_mremap(struct mm_gen *gen, struct host_call *call)
 		flags |= MREMAP_DONTUNMAP;
 	if (rng_one_in(&gen->rng, 40))
 		old_len = 0;
-	/* Nothing may be moved to where the child's own program is. */
 	if (flags & MREMAP_DONTUNMAP && !(flags & MREMAP_FIXED) && rng_one_in(&gen->rng, 2))
 		new_len = old_len;
-	*call = (struct host_call){
+	*call = (struct mm_call){
 		.nr = SYS_mremap,
 		.arg = { from.start, old_len, new_len, flags, to.start },
 	};
@@ -194,7 +193,7 @@ static void gen_mremap(struct mm_gen *gen, struct host_call *call)
 		call->arg[2] = to.end - to.start;
 }
 
-static void gen_madvise(struct mm_gen *gen, struct host_call *call)
+static void gen_madvise(struct mm_gen *gen, struct mm_call *call)
 {
 	static const int advice[] = {
 		MADV_NORMAL,
@@ -219,43 +218,47 @@ static void gen_madvise(struct mm_gen *gen, struct host_call *call)
 		MADV_POPULATE_READ,
 		MADV_POPULATE_WRITE,
 		24,
+		25,
+		102, /* guards: install, remove */
+		103,
 		5,
 		26,
 		99,
 	};
 	const struct mm_range at = pick(gen);
 
-	*call = (struct host_call){
+	*call = (struct mm_call){
 		.nr = SYS_madvise,
 		.arg = { at.start, odd_length(gen, at.end - at.start),
 			 (unsigned long)PICK(&gen->rng, advice) },
 	};
 }
 
-static void gen_ranged(struct mm_gen *gen, struct host_call *call, long nr)
+static void gen_ranged(struct mm_gen *gen, struct mm_call *call, long nr)
 {
 	const struct mm_range at = pick(gen);
 
-	*call = (struct host_call){
+	*call = (struct mm_call){
 		.nr = nr,
 		.arg = { at.start, odd_length(gen, at.end - at.start) },
 	};
 }
 
-static void gen_munmap(struct mm_gen *gen, struct host_call *call)
+static void gen_munmap(struct mm_gen *gen, struct mm_call *call)
 {
 	gen_ranged(gen, call, SYS_munmap);
 	call->arg[1] = huge_length(gen, call->arg[1]);
 }
 
-static void gen_touch(struct mm_gen *gen, struct host_call *call)
+static void gen_touch(struct mm_gen *gen, struct mm_call *call)
 {
 	const struct mm_range at = pick(gen);
 
-	*call = (struct host_call){ .nr = HOST_TOUCH, .arg = { at.start } };
+	*call = (struct mm_call){ .nr = rng_one_in(&gen->rng, 4) ? MM_READ : MM_TOUCH,
+				  .arg = { at.start } };
 }
 
-static void gen_lock(struct mm_gen *gen, struct host_call *call)
+static void gen_lock(struct mm_gen *gen, struct mm_call *call)
 {
 	static const long calls[] = { SYS_mlock,  SYS_mlock,  SYS_munlock,   SYS_munlock,
 				      SYS_mlock2, SYS_mlock2, SYS_munlockall };
@@ -268,7 +271,7 @@ static void gen_lock(struct mm_gen *gen, struct host_call *call)
 		call->arg[0] = call->arg[1] = 0;
 }
 
-static void gen_rare(struct mm_gen *gen, struct host_call *call)
+static void gen_rare(struct mm_gen *gen, struct mm_call *call)
 {
 	static const int msync_flags[] = {
 		MS_ASYNC, MS_SYNC, MS_INVALIDATE, MS_ASYNC | MS_INVALIDATE, MS_ASYNC | MS_SYNC, 8, 0
@@ -277,7 +280,7 @@ static void gen_rare(struct mm_gen *gen, struct host_call *call)
 	static const int everything[] = { MCL_CURRENT,    MCL_FUTURE, MCL_CURRENT | MCL_FUTURE,
 					  MCL_FUTURE | 4, 4,          0 };
 
-	switch (rng_below(&gen->rng, 8)) {
+	switch (rng_below(&gen->rng, 9)) {
 	case 0:
 		gen_ranged(gen, call, SYS_msync);
 		call->arg[2] = (unsigned long)PICK(&gen->rng, msync_flags);
@@ -292,17 +295,19 @@ static void gen_rare(struct mm_gen *gen, struct host_call *call)
 		call->arg[2] = rng_one_in(&gen->rng, 8);
 		break;
 	case 3:
-		*call = (struct host_call){ .nr = HOST_FORK };
+		*call = (struct mm_call){ .nr = MM_FORK };
+		break;
+	case 5:
+		/* No more than the vector has room for. */
+		*call = (struct mm_call){ .nr = SYS_mincore,
+					  .arg = { MM_WINDOW, MM_WINDOW_PAGES * MM_PAGE, 1 } };
 		break;
 	case 4:
-		/* A sanitizer's shadow is terabytes that nobody must lock. */
-		if (test_slowdown() > 1)
-			return mm_gen_next(gen, call);
-		*call = (struct host_call){ .nr = SYS_mlockall,
-					    .arg = { (unsigned long)PICK(&gen->rng, everything) } };
+		*call = (struct mm_call){ .nr = SYS_mlockall,
+					  .arg = { (unsigned long)PICK(&gen->rng, everything) } };
 		break;
 	default:
-		*call = (struct host_call){
+		*call = (struct mm_call){
 			.nr = SYS_brk,
 			.arg = { gen->brk + rng_below(&gen->rng, 32 * MM_PAGE) },
 		};
@@ -311,9 +316,9 @@ static void gen_rare(struct mm_gen *gen, struct host_call *call)
 }
 
 /* Half of the sequences begin with a full window: fewer holes, more splitting and merging. */
-static void gen_window(struct host_call *call)
+static void gen_window(struct mm_call *call)
 {
-	*call = (struct host_call){
+	*call = (struct mm_call){
 		.nr = SYS_mmap,
 		.arg = { MM_WINDOW, MM_WINDOW_PAGES * MM_PAGE, PROT_READ | PROT_WRITE,
 			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, ~0UL, 0 },
@@ -327,7 +332,7 @@ void mm_gen_start(struct mm_gen *gen, uint64_t seed)
 	gen->fresh = true;
 }
 
-void mm_gen_next(struct mm_gen *gen, struct host_call *call)
+void mm_gen_next(struct mm_gen *gen, struct mm_call *call)
 {
 	const unsigned long dice = rng_below(&gen->rng, 100);
 
@@ -360,18 +365,11 @@ void mm_gen_next(struct mm_gen *gen, struct host_call *call)
 		gen_rare(gen, call);
 }
 
-void mm_gen_learn(struct mm_gen *gen, const struct host_call *call, long ret)
+void mm_gen_learn(struct mm_gen *gen, const struct mm_call *call, long ret)
 {
 	unsigned long len = call->nr == SYS_mmap ? call->arg[1] : call->arg[2];
 	const unsigned long at = (unsigned long)ret;
 
-	unsigned int kind = 0;
-
-	while (kind < MM_CALLS - 1 && gen->asked[kind] && gen->call_nr[kind] != call->nr)
-		kind++;
-	gen->call_nr[kind] = call->nr;
-	gen->asked[kind]++;
-	gen->succeeded[kind] += !SAMARA_IS_ERR_VALUE(at);
 	if ((call->nr != SYS_mmap && call->nr != SYS_mremap) || SAMARA_IS_ERR_VALUE(at))
 		return;
 	if (at >= MM_WINDOW && at < MM_WINDOW + MM_WINDOW_PAGES * MM_PAGE)

@@ -9,7 +9,6 @@
 
 #include <samara/mm.h>
 
-#include "support/host_mm.h"
 #include "support/random.h"
 
 #ifndef SYS_mseal
@@ -23,7 +22,17 @@
 #define MM_CHOSEN_MAX 8
 #define MM_FILES 2
 #define MM_CALL_TEXT 160
-#define MM_CALLS 32
+
+struct mm_call {
+	long nr; /* SYS_*, or one of the below */
+	unsigned long arg[6];
+};
+
+enum {
+	MM_TOUCH = -1, /* arg[0]: write one byte there */
+	MM_READ = -2,  /* arg[0]: read one */
+	MM_FORK = -3,  /* fork, and go on as the child: 0 */
+};
 
 struct mm_range {
 	unsigned long start, end;
@@ -37,9 +46,6 @@ struct mm_gen {
 	unsigned int n_chosen;
 	bool fresh;        /* nothing was called yet */
 	unsigned long brk; /* where the heap began */
-	/* by kind of call, for the coverage table */
-	long call_nr[MM_CALLS];
-	unsigned long asked[MM_CALLS], succeeded[MM_CALLS];
 };
 
 /* 0 or -errno. */
@@ -49,14 +55,18 @@ void mm_gen_close(struct mm_gen *gen);
 /* A new sequence. */
 void mm_gen_start(struct mm_gen *gen, uint64_t seed);
 /* One random call; arguments are those of the system call. */
-void mm_gen_next(struct mm_gen *gen, struct host_call *call);
+void mm_gen_next(struct mm_gen *gen, struct mm_call *call);
 /* What came of it. */
-void mm_gen_learn(struct mm_gen *gen, const struct host_call *call, long ret);
-void mm_gen_print_coverage(const struct mm_gen *gen);
+void mm_gen_learn(struct mm_gen *gen, const struct mm_call *call, long ret);
 
 /* The same call here: the return value or -errno. A fork leaves the child in *mm. */
-long mm_call_do(const struct mm_gen *gen, struct samara_mm **mm, const struct host_call *call);
+long mm_call_do(const struct mm_gen *gen, struct samara_mm **mm, const struct mm_call *call);
 
-void mm_call_text(const struct host_call *call, char *buf, size_t size);
+/* Which call this is, below MM_CALL_KINDS, and what a kind is called. */
+#define MM_CALL_KINDS 18
+int mm_call_kind(long nr);
+const char *mm_call_name(int kind);
+
+void mm_call_text(const struct mm_call *call, char *buf, size_t size);
 
 #endif

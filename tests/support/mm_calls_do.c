@@ -23,10 +23,26 @@ static const struct {
 	{ SYS_mlockall, "mlockall", 1 }, { SYS_munlockall, "munlockall", 0 },
 	{ SYS_mseal, "mseal", 3 },       { SYS_msync, "msync", 3 },
 	{ SYS_brk, "brk", 1 },           { SYS_remap_file_pages, "remap_file_pages", 5 },
-	{ HOST_TOUCH, "touch", 1 },      { HOST_FORK, "fork", 0 },
+	{ SYS_mincore, "mincore", 3 },   { MM_READ, "read", 1 },
+	{ MM_TOUCH, "touch", 1 },        { MM_FORK, "fork", 0 },
 };
 
 #define NAMES (sizeof(names) / sizeof(names[0]))
+_Static_assert(NAMES == MM_CALL_KINDS, "each call has a name");
+
+int mm_call_kind(long nr)
+{
+	int kind = 0;
+
+	while (kind < MM_CALL_KINDS - 1 && names[kind].nr != nr)
+		kind++;
+	return kind;
+}
+
+const char *mm_call_name(int kind)
+{
+	return names[kind].name;
+}
 
 static struct samara_file *file_of(const struct mm_gen *gen, unsigned long fd)
 {
@@ -49,8 +65,9 @@ static long fork_and_go_on(struct samara_mm **mm)
 	return 0;
 }
 
-long mm_call_do(const struct mm_gen *gen, struct samara_mm **mm_at, const struct host_call *call)
+long mm_call_do(const struct mm_gen *gen, struct samara_mm **mm_at, const struct mm_call *call)
 {
+	static unsigned char vec[MM_WINDOW_PAGES];
 	const unsigned long *a = call->arg;
 	struct samara_mm *mm = *mm_at;
 
@@ -84,19 +101,23 @@ long mm_call_do(const struct mm_gen *gen, struct samara_mm **mm_at, const struct
 		return (long)samara_brk(mm, a[0]);
 	case SYS_remap_file_pages:
 		return samara_remap_file_pages(mm, a[0], a[1], (int)a[2], a[3], (int)a[4]);
-	case HOST_TOUCH: {
-		const int err = samara_touch(mm, a[0], 1, PROT_WRITE);
+	case SYS_mincore:
+		return samara_mincore(mm, a[0], a[1], a[2] ? vec : NULL);
+	case MM_READ:
+	case MM_TOUCH: {
+		const int err =
+			samara_touch(mm, a[0], 1, call->nr == MM_READ ? PROT_READ : PROT_WRITE);
 
 		return err ? err : 1;
 	}
-	case HOST_FORK:
+	case MM_FORK:
 		return fork_and_go_on(mm_at);
 	default:
 		return -ENOSYS;
 	}
 }
 
-void mm_call_text(const struct host_call *call, char *buf, size_t size)
+void mm_call_text(const struct mm_call *call, char *buf, size_t size)
 {
 	size_t len;
 
@@ -112,13 +133,4 @@ void mm_call_text(const struct host_call *call, char *buf, size_t size)
 		return;
 	}
 	snprintf(buf, size, "call %ld", call->nr);
-}
-
-void mm_gen_print_coverage(const struct mm_gen *gen)
-{
-	for (int i = 0; i < MM_CALLS && gen->asked[i]; i++)
-		for (size_t j = 0; j < NAMES; j++)
-			if (names[j].nr == gen->call_nr[i])
-				printf("  %-18s %6lu, %6lu succeeded\n", names[j].name,
-				       gen->asked[i], gen->succeeded[i]);
 }

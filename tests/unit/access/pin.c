@@ -146,7 +146,7 @@ static void a_shared_page_is_unshared_before_it_is_pinned(void **state)
 	mem_unshare(&m, old);
 }
 
-/* Pinned before the fork, to read: the parent goes on with the pinned page, the child has a copy. */
+/* Pinned before the fork: the parent goes on with the pinned page, the child has a copy. */
 static void a_pinned_page_stays_the_parents_through_fork(void **state)
 {
 	static const unsigned int flags[] = { 0, SAMARA_PIN_LONGTERM, SAMARA_PIN_WRITE,

@@ -181,9 +181,9 @@ static void a_merge_waits_for_a_fault_in_what_grows(void **state)
 }
 
 /*
- * The race that type-safe memory is for: a lookup finds the VMA in the tree, and before it takes its
- * reference the VMA is freed, or freed and in use again. The two halves of the lookup are called
- * one after the other here, with that between them.
+ * The race that type-safe memory is for: a lookup finds the VMA in the tree, and before it takes
+ * its reference the VMA is freed, or freed and in use again. The two halves of the lookup are
+ * called one after the other here, with that between them.
  */
 static void a_lookup_notices_that_its_vma_is_free(void **state)
 {

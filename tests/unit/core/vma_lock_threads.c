@@ -35,8 +35,7 @@ static void change_something(struct worker *w)
 		w->wrong += samara_munmap(w->mm, AT(at), len) != 0;
 		break;
 	default: /* where there is a hole it ends early */
-		(void)!samara_mprotect(w->mm, AT(at), len,
-				       rng_one_in(&w->rng, 2) ? RW : PROT_READ);
+		(void)!samara_mprotect(w->mm, AT(at), len, rng_one_in(&w->rng, 2) ? RW : PROT_READ);
 	}
 }
 

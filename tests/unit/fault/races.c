@@ -2,8 +2,8 @@
 /*
  * Two faults on one page: the second to come finds the first one's page, and gives its own back.
  *
- * Where a fault calls out (a driver, a notifier) the other one is made from there. Where it does not, the
- * leaf is locked until it has its page and waits.
+ * Where a fault calls out (a driver, a notifier) the other one is made from there. Where it does
+ * not, the leaf is locked until it has its page and waits.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -49,6 +49,13 @@ static void *read_one(void *arg)
 	return NULL;
 }
 
+/* Only the fault: an access would look at the entry first. */
+static void *fault_one(void *arg)
+{
+	assert_int_equal(mem_fault(&m, (unsigned long)arg, FAULT_WRITE), 0);
+	return NULL;
+}
+
 /* In a thread of its own, since locks are held here. */
 static void meanwhile(void *(*what)(void *), unsigned long addr)
 {
@@ -59,9 +66,10 @@ static void meanwhile(void *(*what)(void *), unsigned long addr)
 }
 
 /*
- * what at addr gets as far as the leaf's lock, having taken a frame, when the entry is filled by somebody else.
+ * A write fault at addr gets as far as the leaf's lock, having taken a frame, when the entry is
+ * filled by somebody else.
  */
-static void comes_second(void *(*what)(void *), unsigned long addr, pte_t pte)
+static void comes_second(unsigned long addr, pte_t pte)
 {
 	const unsigned long frames = mem_frames(&m);
 	struct table *leaf = table_find(m.mm, addr);
@@ -69,12 +77,13 @@ static void comes_second(void *(*what)(void *), unsigned long addr, pte_t pte)
 
 	assert_non_null(leaf);
 	table_lock(leaf);
-	assert_int_equal(pthread_create(&thread, NULL, what, (void *)addr), 0);
+	assert_int_equal(pthread_create(&thread, NULL, fault_one, (void *)addr), 0);
 	while (mem_frames(&m) == frames)
 		sched_yield();
 	table_fill(leaf, table_pte(m.mm, leaf, addr), pte);
 	table_unlock(leaf);
 	pthread_join(thread, NULL);
+	assert_true(pte_same(mem_pte(&m, addr), pte));
 }
 
 static void an_anonymous_write_comes_second(void **state)
@@ -82,9 +91,10 @@ static void an_anonymous_write_comes_second(void **state)
 	(void)state;
 	/* The tables and the anon_vma are there. */
 	assert_int_equal(samara_touch(m.mm, at + MEM_PAGE, 1, PROT_WRITE), 0);
-	comes_second(write_one, at, pte_with(mk_pte(ZERO_FRAME, VM_READ), PTE_SPECIAL));
-	/* It has then replaced the zero frame: one page, not two. */
-	assert_true(pte_write(mem_pte(&m, at)));
+	comes_second(at, pte_with(mk_pte(ZERO_FRAME, VM_READ), PTE_SPECIAL));
+	assert_int_equal(mem_frames(&m), 1);
+	assert_int_equal(mm_rss_sum(m.mm, MM_ANONPAGES), 1);
+	write_one((void *)at);
 	assert_int_equal(mem_frames(&m), 2);
 	assert_int_equal(mm_rss_sum(m.mm, MM_ANONPAGES), 2);
 }
@@ -96,7 +106,9 @@ static void a_private_file_write_comes_second(void **state)
 
 	(void)state;
 	assert_int_equal(samara_touch(m.mm, f + MEM_PAGE, 1, PROT_WRITE), 0);
-	comes_second(write_one, f, mk_swp(SWP_MARKER, MARKER_UFFD_WP));
+	comes_second(f, mk_swp(SWP_MARKER, MARKER_UFFD_WP));
+	assert_int_equal(mem_frames(&m), 3); /* two of the file's, one copy */
+	write_one((void *)f);
 	assert_true(folio_test(mem_folio(&m, f), FOLIO_ANON));
 	assert_int_equal(mem_bytes(&m, f)[1], 1);
 	assert_int_equal(mem_frames(&m), 4);
@@ -104,8 +116,8 @@ static void a_private_file_write_comes_second(void **state)
 	samara_file_put(file);
 }
 
-/* A page of the cache that is read in meanwhile is nobody's loss: it stays in the cache. */
-static void a_file_read_comes_second(void **state)
+/* The page that was made for it stays in the cache. */
+static void a_shared_file_write_comes_second(void **state)
 {
 	struct samara_file *file;
 	unsigned long f;
@@ -114,8 +126,9 @@ static void a_file_read_comes_second(void **state)
 	assert_int_equal(samara_file_memfd(m.machine, "holes", 2 * MEM_PAGE, &file), 0);
 	f = mem_map(&m, 2, RW, MAP_SHARED, file);
 	assert_int_equal(samara_touch(m.mm, f + MEM_PAGE, 1, PROT_WRITE), 0);
-	/* The look around blocks first; so the entry goes before and after it. */
-	comes_second(write_one, f, mk_swp(SWP_MARKER, MARKER_UFFD_WP));
+	comes_second(f, mk_swp(SWP_MARKER, MARKER_UFFD_WP));
+	assert_int_equal(mm_rss_sum(m.mm, MM_SHMEMPAGES), 1);
+	write_one((void *)f);
 	assert_int_equal(mem_frames(&m), 2);
 	assert_int_equal(mm_rss_sum(m.mm, MM_SHMEMPAGES), 2);
 	assert_int_equal(folio_maps(mem_folio(&m, f)), 1);
@@ -210,8 +223,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-		TEST(an_anonymous_write_comes_second), TEST(a_private_file_write_comes_second),
-		TEST(a_file_read_comes_second),        TEST(a_copy_comes_second),
+		TEST(an_anonymous_write_comes_second),  TEST(a_private_file_write_comes_second),
+		TEST(a_shared_file_write_comes_second), TEST(a_copy_comes_second),
 		TEST(a_drivers_page_comes_second),
 	};
 

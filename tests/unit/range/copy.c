@@ -120,7 +120,7 @@ static void a_shared_mapping_that_is_copied_is_clean_and_old_in_the_child(void *
 	struct world *w = *state;
 	struct vma *src = world_vma(w, 0, 8, VM_RW | VM_SHARED_BITS, &w->shmem);
 
-	world_anon_vma(src); /* as a guard gives it one */
+	src->vm_flags |= VM_MAYBE_GUARD;
 	put_file(src, 1, PTE_DIRTY | PTE_WRITE);
 	put_marker(src, 2, MARKER_GUARD);
 	fork_pages(w, src);

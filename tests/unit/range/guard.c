@@ -20,6 +20,9 @@ static void guards_take_the_place_of_everything(void **state)
 	struct world *w = *state;
 	struct vma *vma = world_vma(w, 0, 1100, VM_RW, NULL);
 
+	assert_int_equal(guard_install(vma, PG(20), PG(21)), 0);
+	assert_non_null(vma->anon_vma);
+	guard_remove(vma, PG(20), PG(21));
 	put_anon(vma, 500, 1);
 	put_zero(vma, 501);
 	put_marker(vma, 502, MARKER_POISON);
@@ -63,6 +66,7 @@ static void files_have_guards_too(void **state)
 
 	assert_int_equal(guard_install(vma, PG(0), PG(8)), 0);
 	assert_true(is_guard(w->mm[0], 3));
+	assert_null(vma->anon_vma); /* fork goes by VM_MAYBE_GUARD */
 	assert_int_equal(folio_maps(folio), 0);
 	assert_true(folio_test(folio, FOLIO_DIRTY));
 	assert_int_equal(rss_of(w->mm[0], MM_FILEPAGES), 0);

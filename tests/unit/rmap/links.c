@@ -99,7 +99,9 @@ static void links_follow_a_move(void **state)
 	assert_int_equal(samara_mm_validate(f->mm, NULL), 0);
 }
 
-/* A private mapping that was written to has links to its file and to its family, and both follow. */
+/*
+ * A private mapping that was written to has links to its file and to its family, and both follow.
+ */
 static void written_private_mappings_have_both(void **state)
 {
 	struct fixture *f = *state;
@@ -113,8 +115,7 @@ static void written_private_mappings_have_both(void **state)
 	assert_int_equal(anon->active_vmas, 2);
 	assert_null(interval_tree_iter_first(&anon->tree, 2, 3));
 	assert_non_null(interval_tree_iter_first(&anon->tree, 7, 7));
-	assert_ptr_equal(node_link(interval_tree_iter_first(&anon->tree, 7, 7))->vma,
-			 at(f->mm, 7));
+	assert_ptr_equal(node_link(interval_tree_iter_first(&anon->tree, 7, 7))->vma, at(f->mm, 7));
 	assert_int_equal(mappings(f, 0, 7), 2);
 }
 
