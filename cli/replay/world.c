@@ -22,7 +22,7 @@ int world_init(struct world *w, const struct snapshots *snapshots)
 	 * The recorded machine's memory is not known; a call that it refused
 	 * for lack of it is judged leniently, one that it granted must pass.
 	 */
-	cfg.ram_bytes = 1UL << 40;
+	cfg.swap_bytes = 1UL << 40;
 	cfg.overcommit = (enum samara_overcommit)snapshots_overcommit(snapshots);
 	if (snapshots_overcommit(snapshots) < 0)
 		cfg.overcommit = SAMARA_OVERCOMMIT_GUESS;

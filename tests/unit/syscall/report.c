@@ -8,10 +8,10 @@
 
 #include "support/cmocka_all.h"
 
-#include "support/host_mm.h"
 #include "support/mm_shape.h"
+#include "support/mm_text.h"
 
-static char text[HOST_TEXT];
+static char text[MM_TEXT];
 
 #define GAP_6 "      "
 #define GAP_17 "                 "
