@@ -73,8 +73,9 @@ static json_t *difference_json(const struct side_by_side *s, const struct seq *s
 }
 
 /* Make sequence nr again, shrink it and tell. */
-static int tell_difference(const struct options *o, unsigned long nr, json_t *out)
+static int tell_difference(const struct options *o, const struct result *r, json_t *out)
 {
+	const unsigned long nr = r->differs;
 	struct seq *seq = calloc(1, sizeof(*seq));
 	struct side_by_side s;
 	int status = EXIT_DIFFERS, err = side_open(&s, &o->set);
@@ -85,11 +86,12 @@ static int tell_difference(const struct options *o, unsigned long nr, json_t *ou
 	}
 	err = seq_make(&s, seq, nr, NULL);
 	if (!err && !seq_compare(&s, seq, NULL)) {
-		printf("sequence %lu differed, but not again\n", nr);
+		printf("sequence %lu differed (%s), but not again\n", nr, r->how);
 		goto out;
 	}
 	if (!o->json)
-		printf("sequence %lu differs at call %u; shrinking\n", nr, s.diff.at + 1);
+		printf("sequence %lu differs at call %u in %s: host %s, samara %s; shrinking\n", nr,
+		       s.diff.at + 1, s.diff.what, s.diff.host, s.diff.ours);
 	seq_shrink(&s, seq);
 	if (o->json)
 		json_object_set_new(out, "difference", difference_json(&s, seq));
@@ -103,15 +105,26 @@ out:
 	return status;
 }
 
+/* A sequence that the host did not survive, for whoever looks into it. */
+static void save_unanswered(const struct options *o, unsigned long nr)
+{
+	struct seq *seq = calloc(1, sizeof(*seq));
+	struct side_by_side s;
+	const int err = side_open(&s, &o->set);
+
+	if (!err && seq && !seq_make(&s, seq, nr, NULL))
+		(void)write_file(o->save, seq, &s, false);
+	side_close(&s);
+	free(seq);
+}
+
 /* summaries ----------------------------------------------------------------- */
 
 static void print_summary(const struct options *o, const struct result *r, double seconds,
 			  const struct cover *cover)
 {
-	if (o->coverage) {
+	if (o->coverage)
 		cover_print(cover, stdout);
-		cover_print_gaps(cover, stdout);
-	}
 	printf("%lu calls in %lu sequences compared in %.1f s (%.0f a second, %d job%s), "
 	       "seed %lu\n",
 	       r->compared, r->seqs, seconds, (double)r->compared / seconds, o->jobs,
@@ -122,21 +135,62 @@ static void print_summary(const struct options *o, const struct result *r, doubl
 		puts("no difference");
 }
 
+static const char *const limit_names[] = { "default", "tight", "mixed" };
+
+/* The command that makes these calls again; jobs do not matter. */
+static void command_text(const struct options *o, char *buf, size_t size)
+{
+	size_t len = (size_t)snprintf(buf, size,
+				      "samara check --seqs=%lu --ops=%lu --seed=%lu --window=%lu",
+				      o->set.seqs, o->set.ops, (unsigned long)o->set.seed,
+				      o->set.window);
+
+	if (o->set.limits != LIMITS_MIXED && len < size)
+		len += (size_t)snprintf(buf + len, size - len, " --limits=%s",
+					limit_names[o->set.limits]);
+	if (o->set.profile != PROFILES && len < size)
+		len += (size_t)snprintf(buf + len, size - len, " --profile=%s",
+					profile_names[o->set.profile]);
+	if (len < size)
+		snprintf(buf + len, size - len, " --compat=%s", o->compat);
+}
+
 static json_t *summary_json(const struct options *o, const struct result *r, double seconds,
 			    const struct cover *cover)
 {
-	json_t *never = json_array();
+	json_t *list = json_array();
 
-	for (const char *const *at = never_tried; *at; at++)
-		json_array_append_new(never, json_string(*at));
-	return json_pack("{s:I s:I s:I s:I s:I s:I s:f s:n s:o s:o}", "seed",
+	for (const struct note *note = notes; note->call; note++)
+		json_array_append_new(list, json_pack("{s:s s:s? s:s s:s}", "call", note->call,
+						      "arguments", note->what, "verdict",
+						      note->deviates ? "deviates" : "not asked",
+						      "why", note->why));
+	return json_pack("{s:I s:I s:I s:s s:s s:I s:I s:I s:f s:n s:o s:o}", "seed",
 			 (json_int_t)o->set.seed, "ops", (json_int_t)o->set.ops, "window",
-			 (json_int_t)o->set.window, "sequences", (json_int_t)r->seqs, "compared",
-			 (json_int_t)r->compared, "cut_short", (json_int_t)r->cut_short, "seconds",
-			 seconds, "difference", "coverage", cover_json(cover), "not_tried", never);
+			 (json_int_t)o->set.window, "limits", limit_names[o->set.limits], "profile",
+			 profile_names[o->set.profile], "sequences", (json_int_t)r->seqs,
+			 "compared", (json_int_t)r->compared, "cut_short", (json_int_t)r->cut_short,
+			 "seconds", seconds, "difference", "coverage", cover_json(cover), "notes",
+			 list);
 }
 
-static int run_random(const struct options *o)
+static int write_compat(const struct options *o, const struct cover *cover)
+{
+	char command[256];
+	int n;
+
+	if (!o->compat)
+		return EXIT_SAME;
+	command_text(o, command, sizeof(command));
+	n = compat_write(o->compat, cover, command);
+	if (n < 0)
+		return fail("check", "%s: %s", o->compat, strerror(-n));
+	if (n)
+		fprintf(stderr, "%s: %d cells with a question mark\n", o->compat, n);
+	return n ? EXIT_DIFFERS : EXIT_SAME;
+}
+
+static int run_random(struct options *o)
 {
 	static struct cover cover;
 	const char *reason = host_cannot_judge();
@@ -145,8 +199,13 @@ static int run_random(const struct options *o)
 	json_t *out = NULL;
 	int status = EXIT_SAME;
 
-	if (reason)
+	if (!reason)
+		reason = host_settings_change(o->host_overcommit, o->host_max_map_count);
+	if (reason) {
+		host_settings_restore();
 		return fail("check", "nothing was compared: %s", reason);
+	}
+	settings_find_out(&o->set);
 	if (jobs_run(&o->set, o->jobs, &r, &cover))
 		return fail("check", "cannot start %d jobs", o->jobs);
 	if (o->json)
@@ -154,9 +213,14 @@ static int run_random(const struct options *o)
 	else
 		print_summary(o, &r, now() - start, &cover);
 	if (r.differs != NONE)
-		status = tell_difference(o, r.differs, out);
+		status = tell_difference(o, &r, out);
 	else if (r.error[0])
 		status = fail("check", "%s%s", r.compared ? "" : "nothing was compared: ", r.error);
+	else
+		status = write_compat(o, &cover);
+	if (r.failed != NONE)
+		save_unanswered(o, r.failed);
+	host_settings_restore();
 	if (out)
 		json_dumpf(out, stdout, JSON_INDENT(2));
 	if (out)
@@ -165,13 +229,15 @@ static int run_random(const struct options *o)
 	return status;
 }
 
-static int run_cases(const struct options *o, int argc, char **argv)
+static int run_cases(struct options *o, int argc, char **argv)
 {
 	const char *reason = host_cannot_judge();
 	json_t *out = o->json ? json_array() : NULL;
 	struct side_by_side s;
-	int status = EXIT_SAME, err = side_open(&s, &o->set);
+	int status = EXIT_SAME, err;
 
+	settings_find_out(&o->set);
+	err = side_open(&s, &o->set);
 	if (err) {
 		status = fail("check", "%s", strerror(-err));
 		argc = 0;

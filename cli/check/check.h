@@ -2,14 +2,17 @@
 /*
  * samara check: what its parts share.
  *
- *   gen.c      random calls --> struct seq
+ *   gen.c      random calls --> struct seq;  gen_map.c  mappings, stacks, beginnings
  *   ours.c     a struct seq carried out by the library --> answers and maps
  *   host.c     the same by the running kernel (child/child.c)
  *   compare.c  both, side by side
+ *   files.c    what both map
  *   shrink.c   the shortest sequence that still differs
  *   text.c     calls as text and back;  case.c  files of them;  repro.c  as a C program
- *   cover.c    what was tried
- *   check.c    options, jobs, the summary
+ *   cover.c    what was tried;  classes.c  by which arguments;  notes.c  what is not, and why
+ *   compat.c   docs/compatibility.md from it
+ *   sysctl.c   settings of the host for the time of a run
+ *   jobs.c     sequences, in so many processes;  options.c;  check.c  the summary
  */
 #ifndef CLI_CHECK_CHECK_H
 #define CLI_CHECK_CHECK_H
@@ -38,6 +41,7 @@ enum call_id {
 	CALL_MREMAP,
 	CALL_MADVISE,
 	CALL_TOUCH,
+	CALL_READ,
 	CALL_MLOCK,
 	CALL_MLOCK2,
 	CALL_MUNLOCK,
@@ -51,7 +55,10 @@ enum call_id {
 	CALL_RLIMIT,
 	CALL_FORK,
 	CALL_DROP_CAPS,
-	CALLS
+	CALL_CROWD,
+	CALLS,
+	MIX_STACK = CALLS, /* no call: several around a stack */
+	MIXES
 };
 
 /* How an argument is written. */
@@ -88,12 +95,30 @@ struct seq {
 
 /* random -------------------------------------------------------------------- */
 
+/* What a sequence is about. */
+enum profile {
+	PROFILE_PLAIN,
+	PROFILE_GUARDS,   /* nothing is accessed: guard pages, mincore's contents */
+	PROFILE_COLLAPSE, /* nothing is accessed: MADV_COLLAPSE */
+	PROFILE_VAST,     /* reservations of terabytes */
+	PROFILE_FULL,     /* nearly all addresses are taken */
+	PROFILES_MIXED,
+	PROFILE_CROWD = PROFILES_MIXED, /* near max_map_count: slow, so only when asked for */
+	PROFILES
+};
+extern const char *const profile_names[PROFILES + 1]; /* the last: mixed */
+
 struct settings {
 	uint64_t seed;
 	unsigned long seqs, ops, window, every;
-	int weight[CALLS];
+	int weight[MIXES];
 	enum { LIMITS_DEFAULT, LIMITS_TIGHT, LIMITS_MIXED } limits;
-	int overcommit, max_map_count; /* assumed; -1: the host's */
+	enum profile profile;          /* PROFILES: mixed */
+	int overcommit, max_map_count; /* what the library assumes; -1: the host's */
+	/* found out */
+	unsigned long arena;     /* bytes of it */
+	unsigned long map_limit; /* the host's max_map_count */
+	bool has_pkeys;
 };
 
 struct range {
@@ -105,9 +130,11 @@ struct gen {
 	uint64_t random;
 	struct range chosen[8]; /* what was placed without being told where */
 	unsigned int n_chosen, forks, made;
+	unsigned long stack; /* where the newest stack began, or 0 */
+	enum profile profile;
 };
 
-void gen_start(struct gen *gen, const struct settings *set, uint64_t seed);
+void gen_start(struct gen *gen, const struct settings *set, uint64_t seed, enum profile profile);
 void gen_next(struct gen *gen, struct wire_op *op);
 void gen_learn(struct gen *gen, const struct wire_op *op, long ret);
 
@@ -116,6 +143,7 @@ void gen_learn(struct gen *gen, const struct wire_op *op, long ret);
 struct files {
 	int fd[FILES];
 	struct samara_file *file[FILES];
+	int sink; /* takes what is read */
 };
 
 /* What one call came to. */
@@ -124,15 +152,18 @@ struct seen {
 	size_t text_at, text_len;
 	size_t flags_at, flags_len; /* len 0: not asked for */
 	long total[TOTALS];
+	long vec; /* pages that mincore said are in memory */
 };
 
 struct ours {
 	struct samara_machine *machine;
-	struct samara_mm *mm;
+	struct samara_mm *mm, *parent[WIRE_FORKS];
+	unsigned int n_parents;
 	struct files files;
 	struct settings set;
 	unsigned int caps;
 	int print_fd;
+	bool crowd;     /* mappings from WIRE_CROWD on are not shown */
 	char *base_map; /* the map that a sequence begins with, or NULL for the child's usual one */
 	struct seen *seen; /* MAX_OPS */
 	char *text;
@@ -151,6 +182,8 @@ int ours_open(struct ours *o, const struct settings *set);
 void ours_close(struct ours *o);
 int ours_begin(struct ours *o);
 void ours_end(struct ours *o);
+/* The memfd has no page, on both sides: mincore would see those of earlier sequences. */
+int ours_empty_memfd(struct ours *o);
 /* Carry out op as call number i and remember what came of it. 0; -EUCLEAN: broken; else -errno. */
 int ours_do(struct ours *o, const struct wire_op *op, unsigned int i);
 
@@ -165,6 +198,11 @@ struct host {
 
 const char *host_cannot_judge(void);
 unsigned int host_caps(void);
+unsigned long host_number(const char *path, unsigned long otherwise);
+/* The number, kB, behind name in /proc/meminfo; 0: not there. */
+unsigned long host_meminfo(const char *name);
+unsigned long host_min_addr(unsigned long otherwise);
+bool host_has_pkeys(void);
 /* NULL, or why it could not be started. */
 const char *host_start(struct host *h, const struct files *files, size_t arena);
 void host_stop(struct host *h);
@@ -223,11 +261,16 @@ int repro_write(FILE *to, const struct seq *seq, const struct ours *o);
 struct result {
 	unsigned long seqs, compared, cut_short;
 	unsigned long differs; /* the first sequence that does; NONE */
+	char how[200]; /* it differs */
 	char error[160];       /* the host could not be asked */
+	unsigned long failed;  /* in this sequence; NONE */
 };
 #define NONE (~0UL)
 
 struct cover;
+/* What set leaves to the host. */
+void settings_find_out(struct settings *set);
+enum profile profile_of(const struct settings *set, unsigned long nr);
 int side_open(struct side_by_side *s, const struct settings *set);
 void side_close(struct side_by_side *s);
 /* Make sequence nr and carry it out in the library. 0, -EUCLEAN or -errno. */
@@ -240,27 +283,73 @@ int jobs_run(const struct settings *set, int jobs, struct result *sum, struct co
 enum map_kind {
 	KIND_NOTHING,
 	KIND_PRIVATE,
+	KIND_NONE, /* private, and not accessible */
 	KIND_SHARED,
 	KIND_FILE_PRIVATE,
 	KIND_FILE_SHARED,
 	KIND_HEAP,
 	KIND_STACK,
+	KIND_DROPPABLE,
 	KIND_LOCKED,
 	KIND_SEALED,
 	KIND_SEVERAL,
 	KINDS
 };
-#define OUTCOMES 136 /* 0 is success, else errno */
+extern const char *const kind_names[KINDS];
+
+#define ERRORS 136      /* errno is below this */
+#define MAX_OUTCOMES 32 /* different ones: 0 is success */
+#define MAX_CLASSES 48  /* of one call */
+
+/* Arguments that are of one sort: args[arg] & mask, tested. */
+struct arg_class {
+	const char *name;
+	enum call_id call;
+	enum {
+		TEST_EQUAL,
+		TEST_NOT_EQUAL,
+		TEST_AT_LEAST,
+		TEST_MORE, /* than the argument of number value */
+		TEST_LESS,
+		TEST_SAME
+	} test;
+	int arg;
+	uint64_t mask, value;
+};
+extern const struct arg_class arg_classes[]; /* ends with a name of NULL; a call's stand together */
+bool is_of_class(const struct arg_class *class, const struct wire_op *op);
+/* The first of call's classes, and how many there are. */
+const struct arg_class *classes_of(enum call_id call, int *n);
 
 struct cover {
-	unsigned long seen[CALLS][KINDS][OUTCOMES];
+	unsigned long seen[CALLS][MAX_CLASSES][KINDS][MAX_OUTCOMES];
 };
 
+/* The errno that an index of seen stands for; 0 is success. */
+int outcome_errno(int outcome);
 enum map_kind kind_at(struct samara_mm *mm, const struct wire_op *op);
+void cover_count(struct cover *cover, const struct wire_op *op, long ret, enum map_kind kind);
 void cover_add(struct cover *sum, const struct cover *part);
 void cover_print(const struct cover *c, FILE *to);
-void cover_print_gaps(const struct cover *c, FILE *to);
 json_t *cover_json(const struct cover *c);
-extern const char *const never_tried[]; /* ends with NULL */
+
+/* What differs from Linux, or is not asked, and why. */
+struct note {
+	const char *call, *what;
+	unsigned int kinds; /* bits; 0: not a matter of the mapping */
+	bool deviates;
+	const char *why;
+};
+extern const struct note notes[]; /* ends with a call of NULL */
+const struct note *note_for(const struct arg_class *class, enum map_kind kind);
+
+/* docs/compatibility.md. The number of cells that nothing explains, or -errno. */
+int compat_write(const char *path, const struct cover *c, const char *command);
+
+/* settings of the host -------------------------------------------------------- */
+
+/* Until host_settings_restore(), or until this process ends in whatever way. NULL, or why not. */
+const char *host_settings_change(int overcommit, int max_map_count);
+void host_settings_restore(void);
 
 #endif

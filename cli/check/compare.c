@@ -94,6 +94,12 @@ bool same_answer(const struct host *h, const struct ours *o, unsigned int i, str
 		answer_text(b->ret, d->ours, sizeof(d->ours));
 		return false;
 	}
+	if (a->vec != b->vec) {
+		snprintf(d->what, sizeof(d->what), "the number of pages in memory");
+		snprintf(d->host, sizeof(d->host), "%ld", (long)a->vec);
+		snprintf(d->ours, sizeof(d->ours), "%ld", b->vec);
+		return false;
+	}
 	snprintf(d->what, sizeof(d->what), "the map");
 	text = host_text(h, i, &len);
 	if (!same_text(text, len, o->text + b->text_at, b->text_len, d))

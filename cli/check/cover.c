@@ -1,32 +1,46 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What was tried: call x outcome x kind of mapping at the call's address.
+ * What was tried: call x sort of arguments x kind of mapping at the call's
+ * address x outcome. All of it was compared and found equal, or the run would
+ * have ended.
  */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <string.h>
 
 #include "check/check.h"
 
-static const char *const kind_names[KINDS] = {
-	"nothing", "private", "shared", "file,private", "file,shared",
-	"heap",    "stack",   "locked", "sealed",       "several",
+const char *const kind_names[KINDS] = {
+	"nothing", "private", "PROT_NONE", "shared", "file,private", "file,shared",
+	"heap",    "stack",   "droppable", "locked", "sealed",       "several",
 };
 
-/* What random calls leave out: the library does not answer it yet, or this check cannot see it. */
-const char *const never_tried[] = {
-	"mmap MAP_HUGETLB",
-	"PROT_EXEC alone (takes a protection key)",
-	"pkey_mprotect, pkey_alloc",
-	"madvise MADV_COLLAPSE, MADV_HWPOISON, MADV_SOFT_OFFLINE",
-	"madvise MADV_GUARD_INSTALL, MADV_GUARD_REMOVE",
-	"mincore: the vector's contents",
-	"contents of memory, pagemap",
-	"reads that fault (only writes and what the calls populate)",
-	"overcommit modes other than the host's",
-	"reservations of terabytes",
-	"/dev/zero at offsets near 2^63 (MADV_REMOVE there gives EFBIG)",
-	NULL,
+static const int errnos[] = {
+	0,      EPERM,  EAGAIN, ENOMEM,    EACCES,     EFAULT, EBUSY, EEXIST,
+	ENODEV, EINVAL, EFBIG,  EOVERFLOW, EOPNOTSUPP, ENOSYS, EBADF, EIO,
 };
+#define KNOWN (int)(sizeof(errnos) / sizeof(errnos[0]))
+
+int outcome_errno(int outcome)
+{
+	return outcome < KNOWN ? errnos[outcome] : -1;
+}
+
+static int outcome_of(long ret)
+{
+	int i = 0;
+
+	while (SAMARA_IS_ERR_VALUE(ret) && i < KNOWN && errnos[i] != -ret)
+		i++;
+	return i;
+}
+
+static const char *outcome_name(int outcome)
+{
+	const int err = outcome_errno(outcome);
+
+	return !err ? "ok" : err < 0 ? "another" : error_name(err);
+}
 
 static enum map_kind kind_of(const struct samara_vma_info *vma)
 {
@@ -38,10 +52,14 @@ static enum map_kind kind_of(const struct samara_vma_info *vma)
 		return KIND_LOCKED;
 	if (vma->flags & SAMARA_VM_GROWSDOWN)
 		return KIND_STACK;
-	if (vma->start >= WIRE_BRK && vma->start < WIRE_BRK + (1UL << 30))
+	if (vma->flags & SAMARA_VM_DROPPABLE)
+		return KIND_DROPPABLE;
+	if (vma->start >= WIRE_BRK && !strcmp(vma->name, "[heap]"))
 		return KIND_HEAP;
 	if (!vma->ino)
-		return KIND_PRIVATE;
+		return vma->flags & (SAMARA_VM_READ | SAMARA_VM_WRITE | SAMARA_VM_EXEC) ?
+			       KIND_PRIVATE :
+			       KIND_NONE;
 	if (!strcmp(vma->name, "/dev/zero (deleted)"))
 		return KIND_SHARED;
 	return shared ? KIND_FILE_SHARED : KIND_FILE_PRIVATE;
@@ -50,89 +68,111 @@ static enum map_kind kind_of(const struct samara_vma_info *vma)
 /* What lies where op is aimed at, before it is carried out. */
 enum map_kind kind_at(struct samara_mm *mm, const struct wire_op *op)
 {
+	const struct call_info *call = &calls[call_of(op->nr)];
 	const unsigned long addr = op->arg[0], end = addr + op->arg[1];
 	struct samara_vma_info vma, next;
 
-	if (op->nr < 0 && op->nr != OP_TOUCH)
+	if (!call->args || call->kind[0] != ARG_ADDR || call->nr == calls[CALL_BRK].nr)
 		return KIND_NOTHING;
 	if (samara_vma_next(mm, addr, &vma) || (vma.start > addr && vma.start >= end))
 		return KIND_NOTHING;
-	if (op->nr != OP_TOUCH && end > vma.end && !samara_vma_next(mm, vma.end, &next) &&
+	if (call->args > 1 && end > vma.end && !samara_vma_next(mm, vma.end, &next) &&
 	    next.start < end)
 		return KIND_SEVERAL;
 	return vma.start > addr ? KIND_NOTHING : kind_of(&vma);
 }
 
-void cover_add(struct cover *sum, const struct cover *part)
+void cover_count(struct cover *cover, const struct wire_op *op, long ret, enum map_kind kind)
 {
-	for (int c = 0; c < CALLS; c++)
-		for (int k = 0; k < KINDS; k++)
-			for (int o = 0; o < OUTCOMES; o++)
-				sum->seen[c][k][o] += part->seen[c][k][o];
+	const enum call_id call = call_of(op->nr);
+	const int outcome = outcome_of(ret);
+	int n;
+	const struct arg_class *class = classes_of(call, &n);
+
+	for (int i = 0; i < n; i++)
+		if (is_of_class(&class[i], op))
+			cover->seen[call][i][kind][outcome]++;
 }
 
-static unsigned long row_sum(const struct cover *c, int call, int outcome)
+void cover_add(struct cover *sum, const struct cover *part)
+{
+	unsigned long *to = &sum->seen[0][0][0][0];
+	const unsigned long *from = &part->seen[0][0][0][0];
+
+	for (size_t i = 0; i < sizeof(*sum) / sizeof(*to); i++)
+		to[i] += from[i];
+}
+
+static unsigned long row_sum(const struct cover *c, int call, int class, int outcome)
 {
 	unsigned long sum = 0;
 
 	for (int k = 0; k < KINDS; k++)
-		sum += c->seen[call][k][outcome];
+		sum += c->seen[call][class][k][outcome];
 	return sum;
 }
 
-static unsigned long call_sum(const struct cover *c, int call)
+static void print_row(const struct cover *c, int call, const struct arg_class *class, int outcome,
+		      FILE *to)
 {
-	unsigned long sum = 0;
+	int n;
+	const int at = (int)(class - classes_of((enum call_id)call, &n));
 
-	for (int o = 0; o < OUTCOMES; o++)
-		sum += row_sum(c, call, o);
-	return sum;
+	fprintf(to, "%-17s %-32s %-10s", calls[call].name, class->name, outcome_name(outcome));
+	for (int k = 0; k < KINDS; k++)
+		if (c->seen[call][at][k][outcome])
+			fprintf(to, " %12lu", c->seen[call][at][k][outcome]);
+		else
+			fprintf(to, " %12s", "-");
+	fputc('\n', to);
 }
 
 void cover_print(const struct cover *c, FILE *to)
 {
-	fprintf(to, "%-17s %-10s", "call", "outcome");
+	fprintf(to, "%-17s %-32s %-10s", "call", "arguments", "outcome");
 	for (int k = 0; k < KINDS; k++)
 		fprintf(to, " %12s", kind_names[k]);
 	fputc('\n', to);
-	for (int call = 0; call < CALLS; call++) {
-		for (int o = 0; o < OUTCOMES; o++) {
-			if (!row_sum(c, call, o))
-				continue;
-			fprintf(to, "%-17s %-10s", calls[call].name, o ? error_name(o) : "ok");
-			for (int k = 0; k < KINDS; k++)
-				if (c->seen[call][k][o])
-					fprintf(to, " %12lu", c->seen[call][k][o]);
-				else
-					fprintf(to, " %12s", "-");
-			fputc('\n', to);
-		}
+	for (const struct arg_class *class = arg_classes; class->name; class ++) {
+		int n;
+		const int at = (int)(class - classes_of(class->call, &n));
+
+		for (int o = 0; o < MAX_OUTCOMES; o++)
+			if (row_sum(c, class->call, at, o))
+				print_row(c, class->call, class, o, to);
 	}
+	fputs("not asked:\n", to);
+	for (const struct note *note = notes; note->call; note++)
+		if (!note->deviates)
+			fprintf(to, "  %s, %s: %s\n", note->call, note->what ? note->what : "any",
+				note->why);
 }
 
-void cover_print_gaps(const struct cover *c, FILE *to)
+static void add_cells(json_t *rows, const struct cover *c, const struct arg_class *class, int at)
 {
-	fputs("not tried:\n", to);
-	for (int call = 0; call < CALLS; call++)
-		if (!call_sum(c, call))
-			fprintf(to, "  %s\n", calls[call].name);
-	for (const char *const *at = never_tried; *at; at++)
-		fprintf(to, "  %s\n", *at);
+	for (int k = 0; k < KINDS; k++)
+		for (int o = 0; o < MAX_OUTCOMES; o++) {
+			const unsigned long count = c->seen[class->call][at][k][o];
+
+			if (count)
+				json_array_append_new(
+					rows,
+					json_pack("{s:s s:s s:s s:s s:I}", "call",
+						  calls[class->call].name, "arguments", class->name,
+						  "mapping", kind_names[k], "outcome",
+						  outcome_name(o), "count", (json_int_t)count));
+		}
 }
 
 json_t *cover_json(const struct cover *c)
 {
 	json_t *rows = json_array();
 
-	for (int call = 0; call < CALLS; call++)
-		for (int k = 0; k < KINDS; k++)
-			for (int o = 0; o < OUTCOMES; o++)
-				if (c->seen[call][k][o])
-					json_array_append_new(
-						rows, json_pack("{s:s s:s s:s s:I}", "call",
-								calls[call].name, "mapping",
-								kind_names[k], "outcome",
-								o ? error_name(o) : "ok", "count",
-								(json_int_t)c->seen[call][k][o]));
+	for (const struct arg_class *class = arg_classes; class->name; class ++) {
+		int n;
+		const struct arg_class *first = classes_of(class->call, &n);
+
+		add_cells(rows, c, class, (int)(class - first));
+	}
 	return rows;
 }

@@ -9,14 +9,10 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
-#include "check/check.h"
-
-#define FILE_PAGES 256
-#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
-#define PICK(gen, array) ((array)[below(gen, ARRAY_SIZE(array))])
+#include "check/gen.h"
 
 /* A counter through a mixing function: any seed is a good one. */
-static unsigned long below(struct gen *gen, unsigned long n)
+unsigned long below(struct gen *gen, unsigned long n)
 {
 	uint64_t z = gen->random += UINT64_C(0x9e3779b97f4a7c15);
 
@@ -26,34 +22,51 @@ static unsigned long below(struct gen *gen, unsigned long n)
 	return (unsigned long)(((z >> 32) * n) >> 32);
 }
 
-static bool one_in(struct gen *gen, unsigned long n)
+bool one_in(struct gen *gen, unsigned long n)
 {
 	return !below(gen, n);
 }
 
-static unsigned long between(struct gen *gen, unsigned long lo, unsigned long hi)
+unsigned long between(struct gen *gen, unsigned long lo, unsigned long hi)
 {
 	return lo + below(gen, hi - lo + 1);
 }
 
-static struct range window(const struct gen *gen)
+bool may_fault(const struct gen *gen)
 {
+	return gen->profile != PROFILE_GUARDS && gen->profile != PROFILE_COLLAPSE;
+}
+
+bool may_populate(const struct gen *gen)
+{
+	return gen->profile == PROFILE_PLAIN || gen->profile == PROFILE_FULL;
+}
+
+/* The window, the heap, where stacks are, or what the kernel chose. */
+static struct range pick_area(struct gen *gen)
+{
+	if (one_in(gen, 20))
+		return (struct range){ WIRE_BRK, WIRE_BRK + HEAP_PAGES * PAGE };
+	if (gen->stack && one_in(gen, 24))
+		return (struct range){ gen->stack - 4 * PAGE, gen->stack + 4 * PAGE };
+	if (gen->n_chosen && one_in(gen, gen->profile == PROFILE_COLLAPSE ? 2 : 4))
+		return gen->chosen[below(gen, gen->n_chosen)];
 	return (struct range){ WIRE_WINDOW, WIRE_WINDOW + gen->set->window * PAGE };
 }
 
-/* A range inside an area, mostly of whole pages. */
-static struct range pick(struct gen *gen)
+struct range pick(struct gen *gen)
 {
-	const bool elsewhere = gen->n_chosen && one_in(gen, 4);
-	const struct range area = elsewhere ? gen->chosen[below(gen, gen->n_chosen)] : window(gen);
+	const struct range area = pick_area(gen);
 	const unsigned long pages = (area.end - area.start) / PAGE, at = below(gen, pages);
 	unsigned long len = 1 + below(gen, one_in(gen, 4) ? pages : 8);
 	struct range out;
 
 	if (len > pages - at)
 		len = pages - at;
+	if (len > TIB / PAGE)
+		len = TIB / PAGE;
 	out = (struct range){ area.start + at * PAGE, area.start + (at + len) * PAGE };
-	if (one_in(gen, 60))
+	if (one_in(gen, 40))
 		out.start += below(gen, PAGE);
 	if (one_in(gen, 20))
 		out.end -= below(gen, PAGE);
@@ -62,23 +75,21 @@ static struct range pick(struct gen *gen)
 	return out;
 }
 
-/* Lengths that mean an error: none, or beyond the end of everything. */
-static unsigned long odd_length(struct gen *gen, unsigned long len)
+unsigned long odd_length(struct gen *gen, unsigned long len)
 {
-	static const unsigned long odd[] = { 0, ~0UL, ~0UL - 4096, -4096UL };
+	static const unsigned long odd[] = { 0, 0, 0, ~0UL, ~0UL - 4096, -4096UL };
 
-	return one_in(gen, 50) ? PICK(gen, odd) : len;
+	return one_in(gen, 30) ? PICK(gen, odd) : len;
 }
 
-/* Lengths that only some calls refuse; others would reach the child's own program. */
-static unsigned long huge_length(struct gen *gen, unsigned long len)
+unsigned long huge_length(struct gen *gen, unsigned long len)
 {
 	static const unsigned long huge[] = { 1UL << 47, 1UL << 63, (1UL << 47) - 4096 };
 
 	return one_in(gen, 60) ? PICK(gen, huge) : len;
 }
 
-static unsigned long pick_prot(struct gen *gen)
+unsigned long pick_prot(struct gen *gen)
 {
 	static const int prots[] = {
 		PROT_READ | PROT_WRITE,
@@ -89,110 +100,13 @@ static unsigned long pick_prot(struct gen *gen)
 		PROT_NONE,
 		PROT_READ | PROT_EXEC,
 		PROT_WRITE,
+		PROT_EXEC,
 		PROT_READ | PROT_WRITE | PROT_EXEC,
 	};
+	const unsigned long prot = (unsigned long)PICK(gen, prots);
 
-	return (unsigned long)PICK(gen, prots);
-}
-
-static unsigned long mmap_flags(struct gen *gen)
-{
-	static const int types[] = {
-		MAP_PRIVATE, MAP_PRIVATE, MAP_PRIVATE, MAP_PRIVATE, MAP_PRIVATE, MAP_PRIVATE,
-		MAP_SHARED,  MAP_SHARED,  MAP_SHARED,  3,           8,           0,
-	};
-	static const int extra[] = {
-		MAP_NORESERVE,
-		MAP_GROWSDOWN,
-		MAP_STACK,
-		MAP_LOCKED,
-		MAP_POPULATE,
-		MAP_32BIT,
-		0x80,
-		0x80000,
-		MAP_NONBLOCK,
-		0x40000000,
-		MAP_POPULATE | MAP_NONBLOCK,
-		0x800,
-		0x1000,
-		MAP_NORESERVE | MAP_GROWSDOWN,
-		0x400,
-		0x200000,
-		0x4000000,
-	};
-	unsigned long flags = (unsigned long)PICK(gen, types);
-
-	if (one_in(gen, 5))
-		flags |= (unsigned long)PICK(gen, extra);
-	return flags;
-}
-
-static void gen_mmap(struct gen *gen, struct wire_op *op)
-{
-	const struct range at = pick(gen);
-	unsigned long flags = mmap_flags(gen), file = ~0UL, offset = 0;
-
-	if (one_in(gen, 3)) {
-		file = WIRE_FD_FILE + below(gen, one_in(gen, 3) ? FILES : FILE_DISK + 1);
-		/* Often the offset that goes on where a neighbour ends. */
-		offset = one_in(gen, 4) ? below(gen, FILE_PAGES / 2) * PAGE :
-					  (at.start - WIRE_WINDOW) % (FILE_PAGES * PAGE);
-		if (!one_in(gen, 30))
-			offset &= ~(PAGE - 1);
-		if (file != WIRE_FD_FILE + FILE_ZERO && one_in(gen, 60))
-			offset = (1UL << 63) - PAGE;
-	} else {
-		flags |= MAP_ANONYMOUS;
-	}
-	*op = (struct wire_op){ .nr = SYS_mmap, .arg = { at.start, at.end - at.start } };
-	switch (below(gen, 8)) {
-	case 0: /* the kernel's choice, sometimes large */
-		op->arg[0] = one_in(gen, 4) ? at.start & ~(PAGE - 1) : 0;
-		if (one_in(gen, 6))
-			op->arg[1] = between(gen, 1, 3) << 21;
-		break;
-	case 1: /* a hint */
-		break;
-	case 2:
-		flags |= 0x100000;
-		break;
-	default:
-		flags |= MAP_FIXED;
-	}
-	op->arg[1] = huge_length(gen, odd_length(gen, op->arg[1]));
-	op->arg[2] = pick_prot(gen);
-	op->arg[3] = flags;
-	op->arg[4] = file;
-	op->arg[5] = offset;
-}
-
-static void gen_mremap(struct gen *gen, struct wire_op *op)
-{
-	const struct range from = pick(gen), to = pick(gen);
-	unsigned long old_len = from.end - from.start, new_len = to.end - to.start, flags = 0;
-
-	if (one_in(gen, 3))
-		new_len = old_len;
-	if (!one_in(gen, 4))
-		flags |= MREMAP_MAYMOVE;
-	if (one_in(gen, 3))
-		flags |= MREMAP_FIXED;
-	if (one_in(gen, 8))
-		flags |= 4; /* MREMAP_DONTUNMAP */
-	if (one_in(gen, 40))
-		old_len = 0;
-	if (flags & 4 && !(flags & MREMAP_FIXED) && one_in(gen, 2))
-		new_len = old_len;
-	if (one_in(gen, 60))
-		flags |= 8;
-	/* A destination stays inside its area, whatever the length. */
-	if ((flags & MREMAP_FIXED) && to.start + new_len > to.end &&
-	    to.start - WIRE_WINDOW >= gen->set->window * PAGE)
-		new_len = to.end - to.start;
-	*op = (struct wire_op){
-		.nr = SYS_mremap,
-		.arg = { from.start, old_len, new_len, flags, to.start },
-	};
+	/* Executing alone takes a key where there are any, and keys are not simulated. */
+	return prot == PROT_EXEC && gen->set->has_pkeys ? PROT_READ | PROT_EXEC : prot;
 }
 
 static void gen_ranged(struct gen *gen, struct wire_op *op, long nr)
@@ -217,16 +131,25 @@ static void gen_mprotect(struct gen *gen, struct wire_op *op)
 		op->arg[2] |= PICK(gen, odd);
 }
 
-/* What moves or breaks pages in a way that is not simulated is left out: never_tried[]. */
+/* Advice that would break the host's memory is left out: notes[] in cover_notes.c. */
 static void gen_madvise(struct gen *gen, struct wire_op *op)
 {
 	static const unsigned char advice[] = {
 		0,  1,  2,  3,  4,  8,  9,  10, 11, 12, 13, 14, 15,
 		16, 17, 18, 19, 20, 21, 22, 23, 24, 5,  26, 6,  99
 	};
+	unsigned long which = PICK(gen, advice);
 
 	gen_ranged(gen, op, SYS_madvise);
-	op->arg[2] = PICK(gen, advice);
+	if (gen->profile == PROFILE_GUARDS && one_in(gen, 3))
+		which = 102 + one_in(gen, 3); /* guards: install, remove */
+	if (gen->profile == PROFILE_COLLAPSE && one_in(gen, 4))
+		which = 25;
+	if (!may_populate(gen) && (which == 22 || which == 23))
+		which = 4;
+	if (!may_populate(gen) && (which == 12 || which == 13))
+		which = 16; /* terabytes looked through for shared pages */
+	op->arg[2] = which;
 }
 
 static void gen_rlimit(struct gen *gen, struct wire_op *op)
@@ -238,7 +161,7 @@ static void gen_rlimit(struct gen *gen, struct wire_op *op)
 
 	/* The child's arena counts too. */
 	if (which == RLIMIT_AS)
-		pages += 0x800000 / PAGE;
+		pages += gen->set->arena / PAGE;
 	if (which == RLIMIT_MEMLOCK || which == RLIMIT_STACK)
 		pages = between(gen, 0, window);
 	*op = (struct wire_op){ .nr = OP_RLIMIT, .arg = { which, pages * PAGE } };
@@ -270,17 +193,27 @@ static void gen_other(struct gen *gen, struct wire_op *op, enum call_id id)
 		break;
 	case CALL_MINCORE:
 		op->arg[2] = !one_in(gen, 20);
+		/* The child's vector has so much room. */
+		if (op->arg[1] > WIRE_SCRATCH / 4 * PAGE && op->arg[1] < 1UL << 47)
+			op->arg[1] = WIRE_SCRATCH / 4 * PAGE;
+		op->look = gen->profile == PROFILE_GUARDS ? LOOK_VEC : 0;
 		break;
 	case CALL_REMAP_FILE_PAGES:
 		op->arg[2] = one_in(gen, 8) ? PROT_READ : 0;
 		op->arg[3] = below(gen, FILE_PAGES / 2);
 		break;
 	case CALL_BRK:
-		*op = (struct wire_op){ .nr = op->nr, .arg = { WIRE_BRK + below(gen, 32 * PAGE) } };
+		*op = (struct wire_op){ .nr = op->nr,
+					.arg = { WIRE_BRK + below(gen, HEAP_PAGES * PAGE) } };
+		if (one_in(gen, 20))
+			op->arg[0] = below(gen, 2 * WIRE_BRK) & ~WIRE_BRK;
 		break;
 	default:
 		for (int i = calls[id].args; i < 6; i++)
 			op->arg[i] = 0;
+		/* The system call that reads takes address 0 for an overflow. */
+		if (id == CALL_READ && op->arg[0] < PAGE)
+			op->nr = OP_TOUCH;
 	}
 }
 
@@ -289,7 +222,7 @@ static enum call_id pick_call(struct gen *gen)
 	unsigned long sum = 0, at;
 	int id = 0;
 
-	for (int i = 0; i < CALLS; i++)
+	for (int i = 0; i < MIXES; i++)
 		sum += (unsigned long)gen->set->weight[i];
 	at = below(gen, sum);
 	while (at >= (unsigned long)gen->set->weight[id])
@@ -297,22 +230,25 @@ static enum call_id pick_call(struct gen *gen)
 	return (enum call_id)id;
 }
 
-/* Half of the sequences begin with a full window: fewer holes, more splitting and merging. */
-static bool gen_first(struct gen *gen, struct wire_op *op)
+/* What the profile cannot have becomes something it has. */
+static enum call_id allowed(struct gen *gen, enum call_id id)
 {
-	if (gen->made != 1 || !one_in(gen, 2))
-		return false;
-	*op = (struct wire_op){
-		.nr = SYS_mmap,
-		.arg = { WIRE_WINDOW, gen->set->window * PAGE, PROT_READ | PROT_WRITE,
-			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, ~0UL, 0 },
-	};
-	return true;
+	if (id == CALL_FORK && gen->forks++ >= WIRE_FORKS)
+		return CALL_MPROTECT;
+	if ((id == CALL_TOUCH || id == CALL_READ) && !may_fault(gen))
+		return gen->profile == PROFILE_GUARDS ? CALL_MINCORE : CALL_MADVISE;
+	if ((id == CALL_MLOCK || id == CALL_MLOCK2) && !may_populate(gen))
+		return CALL_MUNLOCK;
+	if (id == CALL_REMAP_FILE_PAGES && !may_populate(gen))
+		return CALL_MSYNC; /* it fills what it maps */
+	if (id == CALL_MLOCKALL && gen->profile != PROFILE_PLAIN)
+		return CALL_MUNLOCKALL;
+	return id;
 }
 
-void gen_start(struct gen *gen, const struct settings *set, uint64_t seed)
+void gen_start(struct gen *gen, const struct settings *set, uint64_t seed, enum profile profile)
 {
-	*gen = (struct gen){ .set = set, .random = seed };
+	*gen = (struct gen){ .set = set, .random = seed, .profile = profile };
 	below(gen, 1);
 }
 
@@ -321,12 +257,12 @@ void gen_next(struct gen *gen, struct wire_op *op)
 	enum call_id id;
 
 	gen->made++;
-	if (gen_first(gen, op))
+	if (gen_prefix(gen, op))
 		return;
-	id = pick_call(gen);
-	if (id == CALL_FORK && gen->forks++ >= WIRE_FORKS)
-		id = CALL_MPROTECT;
-	if (id == CALL_MMAP)
+	id = allowed(gen, pick_call(gen));
+	if (id == MIX_STACK && gen->profile != PROFILE_FULL)
+		gen_stack(gen, op);
+	else if (id == CALL_MMAP)
 		gen_mmap(gen, op);
 	else if (id == CALL_MREMAP)
 		gen_mremap(gen, op);
@@ -337,7 +273,7 @@ void gen_next(struct gen *gen, struct wire_op *op)
 	else if (id == CALL_RLIMIT)
 		gen_rlimit(gen, op);
 	else
-		gen_other(gen, op, id);
+		gen_other(gen, op, id == MIX_STACK ? CALL_MUNMAP : id);
 }
 
 /* Where the kernel put something is aimed at afterwards. */
@@ -347,12 +283,14 @@ void gen_learn(struct gen *gen, const struct wire_op *op, long ret)
 	unsigned long len = op->nr == SYS_mmap ? op->arg[1] : op->arg[2];
 
 	if ((op->nr != SYS_mmap && op->nr != SYS_mremap) || SAMARA_IS_ERR_VALUE(at) ||
-	    at - WIRE_WINDOW < gen->set->window * PAGE)
-		return;
+	    at - WIRE_WINDOW < gen->set->window * PAGE || at < WIRE_BRK)
+		return; /* all else begins above the child's own program */
 	for (unsigned int i = 0; i < gen->n_chosen; i++)
 		if (at >= gen->chosen[i].start && at < gen->chosen[i].end)
 			return;
 	len = (len + PAGE - 1) & ~(PAGE - 1);
+	if (gen->profile == PROFILE_FULL && len > 16UL << 20)
+		return; /* it is there to be in the way */
 	gen->chosen[gen->n_chosen < slots ? gen->n_chosen++ : below(gen, slots)] =
 		(struct range){ at, at + len };
 }

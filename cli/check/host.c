@@ -70,6 +70,54 @@ unsigned int host_caps(void)
 	return caps;
 }
 
+unsigned long host_number(const char *path, unsigned long otherwise)
+{
+	FILE *f = fopen(path, "r");
+	unsigned long value = otherwise;
+
+	if (!f)
+		return otherwise;
+	if (fscanf(f, "%lu", &value) != 1)
+		value = otherwise;
+	fclose(f);
+	return value;
+}
+
+unsigned long host_meminfo(const char *name)
+{
+	FILE *f = fopen("/proc/meminfo", "r");
+	unsigned long value = 0;
+	char line[128];
+
+	while (f && fgets(line, sizeof(line), f))
+		if (!strncmp(line, name, strlen(name)))
+			value = strtoul(line + strlen(name), NULL, 10);
+	if (f)
+		fclose(f);
+	return value;
+}
+
+/*
+ * Where a hint below the least address goes. Not always what vm.mmap_min_addr
+ * says: a security module may ask for more, and then who has CAP_SYS_RAWIO is
+ * asked for less only below that.
+ */
+unsigned long host_min_addr(unsigned long otherwise)
+{
+	void *at = mmap((void *)PAGE, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	const unsigned long addr = (unsigned long)at;
+
+	if (at == MAP_FAILED)
+		return otherwise;
+	munmap(at, PAGE);
+	return addr <= 1UL << 20 ? addr : otherwise;
+}
+
+bool host_has_pkeys(void)
+{
+	return file_contains("/proc/cpuinfo", " ospke");
+}
+
 /* The descriptors in their places, which may be those of others: first all out of the way. */
 static bool place_descriptors(const int *fd, const int *place, int n)
 {
@@ -150,7 +198,7 @@ static const char *learn_map(struct host *h)
 
 static const char *launch(struct host *h, const struct files *files, int arena, int exe)
 {
-	int fd[4 + FILES], place[4 + FILES], down[2], up[2];
+	int fd[5 + FILES], place[5 + FILES], down[2], up[2];
 	const int zero = files->fd[FILE_ZERO];
 
 	if (pipe2(down, O_CLOEXEC))
@@ -164,13 +212,14 @@ static const char *launch(struct host *h, const struct files *files, int arena, 
 	fd[1] = down[0], place[1] = WIRE_FD_FROM;
 	fd[2] = up[1], place[2] = WIRE_FD_TO;
 	fd[3] = zero, place[3] = WIRE_FD_ZERO;
+	fd[4] = files->sink, place[4] = WIRE_FD_SINK;
 	for (int i = 0; i < FILES; i++)
-		fd[4 + i] = files->fd[i], place[4 + i] = WIRE_FD_FILE + i;
+		fd[5 + i] = files->fd[i], place[5 + i] = WIRE_FD_FILE + i;
 	h->to = down[1];
 	h->from = up[0];
 	h->pid = fork();
 	if (!h->pid)
-		become_child(fd, place, 4 + FILES, exe);
+		become_child(fd, place, 5 + FILES, exe);
 	close(down[0]);
 	close(up[1]);
 	if (h->pid < 0 || !await(h))
@@ -228,7 +277,7 @@ const char *host_run(struct host *h, const struct seq *seq)
 	char byte = 0;
 
 	head->n_ops = seq->n;
-	head->done = head->full = head->forks = 0;
+	head->done = head->full = head->forks = head->crowd = 0;
 	head->answers_at = round_up(WIRE_OPS_AT + seq->n * (uint32_t)sizeof(struct wire_op));
 	head->scratch_at =
 		round_up(head->answers_at + seq->n * (uint32_t)sizeof(struct wire_answer));

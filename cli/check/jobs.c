@@ -13,7 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "check/check.h"
+#include "check/gen.h"
 #include "common.h"
 
 #define MAX_JOBS 64
@@ -23,11 +23,20 @@ struct job {
 	struct cover cover;
 };
 
+void settings_find_out(struct settings *set)
+{
+	/* Answers of 400 calls with a full window; mlockall brings all of it into memory. */
+	const bool small = set->window <= 128 && set->profile != PROFILE_CROWD;
+
+	set->arena = small ? 8UL << 20 : 64UL << 20;
+	set->map_limit = host_number("/proc/sys/vm/max_map_count", 65530);
+	set->has_pkeys = host_has_pkeys();
+}
+
 int side_open(struct side_by_side *s, const struct settings *set)
 {
 	*s = (struct side_by_side){ .host = { .pid = -1, .to = -1, .from = -1 } };
-	/* Answers of 400 calls with a full window; mlockall brings all of it into memory. */
-	s->host.size = set->window <= 128 ? 8UL << 20 : 64UL << 20;
+	s->host.size = set->arena;
 	return ours_open(&s->ours, set);
 }
 
@@ -45,11 +54,12 @@ static uint64_t mix(uint64_t z)
 }
 
 /* No capabilities, and limits that bite. */
-static unsigned int tighten(struct wire_op *op, uint64_t random, const struct side_by_side *s)
+static unsigned int tighten(struct wire_op *op, uint64_t random, const struct side_by_side *s,
+			    enum profile profile)
 {
-	const unsigned long window = s->ours.set.window, arena = s->host.size / PAGE;
-	const unsigned long pages[4] = {
-		arena + window / 2 + random % (window * 8),
+	const unsigned long window = s->ours.set.window;
+	unsigned long pages[4] = {
+		s->ours.set.arena / PAGE + window / 2 + random % (window * 8),
 		window * 8 + (random >> 8) % (window * 40),
 		(random >> 16) % window,
 		1 + (random >> 24) % window,
@@ -57,6 +67,9 @@ static unsigned int tighten(struct wire_op *op, uint64_t random, const struct si
 	static const unsigned long resource[4] = { RLIMIT_AS, RLIMIT_DATA, RLIMIT_MEMLOCK,
 						   RLIMIT_STACK };
 
+	/* There, addresses are the point. */
+	if (profile == PROFILE_VAST || profile == PROFILE_FULL || profile == PROFILE_CROWD)
+		pages[0] = 1UL << 40;
 	op[0] = (struct wire_op){ .nr = OP_DROP_CAPS };
 	for (int i = 0; i < 4; i++)
 		op[i + 1] = (struct wire_op){
@@ -66,36 +79,45 @@ static unsigned int tighten(struct wire_op *op, uint64_t random, const struct si
 	return 5;
 }
 
-static void count(struct cover *cover, const struct wire_op *op, long ret, enum map_kind kind)
+enum profile profile_of(const struct settings *set, unsigned long nr)
 {
-	const unsigned long outcome = SAMARA_IS_ERR_VALUE(ret) ? (unsigned long)-ret : 0;
+	static const enum profile turn[16] = {
+		[1] = PROFILE_GUARDS,
+		[5] = PROFILE_COLLAPSE,
+		[9] = PROFILE_VAST,
+		[13] = PROFILE_FULL,
+	};
 
-	cover->seen[call_of(op->nr)][kind][outcome < OUTCOMES ? outcome : OUTCOMES - 1]++;
+	return set->profile == PROFILES ? turn[nr % ARRAY_SIZE(turn)] : set->profile;
 }
 
 int seq_make(struct side_by_side *s, struct seq *seq, unsigned long nr, struct cover *cover)
 {
 	const struct settings *set = &s->ours.set;
 	const uint64_t random = mix(set->seed * UINT64_C(0x9e3779b97f4a7c15) + nr);
+	const enum profile profile = profile_of(set, nr);
 	unsigned int prefix = 0;
 	struct gen gen;
 	int err = ours_begin(&s->ours);
 
-	gen_start(&gen, set, random);
+	if (!err && profile == PROFILE_GUARDS)
+		err = ours_empty_memfd(&s->ours);
+	gen_start(&gen, set, random, profile);
 	if (set->limits == LIMITS_TIGHT || (set->limits == LIMITS_MIXED && nr % 3 == 2))
-		prefix = tighten(seq->op, mix(random), s);
+		prefix = tighten(seq->op, mix(random), s, profile);
 	for (seq->n = 0; !err && seq->n < set->ops; seq->n++) {
 		struct wire_op *op = &seq->op[seq->n];
 		enum map_kind kind;
 
 		if (seq->n >= prefix)
 			gen_next(&gen, op);
-		op->look = (seq->n + 1) % set->every == 0 ? LOOK_FLAGS : 0;
+		if ((seq->n + 1) % set->every == 0 && profile != PROFILE_CROWD)
+			op->look |= LOOK_FLAGS;
 		kind = kind_at(s->ours.mm, op);
 		err = ours_do(&s->ours, op, seq->n);
 		gen_learn(&gen, op, s->ours.seen[seq->n].ret);
 		if (cover)
-			count(cover, op, s->ours.seen[seq->n].ret, kind);
+			cover_count(cover, op, s->ours.seen[seq->n].ret, kind);
 	}
 	ours_end(&s->ours);
 	if (err == -EUCLEAN)
@@ -119,10 +141,13 @@ static const char *work_through(struct side_by_side *s, struct job *job, int nr,
 			return strerror(-err);
 		if (err || seq_compare(s, seq, &r->compared)) {
 			r->differs = i;
+			snprintf(r->how, sizeof(r->how), "call %u, %s: host %.40s, samara %.40s",
+				 s->diff.at + 1, s->diff.what, s->diff.host, s->diff.ours);
 			break;
 		}
 		if (s->error) {
 			snprintf(r->error, sizeof(r->error), "sequence %lu: %s", i, s->error);
+			r->failed = i;
 			break;
 		}
 		r->cut_short += s->host.head->full;
@@ -167,8 +192,12 @@ static void add(struct result *sum, const struct result *part, int status)
 	sum->seqs += part->seqs;
 	sum->compared += part->compared;
 	sum->cut_short += part->cut_short;
-	if (part->differs < sum->differs)
+	if (part->differs < sum->differs) {
 		sum->differs = part->differs;
+		memcpy(sum->how, part->how, sizeof(sum->how));
+	}
+	if (part->failed < sum->failed)
+		sum->failed = part->failed;
 	if (part->error[0])
 		memcpy(sum->error, part->error, sizeof(sum->error));
 	else if (status)
@@ -181,7 +210,7 @@ int jobs_run(const struct settings *set, int jobs, struct result *sum, struct co
 	int tick[2], pid[MAX_JOBS], status;
 	struct job *all;
 
-	*sum = (struct result){ .differs = NONE };
+	*sum = (struct result){ .differs = NONE, .failed = NONE };
 	if (jobs > MAX_JOBS || pipe(tick))
 		return jobs > MAX_JOBS ? -EINVAL : -errno;
 	all = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -189,7 +218,7 @@ int jobs_run(const struct settings *set, int jobs, struct result *sum, struct co
 		return -ENOMEM;
 	fflush(stdout);
 	for (int i = 0; i < jobs; i++) {
-		all[i].result.differs = NONE;
+		all[i].result.differs = all[i].result.failed = NONE;
 		pid[i] = fork();
 		if (!pid[i]) {
 			close(tick[0]);

@@ -17,6 +17,10 @@
 
 const char *const file_names[FILES] = { "memfd", "disk", "readonly", "zero" };
 
+const char *const profile_names[PROFILES + 1] = {
+	"plain", "guards", "collapse", "vast", "full", "crowd", "mixed",
+};
+
 const struct call_info calls[CALLS] = {
 	[CALL_MMAP] = { "mmap",
 			SYS_mmap,
@@ -32,23 +36,25 @@ const struct call_info calls[CALLS] = {
 			  120 },
 	[CALL_MADVISE] = { "madvise", SYS_madvise, 3, { ARG_ADDR, ARG_NUM, ARG_ADVICE }, 110 },
 	[CALL_TOUCH] = { "touch", OP_TOUCH, 1, { ARG_ADDR }, 70 },
+	[CALL_READ] = { "read", OP_READ, 1, { ARG_ADDR }, 20 },
 	[CALL_MLOCK] = { "mlock", SYS_mlock, 2, { ARG_ADDR, ARG_NUM }, 10 },
 	[CALL_MLOCK2] = { "mlock2", SYS_mlock2, 3, { ARG_ADDR, ARG_NUM, ARG_NUM }, 10 },
 	[CALL_MUNLOCK] = { "munlock", SYS_munlock, 2, { ARG_ADDR, ARG_NUM }, 10 },
 	[CALL_MLOCKALL] = { "mlockall", SYS_mlockall, 1, { ARG_NUM }, 3 },
 	[CALL_MUNLOCKALL] = { "munlockall", SYS_munlockall, 0, { ARG_NONE }, 5 },
-	[CALL_MSEAL] = { "mseal", SYS_mseal, 3, { ARG_ADDR, ARG_NUM, ARG_NUM }, 4 },
+	[CALL_MSEAL] = { "mseal", SYS_mseal, 3, { ARG_ADDR, ARG_NUM, ARG_NUM }, 7 },
 	[CALL_MSYNC] = { "msync", SYS_msync, 3, { ARG_ADDR, ARG_NUM, ARG_NUM }, 8 },
 	[CALL_MINCORE] = { "mincore", SYS_mincore, 3, { ARG_ADDR, ARG_NUM, ARG_NUM }, 8 },
 	[CALL_REMAP_FILE_PAGES] = { "remap_file_pages",
 				    SYS_remap_file_pages,
 				    5,
 				    { ARG_ADDR, ARG_NUM, ARG_PROT, ARG_NUM, ARG_NUM },
-				    8 },
+				    10 },
 	[CALL_BRK] = { "brk", SYS_brk, 1, { ARG_ADDR }, 20 },
 	[CALL_RLIMIT] = { "set_rlimit", OP_RLIMIT, 2, { ARG_RESOURCE, ARG_NUM }, 4 },
 	[CALL_FORK] = { "fork", OP_FORK, 0, { ARG_NONE }, 5 },
 	[CALL_DROP_CAPS] = { "drop_caps", OP_DROP_CAPS, 0, { ARG_NONE }, 0 },
+	[CALL_CROWD] = { "map_crowd", OP_CROWD, 2, { ARG_ADDR, ARG_NUM }, 0 },
 };
 
 enum call_id call_of(int32_t nr)
@@ -109,7 +115,8 @@ static const struct flag_name advice[] = {
 	{ "KEEPONFORK", 19, "19" },     { "COLD", 20, "20" },
 	{ "PAGEOUT", 21, "21" },        { "POPULATE_READ", 22, "22" },
 	{ "POPULATE_WRITE", 23, "23" }, { "DONTNEED_LOCKED", 24, "24" },
-	{ "COLLAPSE", 25, "25" },       { NULL, 0, NULL },
+	{ "COLLAPSE", 25, "25" },       { "GUARD_INSTALL", 102, "102" },
+	{ "GUARD_REMOVE", 103, "103" }, { NULL, 0, NULL },
 };
 
 static const struct flag_name resources[] = {
@@ -146,5 +153,5 @@ bool is_one_of(enum arg_kind kind)
 /* EXXX for a number that these calls can give, NULL for others. */
 const char *error_name(long err)
 {
-	return err > 0 && err < OUTCOMES ? strerrorname_np((int)err) : NULL;
+	return err > 0 && err < ERRORS ? strerrorname_np((int)err) : NULL;
 }

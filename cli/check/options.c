@@ -25,11 +25,18 @@ static const char usage[] =
 	"  --window=PAGES    the range of addresses that calls are aimed at (64)\n"
 	"  --limits=SET      default; tight: no capabilities, low RLIMIT_AS, DATA, STACK and\n"
 	"                    MEMLOCK; mixed: every third sequence is tight (mixed)\n"
+	"  --profile=NAME    plain; guards (and mincore, nothing is accessed); collapse; vast\n"
+	"                    (terabytes); full (hardly an address is left); mixed (these in\n"
+	"                    turn); crowd (near max_map_count: slow) (mixed)\n"
 	"  --every=N         VmFlags and totals after every Nth call (16)\n"
 	"  --jobs=N          processes (1)\n"
 	"  --assume=LIST     the library is to take the host for another: overcommit=0..2,\n"
 	"                    max_map_count=N\n"
+	"  --overcommit=0..2 and\n"
+	"  --max-map-count=N set the host's vm.overcommit_memory (for 2: the limit too) and\n"
+	"                    vm.max_map_count for the time of the run; all programs feel it\n"
 	"  --coverage        show what was tried: call, outcome, kind of mapping\n"
+	"  --compat=FILE     write what was tried as docs/compatibility.md\n"
 	"  --json            the summary as JSON\n"
 	"  --repro=FILE      write a difference as a C program that shows it alone\n"
 	"  --save=FILE       and as a case, with the library's answers; with --case: that case\n"
@@ -46,10 +53,14 @@ enum {
 	OPT_MIX,
 	OPT_WINDOW,
 	OPT_LIMITS,
+	OPT_PROFILE,
+	OPT_OVERCOMMIT,
+	OPT_MAX_MAP_COUNT,
 	OPT_EVERY,
 	OPT_JOBS,
 	OPT_ASSUME,
 	OPT_COVERAGE,
+	OPT_COMPAT,
 	OPT_JSON,
 	OPT_REPRO,
 	OPT_SAVE,
@@ -64,10 +75,14 @@ static const struct option long_options[] = {
 	{ "mix", required_argument, NULL, OPT_MIX },
 	{ "window", required_argument, NULL, OPT_WINDOW },
 	{ "limits", required_argument, NULL, OPT_LIMITS },
+	{ "profile", required_argument, NULL, OPT_PROFILE },
+	{ "overcommit", required_argument, NULL, OPT_OVERCOMMIT },
+	{ "max-map-count", required_argument, NULL, OPT_MAX_MAP_COUNT },
 	{ "every", required_argument, NULL, OPT_EVERY },
 	{ "jobs", required_argument, NULL, OPT_JOBS },
 	{ "assume", required_argument, NULL, OPT_ASSUME },
 	{ "coverage", no_argument, NULL, OPT_COVERAGE },
+	{ "compat", required_argument, NULL, OPT_COMPAT },
 	{ "json", no_argument, NULL, OPT_JSON },
 	{ "repro", required_argument, NULL, OPT_REPRO },
 	{ "save", required_argument, NULL, OPT_SAVE },
@@ -113,13 +128,13 @@ static int parse_mix(struct settings *set, char *rest)
 		}
 		while (id < CALLS && strcmp(calls[id].name, name) != 0)
 			id++;
-		if (id == CALLS || !value)
+		if (!value || (id == CALLS && strcmp(name, "stack") != 0))
 			return fail("check", "--mix: %s is not CALL=WEIGHT", name);
 		if (number("mix", value, 0, 1000000, &weight))
 			return EXIT_USAGE;
 		set->weight[id] = (int)weight;
 	}
-	for (int i = 0; i < CALLS; i++)
+	for (int i = 0; i < MIXES; i++)
 		sum += (unsigned long)set->weight[i];
 	return sum ? EXIT_SAME : fail("check", "--mix leaves no call");
 }
@@ -157,6 +172,32 @@ static int parse_limits(struct settings *set, const char *text)
 	return fail("check", "--limits=%s: not default, tight or mixed", text);
 }
 
+static int parse_profile(struct settings *set, const char *text)
+{
+	for (int i = 0; i <= PROFILES; i++)
+		if (!strcmp(profile_names[i], text)) {
+			set->profile = i;
+			return EXIT_SAME;
+		}
+	return fail("check", "--profile=%s: there is none of that name", text);
+}
+
+static int parse_host_setting(struct options *o, int opt)
+{
+	unsigned long n = 0;
+	int status;
+
+	if (opt == OPT_OVERCOMMIT) {
+		status = number("overcommit", optarg, 0, 2, &n);
+		o->host_overcommit = (int)n;
+	} else {
+		/* Fewer, and other programs of the machine fail. */
+		status = number("max-map-count", optarg, 2000, 1UL << 24, &n);
+		o->host_max_map_count = (int)n;
+	}
+	return status;
+}
+
 static int parse_number(struct options *o, int opt)
 {
 	unsigned long jobs;
@@ -187,6 +228,14 @@ static int take(struct options *o, int opt, char **argv)
 		return parse_mix(&o->set, optarg);
 	case OPT_LIMITS:
 		return parse_limits(&o->set, optarg);
+	case OPT_PROFILE:
+		return parse_profile(&o->set, optarg);
+	case OPT_OVERCOMMIT:
+	case OPT_MAX_MAP_COUNT:
+		return parse_host_setting(o, opt);
+	case OPT_COMPAT:
+		o->compat = optarg;
+		return EXIT_SAME;
 	case OPT_ASSUME:
 		return parse_assume(&o->set, optarg);
 	case OPT_COVERAGE:
@@ -227,10 +276,14 @@ int options_parse(int argc, char **argv, struct options *o)
 			 .window = 64,
 			 .every = 16,
 			 .limits = LIMITS_MIXED,
+			 .profile = PROFILES,
 			 .overcommit = -1,
 			 .max_map_count = -1 },
 		.jobs = 1,
+		.host_overcommit = -1,
+		.host_max_map_count = -1,
 	};
+	o->set.weight[MIX_STACK] = 25;
 	for (int i = 0; i < CALLS; i++)
 		o->set.weight[i] = calls[i].weight;
 	while (!status && !o->help &&

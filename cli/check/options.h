@@ -11,7 +11,8 @@ struct options {
 	struct settings set;
 	int jobs;
 	bool json, coverage, cases, help;
-	const char *repro, *save;
+	const char *repro, *save, *compat;
+	int host_overcommit, host_max_map_count; /* -1: as they are */
 };
 
 /* EXIT_SAME, or EXIT_USAGE after one line on stderr. */

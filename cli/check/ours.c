@@ -14,55 +14,22 @@
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
-#include "check/check.h"
+#include "check/gen.h"
 
-#define FILE_PAGES 256
-
-int files_open(struct files *f)
+/* vm.overcommit_ratio without what the host has promised to others already, kB in meminfo. */
+static unsigned long ratio_left(unsigned long ram_bytes)
 {
-	char name[] = "/var/tmp/samara-check-XXXXXX", path[64];
+	const unsigned long ratio = host_number("/proc/sys/vm/overcommit_ratio", 50);
+	const unsigned long taken = host_meminfo("Committed_AS:") * 100 / (ram_bytes >> 10);
 
-	f->fd[FILE_MEMFD] = memfd_create("window", MFD_CLOEXEC);
-	f->fd[FILE_DISK] = mkostemp(name, O_CLOEXEC);
-	if (f->fd[FILE_DISK] >= 0)
-		unlink(name);
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", f->fd[FILE_MEMFD]);
-	f->fd[FILE_READONLY] = open(path, O_RDONLY | O_CLOEXEC);
-	f->fd[FILE_ZERO] = open("/dev/zero", O_RDWR | O_CLOEXEC);
-	for (int i = 0; i < FILES; i++)
-		if (f->fd[i] < 0)
-			return -errno;
-	if (ftruncate(f->fd[FILE_MEMFD], FILE_PAGES * PAGE) ||
-	    ftruncate(f->fd[FILE_DISK], FILE_PAGES * PAGE))
-		return -errno;
-	return 0;
-}
-
-void files_close(struct files *f)
-{
-	for (int i = 0; i < FILES; i++)
-		if (f->fd[i] >= 0)
-			close(f->fd[i]);
-}
-
-static unsigned long read_number(const char *path, unsigned long otherwise)
-{
-	FILE *f = fopen(path, "r");
-	unsigned long value = otherwise;
-
-	if (!f)
-		return otherwise;
-	if (fscanf(f, "%lu", &value) != 1)
-		value = otherwise;
-	fclose(f);
-	return value;
+	return taken < ratio ? ratio - taken : 1;
 }
 
 static int machine_open(struct ours *o)
 {
 	struct samara_machine_config cfg = SAMARA_MACHINE_CONFIG_INIT;
 	struct samara_geometry geo = *samara_geometry_x86_64();
-	unsigned long mode = read_number("/proc/sys/vm/overcommit_memory", 0);
+	unsigned long mode = host_number("/proc/sys/vm/overcommit_memory", 0);
 	struct sysinfo info;
 
 	sysinfo(&info);
@@ -71,10 +38,14 @@ static int machine_open(struct ours *o)
 	cfg.ram_bytes = info.totalram * info.mem_unit;
 	cfg.swap_bytes = info.totalswap * info.mem_unit;
 	cfg.overcommit = (enum samara_overcommit)mode;
+	if (mode == SAMARA_OVERCOMMIT_NEVER)
+		cfg.overcommit_ratio = (unsigned int)ratio_left(cfg.ram_bytes);
+	cfg.admin_reserve_bytes = host_number("/proc/sys/vm/admin_reserve_kbytes", 0) << 10;
+	cfg.user_reserve_bytes = host_number("/proc/sys/vm/user_reserve_kbytes", 0) << 10;
 	cfg.max_map_count = o->set.max_map_count >= 0 ?
 				    (unsigned long)o->set.max_map_count :
-				    read_number("/proc/sys/vm/max_map_count", 0);
-	geo.map_min_addr = read_number("/proc/sys/vm/mmap_min_addr", geo.map_min_addr);
+				    host_number("/proc/sys/vm/max_map_count", 0);
+	geo.map_min_addr = host_min_addr(geo.map_min_addr);
 	cfg.geometry = &geo;
 	return samara_machine_create(&cfg, &o->machine);
 }
@@ -184,6 +155,7 @@ int ours_begin(struct ours *o)
 	if (err)
 		return err;
 	o->text_len = 0;
+	o->crowd = false;
 	o->broken = (struct samara_report){ 0 };
 	layout.mmap_base = samara_mmap_base(samara_geometry_x86_64(), 8UL << 20, 0);
 	layout.start_code = WIRE_TEXT;
@@ -206,6 +178,8 @@ int ours_begin(struct ours *o)
 
 void ours_end(struct ours *o)
 {
+	while (o->n_parents)
+		samara_mm_exit(o->parent[--o->n_parents]);
 	samara_mm_exit(o->mm);
 	o->mm = NULL;
 }
@@ -213,13 +187,27 @@ void ours_end(struct ours *o)
 static long fork_and_go_on(struct ours *o)
 {
 	struct samara_mm *child;
-	const int err = samara_fork(o->mm, &child);
+	int err;
 
+	if (o->n_parents == ARRAY_SIZE(o->parent))
+		return -EAGAIN;
+	err = samara_fork(o->mm, &child);
 	if (err)
 		return err;
-	samara_mm_exit(o->mm);
+	o->parent[o->n_parents++] = o->mm; /* waits, as the host's does */
 	o->mm = child;
 	return 0;
+}
+
+static long map_crowd(struct ours *o, unsigned long at, unsigned long n)
+{
+	long ret = 0;
+
+	o->crowd = true;
+	for (; n && !SAMARA_IS_ERR_VALUE(ret); n--, at += PAGE)
+		ret = (long)samara_mmap(o->mm, at, PAGE, n & 1 ? PROT_READ : PROT_NONE,
+					MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, NULL, 0);
+	return SAMARA_IS_ERR_VALUE(ret) ? ret : 0;
 }
 
 static struct samara_file *file_of(const struct ours *o, uint64_t fd)
@@ -237,6 +225,11 @@ static long perform_odd(struct ours *o, const struct wire_op *op)
 	case OP_TOUCH:
 		err = samara_touch(o->mm, a[0], 1, PROT_WRITE);
 		return err ? err : 1;
+	case OP_READ:
+		err = samara_touch(o->mm, a[0], 1, PROT_READ);
+		return err ? err : 1;
+	case OP_CROWD:
+		return map_crowd(o, a[0], a[1]);
 	case OP_DROP_CAPS:
 		samara_set_caps(o->mm, 0);
 		return 0;
@@ -249,9 +242,10 @@ static long perform_odd(struct ours *o, const struct wire_op *op)
 	}
 }
 
+static unsigned char vec[WIRE_SCRATCH]; /* mincore's */
+
 static long perform(struct ours *o, const struct wire_op *op)
 {
-	static __thread unsigned char vec[WIRE_SCRATCH];
 	struct samara_mm *mm = o->mm;
 	const uint64_t *a = op->arg;
 
@@ -292,6 +286,15 @@ static long perform(struct ours *o, const struct wire_op *op)
 	}
 }
 
+static long count_vector(const struct wire_op *op)
+{
+	long pages = 0;
+
+	for (uint64_t i = 0; i < (op->arg[1] + PAGE - 1) / PAGE; i++)
+		pages += vec[i] & 1;
+	return pages;
+}
+
 static char *room(struct ours *o, size_t len)
 {
 	while (o->text_size - o->text_len < len) {
@@ -303,6 +306,24 @@ static char *room(struct ours *o, size_t len)
 		o->text_size *= 2;
 	}
 	return o->text + o->text_len;
+}
+
+/* Lines of mappings in the crowd taken out of a map. The length that is left. */
+static size_t without_crowd(char *text, size_t len)
+{
+	char *to = text, *at = text, *const end = text + len;
+
+	while (at < end) {
+		const char *newline = memchr(at, '\n', (size_t)(end - at));
+		const size_t line = (size_t)((newline ? newline + 1 : end) - at);
+
+		if (strtoul(at, NULL, 16) - WIRE_CROWD >= WIRE_CROWD_END - WIRE_CROWD) {
+			memmove(to, at, line);
+			to += line;
+		}
+		at += line;
+	}
+	return (size_t)(to - text);
 }
 
 static int keep_map(struct ours *o, struct seen *seen, const struct seen *before)
@@ -320,6 +341,8 @@ static int keep_map(struct ours *o, struct seen *seen, const struct seen *before
 	to = room(o, (size_t)len);
 	if (!to || pread(o->print_fd, to, (size_t)len, 0) != len)
 		return -ENOMEM;
+	if (o->crowd)
+		len = (off_t)without_crowd(to, (size_t)len);
 	seen->text_at = o->text_len;
 	seen->text_len = (size_t)len;
 	if (before && before->text_len == (size_t)len &&
@@ -371,6 +394,8 @@ int ours_do(struct ours *o, const struct wire_op *op, unsigned int i)
 	int err;
 
 	*seen = (struct seen){ .ret = perform(o, op) };
+	if ((op->look & LOOK_VEC) && !seen->ret)
+		seen->vec = count_vector(op);
 	err = keep_map(o, seen, i ? seen - 1 : NULL);
 	if (!err && (op->look & LOOK_FLAGS))
 		err = keep_flags(o, seen);

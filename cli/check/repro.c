@@ -17,7 +17,7 @@ static const char head[] =
 	"#include <stdio.h>\n#include <stdlib.h>\n#include <sys/mman.h>\n"
 	"#include <sys/personality.h>\n#include <sys/resource.h>\n#include <sys/syscall.h>\n"
 	"#include <sys/wait.h>\n#include <unistd.h>\n\n"
-	"static int memfd, disk, readonly, zero;\n"
+	"static int memfd, disk, readonly, zero, sink;\n"
 	"static __attribute__((unused)) unsigned char vec[65536];\n\n"
 	"static void say(const char *call, long ret, const char *samara)\n{\n"
 	"\tif (ret == -1)\n\t\tprintf(\"%s = -1 (%m); samara: %s\\n\", call, samara);\n"
@@ -26,6 +26,12 @@ static const char head[] =
 	"/* Writes a byte through the kernel: EFAULT in place of a signal. */\n"
 	"static __attribute__((unused)) long touch(unsigned long addr)\n{\n"
 	"\treturn syscall(SYS_pread64, zero, addr, 1, 0);\n}\n\n"
+	"static __attribute__((unused)) long read_byte(unsigned long addr)\n{\n"
+	"\treturn syscall(SYS_pwrite64, sink, addr, 1, 0);\n}\n\n"
+	"static __attribute__((unused)) long map_crowd(unsigned long at, unsigned long n)\n{\n"
+	"\tlong ret = 0;\n\n\tfor (; n && ret != -1; n--, at += 4096)\n"
+	"\t\tret = syscall(SYS_mmap, at, 4096, n & 1, MAP_PRIVATE | MAP_ANONYMOUS | "
+	"MAP_FIXED,\n\t\t\t      -1, 0);\n\treturn ret == -1 ? -1 : 0;\n}\n\n"
 	"static __attribute__((unused)) long go_on_as_child(void)\n{\n"
 	"\tlong pid = fork();\n\n\tif (pid <= 0)\n\t\treturn pid;\n"
 	"\twaitpid((pid_t)pid, NULL, 0);\n\texit(0);\n}\n\n"
@@ -47,6 +53,7 @@ static const char head[] =
 	"\t    personality(personality(0xffffffff) | ADDR_NO_RANDOMIZE) >= 0)\n"
 	"\t\texecv(\"/proc/self/exe\", argv);\n"
 	"\tsetvbuf(stdout, NULL, _IOLBF, 0);\n"
+	"\tsink = memfd_create(\"sink\", 0);\n"
 	"\tmemfd = memfd_create(\"window\", 0);\n\tdisk = mkstemp(name);\n\tunlink(name);\n"
 	"\tsnprintf(path, sizeof(path), \"/proc/self/fd/%d\", memfd);\n"
 	"\treadonly = open(path, O_RDONLY);\n\tzero = open(\"/dev/zero\", O_RDWR);\n"
@@ -95,6 +102,12 @@ static void c_call(FILE *to, const struct wire_op *op)
 	switch (op->nr) {
 	case OP_TOUCH:
 		fputs("touch(", to);
+		break;
+	case OP_READ:
+		fputs("read_byte(", to);
+		break;
+	case OP_CROWD:
+		fputs("map_crowd(", to);
 		break;
 	case OP_FORK:
 		fputs("go_on_as_child(", to);

@@ -148,7 +148,7 @@ static bool answer_parse(const char *text, long *ret)
 {
 	unsigned long value;
 
-	for (long err = 1; *text == '-' && err < OUTCOMES; err++) {
+	for (long err = 1; *text == '-' && err < ERRORS; err++) {
 		const char *name = error_name(err);
 
 		if (name && !strcmp(name, text + 1)) {

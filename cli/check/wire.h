@@ -20,6 +20,8 @@
 #define WIRE_BRK 0x30000000UL /* where the heap begins */
 #define WIRE_TEXT 0x400000UL  /* the child's program */
 #define WIRE_WINDOW 0x400000000000UL
+#define WIRE_CROWD 0x480000000000UL /* mappings that are many and not shown */
+#define WIRE_CROWD_END 0x490000000000UL
 #define WIRE_STACK 0x4000UL /* bytes of each stack */
 #define WIRE_FORKS 16U      /* forks in one sequence, at most */
 #define WIRE_STACKS_AT 0x1000UL
@@ -33,7 +35,8 @@ enum {
 	WIRE_FD_FROM = 10,
 	WIRE_FD_TO = 11,
 	WIRE_FD_ZERO = 12,
-	WIRE_FD_FILE = 13
+	WIRE_FD_SINK = 13,
+	WIRE_FD_FILE = 14
 };
 
 /* Calls that are no system calls of that number. */
@@ -42,9 +45,14 @@ enum {
 	OP_DROP_CAPS = -2, /* no capability from now on */
 	OP_FORK = -3,      /* fork, and go on as the child: 0 */
 	OP_RLIMIT = -4,    /* resource, soft limit */
+	OP_READ = -5,      /* read a byte of arg[0], through the kernel: 1 or -EFAULT */
+	OP_CROWD = -6, /* map arg[1] single pages from arg[0] on that cannot merge: 0 or -errno */
 };
 
-enum { LOOK_FLAGS = 1 }; /* VmFlags and totals too */
+enum {
+	LOOK_FLAGS = 1, /* VmFlags and totals too */
+	LOOK_VEC = 2    /* mincore's vector */
+};
 
 struct wire_op {
 	int32_t nr;
@@ -59,6 +67,7 @@ struct wire_answer {
 	uint32_t text_at, text_len;   /* of /proc/self/maps */
 	uint32_t flags_at, flags_len; /* the VmFlags lines of smaps, without their name */
 	int64_t total[TOTALS];
+	int64_t vec; /* pages that mincore said are in memory */
 };
 
 struct wire_head {
@@ -67,6 +76,7 @@ struct wire_head {
 	uint32_t done; /* answers that are there */
 	uint32_t full; /* no room for more text: done is less than n_ops */
 	uint32_t forks;
+	uint32_t crowd;                           /* mappings from WIRE_CROWD on are not shown */
 	uint32_t answers_at, scratch_at, text_at; /* offsets */
 	uint32_t broken;                          /* set-up failed: the step */
 	int32_t status;                           /* of the process that ran the sequence */

@@ -77,7 +77,7 @@ struct obj_cache {
 	unsigned int slot;     /* the same, not changed by arming */
 	unsigned int size;     /* a multiple of align */
 	unsigned int align;
-	unsigned int keep;     /* of a type-safe cache: offset of a free object's 8 live bytes; or 0 */
+	unsigned int keep;     /* type-safe: offset of a free object's 8 live bytes; else 0 */
 	bool plain;	       /* the sheaves' own cache: no sheaves, no magazines, not counted */
 	struct alloc_site site;
 

@@ -14,7 +14,10 @@
 
 #if SAMARA_ASAN || defined(SAMARA_DEBUG)
 
-/* The parts of an object that are poisoned: all of it, or what is before and behind the bytes kept. */
+/*
+ * The parts of an object that are poisoned: all of it, or what is before and behind the bytes
+ * kept.
+ */
 static size_t head_size(const struct obj_cache *c)
 {
 	return c->keep ? c->keep : c->size;

@@ -15,12 +15,14 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #include "support/cmocka_all.h"
 
 #include <samara/inject.h>
 
 #include "support/mm_calls.h"
+#include "support/mm_text.h"
 
 #define ALLOCATIONS_MAX 5000u
 
@@ -36,6 +38,7 @@ struct bench {
 	struct samara_mm *mm;
 	struct state before, after;
 	unsigned long refused; /* calls that failed for lack of memory */
+	unsigned long tried[MM_CALL_KINDS];
 	char call[MM_CALL_TEXT];
 };
 
@@ -84,7 +87,7 @@ static bool one_vma(struct bench *b, unsigned long addr, unsigned long len)
 }
 
 /* A failure may leave no trace. */
-static bool is_atomic(struct bench *b, const struct host_call *call)
+static bool is_atomic(struct bench *b, const struct mm_call *call)
 {
 	switch (call->nr) {
 	case SYS_mlock: /* locked, but not there: Linux says -ENOMEM */
@@ -102,22 +105,23 @@ static bool is_atomic(struct bench *b, const struct host_call *call)
 	}
 }
 
-static bool out_of_memory(const struct host_call *call, long ret, unsigned long brk)
+static bool out_of_memory(const struct mm_call *call, long ret, unsigned long brk)
 {
 	if (call->nr == SYS_brk)
 		return (unsigned long)ret != call->arg[0] && (unsigned long)ret == brk;
 	return ret == -ENOMEM || (call->nr == SYS_madvise && ret == -EAGAIN) ||
-	       (call->nr == HOST_TOUCH && ret == -EFAULT);
+	       ((call->nr == MM_TOUCH || call->nr == MM_READ) && ret == -EFAULT);
 }
 
 /* call with one more allocation granted each time, until it needs no more. */
-static long try_all(struct bench *b, const struct host_call *call)
+static long try_all(struct bench *b, const struct mm_call *call)
 {
 	const unsigned long brk = samara_brk(b->mm, 0);
 	const bool atomic = is_atomic(b, call);
 	void (*const refuse[])(unsigned long) = { samara_inject_nth, samara_inject_from };
 	void (*const how)(unsigned long) = refuse[rng_below(&b->gen.rng, 2)];
 
+	b->tried[mm_call_kind(call->nr)]++;
 	take_state(b, &b->before);
 	for (unsigned int nth = 1; nth < ALLOCATIONS_MAX; nth++) {
 		long ret;
@@ -139,9 +143,19 @@ static long try_all(struct bench *b, const struct host_call *call)
 	return 0;
 }
 
+/* Giving an mm up needs no memory. */
+static void exit_without_memory(struct samara_mm *mm)
+{
+	samara_inject_from(1);
+	samara_mm_exit(mm);
+	samara_inject_from(0);
+}
+
 /* Fork with every allocation failing in turn: no child, nothing promised. */
 static void try_fork(struct bench *b)
 {
+	void (*const refuse[])(unsigned long) = { samara_inject_nth, samara_inject_from };
+	void (*const how)(unsigned long) = refuse[rng_below(&b->gen.rng, 2)];
 	struct samara_mm *child;
 
 	snprintf(b->call, sizeof(b->call), "fork");
@@ -149,9 +163,9 @@ static void try_fork(struct bench *b)
 	for (unsigned int nth = 1;; nth++) {
 		int err;
 
-		samara_inject_from(nth);
+		how(nth);
 		err = samara_fork(b->mm, &child);
-		samara_inject_from(0);
+		how(0);
 		if (!err)
 			break;
 		assert_int_equal(err, -ENOMEM);
@@ -161,10 +175,10 @@ static void try_fork(struct bench *b)
 	assert_int_equal(samara_mm_validate(child, NULL), 0);
 	/* Go on in the child every other time: it merges differently. */
 	if (rng_one_in(&b->gen.rng, 2)) {
-		samara_mm_exit(b->mm);
+		exit_without_memory(b->mm);
 		b->mm = child;
 	} else {
-		samara_mm_exit(child);
+		exit_without_memory(child);
 	}
 }
 
@@ -182,7 +196,7 @@ static void set_up(struct bench *b)
 
 static void sequence(struct bench *b, uint64_t seed)
 {
-	struct host_call call;
+	struct mm_call call;
 
 	mm_gen_start(&b->gen, seed);
 	set_up(b);
@@ -193,7 +207,7 @@ static void sequence(struct bench *b, uint64_t seed)
 		if (i % 20 == 19)
 			try_fork(b);
 	}
-	samara_mm_exit(b->mm);
+	exit_without_memory(b->mm);
 }
 
 static void a_refused_allocation_leaves_the_map_as_it_was(void **state)
@@ -204,8 +218,8 @@ static void a_refused_allocation_leaves_the_map_as_it_was(void **state)
 
 	(void)state;
 	assert_non_null(b);
-	b->before.text = malloc(HOST_TEXT);
-	b->after.text = malloc(HOST_TEXT);
+	b->before.text = malloc(MM_TEXT);
+	b->after.text = malloc(MM_TEXT);
 	assert_int_equal(samara_machine_create(NULL, &b->machine), 0);
 	assert_int_equal(mm_gen_open(&b->gen, b->machine), 0);
 	for (unsigned long i = 0; i < sequences; i++)
@@ -217,42 +231,190 @@ static void a_refused_allocation_leaves_the_map_as_it_was(void **state)
 	print_message("%lu calls refused memory, seed %llu\n", b->refused,
 		      (unsigned long long)test_seed());
 	assert_true(b->refused > 100);
+	for (int i = 0; i < MM_CALL_KINDS; i++)
+		if (!b->tried[i] && test_slowdown() == 1)
+			fail_msg("%s was never tried", mm_call_name(i));
 	free(b->before.text);
 	free(b->after.text);
 	free(b);
 }
 
-static void making_things_fails_cleanly(void **state)
+/* One thing that is made, and given up if it came to be. 0 or -errno. */
+static int make_machine(struct samara_machine *shared)
 {
-	const unsigned long live = samara_live_objects();
 	struct samara_machine *machine;
-	struct samara_file *file;
+	const int err = samara_machine_create(NULL, &machine);
+
+	(void)shared;
+	if (!err)
+		samara_machine_destroy(machine);
+	return err;
+}
+
+static int make_mm(struct samara_machine *machine)
+{
 	struct samara_mm *mm;
+	const int err = samara_mm_create(machine, &mm);
+
+	if (!err)
+		exit_without_memory(mm);
+	return err;
+}
+
+static int make_named_file(struct samara_machine *machine)
+{
+	const struct samara_file_identity id = { .size = sizeof(id), .name = "/a/file", .ino = 7 };
+	struct samara_file *file;
+	const int err = samara_file_named(machine, &id, &file);
+
+	if (!err)
+		samara_file_put(file);
+	return err;
+}
+
+static int make_host_file(struct samara_machine *machine)
+{
+	const int fd = memfd_create("host", 0);
+	struct samara_file *file;
 	int err;
 
-	(void)state;
-	for (unsigned int nth = 1;; nth++) {
-		machine = NULL;
-		samara_inject_nth(nth);
-		err = samara_machine_create(NULL, &machine);
-		if (!err) {
-			err = samara_mm_create(machine, &mm);
-			if (!err)
-				samara_mm_exit(mm);
-		}
-		if (!err) {
-			err = samara_file_memfd(machine, "name", 4096, &file);
-			if (!err)
-				samara_file_put(file);
-		}
-		samara_machine_destroy(machine);
-		samara_inject_nth(0);
+	assert_true(fd >= 0);
+	err = samara_file_from_fd(machine, fd, &file);
+	if (!err)
+		samara_file_put(file);
+	close(fd);
+	return err;
+}
+
+static int make_shared_memory(struct samara_machine *machine)
+{
+	struct samara_file *file;
+	int err = samara_file_memfd(machine, "name", 4096, &file);
+
+	if (err)
+		return err;
+	samara_file_put(file);
+	err = samara_file_shmem(machine, 4096, &file);
+	if (err)
+		return err;
+	samara_file_put(file);
+	err = samara_file_sysv(machine, 1, 2, 4096, &file);
+	if (!err)
+		samara_file_put(file);
+	return err;
+}
+
+/* A layout with mappings of the kernel's own, and a fork of it: all of it, or nothing. */
+static int make_layout(struct samara_machine *machine)
+{
+	const struct samara_mapping special[] = {
+		{ .start = 0x7ffff7fc0000,
+		  .end = 0x7ffff7fc4000,
+		  .prot = PROT_READ,
+		  .flags = MAP_PRIVATE,
+		  .name = "[vvar]" },
+		{ .start = 0x7ffff7fc6000,
+		  .end = 0x7ffff7fc8000,
+		  .prot = PROT_READ | PROT_EXEC,
+		  .flags = MAP_PRIVATE,
+		  .name = "[vdso]" },
+		{ .start = 0x7ffffffde000,
+		  .end = 0x7ffffffff000,
+		  .prot = PROT_READ | PROT_WRITE,
+		  .flags = MAP_PRIVATE,
+		  .name = "[stack]",
+		  .touched = true },
+	};
+	struct samara_layout layout = SAMARA_LAYOUT_INIT;
+	struct samara_vma_info info;
+	struct samara_mm *mm, *child;
+	int err = samara_mm_create(machine, &mm);
+
+	if (err)
+		return err;
+	layout.special = special;
+	layout.nr_special = 3;
+	err = samara_set_layout(mm, &layout);
+	if (err)
+		assert_int_equal(samara_vma_next(mm, 0, &info), -ENOENT);
+	else
+		err = samara_fork(mm, &child);
+	if (!err)
+		exit_without_memory(child);
+	exit_without_memory(mm);
+	return err;
+}
+
+static void fails_cleanly(int (*make)(struct samara_machine *), void (*how)(unsigned long))
+{
+	struct samara_machine *machine;
+	unsigned long live;
+	unsigned int nth;
+
+	assert_int_equal(samara_machine_create(NULL, &machine), 0);
+	live = samara_live_objects();
+	for (nth = 1; nth < ALLOCATIONS_MAX; nth++) {
+		int err;
+
+		how(nth);
+		err = make(machine);
+		how(0);
 		assert_int_equal(samara_live_objects(), live);
+		assert_int_equal(samara_committed_pages(machine), 0);
 		if (!err)
 			break;
 		assert_int_equal(err, -ENOMEM);
-		assert_true(nth < ALLOCATIONS_MAX);
 	}
+	assert_in_range(nth, 2, ALLOCATIONS_MAX - 1); /* it was refused at least once */
+	samara_machine_destroy(machine);
+}
+
+static void making_things_fails_cleanly(void **state)
+{
+	int (*const make[])(struct samara_machine *) = {
+		make_machine,       make_mm,     make_named_file, make_host_file,
+		make_shared_memory, make_layout,
+	};
+	const unsigned long live = samara_live_objects();
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(make) / sizeof(make[0]); i++) {
+		fails_cleanly(make[i], samara_inject_nth);
+		fails_cleanly(make[i], samara_inject_from);
+	}
+	assert_int_equal(samara_live_objects(), live);
+}
+
+/* Reports, limits and capabilities either need no memory or say so. */
+static void reports_need_no_memory(void **state)
+{
+	struct samara_mm_stats stats = { .size = sizeof(stats) };
+	struct samara_machine *machine;
+	struct samara_vma_info info;
+	struct samara_mm *mm;
+	char *text = malloc(MM_TEXT);
+
+	(void)state;
+	assert_non_null(text);
+	assert_int_equal(samara_machine_create(NULL, &machine), 0);
+	assert_int_equal(samara_mm_create(machine, &mm), 0);
+	assert_false(SAMARA_IS_ERR_VALUE(
+		samara_mmap(mm, 0, MM_PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, NULL, 0)));
+	samara_inject_from(1);
+	assert_int_equal(samara_set_rlimit(mm, 9, 1UL << 30, 1UL << 30), 0);
+	samara_set_caps(mm, SAMARA_CAP_IPC_LOCK);
+	samara_set_overcommit(machine, SAMARA_OVERCOMMIT_NEVER);
+	assert_int_equal(samara_vma_next(mm, 0, &info), 0);
+	assert_int_equal(samara_mm_stats(mm, &stats), 0);
+	assert_int_equal(samara_mm_validate(mm, NULL), 0);
+	/* A printer's buffer may be refused, no more. */
+	assert_int_equal(mm_text(mm, samara_print_maps, text), -ENOMEM);
+	assert_int_equal(mm_text(mm, samara_print_smaps, text), -ENOMEM);
+	assert_int_equal(mm_text(mm, samara_mm_print_tree, text), 0);
+	samara_inject_from(0);
+	exit_without_memory(mm);
+	samara_machine_destroy(machine);
+	free(text);
 }
 
 int main(void)
@@ -260,6 +422,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_refused_allocation_leaves_the_map_as_it_was),
 		cmocka_unit_test(making_things_fails_cleanly),
+		cmocka_unit_test(reports_need_no_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,40 +12,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "../wire.h"
+#include "proc.h"
 
-#define HEAD ((volatile struct wire_head *)WIRE_ARENA)
 #define SIGNAL_CHILD 17
 #define SET_MM 35
 #define SET_MM_MAP 14
 #define SET_DEATH_SIGNAL 1
 #define INTERRUPTED (-4)
-
-static long sys6(long nr, const uint64_t *a)
-{
-	register uint64_t r10 __asm__("r10") = a[3];
-	register uint64_t r8 __asm__("r8") = a[4];
-	register uint64_t r9 __asm__("r9") = a[5];
-	long ret;
-
-	__asm__ volatile("syscall"
-			 : "=a"(ret)
-			 : "a"(nr), "D"(a[0]), "S"(a[1]), "d"(a[2]), "r"(r10), "r"(r8), "r"(r9)
-			 : "rcx", "r11", "memory");
-	return ret;
-}
-
-static long sys4(long nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
-{
-	const uint64_t args[6] = { a, b, c, d, 0, 0 };
-
-	return sys6(nr, args);
-}
-
-static long sys3(long nr, uint64_t a, uint64_t b, uint64_t c)
-{
-	return sys4(nr, a, b, c, 0);
-}
 
 static __attribute__((noreturn)) void leave(long status)
 {
@@ -89,106 +62,6 @@ static int wait_for(long pid)
 	return status;
 }
 
-/* reading /proc ------------------------------------------------------------ */
-
-static long open_file(const char *path)
-{
-	return sys3(__NR_open, (uint64_t)path, 0, 0);
-}
-
-static int begins_with(const char *at, const char *end, const char *word)
-{
-	for (; *word; word++, at++)
-		if (at >= end || *at != *word)
-			return 0;
-	return 1;
-}
-
-/* Nothing follows the gate in a map: spares the read that would only say so. */
-static int ends_with_gate(const char *text, long len)
-{
-	return len > 11 && begins_with(text + len - 11, text + len, "[vsyscall]");
-}
-
-/* All of fd from its start. Bytes, or -1 when it does not fit size. */
-static long slurp(long fd, char *to, long size)
-{
-	long len = 0, n;
-
-	while (!ends_with_gate(to, len)) {
-		n = sys4(__NR_pread64, (uint64_t)fd, (uint64_t)(to + len), (uint64_t)(size - len),
-			 (uint64_t)len);
-		if (n <= 0)
-			return n < 0 || len == size ? -1 : len;
-		len += n;
-	}
-	return len;
-}
-
-static void *at_offset(uint32_t offset)
-{
-	return (void *)(WIRE_ARENA + offset);
-}
-
-/* The rest of each line that begins with word goes to to, through the scratch memory. */
-static long slurp_lines(const char *path, const char *word, char *to, long size)
-{
-	char *const scratch = at_offset(HEAD->scratch_at);
-	const long fd = open_file(path);
-	long have = 0, out = 0, n;
-
-	while ((n = sys3(__NR_read, (uint64_t)fd, (uint64_t)(scratch + have),
-			 WIRE_SCRATCH - (uint64_t)have)) > 0) {
-		char *line = scratch, *const end = scratch + have + n;
-
-		for (char *at = line; at < end; at++) {
-			if (*at != '\n')
-				continue;
-			if (begins_with(line, end, word)) {
-				for (line += 9; line <= at && out < size; line++)
-					to[out++] = *line;
-			}
-			line = at + 1;
-		}
-		have = end - line;
-		for (long i = 0; i < have; i++)
-			scratch[i] = line[i];
-	}
-	sys3(__NR_close, (uint64_t)fd, 0, 0);
-	return out < size ? out : -1;
-}
-
-static int64_t number_behind(const char *text, const char *end, const char *word)
-{
-	int64_t value = 0;
-
-	for (; text < end; text++) {
-		if (*text != *word || !begins_with(text, end, word))
-			continue;
-		while (text < end && (*text < '0' || *text > '9'))
-			text++;
-		for (; text < end && *text >= '0' && *text <= '9'; text++)
-			value = value * 10 + (*text - '0');
-		return value;
-	}
-	return -1;
-}
-
-static void read_totals(struct wire_answer *answer)
-{
-	char *const text = at_offset(HEAD->scratch_at);
-	const long fd = open_file("/proc/self/status");
-	const long len = slurp(fd, text, WIRE_SCRATCH);
-
-	sys3(__NR_close, (uint64_t)fd, 0, 0);
-	answer->total[TOTAL_SIZE] = number_behind(text, text + len, "VmSize:");
-	answer->total[TOTAL_LCK] = number_behind(text, text + len, "VmLck:");
-	answer->total[TOTAL_DATA] = number_behind(text, text + len, "VmData:");
-	answer->total[TOTAL_STK] = number_behind(text, text + len, "VmStk:");
-	answer->total[TOTAL_EXEC] = number_behind(text, text + len, "VmExe:") +
-				    number_behind(text, text + len, "VmLib:");
-}
-
 /* the sequence -------------------------------------------------------------- */
 
 static int same_text(const char *a, const char *b, uint32_t len)
@@ -213,10 +86,12 @@ struct texts {
 static int show_map(struct texts *t, struct wire_answer *answer)
 {
 	char *const to = at_offset(HEAD->text_at);
-	const long len = slurp(t->fd, to, (long)(HEAD->size - HEAD->text_at));
+	long len = slurp(t->fd, to, (long)(HEAD->size - HEAD->text_at));
 
 	if (len < 0)
 		return -1;
+	if (HEAD->crowd)
+		len = without_crowd(to, len);
 	if ((uint32_t)len == t->last_len && same_text(to, at_offset(t->last), t->last_len)) {
 		answer->text_at = t->last;
 		answer->text_len = WIRE_SAME;
@@ -275,6 +150,30 @@ static long fork_and_wait(void)
 	leave(wait_for(pid) ? 1 : 0);
 }
 
+/* Pages in turn readable and not, so that none merges with the next. */
+static long map_crowd(uint64_t at, uint64_t n)
+{
+	uint64_t args[6] = { at, 0x1000, 0, 0x32, ~0UL, 0 }; /* PRIVATE, ANONYMOUS, FIXED */
+	long ret = 0;
+
+	HEAD->crowd = 1;
+	for (; n && ret >= 0; n--, args[0] += 0x1000) {
+		args[2] = n & 1;
+		ret = sys6(__NR_mmap, args);
+	}
+	return ret < 0 ? ret : 0;
+}
+
+static long count_vector(const struct wire_op *op)
+{
+	const unsigned char *vec = (const unsigned char *)op->arg[2];
+	long pages = 0;
+
+	for (uint64_t i = 0; i < (op->arg[1] + 0xfff) >> 12; i++)
+		pages += vec[i] & 1;
+	return pages;
+}
+
 static long perform(const struct wire_op *op)
 {
 	switch (op->nr) {
@@ -286,6 +185,10 @@ static long perform(const struct wire_op *op)
 		return set_soft_limit(op->arg[0], op->arg[1]);
 	case OP_FORK:
 		return fork_and_wait();
+	case OP_READ:
+		return sys4(__NR_pwrite64, WIRE_FD_SINK, op->arg[0], 1, 0);
+	case OP_CROWD:
+		return map_crowd(op->arg[0], op->arg[1]);
 	default:
 		return sys6(op->nr, op->arg);
 	}
@@ -305,6 +208,7 @@ static __attribute__((noreturn)) void run_from(int forked)
 		answer->ret = forked ? 0 : perform(op);
 		forked = 0;
 		answer->flags_len = 0;
+		answer->vec = (op->look & LOOK_VEC) && !answer->ret ? count_vector(op) : 0;
 		if (show_map(&t, answer) || ((op->look & LOOK_FLAGS) && show_flags(answer))) {
 			HEAD->full = 1;
 			break;
@@ -325,22 +229,6 @@ static void run_all(void)
 }
 
 /* set-up -------------------------------------------------------------------- */
-
-static uint64_t hex(const char **at)
-{
-	uint64_t value = 0;
-
-	for (;; (*at)++) {
-		const char c = **at;
-
-		if (c >= '0' && c <= '9')
-			value = value * 16 + (uint64_t)(c - '0');
-		else if (c >= 'a' && c <= 'f')
-			value = value * 16 + (uint64_t)(c - 'a' + 10);
-		else
-			return value;
-	}
-}
 
 /* All goes but the text and the arena. */
 static void unmap_the_rest(void)

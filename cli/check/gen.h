@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the parts of the grammar share: random numbers and ranges.
+ */
+#ifndef CLI_CHECK_GEN_H
+#define CLI_CHECK_GEN_H
+
+#include "check/check.h"
+
+#define FILE_PAGES 256
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+#define PICK(gen, array) ((array)[below(gen, ARRAY_SIZE(array))])
+
+#define TIB (1UL << 40)
+/* Where a sequence of the profile `vast' reserves terabytes, and where stacks have room to grow. */
+#define VAST_START 0x500000000000UL
+#define VAST_SLOTS 32UL /* of 1 TiB */
+#define STACKS_START (WIRE_WINDOW + 0x20000000UL)
+#define STACKS_PAGES 2048UL
+#define HEAP_PAGES 32UL
+
+unsigned long below(struct gen *gen, unsigned long n);
+bool one_in(struct gen *gen, unsigned long n);
+unsigned long between(struct gen *gen, unsigned long lo, unsigned long hi);
+
+/* A range inside an area that calls are aimed at, mostly of whole pages. */
+struct range pick(struct gen *gen);
+/* len, or one that means an error: none, or beyond the end of everything. */
+unsigned long odd_length(struct gen *gen, unsigned long len);
+/* len, or one that only some calls refuse; others would reach the child's own program. */
+unsigned long huge_length(struct gen *gen, unsigned long len);
+unsigned long pick_prot(struct gen *gen);
+/* May single pages be accessed? Not where guards or untouched memory are looked at. */
+bool may_fault(const struct gen *gen);
+/* And whole ranges filled? Not where they are terabytes, either. */
+bool may_populate(const struct gen *gen);
+
+void gen_mmap(struct gen *gen, struct wire_op *op);
+void gen_mremap(struct gen *gen, struct wire_op *op);
+/* One of the calls that a profile begins with. False: there are no more. */
+bool gen_prefix(struct gen *gen, struct wire_op *op);
+/* Something about a stack: made, grown by an access, or its neighbourhood changed. */
+void gen_stack(struct gen *gen, struct wire_op *op);
+
+#endif

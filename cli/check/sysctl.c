@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Settings of the host for the time of a run. A process of its own remembers
+ * what they were and puts them back when the run's last process has ended, in
+ * whatever way: it waits for the end of a pipe that they all hold open.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/sysinfo.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "check/check.h"
+
+/* In overcommit mode 2: far more than anybody else's memory, so that only reservations meet it. */
+#define COMMIT_LIMIT (160ULL << 40)
+
+enum { SET_RATIO, SET_MODE, SET_MAPS, SETTINGS };
+
+static const char *const paths[SETTINGS] = {
+	"/proc/sys/vm/overcommit_ratio",
+	"/proc/sys/vm/overcommit_memory",
+	"/proc/sys/vm/max_map_count",
+};
+
+static struct {
+	long was[SETTINGS], wanted[SETTINGS]; /* wanted -1: as it is */
+	int pipe, keeper;
+} change = { .pipe = -1 };
+
+static long read_setting(const char *path)
+{
+	FILE *f = fopen(path, "r");
+	long value = -1;
+
+	if (f && fscanf(f, "%ld", &value) != 1)
+		value = -1;
+	if (f)
+		fclose(f);
+	return value;
+}
+
+static bool write_setting(int which, long value)
+{
+	char text[32];
+	const int len = snprintf(text, sizeof(text), "%ld\n", value);
+	const int fd = open(paths[which], O_WRONLY | O_CLOEXEC);
+	const bool done = fd >= 0 && write(fd, text, (size_t)len) == len;
+
+	if (fd >= 0)
+		close(fd);
+	return done;
+}
+
+static void put_back(void)
+{
+	for (int i = SETTINGS - 1; i >= 0; i--)
+		if (change.wanted[i] >= 0)
+			(void)write_setting(i, change.was[i]);
+}
+
+/* Nothing but the end of the pipe ends it. */
+static __attribute__((noreturn)) void keep(int from)
+{
+	sigset_t all;
+	char byte;
+
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, NULL);
+	setsid();
+	while (read(from, &byte, 1) < 0 && errno == EINTR)
+		;
+	put_back();
+	_exit(0);
+}
+
+static const char *start_keeper(void)
+{
+	int ends[2];
+
+	if (pipe2(ends, O_CLOEXEC))
+		return "no pipe";
+	fflush(stdout);
+	change.keeper = fork();
+	if (!change.keeper) {
+		close(ends[1]);
+		keep(ends[0]);
+	}
+	close(ends[0]);
+	change.pipe = ends[1];
+	return change.keeper > 0 ? NULL : "no process to keep the host's settings";
+}
+
+/* Per cent of this machine's memory. */
+static long ratio_for_limit(void)
+{
+	struct sysinfo info;
+
+	sysinfo(&info);
+	return (long)(COMMIT_LIMIT / (info.totalram * info.mem_unit / 100));
+}
+
+const char *host_settings_change(int overcommit, int max_map_count)
+{
+	const char *why;
+
+	change.wanted[SET_RATIO] = overcommit == 2 ? ratio_for_limit() : -1;
+	change.wanted[SET_MODE] = overcommit;
+	change.wanted[SET_MAPS] = max_map_count;
+	if (overcommit < 0 && max_map_count < 0)
+		return NULL;
+	if (read_setting("/proc/sys/vm/overcommit_kbytes") > 0)
+		return "vm.overcommit_kbytes is in use, which could not be put back";
+	for (int i = 0; i < SETTINGS; i++) {
+		change.was[i] = read_setting(paths[i]);
+		if (change.was[i] < 0)
+			return "the host's settings cannot be read";
+	}
+	why = start_keeper();
+	for (int i = 0; !why && i < SETTINGS; i++)
+		if (change.wanted[i] >= 0 && !write_setting(i, change.wanted[i]))
+			why = "the host's settings cannot be changed";
+	return why;
+}
+
+void host_settings_restore(void)
+{
+	if (change.pipe < 0)
+		return;
+	close(change.pipe);
+	change.pipe = -1;
+	waitpid(change.keeper, NULL, 0);
+}
