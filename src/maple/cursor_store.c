@@ -99,6 +99,17 @@ static int cursor_store(struct ma_state *mas, void *entry, void **first)
 	return 0;
 }
 
+void maple_replace(struct ma_state *mas, void *entry)
+{
+	maple_leaf *leaf = (maple_leaf *)mas->node;
+
+	VM_WARN_ON(mas->status != ma_active || !entry);
+	if (leaf && leaf->start[mas->offset] == mas->index && leaf->last[mas->offset] == mas->last)
+		slot_publish(&leaf->slot[mas->offset], entry);
+	else
+		samara_mas_store(mas, entry); /* the root itself is the entry */
+}
+
 void *samara_mas_store(struct ma_state *mas, void *entry)
 {
 	void *first = NULL;

@@ -174,4 +174,10 @@ struct extent leaf_extent_after(const maple_leaf *leaf, int i, struct extent was
 void *reserve_take(void **reserve, unsigned int level);
 void reserve_put(void **reserve, void *node);
 
+/*
+ * entry takes the place of the entry that mas stands on, its range being the same; the cursor goes
+ * on from there. Nothing has changed the tree since mas came there. Needs no memory.
+ */
+void maple_replace(struct ma_state *mas, void *entry);
+
 #endif

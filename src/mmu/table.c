@@ -132,6 +132,9 @@ struct table *table_next(struct samara_mm *mm, unsigned long *addr, unsigned lon
 
 	if (!root || *addr >= end)
 		return NULL;
+	table = table_find(mm, *addr); /* most often there is one */
+	if (table)
+		return table;
 	do {
 		table = skip_empty(mm->geo, root, addr, end - 1);
 	} while (table && table->level);

@@ -9,6 +9,7 @@
 #include "base/assert.h"
 #include "base/trace.h"
 #include "core/vma_lock.h"
+#include "maple/store.h"
 #include "mmu/notifier.h"
 #include "process/exit.h"
 #include "range/range.h"
@@ -109,8 +110,7 @@ static void copies_place(struct samara_mm *child, struct vma *copies)
 		copies = copy->dead_next;
 		copy->dead_next = NULL;
 		vma_mark_attached(copy);
-		mas_store(&mas, copy);
-		BUG_ON(mas_is_err(&mas));
+		maple_replace(&mas, copy);
 		child->count.map_count++;
 		vm_stat_account(child, copy->vm_flags, (long)vma_pages(copy));
 	}
@@ -156,15 +156,17 @@ static int pages_copy(struct samara_mm *parent, struct samara_mm *child, unsigne
 		.end = parent->geo->task_size,
 		.why = SAMARA_NOTIFY_PROTECT,
 	};
-	MA_STATE(mas, &child->mt, 0, 0);
-	struct vma *copy;
+	MA_STATE(from, &parent->mt, 0, 0);
+	MA_STATE(to, &child->mt, 0, 0);
+	struct vma *vma, *copy;
 	int err = 0;
 
 	begin(FORK_PAGES, parent, child);
 	notifier_start(parent, &range);
-	mas_for_each(&mas, copy, ULONG_MAX) {
-		struct vma *vma = vma_lookup(parent, copy->vm_start);
-
+	mas_for_each(&from, vma, ULONG_MAX) {
+		if (vma->vm_flags & VM_DONTCOPY)
+			continue;
+		copy = mas_find(&to, ULONG_MAX);
 		*until = copy->vm_end;
 		if (vma->vm_flags & VM_WIPEONFORK)
 			continue;
