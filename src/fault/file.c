@@ -82,8 +82,8 @@ put:
 	folio_put(fault_ram(vmf), folio);
 }
 
-/* Whether that has mapped the address itself. */
-static bool map_around(const struct vm_fault *vmf)
+/* Leaf's lock. */
+static void map_around(const struct vm_fault *vmf)
 {
 	const struct vma *vma = vmf->vma;
 	const struct samara_mm *mm = vma->vm_mm;
@@ -94,14 +94,9 @@ static bool map_around(const struct vm_fault *vmf)
 	const unsigned int first = max(ALIGN_DOWN(place, pages),
 				       place - (unsigned int)min((unsigned long)place, below));
 	const unsigned long end = min(min(first + pages, 1u << mm->geo->level_bits), place + above);
-	bool there;
 
-	table_lock(vmf->leaf);
 	for (unsigned int i = first; i < end; i++)
 		map_cached(vmf, &vmf->leaf->entry[i], fault_index(vmf) + i - place);
-	there = !pte_none(pte_read(vmf->pte));
-	table_unlock(vmf->leaf);
-	return there;
 }
 
 /* the three kinds ---------------------------------------------------------------- */
@@ -111,16 +106,23 @@ static unsigned int read_fault(struct vm_fault *vmf)
 	struct folio *folio;
 	unsigned int ret;
 
-	if (map_around(vmf))
-		return VM_FAULT_DONE;
+	/* The page itself first: without memory for it nothing changes. */
 	ret = get_page(vmf, &folio);
-	if (ret & VM_FAULT_ERROR)
+	if (ret & VM_FAULT_OOM)
 		return ret;
+	if (ret & VM_FAULT_ERROR) {
+		/* Beyond the end; Linux has looked around before it notices. */
+		table_lock(vmf->leaf);
+		map_around(vmf);
+		table_unlock(vmf->leaf);
+		return ret;
+	}
 	if (!fault_lock(vmf)) {
 		put_page(vmf, folio);
 		return ret;
 	}
 	set_file(vmf, vmf->pte, folio, file_pte(vmf, folio));
+	map_around(vmf);
 	table_unlock(vmf->leaf);
 	folio_unlock(folio);
 	return ret;

@@ -21,6 +21,7 @@
 
 #include <samara/inject.h>
 
+#include "support/inject_matrix.h"
 #include "support/mm_calls.h"
 #include "support/mm_text.h"
 
@@ -94,8 +95,12 @@ static bool is_atomic(struct bench *b, const struct mm_call *call)
 	case SYS_mlock2:
 	case SYS_munlockall:
 		return false;
-	case SYS_mprotect:
 	case SYS_madvise:
+		/* MADV_POPULATE_*: pages before the one that could not be had are there. */
+		if (call->arg[2] == 22 || call->arg[2] == 23)
+			return false;
+		/* fall through */
+	case SYS_mprotect:
 	case SYS_mseal:
 	case SYS_munlock:
 	case SYS_mremap:
@@ -118,8 +123,7 @@ static long try_all(struct bench *b, const struct mm_call *call)
 {
 	const unsigned long brk = samara_brk(b->mm, 0);
 	const bool atomic = is_atomic(b, call);
-	void (*const refuse[])(unsigned long) = { samara_inject_nth, samara_inject_from };
-	void (*const how)(unsigned long) = refuse[rng_below(&b->gen.rng, 2)];
+	const enum inject_how how = rng_below(&b->gen.rng, 2);
 
 	b->tried[mm_call_kind(call->nr)]++;
 	take_state(b, &b->before);
@@ -127,11 +131,10 @@ static long try_all(struct bench *b, const struct mm_call *call)
 		long ret;
 		unsigned long asked;
 
-		samara_inject_count();
-		how(nth);
+		inject_arm(how, nth);
 		ret = mm_call_do(&b->gen, &b->mm, call);
-		asked = samara_inject_count();
-		how(0);
+		asked = inject_disarm(out_of_memory(call, ret, brk) ? INJECT_FAILED :
+								      INJECT_SUCCEEDED);
 		check_valid(b, nth);
 		if (asked < nth || !out_of_memory(call, ret, brk))
 			return ret;
@@ -146,16 +149,15 @@ static long try_all(struct bench *b, const struct mm_call *call)
 /* Giving an mm up needs no memory. */
 static void exit_without_memory(struct samara_mm *mm)
 {
-	samara_inject_from(1);
+	inject_arm(INJECT_ON, 1);
 	samara_mm_exit(mm);
-	samara_inject_from(0);
+	inject_disarm(INJECT_SUCCEEDED);
 }
 
 /* Fork with every allocation failing in turn: no child, nothing promised. */
 static void try_fork(struct bench *b)
 {
-	void (*const refuse[])(unsigned long) = { samara_inject_nth, samara_inject_from };
-	void (*const how)(unsigned long) = refuse[rng_below(&b->gen.rng, 2)];
+	const enum inject_how how = rng_below(&b->gen.rng, 2);
 	struct samara_mm *child;
 
 	snprintf(b->call, sizeof(b->call), "fork");
@@ -163,9 +165,9 @@ static void try_fork(struct bench *b)
 	for (unsigned int nth = 1;; nth++) {
 		int err;
 
-		how(nth);
+		inject_arm(how, nth);
 		err = samara_fork(b->mm, &child);
-		how(0);
+		inject_disarm(err ? INJECT_FAILED : INJECT_SUCCEEDED);
 		if (!err)
 			break;
 		assert_int_equal(err, -ENOMEM);
@@ -345,7 +347,7 @@ static int make_layout(struct samara_machine *machine)
 	return err;
 }
 
-static void fails_cleanly(int (*make)(struct samara_machine *), void (*how)(unsigned long))
+static void fails_cleanly(int (*make)(struct samara_machine *), enum inject_how how)
 {
 	struct samara_machine *machine;
 	unsigned long live;
@@ -356,9 +358,9 @@ static void fails_cleanly(int (*make)(struct samara_machine *), void (*how)(unsi
 	for (nth = 1; nth < ALLOCATIONS_MAX; nth++) {
 		int err;
 
-		how(nth);
+		inject_arm(how, nth);
 		err = make(machine);
-		how(0);
+		inject_disarm(err ? INJECT_FAILED : INJECT_SUCCEEDED);
 		assert_int_equal(samara_live_objects(), live);
 		assert_int_equal(samara_committed_pages(machine), 0);
 		if (!err)
@@ -379,8 +381,8 @@ static void making_things_fails_cleanly(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(make) / sizeof(make[0]); i++) {
-		fails_cleanly(make[i], samara_inject_nth);
-		fails_cleanly(make[i], samara_inject_from);
+		fails_cleanly(make[i], INJECT_ONCE);
+		fails_cleanly(make[i], INJECT_ON);
 	}
 	assert_int_equal(samara_live_objects(), live);
 }
@@ -425,5 +427,5 @@ int main(void)
 		cmocka_unit_test(reports_need_no_memory),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return inject_matrix("inject/mm", cmocka_run_group_tests(tests, NULL, NULL));
 }
