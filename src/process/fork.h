@@ -8,12 +8,14 @@
  *   FORK_TREE            yes         the duplicate is not there
  *   ---- the child's map is whole from here on ----
  *   FORK_PLACE           no          each entry replaced by its copy, or erased, in its slot
- *   FORK_PAGES           yes         the child exits as every mm does; the parent's pages are its own again
+ *   FORK_PAGES           yes         the child exits as every mm does, and the parent's pages
+ *                                    are its own again
  *   FORK_LIVE            no
  *
  * The child is MM_BUILDING until FORK_LIVE: whoever comes to one of its VMAs through a
  * reverse mapping passes by. So its tree holds its own VMAs or (before FORK_PLACE, when nobody
- * can look) its parent's, and never a mark that says which. docs/decisions/0007 has the other designs.
+ * can look) its parent's, and never a mark that says which. docs/decisions/0007 has the other
+ * designs.
  */
 #ifndef PROCESS_FORK_H
 #define PROCESS_FORK_H
@@ -23,8 +25,8 @@
 enum fork_step { FORK_VMAS, FORK_CHARGE, FORK_TREE, FORK_PLACE, FORK_PAGES, FORK_LIVE, FORK_STEPS };
 
 /*
- * child, which is empty, MM_BUILDING and known to nobody, becomes a copy of parent with its limits and
- * layout. 0 or -ENOMEM: then child has exited and is only to be freed. Takes both mmap_locks.
+ * child, which is empty, MM_BUILDING and known to nobody, becomes a copy of parent with its limits
+ * and layout. 0 or -ENOMEM: then child has exited and is only to be freed. Takes both mmap_locks.
  */
 int dup_mmap(struct samara_mm *parent, struct samara_mm *child) __must_check;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Advice about pages. What is thrown away is zapped here; guards are installed; a hole is punched into
- * the file and with it into everybody's mapping of it.
+ * Advice about pages. What is thrown away is zapped here; guards are installed; a hole is punched
+ * into the file and with it into everybody's mapping of it.
  *
  * MADV_COLD and MADV_PAGEOUT say what reclaim would take first: as long as pages are not
  * reclaimed, nothing follows from them.

@@ -23,8 +23,8 @@
 bool advice_is_of_pages(int advice);
 
 /*
- * Carry advice out on [start, end) of vma. 0; -EINVAL, -EACCES: not on such a mapping; -EFBIG, -EOPNOTSUPP: a hole
- * that the file cannot have; -ENOMEM. mmap_lock is held, for reading at least.
+ * Carry advice out on [start, end) of vma. 0; -EINVAL, -EACCES: not on such a mapping; -EFBIG,
+ * -EOPNOTSUPP: a hole that the file cannot have; -ENOMEM. mmap_lock is held, for reading at least.
  */
 int advise_pages(struct vma *vma, unsigned long start, unsigned long end, int advice) __must_check;
 

@@ -39,7 +39,8 @@ static unsigned long ceiling_of(const struct unmap_desc *d)
 	above = vma_find_from(d->mm, d->end);
 	if (!above)
 		return d->mm->geo->table_ceiling;
-	/* The VMA that is about to grow over the range and what lies behind it still begins below. */
+	/* The VMA that is about to grow over the range and what lies behind it still begins below.
+	 */
 	return max(above->vm_start, d->end);
 }
 
@@ -65,8 +66,9 @@ void pages_unmap(const struct unmap_desc *d)
 	if (d->tail && d->tail != d->head)
 		zap(&tlb, d, d->tail);
 	/*
-	 * A folio that is mapped has a family that is alive (rmap/walk.c), so the gather gives up its
-	 * map counts first; and nobody may come to a table through a link of its VMA once it is free.
+	 * A folio that is mapped has a family that is alive (rmap/walk.c), so the gather gives up
+	 * its map counts first; and nobody may come to a table through a link of its VMA once it is
+	 * free.
 	 */
 	if (d->doomed)
 		tlb_flush_mmu(&tlb);
