@@ -3,9 +3,12 @@
  * The end of an address space.
  *
  *   MM_DYING     no walker enters any more
- *   pages        zapped, the whole mm in one gather; mmap_lock for reading, so that a reaper may
- * run beside links        each VMA leaves its families: waits for walkers that are inside tables
- * all of them VMAs         counted, and given back with what they hold
+ *   CPUs         none runs it any more
+ *   pages        zapped, the whole mm in one gather; mmap_lock for reading, so that a reaper
+ *                may run beside
+ *   links        each VMA leaves its families: waits for walkers that are inside
+ *   tables       all of them
+ *   VMAs         counted, and given back with what they hold
  */
 #ifndef PROCESS_EXIT_H
 #define PROCESS_EXIT_H

@@ -39,8 +39,7 @@ static unsigned long ceiling_of(const struct unmap_desc *d)
 	above = vma_find_from(d->mm, d->end);
 	if (!above)
 		return d->mm->geo->table_ceiling;
-	/* The VMA that is about to grow over the range and what lies behind it still begins below.
-	 */
+	/* The VMA that is about to grow over the range and beyond still begins below. */
 	return max(above->vm_start, d->end);
 }
 
