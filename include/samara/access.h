@@ -90,6 +90,24 @@ SAMARA_API void samara_unpin_pages(struct samara_pin *pins, unsigned long nr, in
 SAMARA_API int samara_pagemap(struct samara_mm *mm, unsigned long addr, unsigned long nr,
 			      unsigned long long *entries);
 
+/* counters ------------------------------------------------------------------ */
+
+/* What an mm has in memory, and how its page faults went so far. Each is exact when nobody uses the mm. */
+struct samara_mm_memory {
+	size_t size;             /* sizeof(struct samara_mm_memory), set by the caller */
+	unsigned long rss_anon;  /* pages, as /proc/PID/status has them in kB: RssAnon, ... */
+	unsigned long rss_file;
+	unsigned long rss_shmem;
+	unsigned long page_tables; /* tables of every level; each has one word a page or table below it */
+	/* Faults by how the mapping was found, named as in Linux's /proc/vmstat: */
+	unsigned long vma_lock_success; /* without the mmap_lock */
+	unsigned long vma_lock_abort;   /* the mapping was being changed, or needs the mmap_lock */
+	unsigned long vma_lock_retry;   /* the fault itself asked for the mmap_lock */
+	unsigned long vma_lock_miss;    /* what was found was not it any more */
+};
+/* 0, or -EINVAL (size). Takes no lock. */
+SAMARA_API int samara_mm_memory(struct samara_mm *mm, struct samara_mm_memory *out);
+
 SAMARA_END_DECLS
 
 #endif

@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include <samara/access.h>
+
 #include "store/file.h"
 #include "syscall/report.h"
 #include "vma/find.h"
@@ -108,6 +110,24 @@ int samara_mm_stats(struct samara_mm *mm, struct samara_mm_stats *out)
 		.tree_bytes = tree.bytes,
 	};
 	mmap_read_unlock(mm);
+	return 0;
+}
+
+int samara_mm_memory(struct samara_mm *mm, struct samara_mm_memory *out)
+{
+	if (out->size != sizeof(*out))
+		return -EINVAL;
+	*out = (struct samara_mm_memory){
+		.size = sizeof(*out),
+		.rss_anon = (unsigned long)mm_rss_sum(mm, MM_ANONPAGES),
+		.rss_file = (unsigned long)mm_rss_sum(mm, MM_FILEPAGES),
+		.rss_shmem = (unsigned long)mm_rss_sum(mm, MM_SHMEMPAGES),
+		.page_tables = READ_ONCE(mm->nr_tables),
+		.vma_lock_success = mm_lock_stat_sum(mm, VMA_LOCK_SUCCESS),
+		.vma_lock_abort = mm_lock_stat_sum(mm, VMA_LOCK_ABORT),
+		.vma_lock_retry = mm_lock_stat_sum(mm, VMA_LOCK_RETRY),
+		.vma_lock_miss = mm_lock_stat_sum(mm, VMA_LOCK_MISS),
+	};
 	return 0;
 }
 
