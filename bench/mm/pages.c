@@ -256,7 +256,7 @@ void measure_pages(struct run *r, bool quick)
 	close_sides(sides);
 }
 
-/* A hit in the TLB: one page read again and again, each lookup behind the one before. */
+/* A hit in the TLB: a byte of each of 64 pages, in turn. */
 void measure_hits(struct run *r)
 {
 	struct side s;
@@ -280,17 +280,18 @@ void measure_hits(struct run *r)
 			(void)samara_cpu_miss(cpu, s.spare + i * PAGE, SAMARA_ACCESS_READ, &fault);
 		start = bench_read(&r->clock);
 		for (unsigned long i = 0; i < n; i++) {
-			const unsigned long addr = s.spare + ((i + sum) & 63) * PAGE;
+			/* Not the same line of each page: those would share one set of the cache. */
+			const unsigned long page = i & 63, addr = s.spare + page * (PAGE + 64);
 			const unsigned char *p = samara_cpu_lookup(cpu, addr, SAMARA_ACCESS_READ);
 
 			if (!p)
 				broken("a lookup");
-			sum += *p - 1; /* 0: what was put */
+			sum += *p;
 		}
 		if (round >= 0)
 			ns.ns[ns.n++] = per_call(r, start, n);
 		samara_cpu_exit(cpu);
-		if (sum)
+		if (sum != n / 64) /* the byte that was put in the first page */
 			broken("a lookup");
 	}
 	samara_cpu_run(cpu, NULL);

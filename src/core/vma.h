@@ -90,7 +90,7 @@ struct rmap_link;
 struct vma {
 	unsigned long vm_start, vm_end;    /* (m) */
 	unsigned long vm_pgoff;            /* (m) */
-	unsigned long vm_flags;            /* (m) */
+	unsigned long vm_flags;            /* (m), atomic: vma_set_flags() */
 	struct samara_mm *vm_mm;           /* (i) */
 	struct samara_file *vm_file;       /* (i) counted; NULL: anonymous or special */
 	const struct vma_special *special; /* (i) NULL: an ordinary mapping */
@@ -115,6 +115,12 @@ struct vma_dead {
 static inline unsigned long vma_size(const struct vma *vma)
 {
 	return vma->vm_end - vma->vm_start;
+}
+
+/* vma, which is write-locked, gets other flags; walkers of reverse mappings look at them. */
+static inline void vma_set_flags(struct vma *vma, unsigned long flags)
+{
+	WRITE_ONCE(vma->vm_flags, flags);
 }
 
 /* Fork gave this VMA pages of a parent: what an untouched mapping may not be merged into. */

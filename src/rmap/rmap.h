@@ -130,15 +130,17 @@ void vma_adjust_range(struct vma *vma, unsigned long start, unsigned long end,
 void folio_add_new_anon(struct ram *ram, struct folio *folio, struct vma *vma,
 			unsigned long addr);
 
-/* What a mapped folio counts as. */
+/*
+ * What a mapped folio counts as, always the same: by its flags, because truncation takes mapping away
+ * while an mm that exits still has the page.
+ */
 static inline enum mm_rss folio_rss(const struct folio *folio)
 {
-	const struct inode *inode;
+	const unsigned int flags = folio_flags(folio);
 
-	if (folio_test(folio, FOLIO_ANON))
+	if (flags & FOLIO_ANON)
 		return MM_ANONPAGES;
-	inode = folio->mapping;
-	return inode && inode_is_shmem(inode) ? MM_SHMEMPAGES : MM_FILEPAGES;
+	return flags & FOLIO_SWAPBACKED ? MM_SHMEMPAGES : MM_FILEPAGES;
 }
 
 enum rmap_answer { RMAP_ON, RMAP_STOP };

@@ -128,7 +128,7 @@ static int guard(struct vma *vma, unsigned long start, unsigned long end, int ad
 		err = guard_install(vma, start, end);
 	if (!err && !(vma->vm_flags & VM_MAYBE_GUARD)) {
 		vma_start_write(vma);
-		vma->vm_flags |= VM_MAYBE_GUARD;
+		vma_set_flags(vma, vma->vm_flags | VM_MAYBE_GUARD);
 	}
 	return err;
 }

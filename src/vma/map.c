@@ -212,7 +212,7 @@ static void finish(struct mapping *m)
 	if (vm_lockable(d->flags))
 		count->locked_vm += m->pages;
 	else
-		d->out->vm_flags &= ~VM_LOCKED_MASK;
+		vma_set_flags(d->out, d->out->vm_flags & ~VM_LOCKED_MASK);
 }
 
 /* The range is given up: Linux clears it before it asks the file or makes shared memory. */

@@ -192,9 +192,10 @@ void vma_merge_finish(struct vma_merge_desc *d)
 		vma_mark_detached(next);
 	if (middle)
 		vma_mark_detached(middle);
-	d->target->vm_flags |= d->flags & VM_STICKY;
+	vma_set_flags(d->target, d->target->vm_flags | (d->flags & VM_STICKY));
 	if (d->kind == MERGE_BOTH)
-		d->target->vm_flags |= d->next->vm_flags & VM_STICKY;
+		vma_set_flags(d->target,
+			      d->target->vm_flags | (d->next->vm_flags & VM_STICKY));
 	adjust(d);
 	if (next)
 		remove_swallowed(d, next);

@@ -122,7 +122,7 @@ int vma_modify_flags(struct vma_modify_desc *d)
 		err = cut(d);
 	if (err < 0)
 		return err;
-	WRITE_ONCE(d->out->vm_flags, d->flags | (d->out->vm_flags & VM_STICKY));
+	vma_set_flags(d->out, d->flags | (d->out->vm_flags & VM_STICKY));
 	return 0;
 }
 

@@ -199,7 +199,7 @@ static void keep_source(struct remap_desc *r, const struct target *t)
 
 	if (vma->vm_flags & VM_LOCKED)
 		r->mm->count.locked_astray += vma_pages(vma);
-	vma->vm_flags &= ~VM_LOCKED_MASK;
+	vma_set_flags(vma, vma->vm_flags & ~VM_LOCKED_MASK);
 	if (vma->vm_start == r->addr && vma->vm_end == r->addr + r->old_len &&
 	    (t->vma || t->merge.target != vma))
 		anon_vma_unlink(vma);

@@ -27,6 +27,16 @@ static struct vma *must_lock(struct samara_mm *mm, unsigned long page)
 	return vma;
 }
 
+static enum vma_read try_read(struct samara_mm *mm, struct vma *vma)
+{
+	enum vma_read how;
+
+	rcu_read_lock();
+	how = vma_try_read(mm, vma);
+	rcu_read_unlock();
+	return how;
+}
+
 static void readers_share_it_and_are_counted(void **state)
 {
 	struct fixture *f = *state;
@@ -87,9 +97,7 @@ static void a_new_vma_is_born_locked(void **state)
 	assert_false(vma_is_attached(vma));
 	assert_true(vma_write_locked(vma));
 	vma_mark_attached(vma);
-	rcu_read_lock();
-	assert_int_equal(vma_try_read(f->mm, vma), VMA_READ_BUSY);
-	rcu_read_unlock();
+	assert_int_equal(try_read(f->mm, vma), VMA_READ_BUSY);
 	assert_int_equal(vma->vm_refcnt, 1);
 	vma_mark_detached(vma);
 	vma_free(vma);
@@ -195,9 +203,7 @@ static void a_lookup_notices_that_its_vma_is_free(void **state)
 	found = mtree_load(&f->mm->mt, AT(0));
 	rcu_read_unlock();
 	assert_int_equal(samara_munmap(f->mm, AT(0), 4 * PAGE), 0);
-	rcu_read_lock();
-	assert_int_equal(vma_try_read(f->mm, found), VMA_READ_MISSED);
-	rcu_read_unlock();
+	assert_int_equal(try_read(f->mm, found), VMA_READ_MISSED);
 }
 
 static void a_lookup_notices_that_its_vma_is_another_mms(void **state)
@@ -214,9 +220,7 @@ static void a_lookup_notices_that_its_vma_is_another_mms(void **state)
 	map_pages(other, 0, 4, RW, 0);
 	again = vma_lookup(other, AT(0));
 	assert_ptr_equal(found, again); /* what was freed last comes first */
-	rcu_read_lock();
-	assert_int_equal(vma_try_read(f->mm, found), VMA_READ_MISSED);
-	rcu_read_unlock();
+	assert_int_equal(try_read(f->mm, found), VMA_READ_MISSED);
 	assert_int_equal(again->vm_refcnt, 1);
 	/* And its owner can go on as if nothing had been. */
 	vma_end_read(must_lock(other, 0));
@@ -235,9 +239,7 @@ static void a_lookup_notices_that_its_vma_lies_elsewhere(void **state)
 	map_pages(f->mm, 100, 104, RW, 0);
 	assert_ptr_equal(vma_lookup(f->mm, AT(100)), found);
 	/* This half cannot tell; lock_vma_under_rcu() compares the bounds, which hold still now. */
-	rcu_read_lock();
-	assert_int_equal(vma_try_read(f->mm, found), VMA_READ_HELD);
-	rcu_read_unlock();
+	assert_int_equal(try_read(f->mm, found), VMA_READ_HELD);
 	assert_int_equal(found->vm_start, AT(100));
 	lock_rank_try(&found->vm_refcnt, RANK_VMA);
 	vma_end_read(found);

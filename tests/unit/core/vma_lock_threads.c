@@ -42,7 +42,7 @@ static void change_something(struct worker *w)
 static void *write_side(void *arg)
 {
 	struct worker *w = arg;
-	const unsigned long rounds = 6000 / test_slowdown();
+	const unsigned long rounds = 15000 / test_slowdown();
 
 	for (unsigned long i = 0; i < rounds; i++)
 		change_something(w);

@@ -4,6 +4,7 @@
  * moves bounds, forks and exits. A page that is mapped all the time is found each time.
  */
 #include <pthread.h>
+#include <sched.h>
 
 #include "rmap/link.h"
 #include "space.h"
@@ -14,11 +15,12 @@
 struct preparer {
 	struct samara_mm *mm;
 	pthread_barrier_t *start;
-	unsigned long rounds, from, step;
+	unsigned long rounds, page[3];
+	unsigned int begun; /* rounds */
 	int err;
 };
 
-/* Three neighbours, from one end or the other. */
+/* Three neighbours, the same one first. */
 static void *prepare_all(void *arg)
 {
 	struct preparer *p = arg;
@@ -26,12 +28,28 @@ static void *prepare_all(void *arg)
 	for (unsigned long i = 0; i < p->rounds; i++) {
 		pthread_barrier_wait(p->start); /* new VMAs are there */
 		mmap_read_lock(p->mm);
-		for (unsigned long n = 0, page = p->from; n < 3; n++, page += p->step)
-			p->err |= anon_vma_prepare(vma_of(p->mm, page));
+		__atomic_fetch_add(&p->begun, 1, __ATOMIC_RELEASE);
+		for (int n = 0; n < 3; n++)
+			p->err |= anon_vma_prepare(vma_of(p->mm, p->page[n]));
 		mmap_read_unlock(p->mm);
 		pthread_barrier_wait(p->start);
 	}
 	return NULL;
+}
+
+/* Both threads come as far as the lock under which the first family is settled, and wait for it. */
+static void let_both_begin(struct samara_mm *mm, pthread_barrier_t *start, struct preparer *p,
+			   unsigned long round)
+{
+	spin_lock(&mm->anon_lock, RANK_PAGE_TABLE);
+	pthread_barrier_wait(start);
+	for (int i = 0; i < 2; i++)
+		while (__atomic_load_n(&p[i].begun, __ATOMIC_ACQUIRE) <= round)
+			sched_yield();
+	/* Begun is not there yet, but almost. */
+	for (int i = 0; i < 20; i++)
+		sched_yield();
+	spin_unlock(&mm->anon_lock);
 }
 
 static void of_two_that_prepare_at_once_one_does(void **state)
@@ -40,8 +58,8 @@ static void of_two_that_prepare_at_once_one_does(void **state)
 	const unsigned long rounds = 400 / test_slowdown() + 1;
 	pthread_barrier_t start;
 	struct preparer p[2] = {
-		{ .mm = f->mm, .start = &start, .rounds = rounds, .from = 0, .step = 2 },
-		{ .mm = f->mm, .start = &start, .rounds = rounds, .from = 4, .step = -2UL },
+		{ .mm = f->mm, .start = &start, .rounds = rounds, .page = { 2, 0, 4 } },
+		{ .mm = f->mm, .start = &start, .rounds = rounds, .page = { 2, 4, 0 } },
 	};
 	pthread_t thread[2];
 
@@ -52,7 +70,7 @@ static void of_two_that_prepare_at_once_one_does(void **state)
 		map_pages(f->mm, 0, 2, RW, 0);
 		map_pages(f->mm, 2, 4, RW | PROT_EXEC, 0);
 		map_pages(f->mm, 4, 6, RW, 0);
-		pthread_barrier_wait(&start);
+		let_both_begin(f->mm, &start, p, i);
 		pthread_barrier_wait(&start);
 		assert_int_equal(samara_mm_validate(f->mm, NULL), 0);
 		for (unsigned long page = 0; page < 6; page += 2) {
@@ -170,7 +188,7 @@ static void stop_walking(struct fixture *f, struct walker *w, pthread_t thread)
 static void bounds_change_and_no_walk_misses_a_page(void **state)
 {
 	struct fixture *f = *state;
-	const unsigned long rounds = 3000 / test_slowdown();
+	const unsigned long rounds = 8000 / test_slowdown();
 	struct walker w;
 	pthread_t thread;
 	struct rng rng;
