@@ -280,7 +280,7 @@ void measure_hits(struct run *r)
 			(void)samara_cpu_miss(cpu, s.spare + i * PAGE, SAMARA_ACCESS_READ, &fault);
 		start = bench_read(&r->clock);
 		for (unsigned long i = 0; i < n; i++) {
-			/* Not the same line of each page: those would share one set of the cache. */
+			/* Not the same line of each page: they would share a set of the cache. */
 			const unsigned long page = i & 63, addr = s.spare + page * (PAGE + 64);
 			const unsigned char *p = samara_cpu_lookup(cpu, addr, SAMARA_ACCESS_READ);
 

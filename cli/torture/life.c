@@ -24,41 +24,59 @@ static unsigned int writable_page(struct worker *w, const struct slot *s)
 }
 
 /*
- * After a fork, with the slot's lock held: what the child writes the parent doesn't see, and the other way
- * round, unless it is shared. theirs: the child's pages.
+ * After a fork, with the slot's lock held: what the child writes the parent doesn't see, and the
+ * other way round, unless it is shared. theirs: the child's pages.
  */
 static void write_on_both_sides(struct worker *w, struct samara_mm *child, struct slot *s,
 				struct page_state *theirs)
 {
 	const unsigned int i = writable_page(w, s);
 	const unsigned long addr = page_addr(w->t, s, i);
+	const uint64_t id = new_id(w->t, i);
+	long put;
 
 	if (i == SLOT_PAGES)
 		return;
-	theirs[i].id = new_id(w->t, i);
-	fill(w->buf, theirs[i].id);
-	if (samara_write(child, addr, w->buf, PAGE, NULL) != (long)PAGE)
+	fill(w->buf, id);
+	do {
+		put = samara_write(child, addr, w->buf, PAGE, NULL);
+	} while (again(w, put));
+	if (ran_out(w, put))
+		return;
+	if (put != (long)PAGE)
 		wrong(w, "%#lx: the child cannot write", addr);
-	if (s->kind == SLOT_SHARED)
-		s->page[i].id = s->in_file[i] = theirs[i].id;
+	theirs[i].id = id;
+	if (is_shared(s))
+		s->page[i].id = s->in_file[i] = id;
 	check_page(w, w->t->mm, addr, &s->page[i]);
 	write_page(w, s, i);
-	if (s->kind == SLOT_SHARED)
+	if (is_shared(s))
 		theirs[i].id = s->page[i].id;
 	check_page(w, child, addr, &theirs[i]);
+}
+
+/* NULL: memory ran out. */
+static struct samara_mm *fork_it(struct worker *w)
+{
+	struct samara_mm *child = NULL;
+	int err;
+
+	do {
+		err = samara_fork(w->t->mm, &child);
+	} while (again(w, err));
+	if (err && !ran_out(w, err))
+		wrong(w, "fork: %d", err);
+	return child;
 }
 
 void op_fork(struct worker *w, struct slot *s)
 {
 	struct page_state theirs[SLOT_PAGES];
 	struct samara_report report = { 0 };
-	struct samara_mm *child;
-	const int err = samara_fork(w->t->mm, &child);
+	struct samara_mm *child = fork_it(w);
 
-	if (err) {
-		wrong(w, "%d", err);
+	if (!child)
 		return;
-	}
 	memcpy(theirs, s->page, sizeof(theirs));
 	for (unsigned int i = 0; i < SLOT_PAGES; i++)
 		check_page(w, child, page_addr(w->t, s, i), &theirs[i]);
@@ -75,22 +93,45 @@ void op_pin(struct worker *w, struct slot *s)
 	const unsigned long addr = page_addr(w->t, s, i);
 	struct samara_mm *child = NULL;
 	struct samara_pin pin;
+	long pinned;
 
 	if (i == SLOT_PAGES)
 		return;
-	if (samara_pin_pages(w->t->mm, addr, 1, SAMARA_PIN_WRITE, &pin) != 1) {
-		wrong(w, "%#lx cannot be pinned", addr);
+	do {
+		pinned = samara_pin_pages(w->t->mm, addr, 1, SAMARA_PIN_WRITE, &pin);
+	} while (again(w, pinned));
+	if (ran_out(w, pinned))
+		return;
+	if (pinned != 1) {
+		wrong(w, "%#lx cannot be pinned: %ld", addr, pinned);
 		return;
 	}
-	if (!roll(w, 3) && samara_fork(w->t->mm, &child))
-		wrong(w, "fork with a pinned page");
-	write_page(w, s, i);
-	if (!holds(pin.host, s->page[i].id))
+	if (!roll(w, 3))
+		child = fork_it(w);
+	if (write_page(w, s, i) && !holds(pin.host, s->page[i].id))
 		wrong(w, "%#lx: a write is not seen through the pin", addr);
 	if (child)
 		samara_mm_exit(child);
 	samara_unpin_pages(&pin, 1, 1);
 	check_page(w, w->t->mm, addr, &s->page[i]);
+}
+
+static bool cpu_access(struct worker *w, unsigned long addr, enum samara_access access,
+		       uint64_t *seen, struct samara_fault *fault)
+{
+	uint64_t *host;
+
+	samara_cpu_enter(w->cpu);
+	host = samara_cpu_lookup(w->cpu, addr, access);
+	if (!host)
+		host = samara_cpu_miss(w->cpu, addr, access, fault);
+	if (host) {
+		*seen = __atomic_load_n(host, __ATOMIC_RELAXED);
+		if (access == SAMARA_ACCESS_WRITE)
+			__atomic_store_n(host, *seen, __ATOMIC_RELAXED);
+	}
+	samara_cpu_exit(w->cpu);
+	return host;
 }
 
 /* Each page of the slot by the inline lookup; a write puts back what is there. */
@@ -104,27 +145,33 @@ void op_cpu(struct worker *w, struct slot *s)
 				 (access == SAMARA_ACCESS_WRITE ? p->prot & PROT_WRITE : p->prot);
 		const unsigned long addr = page_addr(w->t, s, i);
 		struct samara_fault fault = { 0 };
-		uint64_t seen = 0, *host;
+		uint64_t seen = 0;
+		bool could;
 
-		samara_cpu_enter(w->cpu);
-		host = samara_cpu_lookup(w->cpu, addr, access);
-		if (!host)
-			host = samara_cpu_miss(w->cpu, addr, access, &fault);
-		if (host) {
-			seen = __atomic_load_n(host, __ATOMIC_RELAXED);
-			if (access == SAMARA_ACCESS_WRITE)
-				__atomic_store_n(host, seen, __ATOMIC_RELAXED);
-		}
-		samara_cpu_exit(w->cpu);
-		if (!host != !may)
+		do {
+			could = cpu_access(w, addr, access, &seen, &fault);
+		} while (!could && !fault.signo && again(w, fault.code));
+		if (!could && may && !fault.signo && ran_out(w, fault.code))
+			continue;
+		if (could != may)
 			wrong(w,
 			      "%#lx: access %d %s (signal %d, code %d); mapped %d prot %d guard %d",
-			      addr, (int)access, host ? "succeeds" : "fails", fault.signo,
+			      addr, (int)access, could ? "succeeds" : "fails", fault.signo,
 			      fault.code, p->mapped, p->prot, p->guard);
-		else if (host && seen != p->id)
+		else if (could && seen != p->id)
 			wrong(w, "%#lx: holds %#lx, and should %#lx", addr, (unsigned long)seen,
 			      (unsigned long)p->id);
 	}
+}
+
+static int exchange(struct worker *w, unsigned long addr, uint64_t *expected, uint64_t desired)
+{
+	int ret;
+
+	do {
+		ret = samara_cmpxchg(w->t->mm, addr, 8, expected, desired, NULL);
+	} while (again(w, ret));
+	return ret;
 }
 
 void op_exchange(struct worker *w, struct slot *s)
@@ -132,13 +179,18 @@ void op_exchange(struct worker *w, struct slot *s)
 	const unsigned int i = writable_page(w, s);
 	const unsigned long addr = page_addr(w->t, s, i);
 	uint64_t expected;
+	int ret;
 
 	if (i == SLOT_PAGES)
 		return;
 	expected = s->page[i].id + 1;
-	if (samara_cmpxchg(w->t->mm, addr, 8, &expected, 0, NULL) != 0 || expected != s->page[i].id)
+	ret = exchange(w, addr, &expected, 0);
+	if (ran_out(w, ret))
+		return;
+	if (ret != 0 || expected != s->page[i].id)
 		wrong(w, "%#lx: an exchange for what isn't there found %#lx", addr,
 		      (unsigned long)expected);
-	if (samara_cmpxchg(w->t->mm, addr, 8, &expected, expected, NULL) != 1)
+	ret = exchange(w, addr, &expected, expected);
+	if (ret != 1 && !ran_out(w, ret))
 		wrong(w, "%#lx: an exchange for what is there failed", addr);
 }

@@ -51,14 +51,16 @@ static void op_map(struct worker *w, struct slot *s)
 {
 	const struct part part = any_part(w);
 	const unsigned long addr = part_addr(w, s, part);
-	const int share = s->kind == SLOT_SHARED ? MAP_SHARED : MAP_PRIVATE;
-	struct samara_file *file = s->kind == SLOT_ANON ? NULL : w->t->file;
+	const int share = is_shared(s) ? MAP_SHARED : MAP_PRIVATE;
+	struct samara_file *file = slot_file(w->t, s);
 	const int populate = roll(w, 8) ? 0 : MAP_POPULATE;
 	unsigned long ret;
 
-	ret = samara_mmap(w->t->mm, addr, part_len(part), RW,
-			  share | MAP_FIXED | populate | (file ? 0 : MAP_ANONYMOUS), file,
-			  file ? addr - BASE : 0);
+	do {
+		ret = samara_mmap(w->t->mm, addr, part_len(part), RW,
+				  share | MAP_FIXED | populate | (file ? 0 : MAP_ANONYMOUS), file,
+				  file ? addr - BASE : 0);
+	} while (again(w, (long)ret));
 	if (ret != addr) {
 		wrong(w, "mmap of %#lx: %ld", addr, (long)ret);
 		return;
@@ -67,15 +69,18 @@ static void op_map(struct worker *w, struct slot *s)
 		s->page[i] = (struct page_state){
 			.mapped = true,
 			.prot = RW,
-			.id = s->kind == SLOT_SHARED ? s->in_file[i] : 0,
+			.id = is_shared(s) ? s->in_file[i] : 0,
 		};
 }
 
 static void op_unmap(struct worker *w, struct slot *s)
 {
 	const struct part part = any_part(w);
-	const int err = samara_munmap(w->t->mm, part_addr(w, s, part), part_len(part));
+	int err;
 
+	do {
+		err = samara_munmap(w->t->mm, part_addr(w, s, part), part_len(part));
+	} while (again(w, err));
 	if (err)
 		wrong(w, "munmap of %#lx: %d", part_addr(w, s, part), err);
 	for (unsigned int i = part.from; i < part.to; i++)
@@ -91,14 +96,16 @@ static void op_protect(struct worker *w, struct slot *s)
 
 	if (part.from == part.to)
 		return;
-	err = samara_mprotect(w->t->mm, part_addr(w, s, part), part_len(part), prot);
+	do {
+		err = samara_mprotect(w->t->mm, part_addr(w, s, part), part_len(part), prot);
+	} while (again(w, err));
 	if (err)
 		wrong(w, "mprotect of %#lx: %d", part_addr(w, s, part), err);
 	for (unsigned int i = part.from; i < part.to; i++)
 		s->page[i].prot = prot;
 }
 
-void write_page(struct worker *w, struct slot *s, unsigned int i)
+bool write_page(struct worker *w, struct slot *s, unsigned int i)
 {
 	struct page_state *p = &s->page[i];
 	const unsigned long addr = page_addr(w->t, s, i);
@@ -108,31 +115,37 @@ void write_page(struct worker *w, struct slot *s, unsigned int i)
 	long put;
 
 	fill(w->buf, id);
-	put = samara_write(w->t->mm, addr, w->buf, PAGE, &fault);
+	do {
+		put = samara_write(w->t->mm, addr, w->buf, PAGE, &fault);
+	} while (again(w, put));
+	if (writable && ran_out(w, put))
+		return false;
 	if (put != (writable ? (long)PAGE : 0)) {
-		wrong(w,
-		      "%#lx: %ld bytes were written (signal %d, code %d); mapped %d prot %d guard %d",
+		wrong(w, "%#lx: %ld bytes written (signal %d, code %d); mapped %d prot %d guard %d",
 		      addr, put, fault.signo, fault.code, p->mapped, p->prot, p->guard);
-		return;
+	} else if (writable) {
+		p->id = id;
+		if (is_shared(s))
+			s->in_file[i] = id;
 	}
-	if (!writable)
-		return;
-	p->id = id;
-	if (s->kind == SLOT_SHARED)
-		s->in_file[i] = id;
+	return true;
 }
 
 /* A page of any slot, whatever others do to it meanwhile. */
 static void op_stroll(struct worker *w)
 {
 	const unsigned int page = (unsigned int)roll(w, SLOTS * SLOT_PAGES);
-	const long got = samara_read(w->t->mm, BASE + page * PAGE, w->buf, PAGE, NULL);
+	long got;
 
+	do {
+		got = samara_read(w->t->mm, BASE + page * PAGE, w->buf, PAGE, NULL);
+	} while (again(w, got));
+	if (ran_out(w, got))
+		return;
 	if (got && got != (long)PAGE)
 		wrong(w, "%ld bytes of a page were read", got);
 	else if (got && !holds_any(w->buf, page % SLOT_PAGES))
-		wrong(w,
-		      "page %u of slot %u holds %#lx, which is not whole, or no page of that number",
+		wrong(w, "page %u of slot %u holds %#lx, not whole or no page of that number",
 		      page % SLOT_PAGES, page / SLOT_PAGES, (unsigned long)w->buf[0]);
 }
 
@@ -143,11 +156,14 @@ static void op_discard(struct worker *w, struct slot *s)
 
 	if (part.from == part.to)
 		return;
-	err = samara_madvise(w->t->mm, part_addr(w, s, part), part_len(part), MADV_DONTNEED);
+	do {
+		err = samara_madvise(w->t->mm, part_addr(w, s, part), part_len(part),
+				     MADV_DONTNEED);
+	} while (again(w, err));
 	if (err)
 		wrong(w, "MADV_DONTNEED of %#lx: %d", part_addr(w, s, part), err);
 	for (unsigned int i = part.from; i < part.to; i++)
-		if (s->kind != SLOT_SHARED)
+		if (!is_shared(s))
 			s->page[i].id = 0;
 }
 
@@ -159,17 +175,63 @@ static void op_guard(struct worker *w, struct slot *s)
 
 	if (part.from == part.to)
 		return;
-	err = samara_madvise(w->t->mm, part_addr(w, s, part), part_len(part),
-			     install ? GUARD_INSTALL : GUARD_REMOVE);
+	do {
+		err = samara_madvise(w->t->mm, part_addr(w, s, part), part_len(part),
+				     install ? GUARD_INSTALL : GUARD_REMOVE);
+	} while (again(w, err));
 	if (err)
 		wrong(w, "guards at %#lx: %d", part_addr(w, s, part), err);
 	for (unsigned int i = part.from; i < part.to; i++) {
 		struct page_state *p = &s->page[i];
 
-		if (install && !p->guard && s->kind != SLOT_SHARED)
+		if (install && !p->guard && !is_shared(s))
 			p->id = 0;
 		p->guard = install;
 	}
+}
+
+static void moved(struct slot *from, struct slot *to, struct part part)
+{
+	for (unsigned int i = part.from; i < part.to; i++) {
+		to->page[i] = from->page[i];
+		from->page[i] = (struct page_state){ .mapped = false };
+	}
+}
+
+/* How far a part is not mapped any more, from its first page on. */
+static unsigned int gone_until(const struct worker *w, const struct slot *s, struct part part)
+{
+	struct samara_vma_info vma;
+	const unsigned long addr = part_addr(w, s, part), end = addr + part_len(part);
+
+	if (samara_vma_next(w->t->mm, addr, &vma) || vma.start >= end)
+		return part.to;
+	return vma.start > addr ? part.from + (unsigned int)((vma.start - addr) / PAGE) : part.from;
+}
+
+/*
+ * Several mappings move one by one, as in Linux: when memory is refused, those before it have
+ * moved.
+ */
+static void move_part(struct worker *w, struct slot *from, struct slot *to, struct part part)
+{
+	struct part front = part;
+	unsigned long ret, target;
+
+	do {
+		target = part_addr(w, to, part);
+		ret = samara_mremap(w->t->mm, part_addr(w, from, part), part_len(part),
+				    part_len(part), MREMAP_MAYMOVE | MREMAP_FIXED, target);
+		if (!again(w, (long)ret))
+			break;
+		front.from = part.from;
+		front.to = part.from = gone_until(w, from, part);
+		moved(from, to, front);
+	} while (part.from < part.to);
+	if (ret != target)
+		wrong(w, "mremap of %#lx to %#lx: %ld", part_addr(w, from, part), target,
+		      (long)ret);
+	moved(from, to, part);
 }
 
 /* Pages of a slot go to another of its kind that nobody holds. */
@@ -177,24 +239,63 @@ static void op_move(struct worker *w, struct slot *from)
 {
 	struct slot *to = &w->t->slot[roll(w, SLOTS)];
 	const struct part part = mapped_part(w, from);
-	unsigned long ret, target;
 
-	if (from->kind == SLOT_SHARED || part.from == part.to || to == from ||
-	    to->kind != from->kind || pthread_mutex_trylock(&to->lock))
+	if (is_shared(from) || part.from == part.to || to == from || to->kind != from->kind ||
+	    pthread_mutex_trylock(&to->lock))
 		return;
-	target = part_addr(w, to, part);
-	ret = samara_mremap(w->t->mm, part_addr(w, from, part), part_len(part), part_len(part),
-			    MREMAP_MAYMOVE | MREMAP_FIXED, target);
-	if (ret != target)
-		wrong(w, "mremap of %#lx to %#lx: %ld", part_addr(w, from, part), target,
-		      (long)ret);
-	for (unsigned int i = part.from; i < part.to; i++) {
-		to->page[i] = from->page[i];
-		from->page[i] = (struct page_state){ .mapped = false };
-	}
-	if (part.from < part.to)
-		check_page(w, w->t->mm, target, &to->page[part.from]);
+	move_part(w, from, to, part);
+	check_page(w, w->t->mm, part_addr(w, to, part), &to->page[part.from]);
 	pthread_mutex_unlock(&to->lock);
+}
+
+/* A slot's part of its file becomes zeros; private copies stay. */
+static void op_hole(struct worker *w, struct slot *s)
+{
+	const struct part part = any_part(w);
+	int err;
+
+	if (s->kind == SLOT_ANON)
+		return;
+	do {
+		err = samara_file_punch_hole(slot_file(w->t, s), part_addr(w, s, part) - BASE,
+					     part_len(part));
+	} while (again(w, err));
+	if (err)
+		wrong(w, "a hole at %#lx: %d", part_addr(w, s, part) - BASE, err);
+	for (unsigned int i = part.from; is_shared(s) && i < part.to; i++)
+		s->in_file[i] = s->page[i].id = 0;
+}
+
+static void op_sync(struct worker *w)
+{
+	int err;
+
+	do {
+		err = samara_file_sync(w->t->host);
+	} while (again(w, err));
+	if (err)
+		wrong(w, "%d", err);
+}
+
+/* Reports that look at pages; what they say is over when they return. */
+static void look_everywhere(struct worker *w)
+{
+	unsigned long long entries[SLOT_PAGES];
+	unsigned char resident[SLOT_PAGES];
+	const unsigned long addr = BASE + roll(w, SLOTS) * SLOT_BYTES;
+	int err;
+
+	do {
+		err = samara_print_smaps(w->t->mm, w->t->null);
+	} while (again(w, err));
+	if (err)
+		wrong(w, "smaps: %d", err);
+	err = samara_pagemap(w->t->mm, addr, SLOT_PAGES, entries);
+	if (err)
+		wrong(w, "pagemap of %#lx: %d", addr, err);
+	err = samara_mincore(w->t->mm, addr, SLOT_BYTES, resident);
+	if (err && err != -ENOMEM) /* something is not mapped */
+		wrong(w, "mincore of %#lx: %d", addr, err);
 }
 
 static void op_maps(struct worker *w)
@@ -205,6 +306,8 @@ static void op_maps(struct worker *w)
 
 	if (!roll(w, 4) && samara_mm_validate(w->t->mm, &report))
 		wrong(w, "%s: %s", report.invariant, report.text);
+	if (!roll(w, 8))
+		look_everywhere(w);
 	while (!samara_vma_next(w->t->mm, end, &vma)) {
 		if (vma.start >= vma.end || vma.end <= end)
 			wrong(w, "a mapping %#lx-%#lx behind %#lx", vma.start, vma.end, end);
@@ -255,6 +358,12 @@ void do_op(struct worker *w, enum op op, struct slot *s)
 		return;
 	case OP_EXCHANGE:
 		op_exchange(w, s);
+		return;
+	case OP_HOLE:
+		op_hole(w, s);
+		return;
+	case OP_SYNC:
+		op_sync(w);
 		return;
 	default:
 		op_maps(w);

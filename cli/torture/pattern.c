@@ -7,9 +7,12 @@
  */
 #include "torture/torture.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+
+#include <samara/inject.h>
 
 static uint64_t mix(uint64_t z)
 {
@@ -39,6 +42,24 @@ void wrong(struct worker *w, const char *fmt, ...)
 	}
 	pthread_mutex_unlock(&t->telling);
 	__atomic_store_n(&t->stop, true, __ATOMIC_RELAXED);
+}
+
+bool again(struct worker *w, long ret)
+{
+	if (!w->armed || (ret != -ENOMEM && ret != -EAGAIN))
+		return false;
+	samara_inject_nth(0);
+	w->armed = false;
+	w->refused++;
+	return true;
+}
+
+bool ran_out(struct worker *w, long ret)
+{
+	if (!w->t->ram || ret != -ENOMEM)
+		return false;
+	w->ran_out++;
+	return true;
 }
 
 uint64_t new_id(struct torture *t, unsigned int page)
@@ -73,8 +94,13 @@ void check_page(struct worker *w, struct samara_mm *mm, unsigned long addr,
 {
 	const bool readable = p->mapped && p->prot && !p->guard;
 	struct samara_fault fault = { 0 };
-	const long got = samara_read(mm, addr, w->buf, PAGE, &fault);
+	long got;
 
+	do {
+		got = samara_read(mm, addr, w->buf, PAGE, &fault);
+	} while (again(w, got));
+	if (readable && ran_out(w, got))
+		return;
 	if (got != (readable ? (long)PAGE : 0))
 		wrong(w,
 		      "%#lx: %ld bytes were read (signal %d, code %d); mapped %d prot %d guard %d",

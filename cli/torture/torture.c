@@ -5,6 +5,7 @@
 #include "torture/torture.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,24 +21,26 @@
 static const char usage[] =
 	"usage: samara torture [OPTION]...\n"
 	"\n"
-	"Threads map, unmap, protect, move, discard, fork, pin, read and write pages of one address\n"
-	"space at once. Each page says which it is, so that a wrong one is noticed.\n"
+	"Threads map, unmap, protect, move, discard, fork, pin, read and write pages of one\n"
+	"address space at once. Each page says which it is, so that a wrong one is noticed.\n"
 	"\n"
 	"  --secs=N      how long (10)\n"
 	"  --seed=N      of the threads' random numbers (1); threads meet differently each time\n"
 	"  --threads=N   how many (twice the processors, at least 4)\n"
+	"  --refuse=N    one of N operations has an allocation refused, and is made again\n"
+	"  --ram=MIB     so little RAM that it runs out (from 1 on; 256)\n"
 	"  --json        the summary as JSON\n"
 	"  --help\n"
 	"\n"
 	"Exit status: 0 nothing wrong, 1 something is, 2 bad usage.\n";
 
 const char *const op_names[OPS] = {
-	"map",   "unmap", "protect", "write", "read", "stroll",   "discard",
-	"guard", "move",  "fork",    "pin",   "cpu",  "exchange", "maps",
+	"map",  "unmap", "protect", "write", "read",     "stroll", "discard", "guard",
+	"move", "fork",  "pin",     "cpu",   "exchange", "maps",   "hole",    "sync",
 };
 
 /* Of 100. */
-static const unsigned char weights[OPS] = { 9, 7, 8, 20, 16, 12, 3, 3, 4, 2, 3, 6, 4, 3 };
+static const unsigned char weights[OPS] = { 9, 7, 8, 18, 16, 11, 3, 3, 4, 2, 3, 6, 4, 3, 2, 1 };
 
 static enum op any_op(struct worker *w)
 {
@@ -47,6 +50,17 @@ static enum op any_op(struct worker *w)
 	while (at >= weights[op])
 		at -= weights[op++];
 	return (enum op)op;
+}
+
+/* The operation, now and then with one of its first allocations refused. */
+static void do_armed(struct worker *w, struct slot *s)
+{
+	w->armed = w->t->refuse && !roll(w, (unsigned long)w->t->refuse);
+	if (w->armed)
+		samara_inject_nth(1 + roll(w, 24));
+	do_op(w, w->now, s);
+	if (w->armed)
+		samara_inject_nth(0);
 }
 
 static void *work(void *arg)
@@ -59,12 +73,12 @@ static void *work(void *arg)
 		struct slot *s = &t->slot[roll(w, SLOTS)];
 
 		w->now = any_op(w);
-		if (w->now == OP_STROLL || w->now == OP_MAPS) {
-			do_op(w, w->now, NULL);
+		if (w->now == OP_STROLL || w->now == OP_MAPS || w->now == OP_SYNC) {
+			do_armed(w, NULL);
 		} else {
 			if (pthread_mutex_trylock(&s->lock))
 				continue;
-			do_op(w, w->now, s);
+			do_armed(w, s);
 			pthread_mutex_unlock(&s->lock);
 		}
 		w->done[w->now]++;
@@ -73,14 +87,38 @@ static void *work(void *arg)
 	return NULL;
 }
 
+/* A file of the host without a name. */
+static int open_host(struct torture *t)
+{
+	FILE *file = tmpfile();
+	int err;
+
+	if (!file)
+		return -errno;
+	err = ftruncate(fileno(file), SLOTS * SLOT_BYTES) ? -errno : 0;
+	if (!err)
+		err = samara_file_from_fd(t->machine, fileno(file), &t->host);
+	fclose(file);
+	return err;
+}
+
 static int set_up(struct torture *t)
 {
-	int err = samara_machine_create(NULL, &t->machine);
+	struct samara_machine_config config = SAMARA_MACHINE_CONFIG_INIT;
+	int err;
 
+	config.ram_bytes = (size_t)t->ram << 20;
+	config.overcommit = SAMARA_OVERCOMMIT_ALWAYS;
+	err = samara_machine_create(&config, &t->machine);
 	if (!err)
 		err = samara_mm_create(t->machine, &t->mm);
 	if (!err)
 		err = samara_file_memfd(t->machine, "torture", SLOTS * SLOT_BYTES, &t->file);
+	if (!err)
+		err = open_host(t);
+	t->null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	if (!err && t->null < 0)
+		err = -errno;
 	pthread_mutex_init(&t->telling, NULL);
 	for (int i = 0; i < SLOTS; i++) {
 		/* Runs of one kind, so that slots merge. */
@@ -93,6 +131,8 @@ static int set_up(struct torture *t)
 static void tear_down(struct torture *t)
 {
 	samara_file_put(t->file);
+	samara_file_put(t->host);
+	close(t->null);
 	samara_mm_exit(t->mm);
 	samara_machine_destroy(t->machine);
 }
@@ -140,43 +180,71 @@ static int run_threads(struct torture *t, struct worker *workers, bool show)
 	return err;
 }
 
-static void print_json(const struct torture *t, const unsigned long *done, unsigned long live)
+/* What all threads did. */
+struct sums {
+	unsigned long done[OPS], all, refused, ran_out;
+	unsigned long live; /* objects that are left */
+};
+
+static void print_json(const struct torture *t, const struct sums *sums)
 {
 	json_t *ops = json_object();
 	json_t *out;
 
 	for (int i = 0; i < OPS; i++)
-		json_object_set_new(ops, op_names[i], json_integer((json_int_t)done[i]));
-	out = json_pack("{s:I, s:i, s:i, s:o, s:I, s:s}", "seed", (json_int_t)t->seed, "threads",
-			t->threads, "seconds", t->secs, "operations", ops, "live_objects",
-			(json_int_t)live, "wrong", t->wrong);
+		json_object_set_new(ops, op_names[i], json_integer((json_int_t)sums->done[i]));
+	out = json_pack("{s:I, s:i, s:i, s:i, s:i, s:o, s:I, s:I, s:I, s:s}", "seed",
+			(json_int_t)t->seed, "threads", t->threads, "seconds", t->secs, "refuse",
+			t->refuse, "ram", t->ram, "operations", ops, "refused",
+			(json_int_t)sums->refused, "ran_out", (json_int_t)sums->ran_out,
+			"live_objects", (json_int_t)sums->live, "wrong", t->wrong);
 	json_dumpf(out, stdout, JSON_INDENT(2));
 	putchar('\n');
 	json_decref(out);
 }
 
-static void print_text(const struct torture *t, const unsigned long *done, unsigned long live)
+static void print_text(const struct torture *t, const struct sums *sums)
 {
-	unsigned long sum = 0;
-
+	printf("%lu operations by %d threads in %d s:", sums->all, t->threads, t->secs);
 	for (int i = 0; i < OPS; i++)
-		sum += done[i];
-	printf("%lu operations by %d threads in %d s:", sum, t->threads, t->secs);
-	for (int i = 0; i < OPS; i++)
-		printf(" %s %lu%s", op_names[i], done[i], i + 1 < OPS ? "," : "\n");
-	if (t->wrong[0])
-		printf("wrong: %s\nagain: samara torture --secs=%d --seed=%lu --threads=%d\n",
-		       t->wrong, t->secs, (unsigned long)t->seed, t->threads);
-	else if (live)
-		printf("wrong: %lu objects are left\n", live);
-	else
+		printf(" %s %lu%s", op_names[i], sums->done[i], i + 1 < OPS ? "," : "\n");
+	if (t->refuse)
+		printf("%lu of them had an allocation refused, and said so\n", sums->refused);
+	if (t->ram)
+		printf("%lu times there was no frame left\n", sums->ran_out);
+	if (!t->wrong[0] && !sums->live) {
 		puts("nothing wrong, nothing left");
+		return;
+	}
+	if (t->wrong[0])
+		printf("wrong: %s\n", t->wrong);
+	if (sums->live)
+		printf("wrong: %lu objects are left\n", sums->live);
+	printf("again: samara torture --secs=%d --seed=%lu --threads=%d", t->secs,
+	       (unsigned long)t->seed, t->threads);
+	if (t->refuse)
+		printf(" --refuse=%d", t->refuse);
+	if (t->ram)
+		printf(" --ram=%d", t->ram);
+	putchar('\n');
+}
+
+static void add_up(const struct torture *t, const struct worker *workers, struct sums *sums)
+{
+	for (int n = 0; n < t->threads; n++) {
+		for (int i = 0; i < OPS; i++) {
+			sums->done[i] += workers[n].done[i];
+			sums->all += workers[n].done[i];
+		}
+		sums->refused += workers[n].refused;
+		sums->ran_out += workers[n].ran_out;
+	}
 }
 
 static int torture(struct torture *t, bool json)
 {
 	static struct worker workers[MOST_THREADS];
-	unsigned long done[OPS] = { 0 }, live;
+	struct sums sums = { .all = 0 };
 	int err = set_up(t);
 
 	if (err)
@@ -192,12 +260,10 @@ static int torture(struct torture *t, bool json)
 	tear_down(t);
 	if (err)
 		return fail("torture", "cannot start threads: %s", strerror(-err));
-	for (int n = 0; n < t->threads; n++)
-		for (int i = 0; i < OPS; i++)
-			done[i] += workers[n].done[i];
-	live = samara_live_objects();
-	(json ? print_json : print_text)(t, done, live);
-	return t->wrong[0] || live ? EXIT_DIFFERS : EXIT_SAME;
+	add_up(t, workers, &sums);
+	sums.live = samara_live_objects();
+	(json ? print_json : print_text)(t, &sums);
+	return t->wrong[0] || sums.live ? EXIT_DIFFERS : EXIT_SAME;
 }
 
 static int positive(const char *option, const char *text, int most, int *out)
@@ -207,19 +273,31 @@ static int positive(const char *option, const char *text, int most, int *out)
 	return EXIT_SAME;
 }
 
+static int parse_seed(const char *text, struct torture *t)
+{
+	int number;
+
+	if (parse_int(text, &number))
+		return fail("torture", "--seed=%s: not a number", text);
+	t->seed = (uint64_t)number;
+	return EXIT_SAME;
+}
+
 static int run(int argc, char **argv)
 {
 	static const struct option options[] = {
 		{ "secs", required_argument, NULL, 's' },
 		{ "seed", required_argument, NULL, 'r' },
 		{ "threads", required_argument, NULL, 't' },
+		{ "refuse", required_argument, NULL, 'f' },
+		{ "ram", required_argument, NULL, 'm' },
 		{ "json", no_argument, NULL, 'j' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
 	static struct torture t;
 	const long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-	int opt, number, status = EXIT_SAME;
+	int opt, status = EXIT_SAME;
 	bool json = false;
 
 	t.seed = 1;
@@ -231,13 +309,16 @@ static int run(int argc, char **argv)
 			status = positive("secs", optarg, 1000000, &t.secs);
 			break;
 		case 'r':
-			if (parse_int(optarg, &number))
-				status = fail("torture", "--seed=%s: not a number", optarg);
-			else
-				t.seed = (uint64_t)number;
+			status = parse_seed(optarg, &t);
 			break;
 		case 't':
 			status = positive("threads", optarg, MOST_THREADS, &t.threads);
+			break;
+		case 'f':
+			status = positive("refuse", optarg, 1000000, &t.refuse);
+			break;
+		case 'm':
+			status = positive("ram", optarg, 65536, &t.ram);
 			break;
 		case 'j':
 			json = true;

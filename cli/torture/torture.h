@@ -2,7 +2,7 @@
 /*
  * samara torture: many threads on one address space.
  *
- *   slot 0            slot 1            slot 2  ...      neighbours, so that mappings merge across slots
+ *   slot 0            slot 1            slot 2  ...      neighbours, so that slots merge
  *   |p0|p1| ... |p15| |p0|p1| ...
  *
  * A thread tries for the lock of a slot, does something to its pages and knows what must come
@@ -14,6 +14,10 @@
  * id: the page's number within its slot, and a number that is never used again. So a page
  * that is read without the slot's lock must be zeros, or a whole pattern that was given to a
  * page of this number: a frame that was freed too early, or mapped in a wrong place, shows.
+ *
+ * Memory may fail. With --refuse a call now and then has one of its allocations refused: it says
+ * so, and made again it does what it was asked to, whatever the first try had got done. With
+ * little RAM frames run out: then an access fails, and the page stays as it is.
  */
 #ifndef CLI_TORTURE_TORTURE_H
 #define CLI_TORTURE_TORTURE_H
@@ -33,7 +37,8 @@
 #define WORDS (PAGE / sizeof(uint64_t))
 #define MOST_THREADS 64
 
-enum slot_kind { SLOT_ANON, SLOT_SHARED, SLOT_PRIVATE, SLOT_KINDS };
+/* SHARED and HOST are shared mappings, of a memfd and of a file of the host. */
+enum slot_kind { SLOT_ANON, SLOT_SHARED, SLOT_PRIVATE, SLOT_HOST, SLOT_KINDS };
 
 struct page_state {
 	bool mapped, guard;
@@ -45,7 +50,7 @@ struct slot {
 	pthread_mutex_t lock;
 	enum slot_kind kind;
 	struct page_state page[SLOT_PAGES];
-	uint64_t in_file[SLOT_PAGES]; /* SLOT_SHARED: ids, also while nothing is mapped */
+	uint64_t in_file[SLOT_PAGES]; /* shared: ids, also while nothing is mapped */
 };
 
 enum op {
@@ -63,6 +68,8 @@ enum op {
 	OP_CPU,
 	OP_EXCHANGE,
 	OP_MAPS,
+	OP_HOLE,
+	OP_SYNC,
 	OPS
 };
 extern const char *const op_names[OPS];
@@ -70,9 +77,12 @@ extern const char *const op_names[OPS];
 struct torture {
 	uint64_t seed;
 	int secs, threads;
+	int refuse; /* one of so many operations has an allocation refused; 0: none */
+	int ram;    /* MiB; 0: plenty */
 	struct samara_machine *machine;
 	struct samara_mm *mm;
-	struct samara_file *file;
+	struct samara_file *file, *host;
+	int null; /* descriptor of /dev/null */
 	struct slot slot[SLOTS];
 	uint64_t next_id;        /* atomic */
 	bool stop;               /* atomic */
@@ -86,6 +96,8 @@ struct worker {
 	uint64_t random;
 	struct samara_cpu *cpu;
 	unsigned long done[OPS];
+	unsigned long refused, ran_out; /* calls that failed for it */
+	bool armed;                     /* an allocation of this thread is to be refused */
 	enum op now;
 	uint64_t buf[WORDS];
 };
@@ -93,6 +105,27 @@ struct worker {
 unsigned long roll(struct worker *w, unsigned long n);
 /* Remember what is wrong, the first time, and make everybody stop. */
 __attribute__((format(printf, 2, 3))) void wrong(struct worker *w, const char *fmt, ...);
+
+/*
+ * ret of a call that failed because an allocation was refused on purpose: it is to be made again,
+ * and now none is.
+ */
+bool again(struct worker *w, long ret);
+/* ret of a call that failed because there are no frames left, which is nothing wrong. */
+bool ran_out(struct worker *w, long ret);
+
+static inline bool is_shared(const struct slot *s)
+{
+	return s->kind == SLOT_SHARED || s->kind == SLOT_HOST;
+}
+
+/* What a slot maps; NULL: anonymous memory. */
+static inline struct samara_file *slot_file(const struct torture *t, const struct slot *s)
+{
+	if (s->kind == SLOT_ANON)
+		return NULL;
+	return s->kind == SLOT_HOST ? t->host : t->file;
+}
 
 static inline unsigned long slot_addr(const struct torture *t, const struct slot *s)
 {
@@ -107,7 +140,7 @@ static inline unsigned long page_addr(const struct torture *t, const struct slot
 /* An id for a page of this number. */
 uint64_t new_id(struct torture *t, unsigned int page);
 void fill(uint64_t *words, uint64_t id);
-/* Whether words hold the pattern of id (0: zeros); of any id that a page of this number may have. */
+/* Whether words hold the pattern of id (0: zeros); of any id that a page of this number may get. */
 bool holds(const uint64_t *words, uint64_t id);
 bool holds_any(const uint64_t *words, unsigned int page);
 
@@ -115,12 +148,13 @@ bool holds_any(const uint64_t *words, unsigned int page);
 void check_page(struct worker *w, struct samara_mm *mm, unsigned long addr,
 		const struct page_state *p);
 
-/* ops.c, life.c: one operation on a slot that is locked (OP_STROLL, OP_MAPS: on none). */
+/* ops.c, life.c: one operation on a slot that is locked (OP_STROLL, OP_MAPS, OP_SYNC: on none). */
 void do_op(struct worker *w, enum op op, struct slot *s);
 void op_fork(struct worker *w, struct slot *s);
 void op_pin(struct worker *w, struct slot *s);
 void op_cpu(struct worker *w, struct slot *s);
 void op_exchange(struct worker *w, struct slot *s);
-void write_page(struct worker *w, struct slot *s, unsigned int i);
+/* A new id for page i, if it can be written. False: memory ran out. */
+bool write_page(struct worker *w, struct slot *s, unsigned int i);
 
 #endif

@@ -11,7 +11,8 @@
  *    [1,3] max 3  [6,8] max 8        [50,77] max 77
  *
  * Nodes are embedded in their owners; nothing is allocated. Equal intervals
- * may be in the tree several times. The caller's lock protects the tree.
+ * may be in the tree several times; of two with one start, the one that was inserted later comes
+ * later. The caller's lock protects the tree.
  *
  * Invariants (interval_tree_validate() names the first broken one)
  *  order        in-order starts never descend

@@ -126,21 +126,26 @@ static inline bool list_is_last(const struct list_head *node, const struct list_
 #define list_next_entry(pos, member) list_entry((pos)->member.next, __typeof__(*(pos)), member)
 #define list_prev_entry(pos, member) list_entry((pos)->member.prev, __typeof__(*(pos)), member)
 
-#define list_for_each_entry(pos, head, member)                                     \
-	for (pos = list_first_entry(head, __typeof__(*pos), member);               \
-	     &pos->member != (head);                                               \
-	     pos = list_next_entry(pos, member))
+/*
+ * At the end pos is not an entry at all, so its address is compared without looking into it: it
+ * need not be aligned as an entry is.
+ */
+#define list_entry_is_head(pos, head, member) \
+	((char *)(pos) + offsetof(__typeof__(*(pos)), member) == (char *)(head))
 
-#define list_for_each_entry_reverse(pos, head, member)                             \
-	for (pos = list_last_entry(head, __typeof__(*pos), member);                \
-	     &pos->member != (head);                                               \
-	     pos = list_prev_entry(pos, member))
+#define list_for_each_entry(pos, head, member) \
+	for (pos = list_first_entry(head, __typeof__(*pos), member); \
+	     !list_entry_is_head(pos, head, member); pos = list_next_entry(pos, member))
+
+#define list_for_each_entry_reverse(pos, head, member) \
+	for (pos = list_last_entry(head, __typeof__(*pos), member); \
+	     !list_entry_is_head(pos, head, member); pos = list_prev_entry(pos, member))
 
 /* The body may remove pos. */
-#define list_for_each_entry_safe(pos, next_, head, member)                         \
-	for (pos = list_first_entry(head, __typeof__(*pos), member),               \
-	    next_ = list_next_entry(pos, member);                                  \
-	     &pos->member != (head);                                               \
+#define list_for_each_entry_safe(pos, next_, head, member) \
+	for (pos = list_first_entry(head, __typeof__(*pos), member), \
+	    next_ = list_next_entry(pos, member); \
+	     !list_entry_is_head(pos, head, member); \
 	     pos = next_, next_ = list_next_entry(next_, member))
 
 #endif

@@ -13,7 +13,9 @@
  *   FORK_LIVE            no
  *
  * The child is MM_BUILDING until FORK_LIVE: whoever comes to one of its VMAs through a
- * reverse mapping passes by. So its tree holds its own VMAs or (before FORK_PLACE, when nobody
+ * reverse mapping passes by, unless he takes pages away for good: he meets the child's VMA
+ * after the parent's (each tree has it behind that one), so a page that is copied meanwhile is
+ * found in one of them. So the child's tree holds its own VMAs or (before FORK_PLACE, when nobody
  * can look) its parent's, and never a mark that says which. docs/decisions/0007 has the other
  * designs.
  */

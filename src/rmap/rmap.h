@@ -131,8 +131,8 @@ void folio_add_new_anon(struct ram *ram, struct folio *folio, struct vma *vma,
 			unsigned long addr);
 
 /*
- * What a mapped folio counts as, always the same: by its flags, because truncation takes mapping away
- * while an mm that exits still has the page.
+ * What a mapped folio counts as, always the same: by its flags, because truncation takes mapping
+ * away while an mm that exits still has the page.
  */
 static inline enum mm_rss folio_rss(const struct folio *folio)
 {

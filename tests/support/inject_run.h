@@ -18,8 +18,8 @@
 #include "support/rich_mm.h"
 
 enum inject_op_flags {
-	INJECT_PARTIAL = 1 << 0, /* a failure may leave a part done: what Linux leaves */
-	INJECT_NEVER = 1 << 1,   /* succeeds whatever is refused */
+	INJECT_PARTIAL = 1 << 0,   /* a failure may leave a part done: what Linux leaves */
+	INJECT_NEVER = 1 << 1,     /* succeeds whatever is refused */
 	INJECT_NO_MEMORY = 1 << 2, /* asks for none */
 };
 

@@ -226,6 +226,8 @@ struct folio *put_file(struct vma *vma, unsigned long n, uint64_t bits)
 		(*page)->mapping = vma->vm_file->inode;
 		(*page)->index = index;
 		folio_set(*page, FOLIO_UPTODATE);
+		if (inode_is_shmem(vma->vm_file->inode))
+			folio_set(*page, FOLIO_SWAPBACKED);
 	}
 	folio_map(*page);
 	put_pte(vma, n, pte_with(mk_pte(folio_pfn(ram, *page), vma->vm_flags), bits));

@@ -8,10 +8,11 @@
 #include <unistd.h>
 
 #include <samara/cpu.h>
-#include <samara/inject.h>
 #include <samara/notifier.h>
 
 #include "support/cmocka_all.h"
+#include "support/inject_matrix.h"
+#include "rmap/rmap.h"
 #include "support/mem.h"
 
 #define RW (PROT_READ | PROT_WRITE)
@@ -36,9 +37,15 @@ static int as_frames(void *priv, struct samara_vma_desc *desc)
 	return 0;
 }
 
-static const struct samara_file_ops device_ops = { .size = sizeof(device_ops),
-						   .name = "/dev/pages",
-						   .fault = show_page };
+static void closed(void *priv, const struct samara_vma_desc *gone)
+{
+	(void)priv;
+	(void)gone;
+}
+
+static const struct samara_file_ops device_ops = {
+	.size = sizeof(device_ops), .name = "/dev/pages", .close = closed, .fault = show_page
+};
 
 static const struct samara_file_ops pfn_ops = { .size = sizeof(pfn_ops),
 						.name = "/dev/frames",
@@ -88,7 +95,8 @@ static void must_write(struct rich *w, unsigned int view, enum rich_row row, uns
 static void must_read(struct rich *w, enum rich_row row, unsigned int from, unsigned int to)
 {
 	for (unsigned int page = from; page < to; page++)
-		assert_int_equal(rich_read(w, RICH_SELF, row, page), w->view[RICH_SELF].byte[row][page]);
+		assert_int_equal(rich_read(w, RICH_SELF, row, page),
+				 w->view[RICH_SELF].byte[row][page]);
 }
 
 /* A file whose page i is full of byte + i. */
@@ -112,7 +120,8 @@ static struct samara_file *host_file(struct rich *w, int byte)
 	assert_true(fd >= 0);
 	for (int i = 0; i < RICH_PAGES; i++) {
 		memset(page, byte + i, sizeof(page));
-		assert_int_equal(pwrite(fd, page, sizeof(page), i * (off_t)RICH_PAGE), sizeof(page));
+		assert_int_equal(pwrite(fd, page, sizeof(page), i * (off_t)RICH_PAGE),
+				 sizeof(page));
 	}
 	assert_int_equal(samara_file_from_fd(w->machine, fd, &file), 0);
 	close(fd);
@@ -121,7 +130,8 @@ static struct samara_file *host_file(struct rich *w, int byte)
 
 static void open_files(struct rich *w)
 {
-	assert_int_equal(samara_file_memfd(w->machine, "rich", RICH_PAGES * RICH_PAGE, &w->file), 0);
+	assert_int_equal(samara_file_memfd(w->machine, "rich", RICH_PAGES * RICH_PAGE, &w->file),
+			 0);
 	fill(w->file, 0x40);
 	w->host = host_file(w, 0x50);
 	w->pfn = open_device(w, &pfn_ops, w->pfn_frame, 0x60);
@@ -155,6 +165,8 @@ static void map_anon(struct rich *w)
 	const struct samara_mapping shared = { .prot = RW,
 					       .flags = MAP_SHARED | MAP_FIXED | MAP_ANONYMOUS };
 	const struct samara_mapping stack = { .prot = RW, .flags = ANON | MAP_GROWSDOWN };
+	/* Not charged when writable, so that it merges with what is not. */
+	struct samara_mapping unpromised = { .prot = PROT_READ, .flags = ANON | MAP_NORESERVE };
 	struct rich_view *v = &w->view[RICH_SELF];
 	static const enum rich_row plain[] = { RICH_ANON,     RICH_GUARD, RICH_PINNED,
 					       RICH_DONTFORK, RICH_WIPE,  RICH_LOCKED };
@@ -167,8 +179,9 @@ static void map_anon(struct rich *w)
 	rich_map(v, RICH_EDGE, 0, 4, &anon);
 	rich_map(v, RICH_EDGE, 4, 8, &reading);
 	must_write(w, RICH_SELF, RICH_EDGE, 0, 4, 0x90);
-	rich_map(v, RICH_FAMILY, 0, 4, &reading);
-	rich_map(v, RICH_FAMILY, 4, 8, &anon);
+	rich_map(v, RICH_FAMILY, 0, 4, &unpromised);
+	unpromised.prot = RW;
+	rich_map(v, RICH_FAMILY, 4, 8, &unpromised);
 	must_write(w, RICH_SELF, RICH_FAMILY, 4, 8, 0xa0);
 	rich_map(v, RICH_SHARED, 0, RICH_PAGES, &shared);
 	must_write(w, RICH_SELF, RICH_SHARED, 0, 6, 0xb0);
@@ -182,7 +195,9 @@ static void map_anon(struct rich *w)
 
 static void map_files(struct rich *w)
 {
-	struct samara_mapping file = { .prot = RW, .flags = PRIVATE, .file = w->file, .offset = 0x40 };
+	struct samara_mapping file = {
+		.prot = RW, .flags = PRIVATE, .file = w->file, .offset = 0x40
+	};
 	struct rich_view *v = &w->view[RICH_SELF];
 
 	rich_map(v, RICH_PRIVATE, 0, RICH_PAGES, &file);
@@ -199,10 +214,9 @@ static void map_files(struct rich *w)
 	file.offset = 0x70;
 	rich_map(v, RICH_DEVICE, 0, RICH_PAGES, &file);
 	must_read(w, RICH_DEVICE, 0, 4);
-	file = (struct samara_mapping){ .prot = RW | PROT_EXEC,
-					.flags = PRIVATE,
-					.file = w->host,
-					.offset = 0x50 };
+	file = (struct samara_mapping){
+		.prot = RW | PROT_EXEC, .flags = PRIVATE, .file = w->host, .offset = 0x50
+	};
 	rich_map(v, RICH_HOST, 0, RICH_PAGES, &file);
 	must_read(w, RICH_HOST, 0, 1);
 	must_write(w, RICH_SELF, RICH_HOST, 1, 2, 0xf0);
@@ -218,7 +232,8 @@ static void advise(struct rich *w)
 	assert_int_equal(samara_madvise(mm, RICH_AT(RICH_DONTFORK, 0), row, MADV_DONTFORK), 0);
 	assert_int_equal(samara_madvise(mm, RICH_AT(RICH_WIPE, 0), row, MADV_WIPEONFORK), 0);
 	assert_int_equal(samara_mlock(mm, RICH_AT(RICH_LOCKED, 0), row), 0);
-	assert_int_equal(samara_pin_pages(mm, RICH_AT(RICH_PINNED, 0), 2, SAMARA_PIN_WRITE, w->pin), 2);
+	assert_int_equal(samara_pin_pages(mm, RICH_AT(RICH_PINNED, 0), 2, SAMARA_PIN_WRITE, w->pin),
+			 2);
 }
 
 void rich_up(struct rich *w)
@@ -238,7 +253,7 @@ void rich_up(struct rich *w)
 
 void rich_down(struct rich *w)
 {
-	samara_inject_from(1);
+	inject_arm(INJECT_ON, 1);
 	samara_unpin_pages(w->pin, 2, 1);
 	if (w->notifier)
 		samara_notifier_unregister(w->notifier);
@@ -251,7 +266,7 @@ void rich_down(struct rich *w)
 	samara_file_put(w->device);
 	assert_int_equal(samara_committed_pages(w->machine), 0);
 	samara_machine_destroy(w->machine);
-	samara_inject_from(0);
+	inject_disarm(INJECT_SUCCEEDED);
 }
 
 /* bytes -------------------------------------------------------------------- */
@@ -270,8 +285,8 @@ static int outcome(long ret, const struct samara_fault *fault)
 /* In the table of every view that sees the same memory. */
 static void wrote(struct rich *w, unsigned int view, enum rich_row row, unsigned int page, int byte)
 {
-	const bool shared = row == RICH_SHARED || row == RICH_FILE || row == RICH_PFN ||
-			    row == RICH_DEVICE;
+	const bool shared =
+		row == RICH_SHARED || row == RICH_FILE || row == RICH_PFN || row == RICH_DEVICE;
 
 	for (unsigned int i = 0; i < RICH_VIEWS; i++)
 		if (i == view || (shared && w->view[i].byte[row][page] >= 0))
@@ -314,6 +329,33 @@ int rich_read(struct rich *w, unsigned int view, enum rich_row row, unsigned int
 	return first;
 }
 
+/* From an anonymous page to its VMA: the family is among those that vma is linked to. */
+static bool is_found(const struct vma *vma, const struct folio *folio, unsigned long addr)
+{
+	const struct rmap_link *link = vma->links;
+
+	while (link && link->anon != folio->mapping)
+		link = link->next;
+	return link && folio->index == vma->vm_pgoff + (addr - vma->vm_start) / RICH_PAGE;
+}
+
+static void check_families(struct rich *w, unsigned int view, const char *when)
+{
+	const struct mem m = { .machine = w->machine, .mm = w->view[view].mm };
+
+	for (int row = 0; row < RICH_ROWS; row++) {
+		for (unsigned int page = 0; page < RICH_PAGES; page++) {
+			const unsigned long addr = RICH_AT(row, page);
+			const struct folio *folio = mem_folio(&m, addr);
+
+			if (folio && folio_test(folio, FOLIO_ANON) &&
+			    !is_found(mem_vma(&m, addr), folio, addr))
+				fail_msg("%s: view %u, row %d, page %u is in no family of its VMA",
+					 when, view, row, page);
+		}
+	}
+}
+
 void rich_validate(struct rich *w, const char *when)
 {
 	struct samara_report report = { 0 };
@@ -332,9 +374,10 @@ void rich_validate(struct rich *w, const char *when)
 		}
 		if (err)
 			fail_msg("%s: view %u: %s", when, view, report.text);
+		check_families(w, view, when);
 	}
-	if (ram_validate(w->machine->ram, &report) ||
-	    inode_validate(w->file->inode, &report) || inode_validate(w->host->inode, &report))
+	if (ram_validate(w->machine->ram, &report) || inode_validate(w->file->inode, &report) ||
+	    inode_validate(w->host->inode, &report))
 		fail_msg("%s: %s", when, report.text);
 }
 
@@ -345,8 +388,8 @@ void rich_check(struct rich *w, const char *when)
 		for (int row = 0; w->view[view].mm && row < RICH_ROWS; row++) {
 			for (unsigned int page = 0; page < RICH_PAGES; page++) {
 				const int want = w->view[view].byte[row][page];
-				const int got = want == RICH_LEAVE ? want :
-								     rich_read(w, view, row, page);
+				const int got =
+					want == RICH_LEAVE ? want : rich_read(w, view, row, page);
 
 				if (got != want)
 					fail_msg("%s: view %u, row %d, page %u: %d, not %d", when,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * An address space with some of everything, three generations deep, and a table of what each byte of
- * it should be. For tests that make calls fail and look whether anything has changed.
+ * An address space with some of everything, three generations deep, and a table of what each
+ * byte of it should be. For tests that make calls fail and look whether anything has changed.
  *
  *   row        pages 0..7, a row each half GiB
  *   OLD        the grandparent wrote all, the parent 2 and 3, the mm itself 4 and 5
@@ -20,7 +20,8 @@
  *   STACK      4..7 a stack with 6 and 7 written; 0..3 it may grow over
  *   HEAP       0..3 brk, 0 and 1 written; 4..7 it may grow over
  *   PFN        a device's frames, 0..3 in the page tables
- *   DEVICE     a device that maps its pages on fault, 0..3 in the page tables
+ *   DEVICE     a device that maps its pages on fault and wants to be told when a mapping
+ *              goes, 0..3 in the page tables
  *   SPARE      nothing
  */
 #ifndef SAMARA_TEST_RICH_MM_H
@@ -81,7 +82,10 @@ void rich_up(struct rich *w);
 /* Everything goes, without asking for memory. */
 void rich_down(struct rich *w);
 
-/* One byte at the start and the end of a page: 0, -ENOMEM, -EFAULT (a signal). The table follows. */
+/*
+ * One byte at the start and the end of a page: 0, -ENOMEM, -EFAULT (a signal). The table
+ * follows.
+ */
 int rich_write(struct rich *w, unsigned int view, enum rich_row row, unsigned int page, int byte);
 int rich_read(struct rich *w, unsigned int view, enum rich_row row, unsigned int page);
 void rich_set(struct rich_view *v, enum rich_row row, unsigned int from, unsigned int to, int what);
@@ -100,6 +104,7 @@ struct rich_snap *rich_snap_new(void);
 void rich_snap_free(struct rich_snap *snap);
 void rich_snap_take(struct rich *w, struct rich_snap *snap);
 /* Fails the running test with the first difference. */
-void rich_snap_same(const struct rich_snap *before, const struct rich_snap *after, const char *when);
+void rich_snap_same(const struct rich_snap *before, const struct rich_snap *after,
+		    const char *when);
 
 #endif

@@ -12,6 +12,7 @@
 #include "core/vma_lock.h"
 #include "support/mm_shape.h"
 #include "vma/find.h"
+#include "vma/reserve.h"
 
 static unsigned long stat_of(struct samara_mm *mm, enum vma_lock_stat which)
 {
@@ -246,6 +247,24 @@ static void a_lookup_notices_that_its_vma_lies_elsewhere(void **state)
 	assert_null(lock_vma_under_rcu(f->mm, AT(0)));
 }
 
+/* As a lookup finds it that was overtaken: there, unlocked, and it used to reach that far. */
+static void a_lookup_compares_the_bounds(void **state)
+{
+	struct fixture *f = *state;
+	struct vma_store store = { .mm = f->mm, .start = AT(50), .end = AT(54) };
+
+	map_pages(f->mm, 0, 4, RW, 0);
+	mmap_write_lock(f->mm);
+	store.entry = vma_lookup(f->mm, AT(0));
+	assert_int_equal(vma_store(&store), 0);
+	mmap_write_unlock(f->mm);
+	assert_null(lock_vma_under_rcu(f->mm, AT(50)));
+	assert_int_equal(store.entry->vm_refcnt, 1);
+	mmap_write_lock(f->mm);
+	vma_erase(f->mm, AT(50));
+	mmap_write_unlock(f->mm);
+}
+
 #define test(name) cmocka_unit_test_setup_teardown(name, fixture_up, fixture_down)
 
 int main(void)
@@ -261,6 +280,7 @@ int main(void)
 		test(a_lookup_notices_that_its_vma_is_free),
 		test(a_lookup_notices_that_its_vma_is_another_mms),
 		test(a_lookup_notices_that_its_vma_lies_elsewhere),
+		test(a_lookup_compares_the_bounds),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -50,7 +50,7 @@ static void anonymous_pages_are_one_until_either_writes(void **state)
 		assert_int_equal(get(child, a + i * MEM_PAGE), 100 + i);
 	}
 	assert_false(there(&c, a + 3 * MEM_PAGE));
-	/* Page 0: the parent writes first, page 1: the child. Whoever comes second is alone with it. */
+	/* The parent writes to page 0 first, the child to page 1: who comes second is alone. */
 	put(m.mm, a, 200);
 	put(child, a + MEM_PAGE, 301);
 	assert_int_not_equal(pfn_of(&m, a), was[0]);

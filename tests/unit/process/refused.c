@@ -111,8 +111,8 @@ static struct look *take_look(void)
 	look->stats.size = sizeof(look->stats);
 	assert_int_equal(samara_mm_stats(m.mm, &look->stats), 0);
 	for (unsigned int kind = 0; kind < KINDS; kind++) {
-		assert_int_equal(
-			samara_pagemap(m.mm, page_at(kind, 0), PAGES, look->pagemap[kind]), 0);
+		assert_int_equal(samara_pagemap(m.mm, page_at(kind, 0), PAGES, look->pagemap[kind]),
+				 0);
 		for (unsigned long i = 0; i < PAGES; i++)
 			look->exclusive[kind][i] = is_exclusive(page_at(kind, i));
 	}
@@ -158,8 +158,7 @@ static unsigned int write_exclusive(const struct look *was)
 			const unsigned long addr = page_at(kind, i);
 			unsigned long pfn, word;
 
-			if (!was->exclusive[kind][i] ||
-			    !(mem_vma(&m, addr)->vm_flags & VM_WRITE))
+			if (!was->exclusive[kind][i] || !(mem_vma(&m, addr)->vm_flags & VM_WRITE))
 				continue;
 			pfn = pfn_of(&m, addr);
 			word = get(m.mm, addr);
@@ -200,8 +199,8 @@ static void fork_refused(void (*refuse)(unsigned long), unsigned int *failed)
 	for (unsigned int kind = 0; kind < KINDS; kind++) {
 		if (kind == 3)
 			continue;
-		assert_int_equal(get(child, page_at(kind, 0)), get(m.mm, page_at(kind, 0)) *
-								       (kind != 4));
+		assert_int_equal(get(child, page_at(kind, 0)),
+				 get(m.mm, page_at(kind, 0)) * (kind != 4));
 	}
 	samara_mm_exit(child);
 	look_gone(was);

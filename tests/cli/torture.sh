@@ -1,0 +1,66 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# samara torture: two seconds of it, with memory refused and with little of it; its options.
+set -euo pipefail
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+
+die() {
+	echo "FAILED: $*" >&2
+	[ ! -f "$tmp/out" ] || cat "$tmp/out" >&2
+	exit 1
+}
+
+# Arguments: options of a run that must find nothing.
+run() {
+	"$SAMARA" torture "$@" >"$tmp/out" 2>&1 || die "torture $*: status $?"
+	! grep -q 'WARN' "$tmp/out" || die "torture $*: an assertion did not hold"
+}
+
+# Arguments: what standard error has to say, then options that are refused.
+bad() {
+	local status=0 what=$1
+	shift
+	"$SAMARA" torture "$@" >"$tmp/out" 2>"$tmp/err" || status=$?
+	[ "$status" = 2 ] || die "torture $*: status $status, not 2"
+	[ ! -s "$tmp/out" ] || die "torture $*: prints to standard output"
+	[ "$(wc -l <"$tmp/err")" = 1 ] || die "torture $*: not one line on standard error"
+	grep -qe "$what" "$tmp/err" || die "torture $*: does not say '$what'"
+}
+
+run --secs=2 --seed=5
+grep -q '^nothing wrong, nothing left$' "$tmp/out" || die "something is wrong or left"
+grep -q '^[1-9][0-9]* operations by [1-9][0-9]* threads in 2 s:.* fork [1-9]' "$tmp/out" ||
+	die "no summary, or nobody forked"
+echo "ok: two seconds"
+
+run --secs=1 --seed=6 --refuse=4 --threads=3
+grep -q '^[1-9][0-9]* of them had an allocation refused' "$tmp/out" || die "nothing was refused"
+grep -q ' by 3 threads in 1 s' "$tmp/out" || die "--threads has no effect"
+run --secs=1 --seed=7 --ram=1
+grep -q '^[1-9][0-9]* times there was no frame left' "$tmp/out" || die "1 MiB of RAM was enough"
+echo "ok: refused, and out of frames"
+
+"$SAMARA" torture --secs=1 --seed=8 --threads=2 --refuse=9 --json >"$tmp/out" || die "status $?"
+python3 - "$tmp/out" <<'PYTHON' || die "the JSON is not what it should be"
+import json, sys
+
+out = json.load(open(sys.argv[1]))
+assert (out["seed"], out["seconds"], out["threads"], out["refuse"]) == (8, 1, 2, 9)
+assert out["wrong"] == "" and out["live_objects"] == 0
+assert sum(out["operations"].values()) > 0 and out["operations"]["fork"] >= 0
+PYTHON
+echo "ok: JSON"
+
+bad 'nonsense' --nonsense
+bad '--secs=0' --secs=0
+bad '--secs=x' --secs=x
+bad '--seed=x' --seed=x
+bad '--threads=65' --threads=65
+bad '--refuse=0' --refuse=0
+bad '--ram=' --ram=
+bad 'secs' --secs
+bad 'takes no argument' file
+"$SAMARA" torture --help | grep -q '^usage: samara torture' || die "--help"
+echo "ok: options"
