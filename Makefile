@@ -8,6 +8,7 @@ PREFIX ?= /usr/local
 help:
 	@echo 'make run      replay the shipped traces of real programs, show the outcome'
 	@echo 'make test     build and pass the tests (minutes)'
+	@echo 'make inject   every allocation fails in turn; a table by site (docs/failure.md)'
 	@echo 'make full     sanitizers, long model runs, torture, fuzzing (hours)'
 	@echo 'make bench    measure; see docs/performance.md'
 	@echo 'make fmt      format the source'
@@ -30,6 +31,9 @@ run: build-release
 test: build-dev
 	ctest --preset dev -j2
 
+inject: build-dev
+	@tools/inject
+
 full: setup
 	@tools/full
 
@@ -46,4 +50,4 @@ install: build-release
 clean:
 	rm -rf build
 
-.PHONY: help setup run test full bench fmt install clean
+.PHONY: help setup run test inject full bench fmt install clean

@@ -49,3 +49,9 @@ if(SAMARA_SANITIZE)
 		-fno-sanitize-recover=all -fno-omit-frame-pointer)
 	target_link_options(samara_flags INTERFACE -fsanitize=${SAMARA_SANITIZE})
 endif()
+
+# Not optimised, so that each line counts for itself.
+if(SAMARA_COVERAGE)
+	target_compile_options(samara_flags INTERFACE --coverage -O0)
+	target_link_options(samara_flags INTERFACE --coverage)
+endif()

@@ -125,9 +125,45 @@ static int read_pfn(struct rich *w)
 	return read_page(w, RICH_PFN, 6);
 }
 
+/*
+ * A stack that cannot grow is SIGSEGV, whatever the reason, and one that has grown stays so, as in
+ * Linux.
+ */
 static int grow_stack(struct rich *w)
 {
-	return write_page(w, RICH_STACK, 1);
+	const int err = write_page(w, RICH_STACK, 1);
+
+	if (!err)
+		rich_set(&w->view[RICH_SELF], RICH_STACK, 2, 4, 0);
+	return err == -EFAULT ? -ENOMEM : err;
+}
+
+/* Something mapped in SPARE for one access, and unmapped. */
+static int write_once(struct rich *w, unsigned int from, int flags, struct samara_file *file)
+{
+	struct samara_mm *mm = w->view[RICH_SELF].mm;
+	const unsigned long addr = RICH_AT(RICH_SPARE, from);
+	struct samara_fault fault;
+	unsigned long at;
+	long ret;
+
+	at = samara_mmap(mm, addr, 2 * RICH_PAGE, PROT_READ | PROT_WRITE, flags | MAP_FIXED, file,
+			 0);
+	if (SAMARA_IS_ERR_VALUE(at))
+		return (int)at;
+	ret = samara_write(mm, RICH_AT(RICH_SPARE, 1), "x", 1, &fault);
+	assert_int_equal(samara_munmap(mm, RICH_AT(RICH_SPARE, 0), RICH_PAGES * RICH_PAGE), 0);
+	return ret == 1 ? 0 : -ENOMEM;
+}
+
+static int grow_untouched_stack(struct rich *w)
+{
+	return write_once(w, 4, MAP_PRIVATE | MAP_ANONYMOUS | MAP_GROWSDOWN, NULL);
+}
+
+static int write_private_device(struct rich *w)
+{
+	return write_once(w, 1, MAP_PRIVATE, w->device);
 }
 
 static int fetch(struct rich *w)
@@ -171,7 +207,8 @@ static int write_many(struct rich *w)
 
 static int touch(struct rich *w)
 {
-	return samara_touch(w->view[RICH_SELF].mm, RICH_AT(RICH_ANON, 6), 2 * RICH_PAGE, PROT_WRITE);
+	return samara_touch(w->view[RICH_SELF].mm, RICH_AT(RICH_ANON, 6), 2 * RICH_PAGE,
+			    PROT_WRITE);
 }
 
 static int cpu_miss(struct rich *w)
@@ -291,7 +328,6 @@ static int fork_and_write(struct rich *w)
 	for (unsigned int i = 0; i < 2; i++)
 		assert_int_equal(pte_pfn(mem_pte(&m, RICH_AT(RICH_PINNED, i))), w->pin[i].pfn);
 	if (err) {
-		rich_check(w, "writing after fork");
 		samara_mm_exit(w->view[RICH_CHILD].mm);
 		w->view[RICH_CHILD].mm = NULL;
 	}
@@ -313,7 +349,10 @@ static int leave(struct rich *w)
 	return 0;
 }
 
-#define OP(fn_, ...) { .name = #fn_, .fn = fn_, __VA_ARGS__ }
+#define OP(fn_, ...) \
+	{ \
+		.name = #fn_, .fn = fn_, __VA_ARGS__ \
+	}
 
 int main(void)
 {
@@ -333,7 +372,9 @@ int main(void)
 		OP(write_shared_file, .flags = INJECT_NO_MEMORY),
 		OP(write_device, .flags = INJECT_NO_MEMORY),
 		OP(read_pfn, .flags = INJECT_NO_MEMORY),
-		OP(grow_stack),
+		OP(grow_stack, .flags = INJECT_PARTIAL),
+		OP(grow_untouched_stack),
+		OP(write_private_device),
 		OP(fetch),
 		OP(exchange),
 		OP(write_many, .flags = INJECT_PARTIAL),

@@ -16,6 +16,7 @@
 
 #include <samara/inject.h>
 
+#include "support/inject_matrix.h"
 #include "support/tree_pair.h"
 
 #define NEW ((void *)0xabc000)
@@ -252,14 +253,9 @@ static bool attempt(struct tree_pair *b, const struct change *c, unsigned long n
 	snprintf(what, sizeof(what),
 		 "%s over %#lx..%#lx of %zu entries, flags %#x, allocation %lu%s", c->name,
 		 b->first, b->last, b->m.n, b->mt.ma_flags, nth, on ? " and on" : "");
-	(void)samara_inject_count();
-	if (on)
-		samara_inject_from(nth);
-	else
-		samara_inject_nth(nth);
+	inject_arm(on ? INJECT_ON : INJECT_ONCE, nth);
 	err = c->fn(b);
-	samara_inject_nth(0);
-	asked = samara_inject_count();
+	asked = inject_disarm(err ? INJECT_FAILED : INJECT_SUCCEEDED);
 	if (c->never_fails && whole && (err || asked))
 		fail_msg("%s: result %d, asked for memory %lu times", what, err, asked);
 	if (err == -ENOMEM) {
@@ -339,5 +335,5 @@ int main(void)
 		cmocka_unit_test(every_allocation_fails_in_turn),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return inject_matrix("inject/tree", cmocka_run_group_tests(tests, NULL, NULL));
 }

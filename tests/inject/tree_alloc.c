@@ -12,6 +12,7 @@
 
 #include <samara/inject.h>
 
+#include "support/inject_matrix.h"
 #include "support/tree_pair.h"
 
 #define NEW ((void *)0xabc000)
@@ -42,14 +43,9 @@ static bool attempt_alloc(unsigned int flags, unsigned int n, int which, unsigne
 	int err;
 
 	tree_pair_grow(&b, MT_FLAGS_ALLOC_RANGE | flags, n, 7);
-	(void)samara_inject_count();
-	if (on)
-		samara_inject_from(nth);
-	else
-		samara_inject_nth(nth);
+	inject_arm(on ? INJECT_ON : INJECT_ONCE, nth);
 	err = alloc_one(&b.mt, which, &start, &next);
-	samara_inject_nth(0);
-	asked = samara_inject_count() >= nth;
+	asked = inject_disarm(err ? INJECT_FAILED : INJECT_SUCCEEDED) >= nth;
 	if (err == -ENOMEM) {
 		assert_int_equal(start, 9);
 		assert_int_equal(next, 9);
@@ -176,5 +172,5 @@ int main(void)
 		cmocka_unit_test(expected_entries_are_stored_without_more_memory),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return inject_matrix("inject/tree_alloc", cmocka_run_group_tests(tests, NULL, NULL));
 }

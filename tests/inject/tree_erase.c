@@ -21,6 +21,7 @@
 
 #include <samara/inject.h>
 
+#include "support/inject_matrix.h"
 #include "support/random.h"
 #include "support/tree_model.h"
 
@@ -404,5 +405,5 @@ int main(void)
 		cmocka_unit_test(million_entries_erase_beside_readers),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return inject_matrix("inject/tree_erase", cmocka_run_group_tests(tests, NULL, NULL));
 }
