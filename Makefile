@@ -40,6 +40,8 @@ full: setup
 bench: build-release
 	@for b in build/release/bench/*; do \
 		if [ -f "$$b" ] && [ -x "$$b" ]; then echo "== $$b"; "$$b" || exit; fi; done
+	@echo "== build/release/bench/mm --only-pages"
+	@build/release/bench/mm --only-pages
 
 fmt:
 	@git ls-files -co --exclude-standard -- '*.c' '*.h' '*.cc' | xargs clang-format -i

@@ -143,7 +143,7 @@ int main(int argc, char **argv)
 		measure_places(&r, 100, a.quick ? 10000 : 60000);
 		measure_clearing(&r);
 	}
-	if (all || a.pages) {
+	if (a.pages || a.quick) {
 		measure_pages(&r, a.quick);
 		measure_hits(&r);
 		if (!a.quick)
