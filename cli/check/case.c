@@ -11,7 +11,8 @@
  * Lines with a bar are the whole map after the call before them, without the
  * child's own two mappings: range, permissions, offset, what is mapped (- for
  * anonymous memory, shared, memfd, disk, readonly, zero, [heap]), and in brackets, if one
- * cares, VmFlags. A call without ` = ' may answer anything.
+ * cares, VmFlags. A call without ` = ' may answer anything. Where the host is asked,
+ * pages are compared after every call.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -95,16 +96,21 @@ static bool brief_next(struct brief_walk *w, char *out)
 
 int case_write(FILE *to, const struct seq *seq, const struct ours *o, const char *title)
 {
-	char text[CALL_TEXT], ret[64], line[BRIEF];
+	char text[CALL_TEXT], ret[64], fault[64], line[BRIEF];
 	struct brief_walk w;
 
 	fprintf(to, "#%s\n", title);
 	for (unsigned int i = 0; i < seq->n; i++) {
 		op_text(&seq->op[i], text, sizeof(text));
+		if (!o) {
+			fprintf(to, "%s\n", text);
+			continue;
+		}
 		answer_text(o->seen[i].ret, ret, sizeof(ret));
-		fprintf(to, "%s = %s\n", text, ret);
+		fault_text(&o->seen[i].fault, fault, sizeof(fault));
+		fprintf(to, "%s = %s%s%s\n", text, ret, *fault ? " " : "", fault);
 	}
-	if (seq->n) {
+	if (o && seq->n) {
 		brief_start(&w, o, seq->n - 1);
 		while (brief_next(&w, line))
 			fprintf(to, "%s\n", line);
@@ -147,9 +153,9 @@ static const char *take_line(struct script *s, char *line)
 	if (s->seq.n == MAX_OPS)
 		return "too many calls";
 	*e = (struct expected){ 0 };
-	why = op_parse(line, &s->seq.op[s->seq.n], &e->ret, &e->has_ret);
+	why = op_parse(line, &s->seq.op[s->seq.n], &e->answer);
 	if (!why)
-		s->seq.op[s->seq.n++].look = LOOK_FLAGS;
+		s->seq.op[s->seq.n++].look = LOOK_FLAGS | LOOK_PAGES;
 	return why;
 }
 
@@ -218,11 +224,19 @@ static bool map_fits(const struct expected *e, const struct ours *o, unsigned in
 static bool fits(const struct script *s, const struct ours *o, unsigned int i, struct difference *d)
 {
 	const struct expected *e = &s->expected[i];
+	char fault[sizeof(e->answer.fault)];
 
-	if (e->has_ret && e->ret != o->seen[i].ret) {
+	if (e->answer.known && e->answer.ret != o->seen[i].ret) {
 		*d = (struct difference){ .at = i, .what = "the answer" };
-		answer_text(e->ret, d->host, sizeof(d->host));
+		answer_text(e->answer.ret, d->host, sizeof(d->host));
 		answer_text(o->seen[i].ret, d->ours, sizeof(d->ours));
+		return false;
+	}
+	fault_text(&o->seen[i].fault, fault, sizeof(fault));
+	if (e->answer.known && strcmp(e->answer.fault, fault) != 0) {
+		*d = (struct difference){ .at = i, .what = "the signal" };
+		snprintf(d->host, sizeof(d->host), "%s", e->answer.fault);
+		snprintf(d->ours, sizeof(d->ours), "%s", fault);
 		return false;
 	}
 	return !e->map || map_fits(e, o, i, d);

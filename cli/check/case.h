@@ -11,8 +11,7 @@
 #define BRIEF 320 /* bytes of a line of a map */
 
 struct expected {
-	long ret;
-	bool has_ret;
+	struct answer answer;
 	char *map; /* the lines with a bar, or NULL */
 	size_t map_len;
 };

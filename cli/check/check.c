@@ -33,7 +33,9 @@ static int write_file(const char *path, const struct seq *seq, const struct side
 	if (!to)
 		return fail("check", "%s: %s", path, strerror(errno));
 	err = c ? repro_write(to, seq, &s->ours) :
-		  case_write(to, seq, &s->ours, " found by samara check; the answers are samara's");
+		  case_write(to, seq, s ? &s->ours : NULL,
+			     s ? " found by samara check; the answers are samara's" :
+				 " the library did not survive this");
 	if (fclose(to) || err)
 		return fail("check", "%s: cannot write", path);
 	return EXIT_SAME;
@@ -123,12 +125,21 @@ static void save_unanswered(const struct options *o, unsigned long nr)
 static void print_summary(const struct options *o, const struct result *r, double seconds,
 			  const struct cover *cover)
 {
+	const unsigned long *const signals = r->pages.faults;
+
 	if (o->coverage)
 		cover_print(cover, stdout);
 	printf("%lu calls in %lu sequences compared in %.1f s (%.0f a second, %d job%s), "
 	       "seed %lu\n",
 	       r->compared, r->seqs, seconds, (double)r->compared / seconds, o->jobs,
 	       o->jobs > 1 ? "s" : "", (unsigned long)o->set.seed);
+	if (r->pages.pages)
+		printf("%lu pages compared: %lu present, %lu of them of zeros, %lu sharing a frame "
+		       "with another\n"
+		       "%lu signals: SEGV_MAPERR %lu, SEGV_ACCERR %lu, SI_KERNEL %lu, SIGBUS %lu\n",
+		       r->pages.pages, r->pages.present, r->pages.zeros, r->pages.shared,
+		       signals[0] + signals[1] + signals[2] + signals[3], signals[0], signals[1],
+		       signals[2], signals[3]);
 	if (r->cut_short)
 		printf("%lu sequences were cut short: no room for more maps\n", r->cut_short);
 	if (r->differs == NONE && !r->error[0])
@@ -165,13 +176,13 @@ static json_t *summary_json(const struct options *o, const struct result *r, dou
 						      "arguments", note->what, "verdict",
 						      note->deviates ? "deviates" : "not asked",
 						      "why", note->why));
-	return json_pack("{s:I s:I s:I s:s s:s s:I s:I s:I s:f s:n s:o s:o}", "seed",
+	return json_pack("{s:I s:I s:I s:s s:s s:I s:I s:I s:I s:f s:n s:o s:o}", "seed",
 			 (json_int_t)o->set.seed, "ops", (json_int_t)o->set.ops, "window",
 			 (json_int_t)o->set.window, "limits", limit_names[o->set.limits], "profile",
 			 profile_names[o->set.profile], "sequences", (json_int_t)r->seqs,
 			 "compared", (json_int_t)r->compared, "cut_short", (json_int_t)r->cut_short,
-			 "seconds", seconds, "difference", "coverage", cover_json(cover), "notes",
-			 list);
+			 "pages", (json_int_t)r->pages.pages, "seconds", seconds, "difference",
+			 "coverage", cover_json(cover), "notes", list);
 }
 
 static int write_compat(const struct options *o, const struct cover *cover)
@@ -220,6 +231,9 @@ static int run_random(struct options *o)
 		status = write_compat(o, &cover);
 	if (r.failed != NONE)
 		save_unanswered(o, r.failed);
+	if (r.ended)
+		(void)write_file(o->save, r.ended, NULL, false);
+	free(r.ended);
 	host_settings_restore();
 	if (out)
 		json_dumpf(out, stdout, JSON_INDENT(2));

@@ -2,10 +2,12 @@
 /*
  * samara check: what its parts share.
  *
- *   gen.c      random calls --> struct seq;  gen_map.c  mappings, stacks, beginnings
- *   ours.c     a struct seq carried out by the library --> answers and maps
+ *   gen.c      random calls --> struct seq;  gen_map.c  mappings, stacks, beginnings;
+ *              gen_pages.c  accesses, files, processes
+ *   ours.c     a struct seq carried out by the library --> answers and maps;
+ *              ours_pages.c  accesses and pages
  *   host.c     the same by the running kernel (child/child.c)
- *   compare.c  both, side by side
+ *   compare.c  both, side by side;  compare_pages.c  contents, pagemap, frames
  *   files.c    what both map
  *   shrink.c   the shortest sequence that still differs
  *   text.c     calls as text and back;  case.c  files of them;  repro.c  as a C program
@@ -23,6 +25,7 @@
 #include <stdio.h>
 
 #include <jansson.h>
+#include <samara/access.h>
 #include <samara/mm.h>
 
 #include "check/wire.h"
@@ -56,6 +59,16 @@ enum call_id {
 	CALL_FORK,
 	CALL_DROP_CAPS,
 	CALL_CROWD,
+	/* only where pages are compared */
+	CALL_STORE,
+	CALL_LOAD,
+	CALL_SURVEY,
+	CALL_FETCH,
+	CALL_FORK_STAY,
+	CALL_SWITCH,
+	CALL_TRUNCATE,
+	CALL_FILE_WRITE,
+	CALL_FILE_READ,
 	CALLS,
 	MIX_STACK = CALLS, /* no call: several around a stack */
 	MIXES
@@ -102,6 +115,7 @@ enum profile {
 	PROFILE_COLLAPSE, /* nothing is accessed: MADV_COLLAPSE */
 	PROFILE_VAST,     /* reservations of terabytes */
 	PROFILE_FULL,     /* nearly all addresses are taken */
+	PROFILE_PAGES,    /* contents, signals, pagemap, several processes */
 	PROFILES_MIXED,
 	PROFILE_CROWD = PROFILES_MIXED, /* near max_map_count: slow, so only when asked for */
 	PROFILES
@@ -111,6 +125,7 @@ extern const char *const profile_names[PROFILES + 1]; /* the last: mixed */
 struct settings {
 	uint64_t seed;
 	unsigned long seqs, ops, window, every;
+	unsigned long pages; /* compared after every so many calls */
 	int weight[MIXES];
 	enum { LIMITS_DEFAULT, LIMITS_TIGHT, LIMITS_MIXED } limits;
 	enum profile profile;          /* PROFILES: mixed */
@@ -130,6 +145,9 @@ struct gen {
 	uint64_t random;
 	struct range chosen[8]; /* what was placed without being told where */
 	unsigned int n_chosen, forks, made;
+	unsigned int procs;  /* that there are */
+	bool full;           /* the window is mapped at first */
+	bool disk;           /* the file `disk' is used: what it has in memory is not known */
 	unsigned long stack; /* where the newest stack began, or 0 */
 	enum profile profile;
 };
@@ -141,9 +159,10 @@ void gen_learn(struct gen *gen, const struct wire_op *op, long ret);
 /* the library --------------------------------------------------------------- */
 
 struct files {
-	int fd[FILES];
-	struct samara_file *file[FILES];
-	int sink; /* takes what is read */
+	int fd[FILES];                   /* the child's */
+	int own[FILES];                  /* the library's, */
+	struct samara_file *file[FILES]; /* during a sequence */
+	int sink;                        /* takes what is read */
 };
 
 /* What one call came to. */
@@ -152,13 +171,16 @@ struct seen {
 	size_t text_at, text_len;
 	size_t flags_at, flags_len; /* len 0: not asked for */
 	long total[TOTALS];
-	long vec; /* pages that mincore said are in memory */
+	long vec; /* the sum of what mincore said of pages */
+	struct samara_fault fault;
+	size_t pages_at, n_pages; /* struct wire_page, in the text */
 };
 
 struct ours {
 	struct samara_machine *machine;
-	struct samara_mm *mm, *parent[WIRE_FORKS];
-	unsigned int n_parents;
+	struct samara_mm *mm, *proc[WIRE_FORKS + 1]; /* whose turn it is; all */
+	unsigned int n_procs;
+	struct samara_fault fault; /* of the access under way */
 	struct files files;
 	struct settings set;
 	unsigned int caps;
@@ -178,12 +200,21 @@ void start_limit(int resource, struct rlimit *out);
 
 int files_open(struct files *f);
 void files_close(struct files *f);
+/* Nothing is in the files: the host's; the library's, opened anew. 0 or -errno. */
+int files_reset_host(const struct files *f);
+int files_reset(struct ours *o);
+void files_put(struct files *f);
 int ours_open(struct ours *o, const struct settings *set);
 void ours_close(struct ours *o);
 int ours_begin(struct ours *o);
 void ours_end(struct ours *o);
-/* The memfd has no page, on both sides: mincore would see those of earlier sequences. */
-int ours_empty_memfd(struct ours *o);
+struct samara_file *ours_file(const struct ours *o, uint64_t fd);
+/* len bytes behind o->text, or NULL. */
+char *ours_room(struct ours *o, size_t len);
+/* Calls that read or write; -ENOSYS: op is none. */
+long ours_access(struct ours *o, const struct wire_op *op);
+/* 0 or -ENOMEM. */
+int ours_keep_pages(struct ours *o, struct seen *seen);
 /* Carry out op as call number i and remember what came of it. 0; -EUCLEAN: broken; else -errno. */
 int ours_do(struct ours *o, const struct wire_op *op, unsigned int i);
 
@@ -193,7 +224,9 @@ struct host {
 	int pid, to, from;
 	struct wire_head *head;
 	size_t size;
-	char map[1024]; /* what a sequence begins with: two lines, and the gate's */
+	const struct files *files;
+	unsigned long zero_frame; /* what pagemap shows for pages that were only read */
+	char map[1024];           /* what a sequence begins with: two lines, and the gate's */
 };
 
 const char *host_cannot_judge(void);
@@ -218,6 +251,19 @@ struct difference {
 	char what[64], host[320], ours[320];
 };
 
+enum { FAULT_NOTHING, FAULT_ACCESS, FAULT_KERNEL, FAULT_BUS, FAULTS };
+
+/* What was found equal by this process so far. */
+struct page_counts {
+	unsigned long pages, present;
+	unsigned long shared;         /* with a page that came before, maybe of another process */
+	unsigned long zeros;          /* the page of zeros */
+	unsigned long faults[FAULTS]; /* SEGV_MAPERR, SEGV_ACCERR, SI_KERNEL, SIGBUS */
+};
+const struct page_counts *pages_counted(void);
+/* The fault of call i, and the pages after it. */
+bool same_fault(const struct wire_answer *a, const struct seen *b, struct difference *d);
+bool same_pages(const struct host *h, const struct ours *o, unsigned int i, struct difference *d);
 /* Call i on both sides. False: they differ, and how. */
 bool same_answer(const struct host *h, const struct ours *o, unsigned int i, struct difference *d);
 
@@ -245,11 +291,20 @@ void answer_text(long ret, char *buf, size_t size);
 /* NAME of errno, or NULL. */
 const char *error_name(long err);
 void op_text(const struct wire_op *op, char *buf, size_t size);
-/* NULL, or what is wrong; *ret and *has_ret are what stands behind ` = '. */
-const char *op_parse(char *line, struct wire_op *op, long *ret, bool *has_ret);
+/* What stands behind ` = '. */
+struct answer {
+	bool known; /* something does */
+	long ret;
+	char fault[64]; /* as fault_text() has it */
+};
+/* NULL, or what is wrong. */
+const char *op_parse(char *line, struct wire_op *op, struct answer *answer);
+/* `SIGSEGV 2 W+0x1000': signal, si_code, address; nothing for none. */
+void fault_text(const struct samara_fault *fault, char *buf, size_t size);
 void number_text(unsigned long value, char *buf, size_t size);
 bool number_parse(const char *text, unsigned long *out);
 
+/* o: NULL for no answers. */
 int case_write(FILE *to, const struct seq *seq, const struct ours *o, const char *title);
 /* The exit status. host_reason: why the host is not asked, or NULL; save_to, out: may be NULL. */
 int case_run(struct side_by_side *s, const char *path, const char *host_reason, const char *save_to,
@@ -261,9 +316,11 @@ int repro_write(FILE *to, const struct seq *seq, const struct ours *o);
 struct result {
 	unsigned long seqs, compared, cut_short;
 	unsigned long differs; /* the first sequence that does; NONE */
-	char how[200]; /* it differs */
+	char how[200];         /* it differs */
 	char error[160];       /* the host could not be asked */
 	unsigned long failed;  /* in this sequence; NONE */
+	struct page_counts pages;
+	struct seq *ended; /* the library ended the process in its last call; or NULL */
 };
 #define NONE (~0UL)
 

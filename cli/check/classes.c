@@ -174,6 +174,15 @@ const struct arg_class arg_classes[] = {
 	ANY(CALL_FORK),
 	ANY(CALL_DROP_CAPS),
 	ANY(CALL_CROWD), /* no call of Linux's, these two: they are in no table */
+	ANY(CALL_STORE),
+	ANY(CALL_LOAD),
+	ANY(CALL_SURVEY),
+	ANY(CALL_FETCH),
+	ANY(CALL_FORK_STAY),
+	ANY(CALL_SWITCH),
+	ANY(CALL_TRUNCATE),
+	ANY(CALL_FILE_WRITE),
+	ANY(CALL_FILE_READ),
 	{ .name = NULL },
 };
 

@@ -8,7 +8,9 @@
 
 #include "check/check.h"
 
-#define SHARED_ANON "/dev/zero (deleted)"
+/* Files whose inodes are not ours to know, or of which each side has its own. */
+static const char *const own_files[] = { "/dev/zero (deleted)", "/memfd:window (deleted)",
+					 "/samara-check-" };
 
 /* Bytes of the line at at. */
 static size_t line_length(const char *at, const char *end)
@@ -28,16 +30,18 @@ static size_t inode_at(const char *line, size_t len)
 	return at;
 }
 
-/* The inode of fresh shared memory is not ours to know. */
 static bool same_line(const char *a, size_t len_a, const char *b, size_t len_b)
 {
 	const size_t head = inode_at(a, len_a);
 
 	if (len_a == len_b && !memcmp(a, b, len_a))
 		return true;
-	return memmem(a, len_a, SHARED_ANON, sizeof(SHARED_ANON) - 1) &&
-	       memmem(b, len_b, SHARED_ANON, sizeof(SHARED_ANON) - 1) &&
-	       head == inode_at(b, len_b) && !memcmp(a, b, head);
+	if (head != inode_at(b, len_b) || memcmp(a, b, head) != 0)
+		return false;
+	for (size_t i = 0; i < sizeof(own_files) / sizeof(own_files[0]); i++)
+		if (memmem(a, len_a, own_files[i], strlen(own_files[i])))
+			return memmem(b, len_b, own_files[i], strlen(own_files[i]));
+	return false;
 }
 
 static void say_lines(struct difference *d, const char *a, size_t la, const char *b, size_t lb)
@@ -94,8 +98,10 @@ bool same_answer(const struct host *h, const struct ours *o, unsigned int i, str
 		answer_text(b->ret, d->ours, sizeof(d->ours));
 		return false;
 	}
+	if (!same_fault(a, b, d))
+		return false;
 	if (a->vec != b->vec) {
-		snprintf(d->what, sizeof(d->what), "the number of pages in memory");
+		snprintf(d->what, sizeof(d->what), "what mincore says of pages");
 		snprintf(d->host, sizeof(d->host), "%ld", (long)a->vec);
 		snprintf(d->ours, sizeof(d->ours), "%ld", b->vec);
 		return false;
@@ -103,6 +109,8 @@ bool same_answer(const struct host *h, const struct ours *o, unsigned int i, str
 	snprintf(d->what, sizeof(d->what), "the map");
 	text = host_text(h, i, &len);
 	if (!same_text(text, len, o->text + b->text_at, b->text_len, d))
+		return false;
+	if (!same_pages(h, o, i, d))
 		return false;
 	if (!a->flags_len)
 		return true;

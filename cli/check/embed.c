@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The child's program (child/child.c) as bytes inside `samara`.
+ * Files as bytes inside `samara`: the child's program (child/child.c), and the text
+ * that --repro writes before the calls (child/repro.h, pattern.h).
  */
 #include "check/embed.h"
 
@@ -11,9 +12,21 @@ __asm__(".pushsection .rodata\n"
 	".incbin \"" CHECK_CHILD "\"\n"
 	"check_child_end:\n"
 	".byte 0\n"
+	".globl check_repro, check_repro_end\n"
+	".hidden check_repro, check_repro_end\n"
+	"check_repro:\n"
+	".incbin \"" CHECK_FOLDER "/child/repro.h\"\n"
+	".incbin \"" CHECK_FOLDER "/pattern.h\"\n"
+	"check_repro_end:\n"
+	".byte 0\n"
 	".popsection\n");
 
 size_t check_child_size(void)
 {
 	return (size_t)(check_child_end - check_child);
+}
+
+size_t check_repro_size(void)
+{
+	return (size_t)(check_repro_end - check_repro);
 }

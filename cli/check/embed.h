@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The child's program, an ELF file for x86-64.
+ * Files inside `samara': the child's program, an ELF file for x86-64; what programs
+ * written by --repro begin with.
  */
 #ifndef CLI_CHECK_EMBED_H
 #define CLI_CHECK_EMBED_H
@@ -9,6 +10,9 @@
 
 extern const char check_child[], check_child_end[];
 
+extern const char check_repro[], check_repro_end[];
+
 size_t check_child_size(void);
+size_t check_repro_size(void);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The files that calls may name: the host's, and the library's of them.
+ * The files that calls may name. Each side has its own, so that neither meets
+ * what the other wrote; every sequence begins with empty ones.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -11,53 +12,81 @@
 
 #include "check/gen.h"
 
-int files_open(struct files *f)
+/* FILE_PAGES pages, none of them written. */
+static int file_empty(int fd)
+{
+	return ftruncate(fd, 0) || ftruncate(fd, FILE_PAGES * PAGE) ? -errno : 0;
+}
+
+/* Each side has its own, of the same kinds; the library's memfd is one of its own making. */
+static int set_open(int fd[FILES])
 {
 	char name[] = "/var/tmp/samara-check-XXXXXX", path[64];
 
-	f->fd[FILE_MEMFD] = memfd_create("window", MFD_CLOEXEC);
-	f->fd[FILE_DISK] = mkostemp(name, O_CLOEXEC);
-	if (f->fd[FILE_DISK] >= 0)
+	fd[FILE_MEMFD] = memfd_create("window", MFD_CLOEXEC);
+	fd[FILE_DISK] = mkostemp(name, O_CLOEXEC);
+	if (fd[FILE_DISK] >= 0)
 		unlink(name);
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", f->fd[FILE_MEMFD]);
-	f->fd[FILE_READONLY] = open(path, O_RDONLY | O_CLOEXEC);
-	f->fd[FILE_ZERO] = open("/dev/zero", O_RDWR | O_CLOEXEC);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd[FILE_MEMFD]);
+	fd[FILE_READONLY] = open(path, O_RDONLY | O_CLOEXEC);
+	fd[FILE_ZERO] = open("/dev/zero", O_RDWR | O_CLOEXEC);
+	for (int i = 0; i < FILES; i++)
+		if (fd[i] < 0)
+			return -errno;
+	return 0;
+}
+
+int files_open(struct files *f)
+{
+	int err;
+
 	f->sink = memfd_create("sink", MFD_CLOEXEC);
 	if (f->sink < 0)
 		return -errno;
-	for (int i = 0; i < FILES; i++)
-		if (f->fd[i] < 0)
-			return -errno;
-	if (ftruncate(f->fd[FILE_MEMFD], FILE_PAGES * PAGE) ||
-	    ftruncate(f->fd[FILE_DISK], FILE_PAGES * PAGE))
-		return -errno;
-	return 0;
+	err = set_open(f->fd);
+	if (!err)
+		err = set_open(f->own);
+	return err ? err : file_empty(f->own[FILE_MEMFD]); /* for `readonly' */
 }
 
 void files_close(struct files *f)
 {
-	for (int i = 0; i < FILES; i++)
+	for (int i = 0; i < FILES; i++) {
 		if (f->fd[i] >= 0)
 			close(f->fd[i]);
+		if (f->own[i] >= 0)
+			close(f->own[i]);
+	}
 	if (f->sink >= 0)
 		close(f->sink);
 }
 
-int ours_empty_memfd(struct ours *o)
+int files_reset_host(const struct files *f)
 {
-	static const int of_memfd[] = { FILE_MEMFD, FILE_READONLY };
-	const int mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
-	int err = 0;
+	const int err = file_empty(f->fd[FILE_MEMFD]);
 
-	/* The library's own pages of it go with its last file, and may be written then. */
-	for (size_t i = 0; i < ARRAY_SIZE(of_memfd); i++) {
-		samara_file_put(o->files.file[of_memfd[i]]);
-		o->files.file[of_memfd[i]] = NULL;
+	return err ? err : file_empty(f->fd[FILE_DISK]);
+}
+
+void files_put(struct files *f)
+{
+	for (int i = 0; i < FILES; i++) {
+		samara_file_put(f->file[i]);
+		f->file[i] = NULL;
 	}
-	if (fallocate(o->files.fd[FILE_MEMFD], mode, 0, FILE_PAGES * PAGE))
-		return -errno;
-	for (size_t i = 0; !err && i < ARRAY_SIZE(of_memfd); i++)
-		err = samara_file_from_fd(o->machine, o->files.fd[of_memfd[i]],
-					  &o->files.file[of_memfd[i]]);
+}
+
+int files_reset(struct ours *o)
+{
+	struct files *f = &o->files;
+	int err;
+
+	files_put(f); /* what the library has of them may be written now */
+	err = file_empty(f->own[FILE_DISK]);
+	if (!err)
+		err = samara_file_memfd(o->machine, "window", FILE_PAGES * PAGE,
+					&f->file[FILE_MEMFD]);
+	for (int i = FILE_MEMFD + 1; !err && i < FILES; i++)
+		err = samara_file_from_fd(o->machine, f->own[i], &f->file[i]);
 	return err;
 }

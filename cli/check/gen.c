@@ -39,7 +39,8 @@ bool may_fault(const struct gen *gen)
 
 bool may_populate(const struct gen *gen)
 {
-	return gen->profile == PROFILE_PLAIN || gen->profile == PROFILE_FULL;
+	return gen->profile == PROFILE_PLAIN || gen->profile == PROFILE_FULL ||
+	       gen->profile == PROFILE_PAGES;
 }
 
 /* The window, the heap, where stacks are, or what the kernel chose. */
@@ -103,8 +104,10 @@ unsigned long pick_prot(struct gen *gen)
 		PROT_EXEC,
 		PROT_READ | PROT_WRITE | PROT_EXEC,
 	};
-	const unsigned long prot = (unsigned long)PICK(gen, prots);
+	unsigned long prot = (unsigned long)PICK(gen, prots);
 
+	if (gen->profile == PROFILE_PAGES && one_in(gen, 2))
+		prot = PROT_READ | PROT_WRITE;
 	/* Executing alone takes a key where there are any, and keys are not simulated. */
 	return prot == PROT_EXEC && gen->set->has_pkeys ? PROT_READ | PROT_EXEC : prot;
 }
@@ -141,6 +144,10 @@ static void gen_madvise(struct gen *gen, struct wire_op *op)
 	unsigned long which = PICK(gen, advice);
 
 	gen_ranged(gen, op, SYS_madvise);
+	if (gen->profile == PROFILE_PAGES && !one_in(gen, 3))
+		which = gen_pages_advice(gen);
+	if (gen->profile == PROFILE_PAGES && which == MADV_PAGEOUT)
+		which = MADV_COLD; /* nothing is reclaimed here yet */
 	if (gen->profile == PROFILE_GUARDS && one_in(gen, 3))
 		which = 102 + one_in(gen, 3); /* guards: install, remove */
 	if (gen->profile == PROFILE_COLLAPSE && one_in(gen, 4))
@@ -196,7 +203,8 @@ static void gen_other(struct gen *gen, struct wire_op *op, enum call_id id)
 		/* The child's vector has so much room. */
 		if (op->arg[1] > WIRE_SCRATCH / 4 * PAGE && op->arg[1] < 1UL << 47)
 			op->arg[1] = WIRE_SCRATCH / 4 * PAGE;
-		op->look = gen->profile == PROFILE_GUARDS ? LOOK_VEC : 0;
+		if (gen->profile == PROFILE_GUARDS || (gen->profile == PROFILE_PAGES && !gen->disk))
+			op->look = LOOK_VEC;
 		break;
 	case CALL_REMAP_FILE_PAGES:
 		op->arg[2] = one_in(gen, 8) ? PROT_READ : 0;
@@ -217,23 +225,34 @@ static void gen_other(struct gen *gen, struct wire_op *op, enum call_id id)
 	}
 }
 
+static unsigned long weight_of(const struct gen *gen, int id)
+{
+	const bool of_pages = id >= CALL_STORE && id < CALLS;
+
+	return of_pages && gen->profile != PROFILE_PAGES ? 0 : (unsigned long)gen->set->weight[id];
+}
+
 static enum call_id pick_call(struct gen *gen)
 {
 	unsigned long sum = 0, at;
 	int id = 0;
 
 	for (int i = 0; i < MIXES; i++)
-		sum += (unsigned long)gen->set->weight[i];
+		sum += weight_of(gen, i);
+	if (!sum)
+		return CALL_MUNMAP; /* the mix has calls of other profiles only */
 	at = below(gen, sum);
-	while (at >= (unsigned long)gen->set->weight[id])
-		at -= (unsigned long)gen->set->weight[id++];
+	while (at >= weight_of(gen, id))
+		at -= weight_of(gen, id++);
 	return (enum call_id)id;
 }
 
 /* What the profile cannot have becomes something it has. */
 static enum call_id allowed(struct gen *gen, enum call_id id)
 {
-	if (id == CALL_FORK && gen->forks++ >= WIRE_FORKS)
+	const unsigned int forks = gen->profile == PROFILE_PAGES ? 5 : WIRE_FORKS;
+
+	if ((id == CALL_FORK || id == CALL_FORK_STAY) && gen->forks++ >= forks)
 		return CALL_MPROTECT;
 	if ((id == CALL_TOUCH || id == CALL_READ) && !may_fault(gen))
 		return gen->profile == PROFILE_GUARDS ? CALL_MINCORE : CALL_MADVISE;
@@ -241,15 +260,15 @@ static enum call_id allowed(struct gen *gen, enum call_id id)
 		return CALL_MUNLOCK;
 	if (id == CALL_REMAP_FILE_PAGES && !may_populate(gen))
 		return CALL_MSYNC; /* it fills what it maps */
-	if (id == CALL_MLOCKALL && gen->profile != PROFILE_PLAIN)
+	if (id == CALL_MLOCKALL && gen->profile != PROFILE_PLAIN && gen->profile != PROFILE_PAGES)
 		return CALL_MUNLOCKALL;
 	return id;
 }
 
 void gen_start(struct gen *gen, const struct settings *set, uint64_t seed, enum profile profile)
 {
-	*gen = (struct gen){ .set = set, .random = seed, .profile = profile };
-	below(gen, 1);
+	*gen = (struct gen){ .set = set, .random = seed, .profile = profile, .procs = 1 };
+	gen->disk = below(gen, 2) || profile != PROFILE_PAGES;
 }
 
 void gen_next(struct gen *gen, struct wire_op *op)
@@ -262,6 +281,8 @@ void gen_next(struct gen *gen, struct wire_op *op)
 	id = allowed(gen, pick_call(gen));
 	if (id == MIX_STACK && gen->profile != PROFILE_FULL)
 		gen_stack(gen, op);
+	else if (id >= CALL_STORE && id < CALLS)
+		gen_pages(gen, op, id);
 	else if (id == CALL_MMAP)
 		gen_mmap(gen, op);
 	else if (id == CALL_MREMAP)
@@ -282,6 +303,8 @@ void gen_learn(struct gen *gen, const struct wire_op *op, long ret)
 	const unsigned long at = (unsigned long)ret, slots = ARRAY_SIZE(gen->chosen);
 	unsigned long len = op->nr == SYS_mmap ? op->arg[1] : op->arg[2];
 
+	if ((op->nr == OP_FORK || op->nr == OP_FORK_STAY) && !ret)
+		gen->procs++;
 	if ((op->nr != SYS_mmap && op->nr != SYS_mremap) || SAMARA_IS_ERR_VALUE(at) ||
 	    at - WIRE_WINDOW < gen->set->window * PAGE || at < WIRE_BRK)
 		return; /* all else begins above the child's own program */

@@ -37,6 +37,10 @@ bool may_populate(const struct gen *gen);
 
 void gen_mmap(struct gen *gen, struct wire_op *op);
 void gen_mremap(struct gen *gen, struct wire_op *op);
+/* Calls that only the profile `pages' has, what it begins with, and advice about pages. */
+void gen_pages(struct gen *gen, struct wire_op *op, enum call_id id);
+bool gen_pages_prefix(struct gen *gen, struct wire_op *op);
+unsigned long gen_pages_advice(struct gen *gen);
 /* One of the calls that a profile begins with. False: there are no more. */
 bool gen_prefix(struct gen *gen, struct wire_op *op);
 /* Something about a stack: made, grown by an access, or its neighbourhood changed. */

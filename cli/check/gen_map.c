@@ -49,7 +49,11 @@ static unsigned long mmap_extra(struct gen *gen)
 
 static void pick_file(struct gen *gen, struct wire_op *op)
 {
-	const unsigned long file = below(gen, one_in(gen, 3) ? FILES : FILE_DISK + 1);
+	unsigned long file = below(gen, one_in(gen, 3) ? FILES : FILE_DISK + 1);
+
+	/* The library's is another file than its memfd. */
+	if (gen->profile == PROFILE_PAGES && file == FILE_READONLY)
+		file = FILE_MEMFD;
 
 	/* Often the offset that goes on where a neighbour ends. */
 	op->arg[5] = one_in(gen, 4) ? below(gen, FILE_PAGES / 2) * PAGE :
@@ -61,7 +65,7 @@ static void pick_file(struct gen *gen, struct wire_op *op)
 		op->arg[5] = (1UL << 63) - PAGE;
 	op->arg[4] = WIRE_FD_FILE + file;
 	/* What it has in memory is not known. */
-	if (gen->profile == PROFILE_GUARDS && file == FILE_DISK)
+	if ((gen->profile == PROFILE_GUARDS || !gen->disk) && file == FILE_DISK)
 		op->arg[4] = WIRE_FD_FILE + FILE_MEMFD;
 }
 
@@ -283,7 +287,7 @@ static bool gen_full(struct gen *gen, struct wire_op *op)
 	case 4:
 		return fill(op, WIRE_BRK + 2 * HEAP_PAGES * PAGE, 0x40000000UL);
 	case 5:
-		return fill(op, WIRE_TEXT + PAGE, WIRE_ARENA);
+		return fill(op, WIRE_TEXT + WIRE_TEXT_SIZE, WIRE_ARENA);
 	case 6:
 		return fill(op, WIRE_ARENA + gen->set->arena, WIRE_BRK);
 	default:
@@ -295,6 +299,8 @@ bool gen_prefix(struct gen *gen, struct wire_op *op)
 {
 	if (gen->profile == PROFILE_FULL && gen_full(gen, op))
 		return true;
+	if (gen->profile == PROFILE_PAGES && gen_pages_prefix(gen, op))
+		return true;
 	if (gen->profile == PROFILE_CROWD && gen->made == 1) {
 		*op = (struct wire_op){
 			.nr = OP_CROWD,
@@ -303,7 +309,7 @@ bool gen_prefix(struct gen *gen, struct wire_op *op)
 		return true;
 	}
 	/* Half of the others begin with a full window: fewer holes, more splitting and merging. */
-	if (gen->made != 1 || !one_in(gen, 2))
+	if (gen->profile == PROFILE_PAGES || gen->made != 1 || !one_in(gen, 2))
 		return false;
 	*op = (struct wire_op){
 		.nr = SYS_mmap,

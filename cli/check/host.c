@@ -193,6 +193,8 @@ static const char *learn_map(struct host *h)
 		return "the host's child did not tell its map";
 	memcpy(h->map, text, len);
 	h->map[len] = '\0';
+	if (strtoul(strchr(h->map, '-') + 1, NULL, 16) != WIRE_TEXT + WIRE_TEXT_SIZE)
+		return "the host's child is not as long as WIRE_TEXT_SIZE says";
 	return h->head->broken ? "the host does not let the child set its break" : NULL;
 }
 
@@ -227,12 +229,30 @@ static const char *launch(struct host *h, const struct files *files, int arena, 
 	return learn_map(h);
 }
 
+/* Frame of the page of zeros. 0: pagemap does not tell. */
+static unsigned long zero_frame(void)
+{
+	const int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	volatile char *page = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint64_t entry = 0;
+
+	if (fd >= 0 && page != MAP_FAILED && !*page &&
+	    pread(fd, &entry, sizeof(entry), (off_t)((uintptr_t)page / PAGE * 8)) < 0)
+		entry = 0;
+	if (page != MAP_FAILED)
+		munmap((void *)page, PAGE);
+	if (fd >= 0)
+		close(fd);
+	return entry & SAMARA_PM_PFN;
+}
+
 const char *host_start(struct host *h, const struct files *files, size_t arena)
 {
 	const int fd = memfd_create("samara-arena", MFD_CLOEXEC), exe = program_file();
 	const char *why = "no memory for the host's child";
 
-	*h = (struct host){ .pid = -1, .to = -1, .from = -1, .size = arena };
+	*h = (struct host){ .pid = -1, .to = -1, .from = -1, .size = arena, .files = files };
+	h->zero_frame = zero_frame();
 	if (fd < 0 || exe < 0 || ftruncate(fd, (off_t)arena))
 		goto out;
 	h->head = mmap(NULL, arena, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
@@ -274,14 +294,17 @@ static uint32_t round_up(uint32_t offset)
 const char *host_run(struct host *h, const struct seq *seq)
 {
 	struct wire_head *head = h->head;
+	bool collapses = false;
 	char byte = 0;
 
 	head->n_ops = seq->n;
 	head->done = head->full = head->forks = head->crowd = 0;
+	head->now = head->over = head->carried = head->no_huge = 0;
+	head->last_text = head->last_len = 0;
 	head->answers_at = round_up(WIRE_OPS_AT + seq->n * (uint32_t)sizeof(struct wire_op));
 	head->scratch_at =
 		round_up(head->answers_at + seq->n * (uint32_t)sizeof(struct wire_answer));
-	head->text_at = head->scratch_at + WIRE_SCRATCH;
+	head->text_at = head->scratch_at + WIRE_SCRATCH + WIRE_WORK;
 	memcpy((char *)head + WIRE_OPS_AT, seq->op, seq->n * sizeof(struct wire_op));
 	for (unsigned int i = 0; i < seq->n; i++) {
 		struct wire_op *op = (struct wire_op *)((char *)head + WIRE_OPS_AT) + i;
@@ -289,7 +312,13 @@ const char *host_run(struct host *h, const struct seq *seq)
 		/* 0 stands for a pointer that cannot be one of a program's. */
 		if (op->nr == SYS_mincore)
 			op->arg[2] = op->arg[2] ? WIRE_ARENA + head->scratch_at : 1UL << 63;
+		head->no_huge |= op->look & LOOK_PAGES;
+		collapses |= op->nr == SYS_madvise && op->arg[2] == 25 /* COLLAPSE */;
 	}
+	if (collapses)
+		head->no_huge = 0; /* it would be refused */
+	if (files_reset_host(h->files))
+		return "the host's files cannot be emptied";
 	if (write(h->to, &byte, 1) != 1 || !await(h))
 		return "the host's child does not answer";
 	if (head->status)

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -21,6 +22,8 @@
 struct job {
 	struct result result;
 	struct cover cover;
+	struct seq seq;   /* the one being made: it outlives the process */
+	unsigned long nr; /* its number */
 };
 
 void settings_find_out(struct settings *set)
@@ -29,6 +32,8 @@ void settings_find_out(struct settings *set)
 	const bool small = set->window <= 128 && set->profile != PROFILE_CROWD;
 
 	set->arena = small ? 8UL << 20 : 64UL << 20;
+	if (set->profile == PROFILE_PAGES)
+		set->arena = 64UL << 20;
 	set->map_limit = host_number("/proc/sys/vm/max_map_count", 65530);
 	set->has_pkeys = host_has_pkeys();
 }
@@ -71,6 +76,9 @@ static unsigned int tighten(struct wire_op *op, uint64_t random, const struct si
 	if (profile == PROFILE_VAST || profile == PROFILE_FULL || profile == PROFILE_CROWD)
 		pages[0] = 1UL << 40;
 	op[0] = (struct wire_op){ .nr = OP_DROP_CAPS };
+	/* Without capabilities pagemap shows no frames. */
+	if (profile == PROFILE_PAGES)
+		op[0] = (struct wire_op){ .nr = SYS_munlockall };
 	for (int i = 0; i < 4; i++)
 		op[i + 1] = (struct wire_op){
 			.nr = OP_RLIMIT,
@@ -82,13 +90,26 @@ static unsigned int tighten(struct wire_op *op, uint64_t random, const struct si
 enum profile profile_of(const struct settings *set, unsigned long nr)
 {
 	static const enum profile turn[16] = {
-		[1] = PROFILE_GUARDS,
-		[5] = PROFILE_COLLAPSE,
-		[9] = PROFILE_VAST,
-		[13] = PROFILE_FULL,
+		[1] = PROFILE_GUARDS, [3] = PROFILE_PAGES,  [5] = PROFILE_COLLAPSE,
+		[9] = PROFILE_VAST,   [11] = PROFILE_PAGES, [13] = PROFILE_FULL,
 	};
 
 	return set->profile == PROFILES ? turn[nr % ARRAY_SIZE(turn)] : set->profile;
+}
+
+/* Calls after which pages are compared in any case. */
+static bool changes_pages(const struct wire_op *op)
+{
+	switch (call_of(op->nr)) {
+	case CALL_MREMAP:
+	case CALL_FORK:
+	case CALL_FORK_STAY:
+	case CALL_TRUNCATE:
+	case CALL_SURVEY:
+		return true;
+	default:
+		return false;
+	}
 }
 
 int seq_make(struct side_by_side *s, struct seq *seq, unsigned long nr, struct cover *cover)
@@ -100,8 +121,6 @@ int seq_make(struct side_by_side *s, struct seq *seq, unsigned long nr, struct c
 	struct gen gen;
 	int err = ours_begin(&s->ours);
 
-	if (!err && profile == PROFILE_GUARDS)
-		err = ours_empty_memfd(&s->ours);
 	gen_start(&gen, set, random, profile);
 	if (set->limits == LIMITS_TIGHT || (set->limits == LIMITS_MIXED && nr % 3 == 2))
 		prefix = tighten(seq->op, mix(random), s, profile);
@@ -113,6 +132,9 @@ int seq_make(struct side_by_side *s, struct seq *seq, unsigned long nr, struct c
 			gen_next(&gen, op);
 		if ((seq->n + 1) % set->every == 0 && profile != PROFILE_CROWD)
 			op->look |= LOOK_FLAGS;
+		if (profile == PROFILE_PAGES &&
+		    ((seq->n + 1) % set->pages == 0 || seq->n + 1 == set->ops || changes_pages(op)))
+			op->look |= LOOK_PAGES;
 		kind = kind_at(s->ours.mm, op);
 		err = ours_do(&s->ours, op, seq->n);
 		gen_learn(&gen, op, s->ours.seen[seq->n].ret);
@@ -127,13 +149,14 @@ int seq_make(struct side_by_side *s, struct seq *seq, unsigned long nr, struct c
 
 static const char *work_through(struct side_by_side *s, struct job *job, int nr, int jobs, int tick)
 {
-	struct seq *seq = calloc(1, sizeof(*seq));
+	struct seq *seq = &job->seq;
 	const struct settings *set = &s->ours.set;
 	struct result *r = &job->result;
 
-	for (unsigned long i = (unsigned long)nr; seq && i < set->seqs; i += (unsigned long)jobs) {
+	for (unsigned long i = (unsigned long)nr; i < set->seqs; i += (unsigned long)jobs) {
 		int err;
 
+		job->nr = i;
 		if (!host_fresh(s))
 			break;
 		err = seq_make(s, seq, i, &job->cover);
@@ -155,8 +178,7 @@ static const char *work_through(struct side_by_side *s, struct job *job, int nr,
 		if (write(tick, "", 1) != 1)
 			break;
 	}
-	free(seq);
-	return seq ? s->error : "out of memory";
+	return s->error;
 }
 
 static __attribute__((noreturn)) void job_main(const struct settings *set, struct job *job, int nr,
@@ -168,6 +190,7 @@ static __attribute__((noreturn)) void job_main(const struct settings *set, struc
 
 	if (why && !job->result.error[0])
 		snprintf(job->result.error, sizeof(job->result.error), "%s", why);
+	job->result.pages = *pages_counted();
 	side_close(&s);
 	_exit(0);
 }
@@ -187,11 +210,37 @@ static void watch(int from, unsigned long seqs)
 	progress_end(&bar);
 }
 
-static void add(struct result *sum, const struct result *part, int status)
+static void add_pages(struct page_counts *sum, const struct page_counts *part)
 {
+	unsigned long *to = &sum->pages;
+	const unsigned long *from = &part->pages;
+
+	for (size_t i = 0; i < sizeof(*sum) / sizeof(*to); i++)
+		to[i] += from[i];
+}
+
+/* What the library did not survive is kept. */
+static void keep_ended(struct result *sum, const struct job *job, int status)
+{
+	snprintf(sum->error, sizeof(sum->error),
+		 "a job ended with status %#x in sequence %lu, call %u", status, job->nr,
+		 job->seq.n + 1);
+	if (!sum->ended)
+		sum->ended = malloc(sizeof(*sum->ended));
+	if (!sum->ended)
+		return;
+	*sum->ended = job->seq;
+	sum->ended->n += job->seq.n < MAX_OPS;
+}
+
+static void add(struct result *sum, const struct job *job, int status)
+{
+	const struct result *part = &job->result;
+
 	sum->seqs += part->seqs;
 	sum->compared += part->compared;
 	sum->cut_short += part->cut_short;
+	add_pages(&sum->pages, &part->pages);
 	if (part->differs < sum->differs) {
 		sum->differs = part->differs;
 		memcpy(sum->how, part->how, sizeof(sum->how));
@@ -201,7 +250,7 @@ static void add(struct result *sum, const struct result *part, int status)
 	if (part->error[0])
 		memcpy(sum->error, part->error, sizeof(sum->error));
 	else if (status)
-		snprintf(sum->error, sizeof(sum->error), "a job ended with status %#x", status);
+		keep_ended(sum, job, status);
 }
 
 int jobs_run(const struct settings *set, int jobs, struct result *sum, struct cover *cover)
@@ -232,7 +281,7 @@ int jobs_run(const struct settings *set, int jobs, struct result *sum, struct co
 		status = -1;
 		if (pid[i] > 0)
 			waitpid(pid[i], &status, 0);
-		add(sum, &all[i].result, status);
+		add(sum, &all[i], status);
 		cover_add(cover, &all[i].cover);
 	}
 	munmap(all, size);

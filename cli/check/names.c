@@ -18,7 +18,7 @@
 const char *const file_names[FILES] = { "memfd", "disk", "readonly", "zero" };
 
 const char *const profile_names[PROFILES + 1] = {
-	"plain", "guards", "collapse", "vast", "full", "crowd", "mixed",
+	"plain", "guards", "collapse", "vast", "full", "pages", "crowd", "mixed",
 };
 
 const struct call_info calls[CALLS] = {
@@ -55,6 +55,19 @@ const struct call_info calls[CALLS] = {
 	[CALL_FORK] = { "fork", OP_FORK, 0, { ARG_NONE }, 5 },
 	[CALL_DROP_CAPS] = { "drop_caps", OP_DROP_CAPS, 0, { ARG_NONE }, 0 },
 	[CALL_CROWD] = { "map_crowd", OP_CROWD, 2, { ARG_ADDR, ARG_NUM }, 0 },
+	[CALL_STORE] = { "store", OP_STORE, 3, { ARG_ADDR, ARG_NUM, ARG_NUM }, 250 },
+	[CALL_LOAD] = { "load", OP_LOAD, 2, { ARG_ADDR, ARG_NUM }, 100 },
+	[CALL_SURVEY] = { "survey", OP_SURVEY, 2, { ARG_ADDR, ARG_NUM }, 6 },
+	[CALL_FETCH] = { "fetch", OP_FETCH, 1, { ARG_ADDR }, 15 },
+	[CALL_FORK_STAY] = { "fork_and_stay", OP_FORK_STAY, 0, { ARG_NONE }, 8 },
+	[CALL_SWITCH] = { "switch_to", OP_SWITCH, 1, { ARG_NUM }, 40 },
+	[CALL_TRUNCATE] = { "ftruncate", SYS_ftruncate, 2, { ARG_FD, ARG_NUM }, 12 },
+	[CALL_FILE_WRITE] = { "file_write",
+			      OP_FILE_WRITE,
+			      4,
+			      { ARG_FD, ARG_NUM, ARG_NUM, ARG_NUM },
+			      15 },
+	[CALL_FILE_READ] = { "file_read", OP_FILE_READ, 3, { ARG_FD, ARG_NUM, ARG_NUM }, 6 },
 };
 
 enum call_id call_of(int32_t nr)

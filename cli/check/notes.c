@@ -30,13 +30,20 @@ const struct note notes[] = {
 	{ "pkey_alloc, pkey_free, pkey_mprotect", "all", 0, false,
 	  "not offered: the referee's CPU has no protection keys to compare with. Where there are "
 	  "keys, PROT_EXEC alone takes one; the check then leaves PROT_EXEC alone out" },
+	{ "all", "contents, signals, pagemap, shared frames, several processes", 0, false,
+	  "not in these tables; compared by --profile=pages" },
 	{ "mincore", "the vector, where memory was accessed", 0, false,
-	  "what is in memory is not simulated for mappings yet; where nothing was accessed "
-	  "(--profile=guards) the number of pages said to be in memory is compared" },
-	{ "touch, read", "guard pages", 0, false,
-	  "guards are a matter of page tables, which mappings do not have yet: sequences with "
-	  "guards (--profile=guards) access nothing" },
-	{ "touch", "running code", 0, false, "the child cannot run what is mapped and go on" },
+	  "compared by --profile=guards (nothing is accessed) and --profile=pages, there where the "
+	  "file on disk is not mapped: what the host has of it in memory is not known" },
+	{ "touch, read", "guard pages", 0, false, "compared by --profile=pages" },
+	{ "madvise", "MADV_PAGEOUT where memory was accessed", 0, false,
+	  "nothing is reclaimed here yet" },
+	{ "all", "huge pages", 0, false,
+	  "there are none here yet: where pages are compared the host's processes have them "
+	  "disabled (PR_SET_THP_DISABLE)" },
+	{ "fetch", "running code", 0, false,
+	  "the child cannot run what is mapped and go on: it reads there. Where nothing can be "
+	  "run it jumps, and the signals are compared (--profile=pages)" },
 	{ "madvise", "MADV_COLLAPSE of memory that was accessed", 0, false,
 	  "it depends on the pages; where nothing was accessed (--profile=collapse) it is "
 	  "compared" },
@@ -64,9 +71,9 @@ const struct note notes[] = {
 	{ "mmap", "MAP_HUGETLB", KIND(HEAP), false,
 	  "a huge page where the heap is would reach the child's own program" },
 	{ "madvise", "MADV_GUARD_INSTALL", KIND(LOCKED), false,
-	  "sequences with guards lock nothing: what locking brings in is not simulated yet" },
+	  "sequences with guards lock nothing; those of --profile=pages do" },
 	{ "madvise", "MADV_GUARD_REMOVE", KIND(LOCKED), false,
-	  "sequences with guards lock nothing: what locking brings in is not simulated yet" },
+	  "sequences with guards lock nothing; those of --profile=pages do" },
 	{ "madvise", "MADV_COLLAPSE", KIND(LOCKED), false,
 	  "sequences with MADV_COLLAPSE lock nothing: locking brings pages in" },
 	{ .call = NULL },

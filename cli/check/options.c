@@ -16,7 +16,8 @@ static const char usage[] =
 	"\n"
 	"Make random memory calls in a clean process on the running kernel (Linux 6.18) and in\n"
 	"the library, and compare after every call the answer and the whole map, now and then\n"
-	"VmFlags and totals. A difference is shrunk to the shortest sequence that still shows it.\n"
+	"VmFlags, totals, pagemap, contents and which pages are one frame. A difference is shrunk\n"
+	"to the shortest sequence that still shows it.\n"
 	"\n"
 	"  --seqs=N          sequences (100)\n"
 	"  --ops=N           calls in each (400, at most 4000)\n"
@@ -25,10 +26,12 @@ static const char usage[] =
 	"  --window=PAGES    the range of addresses that calls are aimed at (64)\n"
 	"  --limits=SET      default; tight: no capabilities, low RLIMIT_AS, DATA, STACK and\n"
 	"                    MEMLOCK; mixed: every third sequence is tight (mixed)\n"
-	"  --profile=NAME    plain; guards (and mincore, nothing is accessed); collapse; vast\n"
-	"                    (terabytes); full (hardly an address is left); mixed (these in\n"
-	"                    turn); crowd (near max_map_count: slow) (mixed)\n"
+	"  --profile=NAME    plain; pages (contents, signals, pagemap, several processes); guards\n"
+	"                    (and mincore, nothing is accessed); collapse; vast (terabytes);\n"
+	"                    full (hardly an address is left); mixed (these in turn); crowd\n"
+	"                    (near max_map_count: slow) (mixed)\n"
 	"  --every=N         VmFlags and totals after every Nth call (16)\n"
+	"  --pages=N         in the profile pages: pages after every Nth call (4)\n"
 	"  --jobs=N          processes (1)\n"
 	"  --assume=LIST     the library is to take the host for another: overcommit=0..2,\n"
 	"                    max_map_count=N\n"
@@ -57,6 +60,7 @@ enum {
 	OPT_OVERCOMMIT,
 	OPT_MAX_MAP_COUNT,
 	OPT_EVERY,
+	OPT_PAGES,
 	OPT_JOBS,
 	OPT_ASSUME,
 	OPT_COVERAGE,
@@ -79,6 +83,7 @@ static const struct option long_options[] = {
 	{ "overcommit", required_argument, NULL, OPT_OVERCOMMIT },
 	{ "max-map-count", required_argument, NULL, OPT_MAX_MAP_COUNT },
 	{ "every", required_argument, NULL, OPT_EVERY },
+	{ "pages", required_argument, NULL, OPT_PAGES },
 	{ "jobs", required_argument, NULL, OPT_JOBS },
 	{ "assume", required_argument, NULL, OPT_ASSUME },
 	{ "coverage", no_argument, NULL, OPT_COVERAGE },
@@ -214,6 +219,8 @@ static int parse_number(struct options *o, int opt)
 		return number("window", optarg, 8, MAX_WINDOW, &o->set.window);
 	case OPT_EVERY:
 		return number("every", optarg, 1, 1UL << 30, &o->set.every);
+	case OPT_PAGES:
+		return number("pages", optarg, 1, 1UL << 30, &o->set.pages);
 	default:
 		status = number("jobs", optarg, 1, 64, &jobs);
 		o->jobs = (int)jobs;
@@ -275,6 +282,7 @@ int options_parse(int argc, char **argv, struct options *o)
 			 .ops = 400,
 			 .window = 64,
 			 .every = 16,
+			 .pages = 4,
 			 .limits = LIMITS_MIXED,
 			 .profile = PROFILES,
 			 .overcommit = -1,

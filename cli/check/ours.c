@@ -6,6 +6,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -15,6 +16,7 @@
 #include <unistd.h>
 
 #include "check/gen.h"
+#include "check/pattern.h"
 
 /* vm.overcommit_ratio without what the host has promised to others already, kB in meminfo. */
 static unsigned long ratio_left(unsigned long ram_bytes)
@@ -58,8 +60,6 @@ int ours_open(struct ours *o, const struct settings *set)
 	err = files_open(&o->files);
 	if (!err)
 		err = machine_open(o);
-	for (int i = 0; !err && i < FILES; i++)
-		err = samara_file_from_fd(o->machine, o->files.fd[i], &o->files.file[i]);
 	if (err)
 		return err;
 	o->print_fd = memfd_create("text", MFD_CLOEXEC);
@@ -133,7 +133,7 @@ static int install_line(struct ours *o, const char *line)
 static int install_child(struct ours *o)
 {
 	static const char usual[] =
-		"00400000-00401000 r-xp 00000000 00:01 1 /memfd:samara-check (deleted)\n"
+		"00400000-00402000 r-xp 00000000 00:01 1 /memfd:samara-check (deleted)\n"
 		"10000000-10800000 rw-s 00000000 00:01 2 /memfd:samara-arena (deleted)\n";
 	const char *at = o->base_map ? o->base_map : usual;
 	int err = 0;
@@ -150,16 +150,19 @@ static int install_child(struct ours *o)
 int ours_begin(struct ours *o)
 {
 	struct samara_layout layout = SAMARA_LAYOUT_INIT;
-	int err = samara_mm_create(o->machine, &o->mm);
+	int err = files_reset(o);
 
+	if (!err)
+		err = samara_mm_create(o->machine, &o->mm);
 	if (err)
 		return err;
+	o->proc[o->n_procs++] = o->mm;
 	o->text_len = 0;
 	o->crowd = false;
 	o->broken = (struct samara_report){ 0 };
 	layout.mmap_base = samara_mmap_base(samara_geometry_x86_64(), 8UL << 20, 0);
 	layout.start_code = WIRE_TEXT;
-	layout.end_code = layout.start_data = WIRE_TEXT + PAGE;
+	layout.end_code = layout.start_data = WIRE_TEXT + WIRE_TEXT_SIZE;
 	layout.end_data = layout.start_data + 1;
 	layout.start_brk = layout.brk = WIRE_BRK;
 	layout.start_stack = 0x7ffffffde000;
@@ -178,24 +181,33 @@ int ours_begin(struct ours *o)
 
 void ours_end(struct ours *o)
 {
-	while (o->n_parents)
-		samara_mm_exit(o->parent[--o->n_parents]);
-	samara_mm_exit(o->mm);
+	while (o->n_procs)
+		samara_mm_exit(o->proc[--o->n_procs]);
 	o->mm = NULL;
 }
 
-static long fork_and_go_on(struct ours *o)
+/* Both remain; the sequence goes on as one of them. */
+static long fork_and_go_on(struct ours *o, bool as_child)
 {
 	struct samara_mm *child;
 	int err;
 
-	if (o->n_parents == ARRAY_SIZE(o->parent))
+	if (o->n_procs == ARRAY_SIZE(o->proc))
 		return -EAGAIN;
 	err = samara_fork(o->mm, &child);
 	if (err)
 		return err;
-	o->parent[o->n_parents++] = o->mm; /* waits, as the host's does */
-	o->mm = child;
+	o->proc[o->n_procs++] = child;
+	if (as_child)
+		o->mm = child;
+	return 0;
+}
+
+static long switch_to(struct ours *o, uint64_t nr)
+{
+	if (nr >= o->n_procs)
+		return -ESRCH;
+	o->mm = o->proc[nr];
 	return 0;
 }
 
@@ -210,7 +222,7 @@ static long map_crowd(struct ours *o, unsigned long at, unsigned long n)
 	return SAMARA_IS_ERR_VALUE(ret) ? ret : 0;
 }
 
-static struct samara_file *file_of(const struct ours *o, uint64_t fd)
+struct samara_file *ours_file(const struct ours *o, uint64_t fd)
 {
 	return fd - WIRE_FD_FILE < FILES ? o->files.file[fd - WIRE_FD_FILE] : NULL;
 }
@@ -224,7 +236,7 @@ static long perform_odd(struct ours *o, const struct wire_op *op)
 	switch (op->nr) {
 	case OP_TOUCH:
 		err = samara_touch(o->mm, a[0], 1, PROT_WRITE);
-		return err ? err : 1;
+		return err ? err : samara_write(o->mm, a[0], "", 1, &o->fault);
 	case OP_READ:
 		err = samara_touch(o->mm, a[0], 1, PROT_READ);
 		return err ? err : 1;
@@ -236,9 +248,14 @@ static long perform_odd(struct ours *o, const struct wire_op *op)
 	case OP_RLIMIT:
 		return samara_set_rlimit(o->mm, (int)a[0], a[1], hard_limit((int)a[0]));
 	case OP_FORK:
-		return fork_and_go_on(o);
+	case OP_FORK_STAY:
+		return fork_and_go_on(o, op->nr == OP_FORK);
+	case OP_SWITCH:
+		return switch_to(o, a[0]);
+	case SYS_ftruncate:
+		return samara_file_set_length(ours_file(o, a[0]), a[1]);
 	default:
-		return -ENOSYS;
+		return ours_access(o, op);
 	}
 }
 
@@ -251,7 +268,7 @@ static long perform(struct ours *o, const struct wire_op *op)
 
 	switch (call_of(op->nr)) {
 	case CALL_MMAP:
-		return (long)samara_mmap(mm, a[0], a[1], (int)a[2], (int)a[3], file_of(o, a[4]),
+		return (long)samara_mmap(mm, a[0], a[1], (int)a[2], (int)a[3], ours_file(o, a[4]),
 					 a[5]);
 	case CALL_MUNMAP:
 		return samara_munmap(mm, a[0], a[1]);
@@ -286,16 +303,7 @@ static long perform(struct ours *o, const struct wire_op *op)
 	}
 }
 
-static long count_vector(const struct wire_op *op)
-{
-	long pages = 0;
-
-	for (uint64_t i = 0; i < (op->arg[1] + PAGE - 1) / PAGE; i++)
-		pages += vec[i] & 1;
-	return pages;
-}
-
-static char *room(struct ours *o, size_t len)
+char *ours_room(struct ours *o, size_t len)
 {
 	while (o->text_size - o->text_len < len) {
 		char *more = realloc(o->text, o->text_size * 2);
@@ -338,7 +346,7 @@ static int keep_map(struct ours *o, struct seen *seen, const struct seen *before
 	len = lseek(o->print_fd, 0, SEEK_CUR);
 	if (err || len < 0)
 		return err ? err : -errno;
-	to = room(o, (size_t)len);
+	to = ours_room(o, (size_t)len);
 	if (!to || pread(o->print_fd, to, (size_t)len, 0) != len)
 		return -ENOMEM;
 	if (o->crowd)
@@ -355,7 +363,7 @@ static int keep_map(struct ours *o, struct seen *seen, const struct seen *before
 
 static int keep_flags_of(struct ours *o, const struct samara_vma_info *vma)
 {
-	char *to = room(o, 256);
+	char *to = ours_room(o, 256);
 	const int len = to ? samara_vm_flags_text(vma->flags, to, 255) : -ENOMEM;
 
 	if (len < 0)
@@ -393,11 +401,17 @@ int ours_do(struct ours *o, const struct wire_op *op, unsigned int i)
 	struct seen *seen = &o->seen[i];
 	int err;
 
+	o->fault = (struct samara_fault){ 0 };
 	*seen = (struct seen){ .ret = perform(o, op) };
+	seen->fault = o->fault;
+	if (seen->fault.code == SI_KERNEL)
+		seen->fault.addr = 0; /* as si_addr */
 	if ((op->look & LOOK_VEC) && !seen->ret)
-		seen->vec = count_vector(op);
+		seen->vec = sum_of_vector(vec, (op->arg[1] + PAGE - 1) / PAGE);
 	err = keep_map(o, seen, i ? seen - 1 : NULL);
 	if (!err && (op->look & LOOK_FLAGS))
 		err = keep_flags(o, seen);
+	if (!err && (op->look & LOOK_PAGES))
+		err = ours_keep_pages(o, seen);
 	return err;
 }

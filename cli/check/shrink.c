@@ -104,8 +104,12 @@ static void shorten_lengths(struct side_by_side *s, struct seq *seq)
 /* More VmFlags never hurt here: without them a difference is seen later than it is there. */
 static void look_at_all(struct seq *seq)
 {
+	uint32_t look = LOOK_FLAGS;
+
 	for (unsigned int i = 0; i < seq->n; i++)
-		seq->op[i].look = LOOK_FLAGS;
+		look |= seq->op[i].look & LOOK_PAGES;
+	for (unsigned int i = 0; i < seq->n; i++)
+		seq->op[i].look |= look;
 }
 
 void seq_shrink(struct side_by_side *s, struct seq *seq)

@@ -4,16 +4,32 @@
  *
  *   mmap(W+0x3000, 0x1000, READ|WRITE, PRIVATE|ANONYMOUS|FIXED, -1, 0) = W+0x3000
  *   munmap(W+0x3000, 0xfff) = -EINVAL
+ *   store(W+0x3ffe, 4, 1) = 2 SIGSEGV 1 W+0x4000
  *
  * W is where the window of addresses begins (0x400000000000). Numbers are
- * decimal or 0x...; flags are names joined with |, a rest as a number.
+ * decimal or 0x...; flags are names joined with |, a rest as a number. An access
+ * that was stopped tells signal, si_code and address behind its answer.
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "check/names.h"
+
+void fault_text(const struct samara_fault *fault, char *buf, size_t size)
+{
+	char addr[32];
+
+	number_text(fault->addr, addr, sizeof(addr));
+	if (!fault->signo && !fault->code)
+		snprintf(buf, size, "%s", "");
+	else if (fault->signo)
+		snprintf(buf, size, "SIG%s %d %s", sigabbrev_np(fault->signo), fault->code, addr);
+	else
+		snprintf(buf, size, "no memory %s", addr);
+}
 
 void number_text(unsigned long value, char *buf, size_t size)
 {
@@ -191,17 +207,30 @@ static const char *args_parse(const struct call_info *call, char *args, struct w
 	return n < call->args ? "too few arguments" : NULL;
 }
 
-const char *op_parse(char *line, struct wire_op *op, long *ret, bool *has_ret)
+static void answer_split(char *text, struct answer *answer, char **ret)
 {
-	char *open = strchr(line, '('), *close = strrchr(line, ')'), *equals;
+	*ret = trim(text);
+	text = *ret + strcspn(*ret, " ");
+	if (!*text)
+		return;
+	*text++ = '\0';
+	snprintf(answer->fault, sizeof(answer->fault), "%s", trim(text));
+}
+
+const char *op_parse(char *line, struct wire_op *op, struct answer *answer)
+{
+	char *open = strchr(line, '('), *close = strrchr(line, ')'), *equals, *text;
 	int id = 0;
 
+	*answer = (struct answer){ 0 };
 	if (!open || !close || close < open)
 		return "not a call";
 	equals = strchr(close, '=');
-	*has_ret = equals != NULL;
+	answer->known = equals != NULL;
 	*open = *close = '\0';
-	if (equals && !answer_parse(trim(equals + 1), ret))
+	if (equals)
+		answer_split(equals + 1, answer, &text);
+	if (equals && !answer_parse(text, &answer->ret))
 		return "no answer behind the =";
 	line = trim(line);
 	while (id < CALLS && strcmp(calls[id].name, line) != 0)

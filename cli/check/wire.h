@@ -9,7 +9,8 @@
  *
  * The child has no C library and nothing mapped but its text and the arena, so
  * that what a sequence maps is all there is. One sequence is one fork of it: it
- * runs all calls in one go, and the check compares afterwards.
+ * runs all calls in one go, and the check compares afterwards. Processes that the
+ * sequence forks live until its end; one at a time has its turn.
  */
 #ifndef CLI_CHECK_WIRE_H
 #define CLI_CHECK_WIRE_H
@@ -19,6 +20,7 @@
 #define WIRE_ARENA 0x10000000UL
 #define WIRE_BRK 0x30000000UL /* where the heap begins */
 #define WIRE_TEXT 0x400000UL  /* the child's program */
+#define WIRE_TEXT_SIZE 0x2000UL
 #define WIRE_WINDOW 0x400000000000UL
 #define WIRE_CROWD 0x480000000000UL /* mappings that are many and not shown */
 #define WIRE_CROWD_END 0x490000000000UL
@@ -27,7 +29,11 @@
 #define WIRE_STACKS_AT 0x1000UL
 #define WIRE_OPS_AT (WIRE_STACKS_AT + (WIRE_FORKS + 3) * WIRE_STACK)
 #define WIRE_SCRATCH 0x10000UL /* for reading smaps, status, and mincore's vector */
-#define WIRE_SAME 0xffffffffU  /* text_len: the text is the one before */
+#define WIRE_WORK 0x18000UL    /* behind it: a page, entries of pagemap, and a map */
+#define WIRE_WORK_ENTRIES 0x2000UL
+#define WIRE_WORK_MAP 0x6000UL
+#define WIRE_RUN 2048UL /* pages: of longer mappings only contents that are accessed are compared */
+#define WIRE_SAME 0xffffffffU /* text_len: the text is the one before */
 
 /* Descriptors that the child inherits. */
 enum {
@@ -47,11 +53,22 @@ enum {
 	OP_RLIMIT = -4,    /* resource, soft limit */
 	OP_READ = -5,      /* read a byte of arg[0], through the kernel: 1 or -EFAULT */
 	OP_CROWD = -6, /* map arg[1] single pages from arg[0] on that cannot merge: 0 or -errno */
+	OP_STORE =
+		-7, /* write arg[1] bytes of pattern arg[2] to arg[0] (pattern.h): bytes written */
+	OP_LOAD = -8,       /* read arg[1] bytes: their sum */
+	OP_SURVEY = -9,     /* read pages, faults and all: the sum of what came of each */
+	OP_FORK_STAY = -10, /* fork, and go on as the parent: 0 */
+	OP_SWITCH = -11,    /* go on as process arg[0]: 0 is the first, 1 its first child ... */
+	OP_FILE_WRITE =
+		-12,    /* file, offset, length, pattern, by pwrite(2) of pages: bytes written */
+	OP_FETCH = -14, /* run arg[0], or read a byte where that would succeed: 0 */
+	OP_FILE_READ = -13, /* file, offset, length: the sum of what pread(2) gave */
 };
 
 enum {
 	LOOK_FLAGS = 1, /* VmFlags and totals too */
-	LOOK_VEC = 2    /* mincore's vector */
+	LOOK_VEC = 2,   /* mincore's vector */
+	LOOK_PAGES = 4  /* pagemap and contents of what is mapped, in all processes */
 };
 
 struct wire_op {
@@ -67,7 +84,20 @@ struct wire_answer {
 	uint32_t text_at, text_len;   /* of /proc/self/maps */
 	uint32_t flags_at, flags_len; /* the VmFlags lines of smaps, without their name */
 	int64_t total[TOTALS];
-	int64_t vec; /* pages that mincore said are in memory */
+	int64_t vec;         /* the sum of what mincore said of pages */
+	int32_t signo, code; /* of an access that was stopped, and at which address */
+	uint64_t fault_at;
+	uint32_t pages_at, n_pages; /* struct wire_page */
+};
+
+/*
+ * A page that pagemap tells something of. Pages of the file `disk' are left out: who knows what
+ * the host has read.
+ */
+struct wire_page {
+	uint64_t at;    /* its address, and in the low bits the process */
+	uint64_t entry; /* of pagemap */
+	uint64_t sum;   /* of its bytes, if it is present and its mapping can be accessed */
 };
 
 struct wire_head {
@@ -80,6 +110,14 @@ struct wire_head {
 	uint32_t answers_at, scratch_at, text_at; /* offsets */
 	uint32_t broken;                          /* set-up failed: the step */
 	int32_t status;                           /* of the process that ran the sequence */
+	uint32_t no_huge;                         /* PR_SET_THP_DISABLE */
+	uint32_t last_text, last_len;             /* the map before */
+	/* processes: whose turn it is, who they are, and what the one before has left to answer */
+	uint32_t now, over, carried;
+	int32_t pid[WIRE_FORKS + 1];
+	/* an access under way: where to go on after a fault; and the fault */
+	uint64_t recover, fault_at;
+	int32_t signo, code;
 };
 
 #endif

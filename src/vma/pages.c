@@ -26,7 +26,10 @@ static unsigned long floor_of(const struct unmap_desc *d)
 
 	if (d->head)
 		return d->start;
-	below = d->start ? vma_before(d->mm, d->start) : NULL;
+	/* The VMA that is about to grow over the range still ends where that begins. */
+	below = d->start ? vma_lookup(d->mm, d->start - 1) : NULL;
+	if (!below && d->start)
+		below = vma_before(d->mm, d->start);
 	return below ? below->vm_end : d->mm->geo->first_user_addr;
 }
 

@@ -37,7 +37,7 @@ struct remap_desc {
 	enum remap_type type;
 	unsigned long delta; /* bytes by which the size changes */
 	struct vma_reserve reserve;
-	bool tables_made; /* page tables for the pages that move are there, and stay */
+	bool tables_made;            /* page tables for the pages that move are there, and stay */
 	unsigned long populate_from; /* what to fault in, when locked and grown */
 	unsigned long populate_to;
 };
@@ -50,11 +50,12 @@ static inline bool remap_has_target(const struct remap_desc *r)
 
 /*
  * The links that may be needed for r->vma: when it is shrunk, at its new place, and when it is
- * cleared. If it has no family, a neighbour at the new place may bring one into a merge.
+ * cleared. If it has no family, a neighbour at the new place may bring one into a merge; and if it
+ * is itself what grows there, it has that when it is cut.
  */
 static inline unsigned int remap_links(const struct remap_desc *r)
 {
-	return 3 * vma_links_wanted(r->vma) + 1;
+	return 3 * (vma_links_wanted(r->vma) + !r->vma->anon_vma);
 }
 
 /* The checks on r->vma (or NULL) and the limits; sets type and delta. 0 or -errno. */

@@ -59,7 +59,8 @@ a_wrong_expectation_is_shown_with_both_answers() {
 
 bad_usage_is_one_line_and_status_two() {
 	local args
-	for args in --seqs=0 --seqs=x --ops=-1 --seed= --mix=nothing=1 --mix=none --window=1 --limits=some --jobs=0 \
+	for args in --seqs=0 --pages=0 --mix=store \
+		    --seqs=x --ops=-1 --seed= --mix=nothing=1 --mix=none --window=1 --limits=some --jobs=0 \
 		    --assume=ram=1 --profile=none --overcommit=3 --max-map-count=100 \
 		    --no-such --seqs file --case "--case $tmp/absent"; do
 		# shellcheck disable=SC2086
@@ -86,10 +87,31 @@ a_random_run_finds_no_difference() {
 	json "$tmp/out" 'j["compared"] == 900 and j["difference"] is None and len(j["coverage"]) > 50'
 	expect 0 --seqs=2 --ops=100 --window=2000 --limits=default
 	says 'no difference'
-	for profile in plain guards collapse vast full; do
+	for profile in plain pages guards collapse vast full; do
 		expect 0 --seqs=2 --ops=100 --profile=$profile
 		says 'no difference'
 	done
+}
+
+# What was compared of pages is told; a difference is shrunk there too, and its program forks and
+# writes as the sequence does.
+pages_are_compared() {
+	local calls=(--mix=none,mmap=3,store=5,fork_and_stay=1,switch_to=2)
+	expect 0 --profile=pages --seqs=6 --ops=200 --seed=3 --pages=2 --jobs=2
+	says 'no difference'
+	[ "$(sed -n 's/^\([0-9]*\) pages compared.*/\1/p' "$tmp/out")" -gt 1000 ] || die "no pages: $(cat "$tmp/out")"
+	! grep -q ' 0 sharing a frame' "$tmp/out" || die "no shared frame: $(cat "$tmp/out")"
+	says '^[0-9]* signals: SEGV_MAPERR [1-9]'
+	expect 1 --profile=pages --seqs=20 --seed=3 "${calls[@]}" --assume=max_map_count=8 --limits=default \
+		--repro="$tmp/pages.c" --save="$tmp/pages.case"
+	"${CC:-cc}" -Wall -Wextra -Werror -o "$tmp/pages" "$tmp/pages.c" || die "the program does not compile"
+	"$tmp/pages" >"$tmp/out" || die "the program fails"
+	says 'samara: -ENOMEM'
+	printf '%s\n' 'mmap(W, 0x2000, READ|WRITE, PRIVATE|ANONYMOUS|FIXED, -1, 0) = W' \
+		'store(W+0x1ffe, 4, 1) = 2 SIGSEGV 2 W+0x2000' >"$tmp/wrong.case"
+	expect 1 --case "$tmp/wrong.case"
+	says 'the signal differs'
+	says '  samara: *SIGSEGV 1 W+0x2000$'
 }
 
 reasons() {
@@ -136,6 +158,7 @@ if [ $got = 2 ] && grep -q 'nothing was compared' "$tmp/err"; then
 	exit 0
 fi
 a_random_run_finds_no_difference
+pages_are_compared
 the_table_says_what_was_not_tried
 a_difference_is_shrunk_and_written_down
 echo ok

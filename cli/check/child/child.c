@@ -5,16 +5,23 @@
  *
  * It moves its stack into the arena (wire.h), unmaps what execve(2) gave it,
  * sets its break, and then forks once for each sequence. Processes share the
- * arena, so each runs on a stack of its own there, and a process that has
- * forked only waits until it may go.
+ * arena, so each runs on a stack of its own there. One of a sequence's processes
+ * has its turn (head->now), the others wait for theirs; all end together.
  */
 #include <asm/unistd.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "proc.h"
+#include "pages.h"
 
 #define SIGNAL_CHILD 17
+#define NO_HUGE_PAGES 41
+#define FUTEX_WAIT 0
+#define FUTEX_WAKE 1
+#define NO_HANG 1
+#define NOBODY (~0U)
+#define GIVEN_AWAY (1L << 62) /* an answer: somebody else has the turn, and will give one */
+#define FIRST_STACK 1         /* of the sequence's first process; serve() has the one before it */
 #define SET_MM 35
 #define SET_MM_MAP 14
 #define SET_DEATH_SIGNAL 1
@@ -77,28 +84,24 @@ static int same_text(const char *a, const char *b, uint32_t len)
 	return 1;
 }
 
-struct texts {
-	long fd;                 /* /proc/self/maps of this process */
-	uint32_t last, last_len; /* the text before */
-};
-
-/* The map into the arena. 0, or -1 when it is full. */
-static int show_map(struct texts *t, struct wire_answer *answer)
+/* The map, through fd, into the arena. 0, or -1 when it is full. */
+static int show_map(long fd, struct wire_answer *answer)
 {
 	char *const to = at_offset(HEAD->text_at);
-	long len = slurp(t->fd, to, (long)(HEAD->size - HEAD->text_at));
+	long len = slurp(fd, to, (long)(HEAD->size - HEAD->text_at));
 
 	if (len < 0)
 		return -1;
 	if (HEAD->crowd)
 		len = without_crowd(to, len);
-	if ((uint32_t)len == t->last_len && same_text(to, at_offset(t->last), t->last_len)) {
-		answer->text_at = t->last;
+	if ((uint32_t)len == HEAD->last_len &&
+	    same_text(to, at_offset(HEAD->last_text), HEAD->last_len)) {
+		answer->text_at = HEAD->last_text;
 		answer->text_len = WIRE_SAME;
 		return 0;
 	}
-	answer->text_at = t->last = HEAD->text_at;
-	answer->text_len = t->last_len = (uint32_t)len;
+	answer->text_at = HEAD->last_text = HEAD->text_at;
+	answer->text_len = HEAD->last_len = (uint32_t)len;
 	HEAD->text_at += ((uint32_t)len + 7) & ~7U;
 	return 0;
 }
@@ -134,20 +137,74 @@ static long set_soft_limit(uint64_t resource, uint64_t soft)
 	return ret ? ret : sys4(__NR_prlimit64, 0, resource, (uint64_t)limit, 0);
 }
 
-static void run_rest(void);
+/* processes ------------------------------------------------------------------ */
 
-/* The new process goes on with the sequence. Returns only when there is none. */
-static long fork_and_wait(void)
+static void run(void);
+
+static void give_turn(uint32_t to)
 {
-	const unsigned int stack = 2 + ++HEAD->forks;
+	HEAD->carried = 1;
+	HEAD->now = to;
+	sys3(__NR_futex, (uint64_t)&HEAD->now, FUTEX_WAKE, ~0U >> 1);
+}
+
+/* All is over, for all of the sequence's processes; each waits for its own children. */
+static __attribute__((noreturn)) void finish(int bad)
+{
+	int status = 0;
 	long pid;
 
-	if (HEAD->forks > WIRE_FORKS)
+	HEAD->over = 1;
+	give_turn(NOBODY);
+	do {
+		pid = sys4(__NR_wait4, ~0UL, (uint64_t)&status, 0, 0);
+		bad |= pid > 0 && status;
+	} while (pid > 0 || pid == INTERRUPTED);
+	leave(bad);
+}
+
+static void await_turn(uint32_t me)
+{
+	const uint64_t patience[2] = { 0, 200000000 };
+	uint32_t now;
+	int status;
+
+	while ((now = HEAD->now) != me) {
+		if (HEAD->over)
+			finish(0);
+		sys4(__NR_futex, (uint64_t)&HEAD->now, FUTEX_WAIT, now, (uint64_t)patience);
+		if (!HEAD->over && sys4(__NR_wait4, ~0UL, (uint64_t)&status, NO_HANG, 0) > 0 &&
+		    status)
+			finish(1); /* a child died */
+	}
+}
+
+/* A new process; whether it goes on, or this one. */
+static long fork_and_go_on(int as_child)
+{
+	const uint32_t nr = HEAD->forks + 1;
+	long pid;
+
+	if (nr > WIRE_FORKS)
 		return -11;
-	pid = spawn(stack, run_rest);
+	pid = spawn(FIRST_STACK + nr, run);
 	if (pid < 0)
 		return pid;
-	leave(wait_for(pid) ? 1 : 0);
+	HEAD->forks = nr;
+	HEAD->pid[nr] = (int32_t)pid;
+	if (as_child)
+		give_turn(nr);
+	return as_child ? GIVEN_AWAY : 0;
+}
+
+static long switch_to(uint64_t nr)
+{
+	if (nr > HEAD->forks)
+		return -3;
+	if (nr == HEAD->now)
+		return 0;
+	give_turn((uint32_t)nr);
+	return GIVEN_AWAY;
 }
 
 /* Pages in turn readable and not, so that none merges with the next. */
@@ -164,16 +221,6 @@ static long map_crowd(uint64_t at, uint64_t n)
 	return ret < 0 ? ret : 0;
 }
 
-static long count_vector(const struct wire_op *op)
-{
-	const unsigned char *vec = (const unsigned char *)op->arg[2];
-	long pages = 0;
-
-	for (uint64_t i = 0; i < (op->arg[1] + 0xfff) >> 12; i++)
-		pages += vec[i] & 1;
-	return pages;
-}
-
 static long perform(const struct wire_op *op)
 {
 	switch (op->nr) {
@@ -184,7 +231,22 @@ static long perform(const struct wire_op *op)
 	case OP_RLIMIT:
 		return set_soft_limit(op->arg[0], op->arg[1]);
 	case OP_FORK:
-		return fork_and_wait();
+	case OP_FORK_STAY:
+		return fork_and_go_on(op->nr == OP_FORK);
+	case OP_SWITCH:
+		return switch_to(op->arg[0]);
+	case OP_STORE:
+		return store(op);
+	case OP_LOAD:
+		return sum_answer(load(op->arg[0], op->arg[1]));
+	case OP_SURVEY:
+		return survey(op);
+	case OP_FETCH:
+		return fetch(op->arg[0]);
+	case OP_FILE_WRITE:
+		return file_write(op);
+	case OP_FILE_READ:
+		return file_read(op);
 	case OP_READ:
 		return sys4(__NR_pwrite64, WIRE_FD_SINK, op->arg[0], 1, 0);
 	case OP_CROWD:
@@ -194,38 +256,66 @@ static long perform(const struct wire_op *op)
 	}
 }
 
-static __attribute__((noreturn)) void run_from(int forked)
+/* What op has come to, once it is done. 0, or -1: no more room. */
+static int show(long maps, const struct wire_op *op, struct wire_answer *answer)
 {
-	const struct wire_op *const ops = at_offset(WIRE_OPS_AT);
-	struct wire_answer *const answers = at_offset(HEAD->answers_at);
-	struct texts t = { .fd = open_file("/proc/self/maps") };
+	answer->flags_len = answer->n_pages = 0;
+	answer->vec = 0;
+	if ((op->look & LOOK_VEC) && !answer->ret)
+		answer->vec = sum_of_vector((const unsigned char *)op->arg[2],
+					    (op->arg[1] + 0xfff) >> 12);
+	answer->signo = HEAD->signo;
+	answer->code = HEAD->code;
+	answer->fault_at = HEAD->fault_at;
+	if (show_map(maps, answer))
+		return -1;
+	if ((op->look & LOOK_FLAGS) && show_flags(answer))
+		return -1;
+	return op->look & LOOK_PAGES ? show_pages(answer) : 0;
+}
+
+/* The next call. 0, or -1 when the sequence goes no further. */
+static int step(long maps)
+{
+	const struct wire_op *const op = (struct wire_op *)at_offset(WIRE_OPS_AT) + HEAD->done;
+	struct wire_answer *const answer =
+		(struct wire_answer *)at_offset(HEAD->answers_at) + HEAD->done;
+	long ret;
+
+	if (HEAD->done == HEAD->n_ops)
+		return -1;
+	HEAD->signo = HEAD->code = 0;
+	HEAD->fault_at = 0;
+	ret = HEAD->carried ? 0 : perform(op);
+	if (ret == GIVEN_AWAY)
+		return 0;
+	answer->ret = ret;
+	HEAD->carried = 0;
+	if (show(maps, op, answer)) {
+		HEAD->full = 1;
+		return -1;
+	}
+	HEAD->done++;
+	return 0;
+}
+
+/* A process of the sequence; which one its stack tells. */
+static void run(void)
+{
+	const uint64_t stack = (uint64_t)__builtin_frame_address(0) - stack_top(0);
+	const uint32_t me = (uint32_t)(stack / WIRE_STACK);
+	const long maps = open_file("/proc/self/maps");
 
 	sys3(__NR_prctl, SET_DEATH_SIGNAL, 9, 0);
-	while (HEAD->done < HEAD->n_ops) {
-		const struct wire_op *op = &ops[HEAD->done];
-		struct wire_answer *answer = &answers[HEAD->done];
-
-		answer->ret = forked ? 0 : perform(op);
-		forked = 0;
-		answer->flags_len = 0;
-		answer->vec = (op->look & LOOK_VEC) && !answer->ret ? count_vector(op) : 0;
-		if (show_map(&t, answer) || ((op->look & LOOK_FLAGS) && show_flags(answer))) {
-			HEAD->full = 1;
-			break;
-		}
-		HEAD->done++;
+	if (me == 0) {
+		HEAD->pid[0] = (int32_t)sys3(__NR_getpid, 0, 0, 0);
+		if (HEAD->no_huge)
+			sys4(__NR_prctl, NO_HUGE_PAGES, 1, 0, 0);
 	}
-	leave(0);
-}
-
-static void run_rest(void)
-{
-	run_from(1);
-}
-
-static void run_all(void)
-{
-	run_from(0);
+	do
+		await_turn(me);
+	while (!step(maps));
+	finish(0);
 }
 
 /* set-up -------------------------------------------------------------------- */
@@ -257,8 +347,8 @@ static long set_break(void)
 		uint64_t code[2], data[2], brk[2], stack, arg[2], env[2], auxv;
 		uint32_t auxv_size, exe_fd;
 	} map = {
-		.code = { WIRE_TEXT, WIRE_TEXT + 0x1000 },
-		.data = { WIRE_TEXT + 0x1000, WIRE_TEXT + 0x1001 },
+		.code = { WIRE_TEXT, WIRE_TEXT + WIRE_TEXT_SIZE },
+		.data = { WIRE_TEXT + WIRE_TEXT_SIZE, WIRE_TEXT + WIRE_TEXT_SIZE + 1 },
 		.brk = { WIRE_BRK, WIRE_BRK },
 		.stack = 0x7ffffffde000,
 		.arg = { 0x7ffffffde000, 0x7ffffffde000 },
@@ -275,10 +365,10 @@ static __attribute__((noreturn, used)) void serve(void)
 
 	sys3(__NR_prctl, SET_DEATH_SIGNAL, 9, 0);
 	unmap_the_rest();
-	HEAD->broken = set_break() ? 1 : 0;
+	HEAD->broken = set_break() ? 1 : catch_faults() ? 2 : 0;
 	while (sys3(__NR_write, WIRE_FD_TO, (uint64_t)&byte, 1) == 1 &&
 	       sys3(__NR_read, WIRE_FD_FROM, (uint64_t)&byte, 1) == 1) {
-		const long pid = spawn(1, run_all);
+		const long pid = spawn(FIRST_STACK, run);
 
 		HEAD->status = pid < 0 ? -1 : wait_for(pid);
 	}

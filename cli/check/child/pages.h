@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the child tells of pages: pagemap and sums of contents, of its own and
+ * of the processes that wait, into the arena. Nothing is brought in by looking.
+ * Part of child.c.
+ */
+#ifndef CLI_CHECK_CHILD_PAGES_H
+#define CLI_CHECK_CHILD_PAGES_H
+
+#include "access.h"
+
+#define PM_PRESENT (1UL << 63)
+#define PM_FILE (1UL << 61)
+
+/* One process's files. */
+struct looked_at {
+	uint64_t nr;
+	int own;
+	long pagemap, mem;
+};
+
+/* One line of its map. */
+struct mapped {
+	uint64_t start, end;
+	int accessible, disk;
+};
+
+/* /proc/PID/leaf, opened. */
+static long open_of(int32_t pid, const char *leaf)
+{
+	char path[40] = "/proc/", digits[12], *to = path + 6;
+	int n = 0;
+
+	for (; pid; pid /= 10)
+		digits[n++] = (char)('0' + pid % 10);
+	while (n)
+		*to++ = digits[--n];
+	*to++ = '/';
+	while ((*to++ = *leaf++))
+		;
+	return open_file(path);
+}
+
+static int contains(const char *text, const char *end, const char *word)
+{
+	for (; text < end; text++)
+		if (*text == *word && begins_with(text, end, word))
+			return 1;
+	return 0;
+}
+
+static const char *next_line(const char *at, const char *end, struct mapped *out)
+{
+	const char *line = at;
+
+	out->start = hex(&at);
+	at++;
+	out->end = hex(&at);
+	at++;
+	out->accessible = at[0] != '-' || at[1] != '-' || at[2] != '-';
+	while (at < end && *at != '\n')
+		at++;
+	out->disk = contains(line, at, "samara-check-");
+	return at + 1;
+}
+
+static uint64_t sum_of_page(const struct looked_at *p, uint64_t at)
+{
+	char *const buf = work_at(0);
+
+	if (p->own)
+		return sum_add(0, (const void *)at, at, 4096);
+	if (sys4(__NR_pread64, (uint64_t)p->mem, (uint64_t)buf, 4096, at) != 4096)
+		return ~0UL;
+	return sum_add(0, buf, at, 4096);
+}
+
+/* 0, or -1 when there is no more room. */
+static int look_at_mapping(const struct looked_at *p, const struct mapped *m,
+			   struct wire_answer *answer)
+{
+	const uint64_t *const entries = work_at(WIRE_WORK_ENTRIES);
+	const uint64_t n = (m->end - m->start) / 4096;
+
+	if (n > WIRE_RUN || m->start < WIRE_BRK || m->end > 1UL << 47)
+		return 0;
+	if (sys4(__NR_pread64, (uint64_t)p->pagemap, (uint64_t)entries, n * 8, m->start / 512) !=
+	    (long)(n * 8))
+		return -1;
+	for (uint64_t i = 0; i < n; i++) {
+		struct wire_page *to = at_offset(HEAD->text_at);
+
+		if (!entries[i] || (m->disk && (entries[i] & PM_FILE)))
+			continue;
+		if (HEAD->text_at + sizeof(*to) > HEAD->size)
+			return -1;
+		to->at = (m->start + i * 4096) | p->nr;
+		to->entry = entries[i];
+		to->sum = (entries[i] & PM_PRESENT) && m->accessible ?
+				  sum_of_page(p, m->start + i * 4096) :
+				  0;
+		HEAD->text_at += sizeof(*to);
+		answer->n_pages++;
+	}
+	return 0;
+}
+
+static int look_at_process(const struct looked_at *p, int32_t pid, struct wire_answer *answer)
+{
+	char *const text = work_at(WIRE_WORK_MAP);
+	const long fd = open_of(pid, "maps");
+	const long len = slurp(fd, text, WIRE_WORK - WIRE_WORK_MAP);
+	const char *at = text;
+	int err = len < 0 ? -1 : 0;
+
+	sys3(__NR_close, (uint64_t)fd, 0, 0);
+	while (!err && at < text + len) {
+		struct mapped m;
+
+		at = next_line(at, text + len, &m);
+		err = look_at_mapping(p, &m, answer);
+	}
+	return err;
+}
+
+static int show_pages(struct wire_answer *answer)
+{
+	int err = 0;
+
+	answer->pages_at = HEAD->text_at;
+	for (uint32_t i = 0; !err && i <= HEAD->forks; i++) {
+		const int32_t pid = HEAD->pid[i];
+		const struct looked_at p = {
+			.nr = i,
+			.own = i == HEAD->now,
+			.pagemap = open_of(pid, "pagemap"),
+			.mem = i == HEAD->now ? -1 : open_of(pid, "mem"),
+		};
+
+		err = look_at_process(&p, pid, answer);
+		sys3(__NR_close, (uint64_t)p.pagemap, 0, 0);
+		if (!p.own)
+			sys3(__NR_close, (uint64_t)p.mem, 0, 0);
+	}
+	return err;
+}
+
+#endif

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Signals and pages on both sides. Frames have different numbers there; what
+ * must be the same is which pages are one frame: each frame becomes the number
+ * of the first page that shows it, over all processes. The page of zeros is apart.
+ */
+#define _GNU_SOURCE
+#include <signal.h>
+#include <string.h>
+
+#include "check/check.h"
+
+#define BUCKETS 65536U /* more than there are pages to compare */
+#define FLAGS \
+	(SAMARA_PM_MMAP_EXCLUSIVE | SAMARA_PM_GUARD | SAMARA_PM_FILE | SAMARA_PM_SWAP | \
+	 SAMARA_PM_PRESENT | SAMARA_PM_UFFD_WP)
+#define PAGE_OF_ZEROS 1
+#define NO_FRAME 0
+
+static struct page_counts counts;
+
+const struct page_counts *pages_counted(void)
+{
+	return &counts;
+}
+
+static void count_fault(const struct samara_fault *fault)
+{
+	counts.faults[fault->code == SI_KERNEL   ? FAULT_KERNEL :
+		      fault->signo == SIGBUS     ? FAULT_BUS :
+		      fault->code == SEGV_ACCERR ? FAULT_ACCESS :
+						   FAULT_NOTHING]++;
+}
+
+bool same_fault(const struct wire_answer *a, const struct seen *b, struct difference *d)
+{
+	const struct samara_fault fault = { .addr = a->fault_at,
+					    .signo = a->signo,
+					    .code = a->code };
+
+	if (fault.signo == b->fault.signo && fault.code == b->fault.code &&
+	    fault.addr == b->fault.addr) {
+		if (fault.signo)
+			count_fault(&fault);
+		return true;
+	}
+	snprintf(d->what, sizeof(d->what), "the signal");
+	fault_text(&fault, d->host, sizeof(d->host));
+	fault_text(&b->fault, d->ours, sizeof(d->ours));
+	return false;
+}
+
+/* Frames seen so far. */
+struct frames {
+	unsigned long zero;
+	struct {
+		unsigned long frame;
+		uint32_t first; /* page */
+		uint32_t round; /* older: free */
+	} at[BUCKETS];
+	uint32_t round;
+};
+
+static void frames_begin(struct frames *f, unsigned long zero)
+{
+	f->zero = zero;
+	f->round++;
+}
+
+/* What stands for the frame of entry, that of page number i. */
+static unsigned long class_of(struct frames *f, uint64_t entry, uint32_t i)
+{
+	const unsigned long frame = entry & SAMARA_PM_PFN;
+	uint32_t at = (uint32_t)(frame * 0x9e3779b1U) % BUCKETS;
+
+	if (!(entry & SAMARA_PM_PRESENT))
+		return NO_FRAME;
+	if (frame == f->zero)
+		return PAGE_OF_ZEROS;
+	while (f->at[at].round == f->round && f->at[at].frame != frame)
+		at = (at + 1) % BUCKETS;
+	if (f->at[at].round != f->round) {
+		f->at[at].round = f->round;
+		f->at[at].frame = frame;
+		f->at[at].first = i;
+	}
+	return f->at[at].first + 2;
+}
+
+static void page_text(const struct wire_page *page, const struct wire_page *pages,
+		      unsigned long class, char *buf, size_t size)
+{
+	char first[40] = "of its own";
+	size_t len;
+
+	if (!page) {
+		snprintf(buf, size, "(nothing)");
+		return;
+	}
+	if (class >= 2 && &pages[class - 2] != page) {
+		number_text(pages[class - 2].at & -PAGE, first, sizeof(first));
+		len = strlen(first);
+		snprintf(first + len, sizeof(first) - len, ":%lu",
+			 (unsigned long)(pages[class - 2].at % PAGE));
+	}
+	snprintf(buf, size, "%s%s%s%s%s, frame %s, sum %#lx",
+		 page->entry & SAMARA_PM_PRESENT ? "present" : "absent",
+		 page->entry & SAMARA_PM_FILE ? " file" : "",
+		 page->entry & SAMARA_PM_MMAP_EXCLUSIVE ? " exclusive" : "",
+		 page->entry & SAMARA_PM_GUARD ? " guard" : "",
+		 page->entry & SAMARA_PM_SWAP ? " swap" : "",
+		 class == NO_FRAME      ? "none" :
+		 class == PAGE_OF_ZEROS ? "of zeros" :
+					  first,
+		 (unsigned long)page->sum);
+}
+
+struct page_list {
+	const struct wire_page *page;
+	size_t n;
+};
+
+static bool say_page(struct difference *d, const struct page_list *a, const struct page_list *b,
+		     size_t i, const unsigned long class[2])
+{
+	const struct wire_page *host = i < a->n ? &a->page[i] : NULL;
+	const struct wire_page *ours = i < b->n ? &b->page[i] : NULL;
+	uint64_t at;
+	char text[40];
+
+	if (host && ours && host->at != ours->at) {
+		/* By process, then by address. */
+		const bool first = host->at % PAGE != ours->at % PAGE ?
+					   host->at % PAGE < ours->at % PAGE :
+					   host->at < ours->at;
+		if (first)
+			ours = NULL;
+		else
+			host = NULL;
+	}
+	at = host ? host->at : ours->at;
+	number_text(at & -PAGE, text, sizeof(text));
+	snprintf(d->what, sizeof(d->what), "page %s of process %lu", text,
+		 (unsigned long)(at % PAGE));
+	page_text(host, a->page, class[0], d -> host, sizeof(d->host));
+	page_text(ours, b->page, class[1], d -> ours, sizeof(d->ours));
+	return false;
+}
+
+bool same_pages(const struct host *h, const struct ours *o, unsigned int i, struct difference *d)
+{
+	static struct frames host_frames, our_frames;
+	const struct wire_answer *answer = host_answer(h, i);
+	const struct seen *seen = &o->seen[i];
+	const struct page_list a = {
+		(const struct wire_page *)(const void *)((const char *)h->head + answer->pages_at),
+		answer->n_pages,
+	};
+	const struct page_list b = {
+		(const struct wire_page *)(const void *)(o->text + seen->pages_at),
+		seen->n_pages,
+	};
+
+	frames_begin(&host_frames, h->zero_frame);
+	frames_begin(&our_frames, 0);
+	for (size_t at = 0; (at < a.n || at < b.n) && at < BUCKETS / 2; at++) {
+		unsigned long class[2] = { 0 };
+
+		if (at >= a.n || at >= b.n || a.page[at].at != b.page[at].at)
+			return say_page(d, &a, &b, at, class);
+		class[0] = class_of(&host_frames, a.page[at].entry, (uint32_t)at);
+		class[1] = class_of(&our_frames, b.page[at].entry, (uint32_t)at);
+		if ((a.page[at].entry ^ b.page[at].entry) & FLAGS || class[0] != class[1] ||
+		    a.page[at].sum != b.page[at].sum)
+			return say_page(d, &a, &b, at, class);
+		counts.pages++;
+		counts.present += class[0] != NO_FRAME;
+		counts.zeros += class[0] == PAGE_OF_ZEROS;
+		counts.shared += class[0] > PAGE_OF_ZEROS && class[0] < at + 2;
+	}
+	return true;
+}
