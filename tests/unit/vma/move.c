@@ -15,7 +15,7 @@
  *   pages     0          512        1024        1536
  *   leaves    |    L0    |    L1    |    L2      |
  *   old                       [ no page |x ]           L1 has no table
- *   new            [ no page|x ]                       x makes L1's, which then serves the old part too
+ *   new            [ no page|x ]         x makes L1's, which then serves the old part too
  */
 static void tables_of_the_new_place_may_serve_the_old_one(void **state)
 {
