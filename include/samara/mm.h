@@ -107,7 +107,7 @@ SAMARA_API int samara_mlockall(struct samara_mm *mm, int flags);
 SAMARA_API int samara_munlockall(struct samara_mm *mm);
 SAMARA_API int samara_mseal(struct samara_mm *mm, unsigned long addr, unsigned long len, unsigned long flags);
 SAMARA_API int samara_msync(struct samara_mm *mm, unsigned long addr, unsigned long len, int flags);
-/* vec: one byte a page, written only on success; NULL stands for a bad pointer (-EFAULT). No pages yet: all 0. */
+/* vec: a byte a page, 1: in memory; written up to the first hole (-ENOMEM). NULL: a bad pointer (-EFAULT). */
 SAMARA_API int samara_mincore(struct samara_mm *mm, unsigned long addr, unsigned long len, unsigned char *vec);
 SAMARA_API int samara_remap_file_pages(struct samara_mm *mm, unsigned long addr, unsigned long size, int prot,
 				       unsigned long pgoff, int flags);
@@ -194,8 +194,8 @@ SAMARA_API unsigned long samara_mmap_base(const struct samara_geometry *geometry
 
 /*
  * Memory that was written to merges differently from memory that never was
- * (the kernel's anon_vma, docs/fidelity.md). As long as no page is simulated the caller says
- * what the program touches.
+ * (the kernel's anon_vma, docs/fidelity.md). For a caller that keeps the bytes itself, and so makes no accesses
+ * here (<samara/access.h>), this says what the program touches.
  *
  * samara_touch(): the program reads (PROT_READ), writes (PROT_WRITE) or runs
  * (PROT_EXEC) each page of the range; a stack grows to reach it. 0, -EFAULT
