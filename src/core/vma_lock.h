@@ -85,6 +85,13 @@ static inline bool vma_is_attached(const struct vma *vma)
 	return READ_ONCE(vma->vm_refcnt);
 }
 
+/* Nobody changes vma meanwhile: the mmap_lock is held in some mode, or its own lock is. */
+static inline void vma_assert_stays(const struct vma *vma)
+{
+	if (READ_ONCE(vma->vm_refcnt) < 2)
+		rwsem_assert_held(&vma->vm_mm->mmap_lock);
+}
+
 static inline void vma_assert_write_locked(const struct vma *vma)
 {
 	VM_WARN_ON(vma_is_attached(vma) && !vma_write_locked(vma));

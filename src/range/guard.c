@@ -19,6 +19,7 @@
  */
 #include <errno.h>
 
+#include "core/vma_lock.h"
 #include "mmu/notifier.h"
 #include "range/zap.h"
 #include "rmap/rmap.h"
@@ -82,7 +83,7 @@ void guard_remove(struct vma *vma, unsigned long start, unsigned long end)
 	struct samara_mm *mm = vma->vm_mm;
 	struct leaf_part part = LEAF_PART_FROM(start);
 
-	rwsem_assert_held(&mm->mmap_lock);
+	vma_assert_stays(vma);
 	while (leaf_next(mm, &part, end)) {
 		table_lock(part.leaf);
 		for (unsigned long addr = part.addr; addr < part.end; addr += mm_page_size(mm)) {

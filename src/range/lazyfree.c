@@ -8,9 +8,11 @@
  * As Linux 6.18 does, a page that others have mapped too is marked only when it is not
  * dirty itself (its folio, not its entry); poison leaves, other markers stay.
  *
- * Locks: mmap_lock in any mode; one leaf's lock at a time. Flushed at the end, before anybody
- * may take the pages for untouched: reclaim looks at the dirty bit after a flush of its own.
+ * Locks: mmap_lock in any mode, or the VMA's lock; one leaf's lock at a time. Flushed at
+ * the end, before anybody may take the pages for untouched: reclaim looks at the dirty bit
+ * after a flush of its own.
  */
+#include "core/vma_lock.h"
 #include "mmu/notifier.h"
 #include "mmu/tlb.h"
 #include "range/leaf.h"
@@ -73,7 +75,7 @@ void range_lazyfree(struct vma *vma, unsigned long start, unsigned long end)
 	struct leaf_part part = LEAF_PART_FROM(start);
 	bool flush = false;
 
-	rwsem_assert_held(&mm->mmap_lock);
+	vma_assert_stays(vma);
 	notifier_start(mm, &range);
 	while (leaf_next(mm, &part, end)) {
 		table_lock(part.leaf);

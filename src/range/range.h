@@ -32,7 +32,8 @@ enum zap_what {
 };
 /*
  * The pages of [start, end) of vma leave; counts (anon, file, shmem, swap) follow.
- * mmap_lock for reading is enough for ZAP_KEEP_GUARDS, and for ZAP_ALL when the mm exits.
+ * mmap_lock for reading, or vma's lock, is enough for ZAP_KEEP_GUARDS; mmap_lock for reading for
+ * ZAP_ALL when the mm exits.
  */
 void zap_range(struct mmu_gather *tlb, struct vma *vma, unsigned long start, unsigned long end,
 	       enum zap_what what);
@@ -107,12 +108,12 @@ void move_page_tables(const struct move_desc *d);
  * checked that the mapping may have guards, and sets VM_MAYBE_GUARD, which fork goes by.
  */
 int guard_install(struct vma *vma, unsigned long start, unsigned long end) __must_check;
-/* mmap_lock for reading is enough. */
+/* mmap_lock for reading, or vma's lock, is enough. */
 void guard_remove(struct vma *vma, unsigned long start, unsigned long end);
 
 /* lazyfree.c ------------------------------------------------------------------ */
 
-/* MADV_FREE. mmap_lock for reading is enough. */
+/* MADV_FREE. mmap_lock for reading, or vma's lock, is enough. */
 void range_lazyfree(struct vma *vma, unsigned long start, unsigned long end);
 
 /* mincore.c: a byte for each page of [start, end) of vma. mmap_lock for reading. */

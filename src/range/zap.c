@@ -17,9 +17,10 @@
  * leaf's lock is dropped, since write-back that finds the entry gone must find every store done.
  * A full batch is flushed with no lock held, and the leaf entered again.
  *
- * Locks: mmap_lock in any mode; one leaf's lock at a time.
+ * Locks: mmap_lock in any mode, or the VMA's lock; one leaf's lock at a time.
  * Invariant: rss counts exactly the entries with a folio. Checked by tests/support/page_world.c.
  */
+#include "core/vma_lock.h"
 #include "range/zap.h"
 #include "rmap/rmap.h"
 
@@ -124,7 +125,7 @@ void zap_range(struct mmu_gather *tlb, struct vma *vma, unsigned long start, uns
 	struct leaf_part part = LEAF_PART_FROM(start);
 
 	VM_WARN_ON(start < vma->vm_start || end > vma->vm_end || tlb->mm != vma->vm_mm);
-	rwsem_assert_held(&tlb->mm->mmap_lock);
+	vma_assert_stays(vma);
 	while (leaf_next(tlb->mm, &part, end))
 		if (zap_leaf(&z, &part)) /* full */
 			tlb_flush_mmu(tlb);

@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 
 #include "access/populate.h"
+#include "core/vma_lock.h"
 #include "fault/fault.h"
 #include "syscall/advise_pages.h"
 #include "syscall/door.h"
@@ -127,12 +128,42 @@ static int populate(struct samara_mm *mm, unsigned long start, unsigned long end
 	return err;
 }
 
+/* Pages of one mapping are thrown away, which needs nothing but that it stays. */
+static bool wants_vma_only(int advice)
+{
+	return advice == MADV_DONTNEED || advice == ADV_DONTNEED_LOCKED || advice == MADV_FREE ||
+	       advice == ADV_GUARD_REMOVE;
+}
+
+/* The range under its VMA's lock, as in Linux. False: that needs the mmap_lock. */
+static bool advise_vma(struct vma_walk *walk, int *err)
+{
+	struct vma *vma = lock_vma_under_rcu(walk->mm, walk->start);
+	struct vma_modify_desc d = {
+		.mm = walk->mm,
+		.vma = vma,
+		.start = walk->start,
+		.end = walk->end,
+	};
+	bool whole;
+
+	if (!vma)
+		return false;
+	whole = walk->end <= vma->vm_end;
+	if (whole)
+		*err = walk->step(walk, &d);
+	vma_end_read(vma);
+	return whole;
+}
+
 /* Where no mapping changes, others may fault and look meanwhile. */
 static int advise_reading(struct vma_walk *walk)
 {
 	const int advice = (int)walk->arg;
 	int err;
 
+	if (wants_vma_only(advice) && advise_vma(walk, &err))
+		return err;
 	mmap_read_lock(walk->mm);
 	if (advice_is_of_pages(advice))
 		err = vma_walk_holes(walk);

@@ -10,6 +10,7 @@
 #include "base/compiler.h"
 #include "support/cmocka_all.h"
 #include "support/mem.h"
+#include "syscall/advise_pages.h"
 
 #define RW (PROT_READ | PROT_WRITE)
 #define PAGES 400UL
@@ -106,6 +107,42 @@ static void *map_and_unmap(void *arg)
 		assert_int_equal(samara_munmap(m.mm, a, len), 0);
 	}
 	return NULL;
+}
+
+/* What the mmap_lock's writer waits for: without it this ends, or the test never does. */
+static void *throw_away(void *arg)
+{
+	static const int advice[] = { MADV_DONTNEED, MADV_FREE, ADV_GUARD_REMOVE };
+
+	(void)arg;
+	for (size_t i = 0; i < sizeof(advice) / sizeof(advice[0]); i++)
+		assert_int_equal(samara_madvise(m.mm, at, PAGES * MEM_PAGE, advice[i]), 0);
+	return NULL;
+}
+
+static void pages_of_one_mapping_are_thrown_away_without_the_mmap_lock(void **state)
+{
+	pthread_t thread;
+
+	(void)state;
+	fill(NULL);
+	mmap_write_lock(m.mm);
+	assert_int_equal(pthread_create(&thread, NULL, throw_away, NULL), 0);
+	pthread_join(thread, NULL);
+	mmap_write_unlock(m.mm);
+	assert_int_equal(mm_rss_sum(m.mm, MM_ANONPAGES), 0);
+	assert_int_equal(mem_frames(&m), 0);
+}
+
+static void pages_of_two_mappings_are_thrown_away_too(void **state)
+{
+	const unsigned long half = PAGES / 2 * MEM_PAGE;
+
+	(void)state;
+	fill(NULL);
+	assert_int_equal(samara_mprotect(m.mm, at + half, half, PROT_READ), 0);
+	assert_int_equal(samara_madvise(m.mm, at, PAGES * MEM_PAGE, MADV_DONTNEED), 0);
+	assert_int_equal(mm_rss_sum(m.mm, MM_ANONPAGES), 0);
 }
 
 static void *fill_often(void *arg)
@@ -258,6 +295,8 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 		TEST(two_threads_fault_the_same_pages_in),
 		TEST(faults_in_a_mapping_that_stays_take_no_mmap_lock),
+		TEST(pages_of_one_mapping_are_thrown_away_without_the_mmap_lock),
+		TEST(pages_of_two_mappings_are_thrown_away_too),
 		TEST(a_neighbour_comes_and_goes_meanwhile),
 		TEST(pages_go_and_come_meanwhile),
 		TEST(children_are_forked_meanwhile),
