@@ -105,23 +105,16 @@ struct mm_shard {
 	char apart[CACHE_LINE];
 };
 
+/*
+ * What page faults look at lies apart from what calls that change the map write, or a thread
+ * that maps would slow down those that fault. What remains shared is mm_lock_seq.
+ */
 struct samara_mm {
-	struct maple_tree mt; /* writers (m); readers (m) or RCU */
-	struct maple_store store; /* (m) all changes to mt; remembers where the last one was */
-	struct rwsem mmap_lock;
+	struct maple_tree mt;              /* writers (m); readers (m) or RCU */
 	struct samara_machine *machine;    /* (i) counted */
 	const struct samara_geometry *geo; /* (i) the machine's */
-	struct mm_counters count;
-	struct mm_layout layout;
-	unsigned long def_flags;        /* (m) VM_LOCKED_MASK of mlockall(MCL_FUTURE) */
-	unsigned long rlim[MM_RLIMITS]; /* (m) bytes */
-	unsigned long rlim_max[MM_RLIMITS];
-	unsigned int caps;              /* (m) enum samara_caps */
-	enum samara_touch_policy touch; /* (m) */
-
-	enum mm_state state;               /* (a) */
-	unsigned int mm_lock_seq;          /* (m) writers; each unlock adds 1 */
 	struct table *pgd;                 /* (a) NULL until the first page; then it stays */
+	enum mm_state state;               /* (a) */
 	unsigned long nr_tables;           /* (a) the root included */
 	struct samara_spinlock anon_lock;  /* RANK_PAGE_TABLE; a VMA's first family: rmap/rmap.h */
 	struct samara_cpu *cpus;           /* cpus_lock; those that run this mm */
@@ -129,6 +122,20 @@ struct samara_mm {
 	struct samara_notifier *notifiers; /* notifiers_lock; walked inside a pair */
 	unsigned long notifier_seq;        /* (a) changed under notifiers_lock */
 	struct samara_spinlock notifiers_lock; /* RANK_MACHINE */
+	char apart[CACHE_LINE];
+
+	struct rwsem mmap_lock;
+	unsigned int mm_lock_seq;          /* (m) writers; each unlock adds 1 */
+	struct maple_store store;          /* (m) all changes to mt; remembers where the last was */
+	struct mm_counters count;
+	struct mm_layout layout;
+	unsigned long def_flags;           /* (m) VM_LOCKED_MASK of mlockall(MCL_FUTURE) */
+	unsigned long rlim[MM_RLIMITS];    /* (m) bytes */
+	unsigned long rlim_max[MM_RLIMITS];
+	unsigned int caps;                 /* (m) enum samara_caps */
+	enum samara_touch_policy touch;    /* (m) */
+	char apart_too[CACHE_LINE];
+
 	struct mm_shard shard[MM_SHARDS];
 };
 
