@@ -88,16 +88,18 @@ struct anon_vma;
 struct rmap_link;
 
 struct vma {
-	unsigned long vm_start, vm_end;    /* (m) */
-	unsigned long vm_pgoff;            /* (m) */
-	unsigned long vm_flags;            /* (m), atomic: vma_set_flags() */
-	struct samara_mm *vm_mm;           /* (i) */
-	struct samara_file *vm_file;       /* (i) counted; NULL: anonymous or special */
-	const struct vma_special *special; /* (i) NULL: an ordinary mapping */
-	struct anon_vma *anon_vma;         /* (w) counted; NULL: no page was written to yet */
+	unsigned long vm_start, vm_end; /* (m) */
+	unsigned long vm_pgoff;         /* (m) */
+	unsigned long vm_flags;         /* (m), atomic: vma_set_flags() */
+	struct samara_mm *vm_mm;        /* (i) */
+	struct samara_file *vm_file;    /* (i) counted; NULL: anonymous or special */
+	struct anon_vma *anon_vma;      /* (w) counted; NULL: no page was written to yet */
 	/* anon_vmas that may hold pages of this VMA: 0, 1, or one more with each fork above it */
 	unsigned int anon_links; /* (w) */
 	unsigned char is_anon;   /* (i) private, and no file behind it */
+
+	/* The second line, which faults of several threads write to: they read nothing here. */
+	const struct vma_special *special; /* (i) NULL: an ordinary mapping */
 	struct vma *dead_next;   /* (m) the list of what is to leave, or has left, the tree */
 	struct rmap_link *links; /* (w) the families it is in: rmap/rmap.h */
 	/* core/vma_lock.h; a free VMA keeps these two words as they are (vma.c) */
@@ -105,7 +107,8 @@ struct vma {
 	unsigned int vm_lock_seq; /* (m), atomic; equal to the mm's: locked for writing */
 };
 
-_Static_assert(sizeof(struct vma) <= 128, "two cache lines");
+_Static_assert(sizeof(struct vma) <= 2 * CACHE_LINE, "two cache lines");
+_Static_assert(offsetof(struct vma, special) == CACHE_LINE, "what faults read");
 
 /* VMAs that have left the tree; what they hold is given back after mmap_lock is dropped. */
 struct vma_dead {
