@@ -200,6 +200,12 @@ static inline bool mm_page_aligned(const struct samara_mm *mm, unsigned long x)
 	return !(x & ~mm_page_mask(mm));
 }
 
+/* Whether a page was ever asked for. Without a lock the answer may be old, but not wrong again. */
+static inline bool mm_has_tables(const struct samara_mm *mm)
+{
+	return __atomic_load_n(&mm->pgd, __ATOMIC_ACQUIRE);
+}
+
 static inline bool mm_is_live(const struct samara_mm *mm)
 {
 	return __atomic_load_n(&mm->state, __ATOMIC_ACQUIRE) == MM_LIVE;

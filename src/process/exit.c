@@ -58,7 +58,7 @@ void exit_mmap(struct samara_mm *mm, struct vma_dead *dead)
 		notifier_release_all(mm);
 	tlb_mm_exit(mm);
 	tlb_gather_mmu(&tlb, mm, GATHER_FULLMM);
-	if (mm->pgd) {
+	if (mm_has_tables(mm)) {
 		/* Nested: a failed fork holds the parent's. */
 		down_read_nested(&mm->mmap_lock);
 		zap_all(mm, &tlb);
@@ -68,7 +68,7 @@ void exit_mmap(struct samara_mm *mm, struct vma_dead *dead)
 	tlb_flush_mmu(&tlb);
 	down_write_nested(&mm->mmap_lock);
 	buried = bury_all(mm, dead);
-	if (mm->pgd)
+	if (mm_has_tables(mm))
 		free_all_tables(mm, &tlb);
 	tlb_finish_mmu(&tlb);
 	pgd_free(mm);

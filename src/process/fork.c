@@ -202,7 +202,7 @@ int dup_mmap(struct samara_mm *parent, struct samara_mm *child)
 	down_write_nested(&child->mmap_lock);
 	mm_inherit(child, parent);
 	err = map_copy(parent, child);
-	if (!err && parent->pgd)
+	if (!err && mm_has_tables(parent))
 		err = pages_copy(parent, child, &until);
 	if (!err) {
 		begin(FORK_LIVE, parent, child);

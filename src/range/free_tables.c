@@ -21,6 +21,6 @@ void free_pgtables(const struct free_desc *d)
 
 	VM_WARN_ON(d->start >= d->end || d->floor > d->start);
 	VM_WARN_ON(d->end - 1 > d->ceiling - 1);
-	if (mm->pgd)
+	if (mm_has_tables(mm))
 		table_free_range(mm, d->start, d->end, d->floor, d->ceiling, &d->tlb->tables);
 }

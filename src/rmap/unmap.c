@@ -100,7 +100,7 @@ static void drop_from_vma(struct vma *vma, unsigned long start, unsigned long la
 	struct samara_notifier_range range = { .mm = vma->vm_mm, .why = SAMARA_NOTIFY_CLEAR };
 	struct drop d = { .mm = vma->vm_mm, .cows = cows };
 
-	if (!mm_gate_open(d.mm, MM_GATE_REMOVE) || !READ_ONCE(d.mm->pgd))
+	if (!mm_gate_open(d.mm, MM_GATE_REMOVE) || !mm_has_tables(d.mm))
 		return;
 	range.start = d.at = vma_address(vma, max(start, vma->vm_pgoff));
 	range.end = d.end = vma_address(vma, min(last, vma_last)) + mm_page_size(d.mm);

@@ -48,7 +48,7 @@ static int zap(struct vma *vma, unsigned long start, unsigned long end)
 	};
 	struct mmu_gather tlb;
 
-	if (!vma->vm_mm->pgd)
+	if (!mm_has_tables(vma->vm_mm))
 		return 0;
 	notifier_start(vma->vm_mm, &range);
 	tlb_gather_mmu(&tlb, vma->vm_mm, GATHER_RANGE);
@@ -115,7 +115,7 @@ static int guard(struct vma *vma, unsigned long start, unsigned long end, int ad
 	if (vma->vm_flags & (VM_SPECIAL | VM_HUGETLB))
 		return -EINVAL;
 	if (advice == ADV_GUARD_REMOVE) {
-		if (vma->vm_mm->pgd)
+		if (mm_has_tables(vma->vm_mm))
 			guard_remove(vma, start, end);
 		return 0;
 	}

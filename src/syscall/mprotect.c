@@ -65,7 +65,7 @@ static int protect(struct vma_modify_desc *d)
 		mm_uncharge(d->mm, (unsigned long)pages);
 	vm_stat_account(d->mm, old, -pages);
 	vm_stat_account(d->mm, d->flags, pages);
-	if (d->mm->pgd)
+	if (mm_has_tables(d->mm))
 		change_protection(d->out, d->start, d->end, d->flags);
 	/* Locked memory that becomes writable is copied at once. */
 	if ((old & (VM_WRITE | VM_SHARED | VM_LOCKED)) == VM_LOCKED && (d->flags & VM_WRITE))

@@ -219,7 +219,7 @@ static void print_smaps(const struct samara_mm *mm, struct vma *vma,
 	char flags[ARRAY_SIZE(flag_letters) * 3 + 1];
 	struct range_look look = { 0 };
 
-	if (vma && mm->pgd)
+	if (vma && mm_has_tables(mm))
 		range_look(vma, vma->vm_start, vma->vm_end, &look);
 	text_map_line(text, info);
 	kb_line(text, "Size:", info->end - info->start);

@@ -117,7 +117,7 @@ int move_make_tables(struct remap_desc *r)
 {
 	const struct move_desc pages = pages_of(r, r->vma);
 
-	if (r->tables_made || !r->mm->pgd || !r->old_len)
+	if (r->tables_made || !mm_has_tables(r->mm) || !r->old_len)
 		return 0;
 	if (move_prepare(&pages))
 		return -ENOMEM;
@@ -165,7 +165,7 @@ static void finish(struct remap_desc *r, struct target *t)
 		if (r->old_len)
 			r->vma = vma_lookup(r->mm, r->addr);
 	}
-	if (r->mm->pgd && r->old_len) {
+	if (mm_has_tables(r->mm) && r->old_len) {
 		const struct move_desc pages = pages_of(r, t->vma ? t->vma : t->merge.target);
 
 		move_page_tables(&pages);

@@ -57,7 +57,7 @@ void pages_unmap(const struct unmap_desc *d)
 	struct mmu_gather tlb;
 	struct vma *vma;
 
-	if (!d->mm->pgd || !d->first)
+	if (!mm_has_tables(d->mm) || !d->first)
 		return;
 	notifier_start(d->mm, &range);
 	tlb_gather_mmu(&tlb, d->mm, GATHER_RANGE);
