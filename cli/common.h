@@ -20,7 +20,8 @@ struct command {
 		   char **argv); /* argv[0] is the command's name; returns the exit status */
 };
 
-extern const struct command command_check, command_replay, command_show, command_torture;
+extern const struct command command_bench, command_check, command_replay, command_show,
+	command_torture;
 
 /* `samara COMMAND: ...` and a newline on stderr. Returns EXIT_USAGE. */
 __attribute__((format(printf, 2, 3))) int fail(const char *command, const char *fmt, ...);

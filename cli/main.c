@@ -7,6 +7,7 @@
 #include "common.h"
 
 static const struct command *const commands[] = {
+	&command_bench,
 	&command_check,
 	&command_replay,
 	&command_show,

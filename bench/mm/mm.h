@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench/mm: memory calls of the library beside the host kernel's own.
+ * bench/mm and `samara bench`: memory calls of the library beside the host kernel's own.
  *
  * Both sides get the same map, and then the same calls in turn:
  *
@@ -16,6 +16,10 @@
 #include <stdio.h>
 
 #include "../support/clock.h"
+
+/* The whole program; name is what messages begin with. Returns the exit status. */
+int bench_mm(const char *name, int argc, char **argv);
+extern const char *bench_name;
 
 #define PAGE 4096UL
 #define SLOT_PAGES 3UL /* a VMA */
@@ -40,8 +44,8 @@ void side_protect(const struct side *s, unsigned long addr, unsigned long pages,
 void side_move(const struct side *s, unsigned long from, unsigned long pages, unsigned long to);
 
 /* An address space with so many slots; the host's is this process. */
-void side_open(struct side *s, enum side_kind kind, size_t vmas);
-void side_close(struct side *s);
+void side_begin(struct side *s, enum side_kind kind, size_t vmas);
+void side_end(struct side *s);
 /* What our address spaces belong to, once one is open. */
 struct samara_machine *ours_machine(void);
 /* Bytes the library has taken from its allocator and has some use for. */
@@ -77,6 +81,7 @@ struct check {
 struct run {
 	int rounds;
 	double scale; /* of the number of calls in a round */
+	bool tell;    /* what is being measured, on stderr */
 	enum bench_clock kind;
 	struct bench_clock_state clock;
 	struct figure figure[FIGURES_MAX];
@@ -85,6 +90,7 @@ struct run {
 	int n_checks;
 };
 
+void run_tell(const struct run *r, const char *what);
 struct figure *run_figure(struct run *r, const char *name, size_t vmas, double goal);
 void run_check(struct run *r, const char *name, double is, double goal);
 

@@ -25,13 +25,13 @@
 
 #define RW (PROT_READ | PROT_WRITE)
 #define MANY 4096UL /* pages that calls on ranges find: 16 MiB */
-#define WARM 128UL /* pages that are faulted in: 512 KiB */
+#define WARM 128UL  /* pages that are faulted in: 512 KiB */
 #define TIMES 16
 #define GIB_PAGES (1UL << 18)
 
 static void broken(const char *what)
 {
-	fprintf(stderr, "mm: %s failed\n", what);
+	fprintf(stderr, "%s: %s failed\n", bench_name, what);
 	exit(1);
 }
 
@@ -304,7 +304,7 @@ void measure_hits(struct run *r)
 	struct samples ns = { .n = 0 };
 	const unsigned long n = 1UL << 20;
 
-	side_open(&s, OURS, 0);
+	side_begin(&s, OURS, 0);
 	side_map(&s, s.spare, 64, RW);
 	put_all(&s, s.spare, 64);
 	if (samara_cpu_create(ours_machine(), &cpu))
@@ -336,7 +336,7 @@ void measure_hits(struct run *r)
 	}
 	samara_cpu_run(cpu, NULL);
 	samara_cpu_destroy(cpu);
-	side_close(&s);
+	side_end(&s);
 	run_check(r, "access through the inline path, TLB hit, ns", median(&ns), 3);
 }
 
@@ -400,7 +400,7 @@ void measure_two_threads(struct run *r)
 	struct samples two = { .n = 0 }, beside = { .n = 0 };
 	struct side s;
 
-	side_open(&s, OURS, 1000);
+	side_begin(&s, OURS, 1000);
 	side_map(&s, s.spare, MANY, RW);
 	for (int round = -1; round < r->rounds; round++) {
 		const double alone = rate(&s, 1, false);
@@ -411,7 +411,7 @@ void measure_two_threads(struct run *r)
 		two.ns[two.n++] = alone / both;
 		beside.ns[beside.n++] = alone / mapping;
 	}
-	side_close(&s);
+	side_end(&s);
 	/* As shares of one thread's time, so that less is better like everywhere else. */
 	run_check(r, "one thread's faults of two threads' in one VMA", median(&two), 1 / 1.8);
 	run_check(r, "faults alone of those beside a thread that maps", median(&beside), 1 / 0.9);

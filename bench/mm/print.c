@@ -41,14 +41,21 @@ double most(const struct samples *s)
 	return v;
 }
 
+void run_tell(const struct run *r, const char *what)
+{
+	if (r->tell)
+		fprintf(stderr, "\r\033[K%s", what);
+}
+
 struct figure *run_figure(struct run *r, const char *name, size_t vmas, double goal)
 {
 	struct figure *f = &r->figure[r->n_figures];
 
 	if (r->n_figures == FIGURES_MAX) {
-		fprintf(stderr, "mm: more than %d figures\n", FIGURES_MAX);
+		fprintf(stderr, "%s: more than %d figures\n", bench_name, FIGURES_MAX);
 		exit(1);
 	}
+	run_tell(r, name);
 	r->n_figures++;
 	memset(f, 0, sizeof(*f));
 	snprintf(f->name, sizeof(f->name), "%s", name);
@@ -62,9 +69,10 @@ void run_check(struct run *r, const char *name, double is, double goal)
 	struct check *c = &r->check[r->n_checks];
 
 	if (r->n_checks == CHECKS_MAX) {
-		fprintf(stderr, "mm: more than %d checks\n", CHECKS_MAX);
+		fprintf(stderr, "%s: more than %d checks\n", bench_name, CHECKS_MAX);
 		exit(1);
 	}
+	run_tell(r, name);
 	r->n_checks++;
 	snprintf(c->name, sizeof(c->name), "%s", name);
 	c->is = is;

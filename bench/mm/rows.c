@@ -108,14 +108,14 @@ struct figure *measure(struct run *r, struct figure *f, struct side *sides, batc
 
 void open_sides(struct side *sides, size_t vmas)
 {
-	side_open(&sides[HOST], HOST, vmas);
-	side_open(&sides[OURS], OURS, vmas);
+	side_begin(&sides[HOST], HOST, vmas);
+	side_begin(&sides[OURS], OURS, vmas);
 }
 
 void close_sides(struct side *sides)
 {
-	side_close(&sides[OURS]);
-	side_close(&sides[HOST]);
+	side_end(&sides[OURS]);
+	side_end(&sides[HOST]);
 }
 
 void measure_calls(struct run *r, size_t vmas)
@@ -204,11 +204,11 @@ static double bytes_chosen(size_t vmas)
 	struct side s;
 	double taken;
 
-	side_open(&s, OURS, 0);
+	side_begin(&s, OURS, 0);
 	for (size_t i = 0; i < vmas; i++)
 		side_map(&s, 0, 1, i & 1 ? PROT_READ : RW);
 	taken = (double)(ours_bytes() - before);
-	side_close(&s);
+	side_end(&s);
 	return taken / (double)vmas;
 }
 
@@ -219,9 +219,9 @@ static double bytes_cut(size_t vmas)
 	struct side s;
 	double taken;
 
-	side_open(&s, OURS, vmas);
+	side_begin(&s, OURS, vmas);
 	taken = (double)(ours_bytes() - before);
-	side_close(&s);
+	side_end(&s);
 	return taken / (double)vmas;
 }
 
@@ -238,12 +238,12 @@ void measure_growth(struct run *r, const size_t *vmas, int n)
 	for (int i = 0; i < n; i++) {
 		struct side sides[SIDES] = { { .vmas = 0 } };
 
-		side_open(&sides[OURS], OURS, vmas[i]);
+		side_begin(&sides[OURS], OURS, vmas[i]);
 		measure(r, run_figure(r, "mmap+munmap, two pages", vmas[i], 0), sides, place, 20000)
 			->growth = true;
 		measure(r, run_figure(r, "mprotect, middle page", vmas[i], 0), sides, protect,
 			20000)
 			->growth = true;
-		side_close(&sides[OURS]);
+		side_end(&sides[OURS]);
 	}
 }

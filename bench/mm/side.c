@@ -24,7 +24,8 @@ static size_t bytes;
 
 static void fail(const struct side *s, const char *call)
 {
-	fprintf(stderr, "mm: %s failed on the %s side\n", call, s->kind == HOST ? "host" : "our");
+	fprintf(stderr, "%s: %s failed on the %s side\n", bench_name, call,
+		s->kind == HOST ? "host" : "our");
 	exit(1);
 }
 
@@ -76,7 +77,7 @@ static size_t slots_size(const struct side *s)
 }
 
 /* The slots lie at the top of the space the side chooses from, as in a process that grew. */
-void side_open(struct side *s, enum side_kind kind, size_t vmas)
+void side_begin(struct side *s, enum side_kind kind, size_t vmas)
 {
 	struct samara_machine_config config = SAMARA_MACHINE_CONFIG_INIT;
 
@@ -103,7 +104,7 @@ struct samara_machine *ours_machine(void)
 	return machine;
 }
 
-void side_close(struct side *s)
+void side_end(struct side *s)
 {
 	if (s->kind == HOST)
 		side_unmap(s, s->base, slots_size(s) / PAGE);
@@ -136,7 +137,7 @@ void ours_count_bytes(void)
 	const struct samara_alloc_hooks hooks = { counted_alloc, counted_free, NULL };
 
 	if (samara_set_alloc_hooks(&hooks)) {
-		fprintf(stderr, "mm: the library has allocated already\n");
+		fprintf(stderr, "%s: the library has allocated already\n", bench_name);
 		exit(1);
 	}
 }
