@@ -3,25 +3,8 @@
 #
 # samara bench: that it measures, its three outputs, its options. What it measures here is nothing.
 set -euo pipefail
-tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
-
-die() {
-	echo "FAILED: $*" >&2
-	[ ! -f "$tmp/out" ] || cat "$tmp/out" >&2
-	exit 1
-}
-
-# Arguments: what standard error has to say, then options that are refused.
-bad() {
-	local status=0 what=$1
-	shift
-	"$SAMARA" bench "$@" >"$tmp/out" 2>"$tmp/err" || status=$?
-	[ "$status" = 2 ] || die "bench $*: status $status, not 2"
-	[ ! -s "$tmp/out" ] || die "bench $*: prints to standard output"
-	[ "$(wc -l <"$tmp/err")" = 1 ] || die "bench $*: not one line on standard error"
-	grep -qe "$what" "$tmp/err" || die "bench $*: does not say '$what'"
-}
+# shellcheck source=tests/support/cli.sh
+. "$SRC/tests/support/cli.sh"
 
 "$SAMARA" bench --quick --rounds=1 --only-calls >"$tmp/out" || die "status $?"
 grep -q '^mmap+munmap, one page  *1000 .* 1/[0-9.]*  *[a-zA-Z]* (1/10)$' "$tmp/out" ||
@@ -49,13 +32,13 @@ PYTHON
 echo "ok: JSON and a picture"
 
 "$SAMARA" bench --help | grep -q '^usage: samara bench' || die "no help"
-bad 'nonsense' --nonsense
-bad 'needs a value' --rounds
-bad '--rounds=x' --rounds=x
-bad '--rounds=0' --rounds=0
-bad '--clock=sun' --clock=sun
-bad 'argument' extra
-bad 'only one' --only-calls --only-pages
-bad 'only-growth' --only-calls --svg="$tmp/x.svg"
-bad 'cannot be written' --svg="$tmp/none/x.svg"
+refused bench 'nonsense' --nonsense
+refused bench 'needs a value' --rounds
+refused bench '--rounds=x' --rounds=x
+refused bench '--rounds=0' --rounds=0
+refused bench '--clock=sun' --clock=sun
+refused bench 'argument' extra
+refused bench 'only one' --only-calls --only-pages
+refused bench 'only-growth' --only-calls --svg="$tmp/x.svg"
+refused bench 'cannot be written' --svg="$tmp/none/x.svg"
 echo "ok: bad usage"

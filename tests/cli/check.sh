@@ -5,14 +5,9 @@
 # host's kernel can be the referee, a short random run, a difference that is
 # shrunk, and the files it writes.
 set -euo pipefail
-tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
+# shellcheck source=tests/support/cli.sh
+. "$SRC/tests/support/cli.sh"
 cases=$SRC/tests/oracle/cases
-
-die() {
-	echo "FAILED: $*" >&2
-	exit 1
-}
 
 # expect STATUS ARGUMENT...: output in $tmp/out and $tmp/err
 expect() {

@@ -5,19 +5,14 @@
 # forms. Without snapshots only the answers are compared; every line must be
 # readable. Where there is no strace, or it may not trace, nothing is tested.
 set -euo pipefail
-tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
+# shellcheck source=tests/support/cli.sh
+. "$SRC/tests/support/cli.sh"
 cd "$tmp"
 
 if ! command -v strace setarch >/dev/null || ! strace -o probe true 2>/dev/null; then
 	echo "skipped: strace cannot be used here"
 	exit 0
 fi
-
-die() {
-	echo "FAILED: $*" >&2
-	exit 1
-}
 
 # flavour NAME OPTION...: the trace is in NAME, or in NAME.PID
 flavour() {

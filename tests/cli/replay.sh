@@ -4,14 +4,9 @@
 # samara replay on the shipped traces, on the same in strace's other forms, and
 # on what is no trace.
 set -euo pipefail
-tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
+# shellcheck source=tests/support/cli.sh
+. "$SRC/tests/support/cli.sh"
 traces=$SRC/traces
-
-die() {
-	echo "FAILED: $*" >&2
-	exit 1
-}
 
 # expect STATUS ARGUMENT...: output in $tmp/out and $tmp/err
 expect() {

@@ -3,14 +3,9 @@
 #
 # samara show: the map as text and SVG, the tree as Graphviz text.
 set -euo pipefail
-tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
+# shellcheck source=tests/support/cli.sh
+. "$SRC/tests/support/cli.sh"
 cd "$SRC/traces"
-
-die() {
-	echo "FAILED: $*" >&2
-	exit 1
-}
 
 "$SAMARA" show sort >"$tmp/map"
 "$SAMARA" replay --quiet --final-map sort >"$tmp/maps"
