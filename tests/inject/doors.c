@@ -141,6 +141,37 @@ static int set_layout(struct rich *w)
 	return samara_set_layout(w->view[RICH_SELF].mm, &layout);
 }
 
+/* A new address space with a stack that was written to, and a fork of it: all, or nothing. */
+static int make_laid_out(struct rich *w)
+{
+	const struct samara_mapping stack = {
+		.start = 0x7ffffffde000,
+		.end = 0x7ffffffff000,
+		.prot = RW,
+		.flags = MAP_PRIVATE,
+		.name = "[stack]",
+		.touched = true,
+	};
+	struct samara_layout layout = SAMARA_LAYOUT_INIT;
+	struct samara_vma_info info;
+	struct samara_mm *mm, *child;
+	int err = samara_mm_create(w->machine, &mm);
+
+	if (err)
+		return err;
+	layout.special = &stack;
+	layout.nr_special = 1;
+	err = samara_set_layout(mm, &layout);
+	if (err)
+		assert_int_equal(samara_vma_next(mm, 0, &info), -ENOENT);
+	else
+		err = samara_fork(mm, &child);
+	if (!err)
+		samara_mm_exit(child);
+	samara_mm_exit(mm);
+	return err;
+}
+
 /* files that are mapped ---------------------------------------------------- */
 
 static void expect_file(struct rich *w, unsigned int from, unsigned int to, int what)
@@ -306,6 +337,7 @@ int main(void)
 		OP(make_cpu),
 		OP(register_notifier),
 		OP(set_layout),
+		OP(make_laid_out),
 		OP(truncate_file, .flags = INJECT_NO_MEMORY),
 		OP(truncate_host_inside_a_page, .flags = INJECT_NEVER),
 		OP(lengthen_host, .flags = INJECT_NO_MEMORY),

@@ -15,7 +15,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
-#include <unistd.h>
 
 #include "support/cmocka_all.h"
 
@@ -241,152 +240,6 @@ static void a_refused_allocation_leaves_the_map_as_it_was(void **state)
 	free(b);
 }
 
-/* One thing that is made, and given up if it came to be. 0 or -errno. */
-static int make_machine(struct samara_machine *shared)
-{
-	struct samara_machine *machine;
-	const int err = samara_machine_create(NULL, &machine);
-
-	(void)shared;
-	if (!err)
-		samara_machine_destroy(machine);
-	return err;
-}
-
-static int make_mm(struct samara_machine *machine)
-{
-	struct samara_mm *mm;
-	const int err = samara_mm_create(machine, &mm);
-
-	if (!err)
-		exit_without_memory(mm);
-	return err;
-}
-
-static int make_named_file(struct samara_machine *machine)
-{
-	const struct samara_file_identity id = { .size = sizeof(id), .name = "/a/file", .ino = 7 };
-	struct samara_file *file;
-	const int err = samara_file_named(machine, &id, &file);
-
-	if (!err)
-		samara_file_put(file);
-	return err;
-}
-
-static int make_host_file(struct samara_machine *machine)
-{
-	const int fd = memfd_create("host", 0);
-	struct samara_file *file;
-	int err;
-
-	assert_true(fd >= 0);
-	err = samara_file_from_fd(machine, fd, &file);
-	if (!err)
-		samara_file_put(file);
-	close(fd);
-	return err;
-}
-
-static int make_shared_memory(struct samara_machine *machine)
-{
-	struct samara_file *file;
-	int err = samara_file_memfd(machine, "name", 4096, &file);
-
-	if (err)
-		return err;
-	samara_file_put(file);
-	err = samara_file_shmem(machine, 4096, &file);
-	if (err)
-		return err;
-	samara_file_put(file);
-	err = samara_file_sysv(machine, 1, 2, 4096, &file);
-	if (!err)
-		samara_file_put(file);
-	return err;
-}
-
-/* A layout with mappings of the kernel's own, and a fork of it: all of it, or nothing. */
-static int make_layout(struct samara_machine *machine)
-{
-	const struct samara_mapping special[] = {
-		{ .start = 0x7ffff7fc0000,
-		  .end = 0x7ffff7fc4000,
-		  .prot = PROT_READ,
-		  .flags = MAP_PRIVATE,
-		  .name = "[vvar]" },
-		{ .start = 0x7ffff7fc6000,
-		  .end = 0x7ffff7fc8000,
-		  .prot = PROT_READ | PROT_EXEC,
-		  .flags = MAP_PRIVATE,
-		  .name = "[vdso]" },
-		{ .start = 0x7ffffffde000,
-		  .end = 0x7ffffffff000,
-		  .prot = PROT_READ | PROT_WRITE,
-		  .flags = MAP_PRIVATE,
-		  .name = "[stack]",
-		  .touched = true },
-	};
-	struct samara_layout layout = SAMARA_LAYOUT_INIT;
-	struct samara_vma_info info;
-	struct samara_mm *mm, *child;
-	int err = samara_mm_create(machine, &mm);
-
-	if (err)
-		return err;
-	layout.special = special;
-	layout.nr_special = 3;
-	err = samara_set_layout(mm, &layout);
-	if (err)
-		assert_int_equal(samara_vma_next(mm, 0, &info), -ENOENT);
-	else
-		err = samara_fork(mm, &child);
-	if (!err)
-		exit_without_memory(child);
-	exit_without_memory(mm);
-	return err;
-}
-
-static void fails_cleanly(int (*make)(struct samara_machine *), enum inject_how how)
-{
-	struct samara_machine *machine;
-	unsigned long live;
-	unsigned int nth;
-
-	assert_int_equal(samara_machine_create(NULL, &machine), 0);
-	live = samara_live_objects();
-	for (nth = 1; nth < ALLOCATIONS_MAX; nth++) {
-		int err;
-
-		inject_arm(how, nth);
-		err = make(machine);
-		inject_disarm(err ? INJECT_FAILED : INJECT_SUCCEEDED);
-		assert_int_equal(samara_live_objects(), live);
-		assert_int_equal(samara_committed_pages(machine), 0);
-		if (!err)
-			break;
-		assert_int_equal(err, -ENOMEM);
-	}
-	assert_in_range(nth, 2, ALLOCATIONS_MAX - 1); /* it was refused at least once */
-	samara_machine_destroy(machine);
-}
-
-static void making_things_fails_cleanly(void **state)
-{
-	int (*const make[])(struct samara_machine *) = {
-		make_machine,       make_mm,     make_named_file, make_host_file,
-		make_shared_memory, make_layout,
-	};
-	const unsigned long live = samara_live_objects();
-
-	(void)state;
-	for (size_t i = 0; i < sizeof(make) / sizeof(make[0]); i++) {
-		fails_cleanly(make[i], INJECT_ONCE);
-		fails_cleanly(make[i], INJECT_ON);
-	}
-	assert_int_equal(samara_live_objects(), live);
-}
-
 /* Reports, limits and capabilities either need no memory or say so. */
 static void reports_need_no_memory(void **state)
 {
@@ -423,7 +276,6 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_refused_allocation_leaves_the_map_as_it_was),
-		cmocka_unit_test(making_things_fails_cleanly),
 		cmocka_unit_test(reports_need_no_memory),
 	};
 
