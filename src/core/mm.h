@@ -200,7 +200,7 @@ static inline bool mm_page_aligned(const struct samara_mm *mm, unsigned long x)
 	return !(x & ~mm_page_mask(mm));
 }
 
-/* Whether a page was ever asked for. Without a lock the answer may be old, but not wrong again. */
+/* Whether a page was ever asked for. Once it is so it stays so, until the mm dies. */
 static inline bool mm_has_tables(const struct samara_mm *mm)
 {
 	return __atomic_load_n(&mm->pgd, __ATOMIC_ACQUIRE);

@@ -135,7 +135,7 @@ static bool wants_vma_only(int advice)
 	       advice == ADV_GUARD_REMOVE;
 }
 
-/* The range under its VMA's lock, as in Linux. False: that needs the mmap_lock. */
+/* The range under its VMA's lock, as Linux does MADV_DONTNEED. False: that needs the mmap_lock. */
 static bool advise_vma(struct vma_walk *walk, int *err)
 {
 	struct vma *vma = lock_vma_under_rcu(walk->mm, walk->start);
