@@ -49,6 +49,9 @@ if(SAMARA_SANITIZE)
 else()
 	target_link_options(samara PRIVATE -Wl,--no-undefined)
 endif()
+if(SAMARA_COVERAGE)
+	target_link_options(samara PRIVATE --coverage)
+endif()
 add_library(samara::samara ALIAS samara)
 
 # GNU objcopy by name: with clang CMake would take LLVM's, whose version 14
