@@ -86,6 +86,13 @@ static bool one_vma(struct bench *b, unsigned long addr, unsigned long len)
 	return samara_vma_next(b->mm, addr, &info) || info.end >= addr + len;
 }
 
+static bool is_mapped(struct bench *b, unsigned long addr)
+{
+	struct samara_vma_info info;
+
+	return !samara_vma_next(b->mm, addr, &info) && info.start <= addr;
+}
+
 /* A failure may leave no trace. */
 static bool is_atomic(struct bench *b, const struct mm_call *call)
 {
@@ -94,6 +101,9 @@ static bool is_atomic(struct bench *b, const struct mm_call *call)
 	case SYS_mlock2:
 	case SYS_munlockall:
 		return false;
+	case MM_READ:
+	case MM_TOUCH: /* a stack that has grown stays so, as in Linux, if its page cannot be had */
+		return is_mapped(b, call->arg[0]);
 	case SYS_madvise:
 		/* MADV_POPULATE_*: pages before the one that could not be had are there. */
 		if (call->arg[2] == 22 || call->arg[2] == 23)
