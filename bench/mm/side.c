@@ -13,8 +13,12 @@
 #include <samara/maple_tree.h>
 #include <samara/mm.h>
 
-/* Far from whatever the program itself maps. */
-#define SPARE_PLACE 0x100000000000UL
+/* Far from whatever the program itself maps, and not where sanitizers have their shadow. */
+#if defined(__SANITIZE_THREAD__)
+#define SPARE_PLACE 0x4000000000UL
+#else
+#define SPARE_PLACE 0x200000000000UL
+#endif
 #define HUGE_PAGE (2UL << 20)
 #define OUR_RAM (4UL << 30)
 #define KIND (MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE)
