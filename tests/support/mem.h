@@ -28,6 +28,27 @@ void mem_close(struct mem *m);
 /* Every validator there is. */
 void mem_check(const struct mem *m);
 
+/* set_up() and tear_down() of a test program that wants one address space, m_, for each test. */
+#define MEM_FIXTURE(m_, ram_bytes_) \
+	static struct mem m_; \
+	static int set_up(void **state) \
+	{ \
+		(void)state; \
+		mem_open(&(m_), ram_bytes_); \
+		return 0; \
+	} \
+	MEM_TEAR_DOWN(m_)
+/* The latter alone, for a program that sets up more. */
+#define MEM_TEAR_DOWN(m_) \
+	static int tear_down(void **state) \
+	{ \
+		(void)state; \
+		mem_check(&(m_)); \
+		mem_close(&(m_)); \
+		return 0; \
+	} \
+	_Static_assert(sizeof(m_) == sizeof(struct mem), "mem")
+
 /* mmap(2) of whole pages, which must succeed. file NULL: anonymous. */
 unsigned long mem_map(const struct mem *m, unsigned long pages, int prot, int flags,
 		      struct samara_file *file);

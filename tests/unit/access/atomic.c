@@ -24,13 +24,7 @@ static int set_up(void **state)
 	return 0;
 }
 
-static int tear_down(void **state)
-{
-	(void)state;
-	mem_check(&m);
-	mem_close(&m);
-	return 0;
-}
+MEM_TEAR_DOWN(m);
 
 static void each_size_exchanges_its_bytes_only(void **state)
 {

@@ -10,22 +10,7 @@
 
 #define RW (PROT_READ | PROT_WRITE)
 
-static struct mem m;
-
-static int set_up(void **state)
-{
-	(void)state;
-	mem_open(&m, 1 << 20);
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	mem_check(&m);
-	mem_close(&m);
-	return 0;
-}
+MEM_FIXTURE(m, 1 << 20);
 
 static void entries_are_those_of_the_pages(void **state)
 {

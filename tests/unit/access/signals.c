@@ -14,22 +14,7 @@
 #define MADV_GUARD_INSTALL 102
 #endif
 
-static struct mem m;
-
-static int set_up(void **state)
-{
-	(void)state;
-	mem_open(&m, 4 << 20);
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	mem_check(&m);
-	mem_close(&m);
-	return 0;
-}
+MEM_FIXTURE(m, 4 << 20);
 
 enum how { LOAD, STORE, FETCH };
 

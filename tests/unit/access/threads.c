@@ -28,13 +28,7 @@ static int set_up(void **state)
 	return 0;
 }
 
-static int tear_down(void **state)
-{
-	(void)state;
-	mem_check(&m);
-	mem_close(&m);
-	return 0;
-}
+MEM_TEAR_DOWN(m);
 
 static void together(void *(*one)(void *), void *(*other)(void *))
 {

@@ -21,13 +21,7 @@ static int set_up(void **state)
 	return 0;
 }
 
-static int tear_down(void **state)
-{
-	(void)state;
-	mem_check(&m);
-	mem_close(&m);
-	return 0;
-}
+MEM_TEAR_DOWN(m);
 
 static void reading_maps_the_zero_frame(void **state)
 {

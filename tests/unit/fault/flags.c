@@ -7,22 +7,7 @@
 #include "support/cmocka_all.h"
 #include "support/mem.h"
 
-static struct mem m;
-
-static int set_up(void **state)
-{
-	(void)state;
-	mem_open(&m, 1 << 20);
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	mem_check(&m);
-	mem_close(&m);
-	return 0;
-}
+MEM_FIXTURE(m, 1 << 20);
 
 static void write_and_unshare_exclude_each_other(void **state)
 {

@@ -13,22 +13,7 @@
 #include "support/store_box.h"
 #include "vma/unmap.h"
 
-static struct mem m;
-
-static int set_up(void **state)
-{
-	(void)state;
-	mem_open(&m, 16 << 20);
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	mem_check(&m);
-	mem_close(&m);
-	return 0;
-}
+MEM_FIXTURE(m, 16 << 20);
 
 /* samara_mm_exit() up to where mm is freed: it can still be looked at. */
 static void exit_of(struct samara_mm *mm)

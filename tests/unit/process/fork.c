@@ -6,22 +6,7 @@
 
 #include "family.h"
 
-static struct mem m;
-
-static int set_up(void **state)
-{
-	(void)state;
-	mem_open(&m, 16 << 20);
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	mem_check(&m);
-	mem_close(&m);
-	return 0;
-}
+MEM_FIXTURE(m, 16 << 20);
 
 static void gone(struct samara_mm *child)
 {

@@ -20,22 +20,7 @@
 #define PAGE(n) (0x100000000000UL + (unsigned long)(n)*MEM_PAGE)
 #define UPPER 3 /* tables above a leaf */
 
-static struct mem m;
-
-static int set_up(void **state)
-{
-	(void)state;
-	mem_open(&m, 32 << 20);
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	mem_check(&m);
-	mem_close(&m);
-	return 0;
-}
+MEM_FIXTURE(m, 32 << 20);
 
 static void map(unsigned long from, unsigned long to, int flags, struct samara_file *file)
 {
