@@ -73,7 +73,7 @@ static inline pte_t mk_marker(unsigned int bits)
 
 static inline bool vma_uffd_wp(const struct vma *vma)
 {
-	return vma->vm_flags & VM_UFFD_WP;
+	return READ_ONCE(vma->vm_flags) & VM_UFFD_WP;
 }
 
 /*

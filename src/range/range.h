@@ -28,12 +28,12 @@
 enum zap_what {
 	ZAP_ALL,         /* unmap, exit: markers too */
 	ZAP_KEEP_GUARDS, /* MADV_DONTNEED, truncation: guards and uffd-wp marks stay */
-	ZAP_FILE_ONLY,   /* punched hole in a private mapping: private copies stay as well */
+	ZAP_FILE_ONLY,   /* a hole in the file: private copies stay as well */
 };
 /*
  * The pages of [start, end) of vma leave; counts (anon, file, shmem, swap) follow.
- * mmap_lock for reading, or vma's lock, is enough for ZAP_KEEP_GUARDS; mmap_lock for reading for
- * ZAP_ALL when the mm exits.
+ * ZAP_KEEP_GUARDS needs the mmap_lock for reading, vma's lock, or i_mmap_lock of vma's file;
+ * ZAP_FILE_ONLY i_mmap_lock; ZAP_ALL of an mm that exits the mmap_lock for reading.
  */
 void zap_range(struct mmu_gather *tlb, struct vma *vma, unsigned long start, unsigned long end,
 	       enum zap_what what);

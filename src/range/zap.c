@@ -12,22 +12,25 @@
  *   uffd-wp, file VMA        leaves  stays         stays
  *   uffd-wp, anonymous VMA   leaves  leaves        leaves
  *
- * What an entry knew goes to its folio: dirty and accessed bits of file pages. A
- * dirty file page is delayed (mmu/gather.h): its TLB entries are flushed before the
- * leaf's lock is dropped, since write-back that finds the entry gone must find every store done.
- * A full batch is flushed with no lock held, and the leaf entered again.
+ * Dirty and accessed bits of a file page's entry go to its folio. A dirty file page is delayed
+ * (mmu/gather.h): its TLB entries are flushed before the leaf's lock is dropped, since write-back
+ * that finds the entry empty must find every store done. A full batch is flushed with no lock
+ * held, and then the leaf is entered again.
  *
- * Locks: mmap_lock in any mode, or the VMA's lock; one leaf's lock at a time.
+ * Locks: mmap_lock in any mode, the VMA's lock, or i_mmap_lock of its file; one leaf's lock at a
+ * time. i_mmap_lock does not keep the leaves in the page table, so each is used in an RCU
+ * section; a leaf that has left is empty.
  * Invariant: rss counts exactly the entries with a folio. Checked by tests/support/page_world.c.
  */
+#include "base/rcu.h"
 #include "core/vma_lock.h"
 #include "range/zap.h"
 #include "rmap/rmap.h"
 
-/* Whether the reader said that what he has read once tells nothing about tomorrow. */
+/* False after MADV_SEQUENTIAL or MADV_RANDOM: an access tells nothing about later ones. */
 static bool vma_has_recency(const struct vma *vma)
 {
-	return !(vma->vm_flags & (VM_SEQ_READ | VM_RAND_READ));
+	return !(READ_ONCE(vma->vm_flags) & (VM_SEQ_READ | VM_RAND_READ));
 }
 
 static bool marker_stays(const struct zap *z, unsigned int marker)
@@ -39,7 +42,7 @@ static bool marker_stays(const struct zap *z, unsigned int marker)
 	return z->what == ZAP_FILE_ONLY;
 }
 
-/* Write protection by userfaultfd outlives the page of a file: a marker keeps it. */
+/* Write protection by userfaultfd outlives a file's page: a marker remembers it. */
 static void leave_uffd_wp(const struct zap *z, struct table *leaf, pte_t *at, pte_t old)
 {
 	if (pte_uffd_wp(old) && vma_uffd_wp(z->vma) && !z->vma->is_anon && z->what != ZAP_ALL)
@@ -53,7 +56,7 @@ static void zap_nonpresent(const struct zap *z, struct table *leaf, pte_t *at, p
 		table_clear(leaf, at);
 }
 
-/* Dirty and accessed bits of a file's page; says how its mapping is to be given up. */
+/* The folio gets the entry's dirty and accessed bits. Returns when its map count may drop. */
 static enum gather_when tell_folio(const struct zap *z, struct folio *folio, pte_t pte)
 {
 	if (pte_young(pte) && vma_has_recency(z->vma) && !folio_test(folio, FOLIO_REFERENCED))
@@ -98,7 +101,10 @@ bool zap_entry(struct zap *z, struct table *leaf, unsigned long addr)
 	return false;
 }
 
-/* As far as the batch lasts: part->end is where to go on. */
+/*
+ * Zap until the batch is full (true) or the part ends; part->end becomes the address to go on
+ * from.
+ */
 static bool zap_leaf(struct zap *z, struct leaf_part *part)
 {
 	const unsigned long page = mm_page_size(z->tlb->mm);
@@ -118,15 +124,31 @@ static bool zap_leaf(struct zap *z, struct leaf_part *part)
 	return full;
 }
 
+/* Debug builds: a lock that keeps vma's bounds is held. */
+static void assert_stays(const struct vma *vma)
+{
+	const struct rwsem *i_mmap_lock =
+		vma->vm_file && vma->vm_file->inode ? &vma->vm_file->inode->i_mmap_lock : NULL;
+
+	if (!i_mmap_lock || !rwsem_is_locked(i_mmap_lock) || !lock_rank_holds(i_mmap_lock))
+		vma_assert_stays(vma);
+}
+
 void zap_range(struct mmu_gather *tlb, struct vma *vma, unsigned long start, unsigned long end,
 	       enum zap_what what)
 {
 	struct zap z = { .tlb = tlb, .vma = vma, .what = what };
 	struct leaf_part part = LEAF_PART_FROM(start);
+	bool more, full;
 
 	VM_WARN_ON(start < vma->vm_start || end > vma->vm_end || tlb->mm != vma->vm_mm);
-	vma_assert_stays(vma);
-	while (leaf_next(tlb->mm, &part, end))
-		if (zap_leaf(&z, &part)) /* full */
+	assert_stays(vma);
+	do {
+		rcu_read_lock();
+		more = leaf_next(tlb->mm, &part, end);
+		full = more && zap_leaf(&z, &part);
+		rcu_read_unlock();
+		if (full)
 			tlb_flush_mmu(tlb);
+	} while (more);
 }

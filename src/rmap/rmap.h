@@ -85,8 +85,7 @@ int vma_link_file(struct vma *vma) __must_check;
  * dst gets links to all families of src, and src's anon_vma as its own. dst has none yet; src may
  * have none. stock as above. 0 or -ENOMEM, and then nothing is held.
  */
-int anon_vma_clone(struct vma *dst, const struct vma *src,
-		   struct link_stock *stock) __must_check;
+int anon_vma_clone(struct vma *dst, const struct vma *src, struct link_stock *stock) __must_check;
 /*
  * For the child's copy at fork: as clone, and a family of its own, child of the parent's. 0 or
  * -ENOMEM.
@@ -118,8 +117,7 @@ struct vma_adjust {
 void vma_adjust_begin(struct vma_adjust *adjust);
 void vma_adjust_end(struct vma_adjust *adjust);
 /* The same for one VMA whose new bounds are known. */
-void vma_adjust_range(struct vma *vma, unsigned long start, unsigned long end,
-		      unsigned long pgoff);
+void vma_adjust_range(struct vma *vma, unsigned long start, unsigned long end, unsigned long pgoff);
 
 /* folios ---------------------------------------------------------------------- */
 
@@ -127,8 +125,7 @@ void vma_adjust_range(struct vma *vma, unsigned long start, unsigned long end,
  * A new anonymous folio, mapped nowhere else, with one reference: it becomes exclusive and its
  * reference the entry's. vma has an anon_vma. The entry is not made yet.
  */
-void folio_add_new_anon(struct ram *ram, struct folio *folio, struct vma *vma,
-			unsigned long addr);
+void folio_add_new_anon(struct ram *ram, struct folio *folio, struct vma *vma, unsigned long addr);
 
 /*
  * What a mapped folio counts as, always the same: by its flags, because truncation takes mapping
@@ -171,12 +168,18 @@ unsigned int folio_referenced(struct ram *ram, struct folio *folio);
  */
 int folio_unmap_all(struct ram *ram, struct folio *folio, pte_t swap_entry) __must_check;
 /*
- * Drop every mapping of pages [start, last] of an inode: truncation (EVEN_COWS: private copies
- * too), punched holes. Guards stay.
+ * The VMAs that map some of pages [start, last] of an inode, one after the other:
+ *
+ *   struct i_mmap_iter it = { .start = start, .last = last };
+ *   while ((vma = i_mmap_next(inode, &it)))
+ *
+ * The caller holds i_mmap_lock, which keeps each of them where it is.
  */
-enum unmap_cows { KEEP_COWS, EVEN_COWS };
-void unmap_mapping_pages(struct inode *inode, struct ram *ram, unsigned long start,
-			 unsigned long last, enum unmap_cows cows);
+struct i_mmap_iter {
+	unsigned long start, last;
+	struct interval_node *at; /* the iterator's own */
+};
+struct vma *i_mmap_next(struct inode *inode, struct i_mmap_iter *it);
 
 int rmap_validate_vma(const struct vma *vma, struct samara_report *out) __must_check;
 

@@ -71,6 +71,13 @@ static void walk_tree(struct rmap_walk *walk, const struct interval_tree *tree)
 			return;
 }
 
+struct vma *i_mmap_next(struct inode *inode, struct i_mmap_iter *it)
+{
+	it->at = it->at ? interval_tree_iter_next(it->at, it->start, it->last) :
+			  interval_tree_iter_first(&inode->i_mmap, it->start, it->last);
+	return it->at ? node_link(it->at)->vma : NULL;
+}
+
 /* The family of the folio, referenced, or NULL: nothing maps it. */
 static struct anon_vma *family_get(const struct folio *folio)
 {

@@ -3,7 +3,7 @@
  * Where a file ends, and what is taken out of it.
  *
  * inode->lock is held for writing all the time by whoever moves the end or punches
- * a hole; page tables are his business too (rmap/truncate.c). New pages are kept out of what is
+ * a hole; page tables are his business too (filemap/truncate.c). New pages are kept out of what is
  * truncated by the length alone: see insert_locked() in pages.c.
  */
 #define _GNU_SOURCE

@@ -6,6 +6,7 @@
  * MADV_COLD and MADV_PAGEOUT say what reclaim would take first: as long as pages are not
  * reclaimed, nothing follows from them.
  */
+#include "filemap/filemap.h"
 #include "syscall/advise_pages.h"
 
 #include <errno.h>
@@ -16,7 +17,6 @@
 #include "mmu/notifier.h"
 #include "range/range.h"
 #include "rmap/rmap.h"
-#include "rmap/truncate.h"
 #include "store/file.h"
 
 bool advice_is_of_pages(int advice)

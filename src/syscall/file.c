@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "core/mm.h"
-#include "rmap/truncate.h"
+#include "filemap/filemap.h"
 #include "store/device.h"
 #include "store/file.h"
 #include "store/io.h"
@@ -140,7 +140,7 @@ void samara_file_unmap_pages(struct samara_file *file, unsigned long first, unsi
 	const unsigned long last = nr && first + nr - 1 < first ? ULONG_MAX : first + nr - 1;
 
 	if (nr)
-		unmap_mapping_pages(file->inode, file->inode->ram, first, last, KEEP_COWS);
+		unmap_mapping_pages(file->inode, first, last, KEEP_COWS);
 }
 
 int samara_file_device(struct samara_machine *machine, const struct samara_file_ops *ops,

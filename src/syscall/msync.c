@@ -5,8 +5,8 @@
 #include <errno.h>
 #include <sys/mman.h>
 
+#include "filemap/filemap.h"
 #include "range/range.h"
-#include "rmap/truncate.h"
 #include "store/file.h"
 #include "syscall/door.h"
 #include "syscall/mmap.h"

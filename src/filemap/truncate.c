@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Truncation, holes, writing back: truncate.h has the order.
+ * Truncation and holes: filemap.h has the order.
  */
 #include <errno.h>
 #include <limits.h>
 
-#include "rmap/truncate.h"
+#include "filemap/filemap.h"
 
 static void drop_pages(struct inode *inode, unsigned long first, unsigned long last,
 		       enum unmap_cows cows)
 {
 	if (first > last)
 		return;
-	unmap_mapping_pages(inode, inode->ram, first, last, cows);
+	unmap_mapping_pages(inode, first, last, cows);
 	page_cache_truncate(inode, first, last);
-	unmap_mapping_pages(inode, inode->ram, first, last, cows);
+	unmap_mapping_pages(inode, first, last, cows);
 }
 
 static int set_length_locked(struct inode *inode, unsigned long long length)
@@ -39,7 +39,7 @@ int file_set_length(struct samara_file *file, unsigned long long length)
 	struct inode *inode = file->inode;
 	int err;
 
-	/* Of a file that is only known by name the length is news, whoever brings it. */
+	/* A file that is only known by name is told its length, which needs no right to write. */
 	if (length > LLONG_MAX || (inode->kind != INODE_NAMED && !file_is(file, SAMARA_FILE_WRITE)))
 		return -EINVAL;
 	down_write(&inode->lock);
@@ -68,25 +68,4 @@ int file_punch(struct samara_file *file, unsigned long start, unsigned long last
 
 	return file_punch_hole(file, (unsigned long long)start << shift,
 			       (unsigned long long)(last - start + 1) << shift);
-}
-
-static bool clean(struct folio *folio, void *arg)
-{
-	return folio_mkclean(arg, folio);
-}
-
-int file_sync_range(struct samara_file *file, unsigned long start, unsigned long last)
-{
-	struct inode *inode = file->inode;
-	const struct writeback wb = {
-		.inode = inode,
-		.start = start,
-		.last = last,
-		.clean = clean,
-		.arg = inode->ram,
-	};
-	int err = inode_writeback(&wb);
-	const int kept = inode_fsync(inode);
-
-	return err ? err : kept;
 }

@@ -2,17 +2,18 @@
 /*
  * A file's pages and its mappings together: truncation, holes, and writing back.
  *
- *   1  the length changes, the host gets its hole   nobody new gets in
- *   2  mappings of the pages go                     many at a time
- *   3  each page leaves the cache under its lock    whoever was on his way has mapped it
- *   4  mappings once more                           his too
+ *   1  the length changes, the host gets its hole   new faults are refused
+ *   2  the pages are unmapped                       many at a time
+ *   3  each page leaves the cache under its lock    a fault that held it has mapped it by now
+ *   4  the pages are unmapped again                 that fault's entry too
  *
- * The inode's lock is held for writing all the time.
+ * Truncation holds the inode's lock for writing from 1 to 4.
  */
-#ifndef RMAP_TRUNCATE_H
-#define RMAP_TRUNCATE_H
+#ifndef FILEMAP_FILEMAP_H
+#define FILEMAP_FILEMAP_H
 
-#include "rmap/rmap.h"
+#include "store/file.h"
+#include "store/inode.h"
 
 /* samara_file_set_length(). */
 int file_set_length(struct samara_file *file, unsigned long long length) __must_check;
@@ -31,5 +32,14 @@ int file_punch(struct samara_file *file, unsigned long start, unsigned long last
  * reading.
  */
 int file_sync_range(struct samara_file *file, unsigned long start, unsigned long last) __must_check;
+
+/*
+ * Unmap pages [start, last] of an inode from every VMA that maps some of them. EVEN_COWS
+ * (truncation): private copies too. KEEP_COWS (punched holes): these stay. Guards stay. Takes the
+ * inode's i_mmap_lock for reading; the mmap_lock of any mm may be held.
+ */
+enum unmap_cows { KEEP_COWS, EVEN_COWS };
+void unmap_mapping_pages(struct inode *inode, unsigned long start, unsigned long last,
+			 enum unmap_cows cows);
 
 #endif

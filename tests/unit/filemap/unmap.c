@@ -2,7 +2,8 @@
 /*
  * unmap_mapping_pages(): what truncation and hole punching take out of page tables.
  */
-#include "space.h"
+#include "filemap/filemap.h"
+#include "unit/rmap/space.h"
 
 /* Pages of a range that are there. */
 static unsigned int present(struct samara_mm *mm, unsigned long from, unsigned long to)
@@ -16,7 +17,7 @@ static unsigned int present(struct samara_mm *mm, unsigned long from, unsigned l
 
 static void drop(struct fixture *f, unsigned long start, unsigned long last, enum unmap_cows cows)
 {
-	unmap_mapping_pages(f->file->inode, f->machine->ram, start, last, cows);
+	unmap_mapping_pages(f->file->inode, start, last, cows);
 }
 
 static void only_pages_of_the_range_go(void **state)
