@@ -148,6 +148,12 @@ static inline bool vma_may_split(const struct vma *vma)
 	return !vma->special;
 }
 
+/* Private, and it is or may become writable: a write leaves a private copy of the page. */
+static inline bool vm_is_cow(unsigned long flags)
+{
+	return (flags & (VM_SHARED | VM_MAYWRITE)) == VM_MAYWRITE;
+}
+
 /* Whether mlock means anything for it. */
 static inline bool vm_lockable(unsigned long flags)
 {

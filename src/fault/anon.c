@@ -21,7 +21,7 @@ void fault_set_anon(const struct vm_fault *vmf, struct folio *folio)
 	struct vma *vma = vmf->vma;
 	pte_t pte = mk_pte(folio_pfn(fault_ram(vmf), folio), vma->vm_flags);
 
-	folio_add_new_anon(fault_ram(vmf), folio, vma, vmf->addr);
+	folio_add_new_anon(folio, vma, vmf->addr);
 	lru_add(fault_ram(vmf), folio);
 	if (vmf->flags & FAULT_WRITE)
 		pte = pte_written(pte, vma->vm_flags);

@@ -48,12 +48,6 @@ struct vm_fault {
 	pte_t orig; /* the entry as it was when the fault began */
 };
 
-/* Private, and may be made writable: what a write leaves is a copy of one's own. */
-static inline bool vm_is_cow(unsigned long vm_flags)
-{
-	return (vm_flags & (VM_SHARED | VM_MAYWRITE)) == VM_MAYWRITE;
-}
-
 /* The file that a mapping of one shows. */
 static inline struct inode *vma_inode(const struct vma *vma)
 {

@@ -107,14 +107,22 @@ static inline void table_lock(struct table *leaf)
 {
 	spin_lock(&leaf->lock, RANK_PAGE_TABLE);
 }
-/* A second one: by ascending address of the struct. */
-static inline void table_lock_nested(struct table *leaf)
-{
-	spin_lock_nested(&leaf->lock, RANK_PAGE_TABLE);
-}
 static inline void table_unlock(struct table *leaf)
 {
 	spin_unlock(&leaf->lock);
+}
+/* Two leaves, which may be one and the same: by ascending address of the struct. */
+static inline void table_lock_pair(struct table *a, struct table *b)
+{
+	table_lock(min(a, b));
+	if (a != b)
+		spin_lock_nested(&max(a, b)->lock, RANK_PAGE_TABLE);
+}
+static inline void table_unlock_pair(struct table *a, struct table *b)
+{
+	table_unlock(a);
+	if (a != b)
+		table_unlock(b);
 }
 
 /* Put an entry into an empty place, or take one away; the leaf's lock is held. */

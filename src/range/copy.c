@@ -50,12 +50,6 @@ static bool vma_needs_copy(const struct vma *dst, const struct vma *src)
 	       src->vm_flags & (VM_PFNMAP | VM_MIXEDMAP | VM_MAYBE_GUARD);
 }
 
-/* Private, and the program may (come to) write to it. */
-static bool is_cow_mapping(unsigned long vm_flags)
-{
-	return (vm_flags & (VM_SHARED | VM_MAYWRITE)) == VM_MAYWRITE;
-}
-
 /* The pinned page stays the parent's: the child gets the spare. */
 static pte_t copy_now(struct copy *c, unsigned long addr, struct folio *folio, pte_t pte)
 {
@@ -64,7 +58,7 @@ static pte_t copy_now(struct copy *c, unsigned long addr, struct folio *folio, p
 
 	c->spare = NULL;
 	bytes_copy(folio_virt(c->ram, own), folio_virt(c->ram, folio), mm_page_size(c->src->vm_mm));
-	folio_add_new_anon(c->ram, own, c->dst, addr);
+	folio_add_new_anon(own, c->dst, addr);
 	lru_add(c->ram, own);
 	if (c->dst->vm_flags & VM_WRITE)
 		bits |= PTE_WRITE;
@@ -154,29 +148,17 @@ static bool copy_entry(struct copy *c, unsigned long addr, pte_t *from_at, struc
 	return true;
 }
 
-static void lock_both(struct table *a, struct table *b)
-{
-	table_lock(min(a, b));
-	table_lock_nested(max(a, b));
-}
-
-static void unlock_both(struct table *a, struct table *b)
-{
-	table_unlock(max(a, b));
-	table_unlock(min(a, b));
-}
-
 /* As far as there is a spare for what needs one; returns where it stopped. */
 static unsigned long copy_entries(struct copy *c, const struct leaf_part *part, struct table *to)
 {
 	struct samara_mm *mm = c->src->vm_mm;
 	unsigned long addr = part->addr;
 
-	lock_both(part->leaf, to);
+	table_lock_pair(part->leaf, to);
 	while (addr < part->end && copy_entry(c, addr, table_pte(mm, part->leaf, addr), to))
 		addr += mm_page_size(mm);
 	rss_apply(c->dst->vm_mm, &c->rss);
-	unlock_both(part->leaf, to);
+	table_unlock_pair(part->leaf, to);
 	return addr;
 }
 
@@ -233,7 +215,7 @@ int copy_page_range(struct vma *dst, struct vma *src)
 		.dst = dst,
 		.src = src,
 		.ram = vma_ram(src),
-		.cow = is_cow_mapping(src->vm_flags),
+		.cow = vm_is_cow(src->vm_flags),
 	};
 	struct leaf_part part = LEAF_PART_FROM(src->vm_start);
 	int err = 0;

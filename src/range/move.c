@@ -61,20 +61,6 @@ static void unlock_families(const struct move_desc *d)
 		up_write(&d->from->vm_file->inode->i_mmap_lock);
 }
 
-static void lock_leaves(struct table *a, struct table *b)
-{
-	table_lock(min(a, b));
-	if (a != b)
-		table_lock_nested(max(a, b));
-}
-
-static void unlock_leaves(struct table *a, struct table *b)
-{
-	if (a != b)
-		table_unlock(max(a, b));
-	table_unlock(min(a, b));
-}
-
 /* Entries of part to the leaf "to". Returns whether a CPU may remember one. */
 static bool move_entries(struct samara_mm *mm, const struct leaf_part *part, struct table *to,
 			 unsigned long delta)
@@ -129,10 +115,10 @@ void move_page_tables(const struct move_desc *d)
 			continue;
 		}
 		part.end = leaf_end(mm->geo, part.addr + delta, part.end + delta) - delta;
-		lock_leaves(part.leaf, to);
+		table_lock_pair(part.leaf, to);
 		if (move_entries(mm, &part, to, delta))
 			tlb_flush_range(mm, part.addr, part.end);
-		unlock_leaves(part.leaf, to);
+		table_unlock_pair(part.leaf, to);
 	}
 	unlock_families(d);
 	notifier_end(mm, &range);

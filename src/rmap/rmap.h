@@ -125,7 +125,7 @@ void vma_adjust_range(struct vma *vma, unsigned long start, unsigned long end, u
  * A new anonymous folio, mapped nowhere else, with one reference: it becomes exclusive and its
  * reference the entry's. vma has an anon_vma. The entry is not made yet.
  */
-void folio_add_new_anon(struct ram *ram, struct folio *folio, struct vma *vma, unsigned long addr);
+void folio_add_new_anon(struct folio *folio, struct vma *vma, unsigned long addr);
 
 /*
  * What a mapped folio counts as, always the same: by its flags, because truncation takes mapping

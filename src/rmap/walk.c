@@ -121,11 +121,10 @@ void rmap_walk(struct rmap_walk *walk)
 		walk_file(walk, walk->folio->mapping);
 }
 
-void folio_add_new_anon(struct ram *ram, struct folio *folio, struct vma *vma, unsigned long addr)
+void folio_add_new_anon(struct folio *folio, struct vma *vma, unsigned long addr)
 {
 	const unsigned int swapbacked = vma->vm_flags & VM_DROPPABLE ? 0 : FOLIO_SWAPBACKED;
 
-	(void)ram;
 	BUG_ON(!vma->anon_vma);
 	VM_WARN_ON(folio_maps(folio) || folio_refs(folio) != 1 || folio->mapping);
 	folio->mapping = vma->anon_vma;

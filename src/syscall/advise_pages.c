@@ -16,7 +16,6 @@
 #include "core/vma_lock.h"
 #include "mmu/notifier.h"
 #include "range/range.h"
-#include "rmap/rmap.h"
 #include "store/file.h"
 
 bool advice_is_of_pages(int advice)
@@ -110,7 +109,7 @@ static int collapse(const struct vma *vma, unsigned long start, unsigned long en
 
 static int guard(struct vma *vma, unsigned long start, unsigned long end, int advice)
 {
-	int err = 0;
+	int err;
 
 	if (vma->vm_flags & (VM_SPECIAL | VM_HUGETLB))
 		return -EINVAL;
@@ -121,11 +120,7 @@ static int guard(struct vma *vma, unsigned long start, unsigned long end, int ad
 	}
 	if (vma->vm_flags & VM_LOCKED)
 		return -EINVAL;
-	/* A guard is something that fork has to copy. */
-	if (vma->is_anon)
-		err = anon_vma_prepare(vma);
-	if (!err)
-		err = guard_install(vma, start, end);
+	err = guard_install(vma, start, end);
 	if (!err && !(vma->vm_flags & VM_MAYBE_GUARD)) {
 		vma_start_write(vma);
 		vma_set_flags(vma, vma->vm_flags | VM_MAYBE_GUARD);

@@ -65,13 +65,5 @@ void mm_uncharge(struct samara_mm *mm, unsigned long pages)
 
 void vm_stat_account(struct samara_mm *mm, unsigned long flags, long pages)
 {
-	const unsigned long n = (unsigned long)pages;
-
-	mm->count.total_vm += n;
-	if (vm_is_exec(flags))
-		mm->count.exec_vm += n;
-	else if (vm_is_stack(flags))
-		mm->count.stack_vm += n;
-	else if (vm_is_data(flags))
-		mm->count.data_vm += n;
+	counters_add(&mm->count, flags, (unsigned long)pages);
 }

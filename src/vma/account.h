@@ -33,6 +33,18 @@ void mm_charge_unasked(struct samara_mm *mm, unsigned long pages);
 void mm_uncharge(struct samara_mm *mm, unsigned long pages);
 struct commit_who mm_commit_who(const struct samara_mm *mm);
 
+/* total_vm, and the one of exec_vm, stack_vm, data_vm that a mapping with these flags counts as. */
+static inline void counters_add(struct mm_counters *count, unsigned long flags, unsigned long pages)
+{
+	count->total_vm += pages;
+	if (vm_is_exec(flags))
+		count->exec_vm += pages;
+	else if (vm_is_stack(flags))
+		count->stack_vm += pages;
+	else if (vm_is_data(flags))
+		count->data_vm += pages;
+}
+
 /* A mapping of pages with these flags has come or (negative) gone; locked_vm is not touched. */
 void vm_stat_account(struct samara_mm *mm, unsigned long flags, long pages);
 

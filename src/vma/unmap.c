@@ -111,17 +111,11 @@ static void count_leaving(struct unmap_desc *d, struct vma *vma)
 	const unsigned long from = max(vma->vm_start, d->start), to = min(vma->vm_end, d->end);
 	const unsigned long pages = mm_pages(d->mm, to - from), flags = vma->vm_flags;
 
-	d->leaves.total_vm += pages;
+	counters_add(&d->leaves, flags, pages);
 	if (flags & VM_LOCKED)
 		d->leaves.locked_vm += pages;
 	if ((flags & VM_ACCOUNT) && !d->keep_accounted)
 		d->leaves.accounted += pages;
-	if (vm_is_exec(flags))
-		d->leaves.exec_vm += pages;
-	else if (vm_is_stack(flags))
-		d->leaves.stack_vm += pages;
-	else if (vm_is_data(flags))
-		d->leaves.data_vm += pages;
 	if (vma == d->head || vma == d->tail)
 		return;
 	d->leaves.map_count++;

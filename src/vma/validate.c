@@ -62,17 +62,11 @@ static void add(struct mm_counters *sum, const struct vma *vma)
 	const unsigned long pages = vma_pages(vma), flags = vma->vm_flags;
 
 	sum->map_count++;
-	sum->total_vm += pages;
+	counters_add(sum, flags, pages);
 	if (flags & VM_LOCKED)
 		sum->locked_vm += pages;
 	if (flags & VM_ACCOUNT)
 		sum->accounted += pages;
-	if (vm_is_exec(flags))
-		sum->exec_vm += pages;
-	else if (vm_is_stack(flags))
-		sum->stack_vm += pages;
-	else if (vm_is_data(flags))
-		sum->data_vm += pages;
 }
 
 static int check_counters(const struct samara_mm *mm, const struct mm_counters *sum,

@@ -200,7 +200,7 @@ struct folio *put_anon(struct vma *vma, unsigned long n, int byte)
 	assert_non_null(folio);
 	world_anon_vma(vma);
 	memset(folio_virt(ram, folio), byte, WORLD_PAGE);
-	folio_add_new_anon(ram, folio, vma, PG(n));
+	folio_add_new_anon(folio, vma, PG(n));
 	lru_add(ram, folio);
 	if (vma->vm_flags & VM_WRITE)
 		bits |= PTE_WRITE;

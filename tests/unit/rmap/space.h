@@ -56,7 +56,7 @@ static inline struct folio *put_anon(struct samara_mm *mm, unsigned long page)
 	mmap_read_lock(mm);
 	assert_int_equal(anon_vma_prepare(vma), 0);
 	mmap_read_unlock(mm);
-	folio_add_new_anon(ram_of(mm), folio, vma, AT(page));
+	folio_add_new_anon(folio, vma, AT(page));
 	mm_rss_add(mm, MM_ANONPAGES, 1);
 	set_pte(mm, page,
 		pte_with(mk_pte(folio_pfn(ram_of(mm), folio), vma->vm_flags),
