@@ -2,9 +2,9 @@
 /*
  * The two ways down to the ends of a range that is to be written.
  *
- * Where an index leads to an empty slot, its range belongs to nobody, and the
- * nearest live neighbour takes it over: the edge is bent there, and the node
- * will be built anew without its empty slots, so that readers find the way.
+ * Where an index leads to an empty slot, no child covers it. The edge then leads to the nearest
+ * child that is there ("bent"). The node will be built anew without its empty slots, so that
+ * readers find that child too.
  *
  * The tree's lock is held.
  */

@@ -23,7 +23,7 @@ static void forget_child(const struct maple_tree *mt, maple_inner *inner, int i)
 	subtree_retire(mt, child);
 }
 
-/* An inner root with one child serves nobody; a root with none is no root. */
+/* An inner root with one child is replaced by that child, one with none by NULL. */
 void root_collapse(struct maple_tree *mt)
 {
 	while (root_is_node(mt->ma_root)) {

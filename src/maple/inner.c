@@ -3,9 +3,9 @@
  * A level of inner nodes of a write, built anew: the children before the left
  * edge, the fresh ones, those after the right edge. Empty slots are left behind.
  *
- * A child keeps the key it had, but for the first child of a node: its key
- * routes nothing and may be stale, so it takes the node's own key (from the
- * parent) wherever it comes to stand behind another.
+ * A child keeps its key, with one exception: the key of a node's first child is never searched
+ * for and may be stale. When that child moves behind another child, it gets the node's own key,
+ * which the parent holds.
  */
 #include "maple/level.h"
 
@@ -40,7 +40,7 @@ static enum growth items_gather(struct items *items, struct maple_store *op, uns
 
 	items_add(items, op, left, 0, op->left.keep[level]);
 	before = items->n;
-	/* The first takes the key of the child whose place it takes, if it does. */
+	/* Where fresh nodes replace a child, the first of them gets that child's key. */
 	if (op->n_fresh && op->left.keep[level] <= op->left.slot[level])
 		op->fresh[0].key = left->key[op->left.keep[level]];
 	for (unsigned int i = 0; i < op->n_fresh; i++)

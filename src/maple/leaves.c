@@ -166,7 +166,7 @@ static struct extent extent_of_one(const struct maple_store *op, const maple_lea
 	const maple_leaf *was = op->left.node[0];
 
 	if (!op->root->level)
-		return (struct extent){ 0 }; /* the root's, which nobody asks for */
+		return (struct extent){ 0 }; /* the root's, which is never asked for */
 	if (fills_nothing(op))
 		return *extent_of(op->left.node[1], op->left.slot[1]);
 	if (op->entry && run->n == was->head.live + 1U) /* one more, and none was swallowed */

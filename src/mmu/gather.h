@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mmu_gather: what an unmapping collects so that one TLB flush serves many
- * pages, and nothing is freed before that flush.
+ * mmu_gather: folios and tables that an unmapping collects, so that one TLB flush serves many
+ * pages and nothing is freed before that flush.
  *
  *   zap      entry cleared --> tlb_remove_folio()      batch  [folio|folio|...]
  *                                                             [.............]
@@ -9,21 +9,19 @@
  *                              2. folio_unmap_many(): map count and reference at once
  *                              3. page tables
  *
- * So a mapping's count outlives the flush for every page. For a shared page
- * whose entry was dirty that is not enough: write-back, which finds the mappings
- * of a page through rmap and cleans each under its table's lock, must not be
- * able to pass between the clearing of the entry and the flush, or a store through a
- * stale TLB entry after it would be lost. Such a page is "delayed": the caller calls
+ * So a folio's map count outlives the flush. For a shared page whose entry was dirty that is not
+ * enough. Write-back finds the mappings of a page through rmap and cleans each entry under its
+ * table's lock. If it passed between the clearing of the entry and the flush, a later store
+ * through a stale TLB entry would be lost. Such a page is "delayed": the caller calls
  * tlb_flush_delayed() before it drops the table's lock.
  *
- * A batch that cannot be allocated only makes the flush come earlier: there is always
- * room for one folio more, or tlb_remove_folio() has said that there is not. At most
- * GATHER_MAX folios wait for one flush.
+ * A batch that cannot be allocated only makes the flush come earlier. There is always room for one
+ * folio more, unless tlb_remove_folio() has returned true. At most GATHER_MAX folios are pending.
  *
  *   local [32] --> batch [509] --> batch [509] ... kept and filled again after a flush
  *
- * Locks: whoever gathers holds what keeps the VMA in place, and each table's lock while he
- * clears its entries; a flush that frees is made without a table's lock.
+ * Locks: the caller holds a lock that keeps the VMA in place, and each table's lock while it
+ * clears entries there. tlb_flush_mmu() is called without a table's lock.
  */
 #ifndef MMU_GATHER_H
 #define MMU_GATHER_H
@@ -49,31 +47,32 @@ struct mmu_gather {
 	struct ram *ram;
 	unsigned long start, end; /* what has to be flushed; start >= end: nothing */
 	enum gather_kind kind;
-	bool delayed; /* a delayed folio waits: flush before the table's lock is dropped */
+	bool delayed; /* a delayed folio is pending: flush before the table's lock is dropped */
 	struct table_list tables;
 	struct gather_batch *batches, *active; /* active NULL: local */
-	unsigned int nr; /* folios that wait */
+	unsigned int nr;                       /* folios pending */
 	unsigned int nr_local;
 	struct folio *local[GATHER_LOCAL];
 };
 
-/* GATHER_FULLMM: the mm dies, nobody runs it (tlb_mm_exit()), nothing needs flushing. */
+/* GATHER_FULLMM: the mm dies and no CPU runs it (tlb_mm_exit()), so nothing has to be flushed. */
 void tlb_gather_mmu(struct mmu_gather *tlb, struct samara_mm *mm, enum gather_kind kind);
-/* Flush and free; every tlb_gather_mmu() ends so. */
+/* Flush and free. Each tlb_gather_mmu() needs one. */
 void tlb_finish_mmu(struct mmu_gather *tlb);
 
 enum gather_when { GATHER_LATER, GATHER_DELAYED };
 /*
- * The entry of addr pointed to folio and is cleared; its map count is the gather's now. True: no
- * room is left, call tlb_flush_mmu() once the table's lock is dropped and before the next folio.
+ * The entry of addr pointed to folio and is cleared; the gather owns its map count now. True: no
+ * room is left. The caller then drops the table's lock and calls tlb_flush_mmu() before it adds
+ * another folio.
  */
 bool tlb_remove_folio(struct mmu_gather *tlb, struct folio *folio, unsigned long addr,
 		      enum gather_when when) __must_check;
-/* Entries of [addr, addr + size) were cleared that had no folio. */
+/* Entries without a folio were cleared in [addr, addr + size). */
 void tlb_remove_entry(struct mmu_gather *tlb, unsigned long addr, unsigned long size);
-/* The table's lock is held: flush if a delayed folio waits. */
+/* The table's lock is held: flush if a delayed folio is pending. */
 void tlb_flush_delayed(struct mmu_gather *tlb);
-/* Flush and free what was gathered, tables too; no table's lock is held. */
+/* Flush, then free all that was gathered, tables too. No table's lock is held. */
 void tlb_flush_mmu(struct mmu_gather *tlb);
 
 /* Tests only: true takes the delay out, to show what is lost then. */

@@ -1,33 +1,32 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mmu notifiers inside the library: who is told of changes to an mm's page
- * tables (<samara/notifier.h> is the public side).
+ * mmu notifiers inside the library (<samara/notifier.h> is the public side): callbacks around
+ * changes to an mm's page tables.
  *
- * Pairs of start and end stand around every change that takes something away,
- * also one that fails in between. They are called with the mmap_lock or the VMA's lock
- * held, or a family's (rmap), and no table's lock. They nest.
+ * A pair of start and end stands around every change that takes something away, also around one
+ * that fails. The caller holds the mmap_lock, the VMA's lock or a family's lock (rmap), and no
+ * table's lock. Pairs nest.
  *
- * A pair is open from start to end, whether anybody listens or not, and is counted
- * as such by the phase it began in:
+ * A pair is open from start to end, also when no notifier is registered. It is counted in the phase
+ * in which it began:
  *
  *   pair        start: changing[seq & 1] += 1   end: -= 1    in the thread's shard
  *   register    onto the list, seq += 1, wait until changing[old & 1] is 0 in every shard
  *   unregister  off the list, the same, then free
  *
- * So callbacks may take as long as they like and need no RCU section, and
- *  1. a notifier that is found on the list stays until the pair is over;
- *  2. pairs of phases before a notifier's own pass it by, start and end alike: each end it
- *     gets has had its start. They are over when samara_notifier_register() returns, so that
- *     no translation made after that can be lost to a change it is not told of;
- *  3. the next phase is never begun before the one before the last has ended: one
- *     bit tells them apart.
+ * So callbacks may take any time and need no RCU section, and
+ *  1. a notifier that a pair finds on the list stays there until the pair ends;
+ *  2. a notifier sees no pair of a phase before its own, neither start nor end. These pairs are
+ *     over when samara_notifier_register() returns. So a translation made after that is never
+ *     changed without a callback;
+ *  3. a phase begins only when the phase before the last has ended, so one bit tells them apart.
  *
  * Ordering: a pair adds to its counter and then looks at seq again; a new phase changes
  * seq and then looks at the counters (both sequentially consistent). So either the pair sees
  * the new phase and begins anew, or it is waited for.
  *
- * Locks: mm->notifiers_lock (RANK_MACHINE) for the list's changes, held while waiting. Whoever
- * is in a pair never takes it.
+ * Locks: mm->notifiers_lock (RANK_MACHINE) protects changes of the list, and is held while waiting
+ * for pairs. A thread that has a pair open never takes it.
  */
 #ifndef MMU_NOTIFIER_H
 #define MMU_NOTIFIER_H
@@ -37,13 +36,16 @@
 #include "core/mm.h"
 
 /*
- * Open a pair: range says what changes, and is the same for the end, which the same thread
- * calls. range->mm is mm.
+ * Open a pair. range says what changes; range->mm is mm. The same thread passes the same range to
+ * notifier_end().
  */
 void notifier_start(struct samara_mm *mm, struct samara_notifier_range *range);
 void notifier_end(struct samara_mm *mm, struct samara_notifier_range *range);
 
-/* The mm goes: each is told and taken off. No lock of the mm is held, and no pair is open here. */
+/*
+ * The mm ends: each notifier is told and removed. The caller holds no lock of the mm and has no
+ * pair open.
+ */
 void notifier_release_all(struct samara_mm *mm);
 
 #endif

@@ -15,8 +15,8 @@
  *    63 ..................... 16   15 .... 9    8    7..2    1    0
  *    value (offset, frame, bits)   type         0     0      1    0
  *
- * A leaf table's lock protects its entries. Whoever reads without it (a
- * lock-free look before taking it) uses pte_read() and checks again.
+ * A leaf table's lock protects its entries. A reader without that lock uses pte_read(), and looks
+ * again once it holds the lock.
  */
 #ifndef MMU_PTE_H
 #define MMU_PTE_H

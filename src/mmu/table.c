@@ -2,8 +2,8 @@
 /*
  * Walking page tables and growing them (table.h has the picture).
  *
- * Locks: none. Whoever looks is under RCU or holds the VMA in place; whoever grows holds
- * the VMA in place, so that the tables of its range cannot be freed meanwhile.
+ * Locks: none. A reader is under RCU or holds the VMA in place. A caller that grows the tables
+ * holds the VMA in place, so that the tables of its range cannot be freed meanwhile.
  *
  * Ordering: a table is complete (zeros, level, base, the chain below it) before the exchange that
  * hangs it (release); readers load every pointer with acquire.
@@ -62,7 +62,7 @@ static void make_chain(const struct samara_geometry *geo, struct table **new, un
 	}
 }
 
-/* Hang top below at, or make it the root. False: somebody else was first. */
+/* Hang top below at, or make it the root. False: another thread was first. */
 static bool hang(struct samara_mm *mm, struct table *at, struct table *top, unsigned long addr)
 {
 	struct table *no_root = NULL;

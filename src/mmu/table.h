@@ -8,20 +8,18 @@
  *        [  |x| ] --> [ |x| ] --> [x| | ] --> [p|p| | |p]
  *        512 GiB       1 GiB       2 MiB       4 KiB each
  *
- * Growing takes no lock: all tables that a path lacks are made first and hung
- * below the lowest one that is there by one compare-and-exchange. Whoever comes
- * second gives his back and looks again, and an allocation that is refused
- * leaves the tree as it was.
+ * Growing takes no lock. All tables that a path lacks are allocated first. One compare-and-exchange
+ * then hangs them below the lowest table that is there. A thread that comes second frees its tables
+ * and looks again. A refused allocation leaves the tree as it was.
  *
  *        [  |x| ]                     [  |x| ]
  *            |          then              |
  *         [ | | ]   [x] -> [x] -> [ ]   [ |x| ] -> [x] -> [ ]
  *            ^ lowest     private             one exchange
  *
- * Tables go only when nobody can want them: free_pgtables() (range/) takes those that no
- * VMA is left for from the tree while the mmap_lock is held for writing and no fault or
- * rmap walk can reach their range; readers without a lock stay safe because the memory
- * is given back after a grace period.
+ * free_pgtables() (range/) takes tables out of the tree that serve no VMA any more. The mmap_lock
+ * is held for writing, and no fault or rmap walk can reach their range. Lock-free readers are safe
+ * because the memory is freed after a grace period.
  *
  * Invariants (pgtable_validate() names the first broken one; the mm is quiet)
  *   level     a table's level is one below that of the table it hangs in; the root's is the
@@ -156,9 +154,9 @@ struct table_list {
  *         |      |###############|            |
  *     [ stays |xxxx goes xxxx|xxxx goes xxxx|  stays ]
  *
- * ceiling 0 is the top of the address space: "ceiling - 1" wraps on purpose. Any other
- * ceiling is as good, also one below end (then the tables at it stay). mmap_lock for
- * writing, or the mm is nobody else's; the leaves' entries of what goes are empty.
+ * ceiling 0 is the top of the address space: "ceiling - 1" wraps on purpose. Any other ceiling is
+ * allowed, also one below end; tables that reach across it stay. The caller holds the mmap_lock
+ * for writing, or no other thread uses the mm. The leaves' entries in what goes are empty.
  */
 void table_free_range(struct samara_mm *mm, unsigned long start, unsigned long end,
 		      unsigned long floor, unsigned long ceiling, struct table_list *gone);
@@ -166,8 +164,8 @@ void table_free_range(struct samara_mm *mm, unsigned long start, unsigned long e
 void table_list_free(struct table_list *gone);
 
 /*
- * The mm is dying and has no page: the root goes, and with it what no table_free_range()
- * could take (tables below first_user_addr, or across the ceiling). mm->pgd is NULL then.
+ * Free the root of a dying mm that has no page, and all tables that table_free_range() could not
+ * take (below first_user_addr, or across the ceiling). mm->pgd becomes NULL.
  */
 void pgd_free(struct samara_mm *mm);
 

@@ -2,13 +2,13 @@
 /*
  * Taking tables out of the tree (table.h: table_free_range()).
  *
- * A table goes when it lies between floor and ceiling as a whole, that is, when no VMA that stays
- * can need it: what is left of the range's neighbours ends at floor and begins again at ceiling.
- * The bounds are compared as "last address", so that a ceiling of 0, the top, wraps to the highest
- * address there is, and nothing else is said about where the ceiling may be.
+ * A table goes when all that it serves lies between floor and ceiling. The neighbours that stay end
+ * at floor and begin at ceiling, so none of them needs such a table. Bounds are compared as "last
+ * address": a ceiling of 0, the top, wraps to the highest address.
  *
- * Locks: the mmap_lock for writing, or the mm is nobody else's; each leaf's own while it is looked
- * at. A table that other VMAs share never goes, so growing beside this needs no care.
+ * Locks: the mmap_lock for writing, or no other thread uses the mm. Each leaf's own lock while it
+ * is looked at. A table that serves another VMA too never goes, so other threads may grow tables
+ * meanwhile.
  */
 #include "base/cache.h"
 #include "mmu/table.h"
@@ -28,7 +28,7 @@ static bool is_empty(struct table *table)
 	table_lock(table);
 	used = table->used;
 	table_unlock(table);
-	/* Pages first, then tables; a leaf with a page in it is not given away. */
+	/* The caller has zapped all pages of the range; a leaf with an entry left must stay. */
 	VM_WARN_ON(used);
 	return !used;
 }

@@ -16,7 +16,7 @@ static struct samara_tlb_entry *slot_of(struct samara_cpu *cpu, unsigned long ad
 	return &cpu->tlb[(addr >> cpu->page_shift) & (SAMARA_TLB_ENTRIES - 1)];
 }
 
-/* Only the page's kinds that are of [start, last]: a slot may have changed hands meanwhile. */
+/* Only entries of pages in [start, last]: the slot may hold another page by now. */
 static void slot_drop(struct samara_tlb_entry *e, unsigned long start, unsigned long last)
 {
 	for (int kind = 0; kind < SAMARA_ACCESS_KINDS; kind++) {
@@ -49,7 +49,7 @@ static void cpu_wait(struct samara_cpu *cpu)
 
 	if (!(seen & 1))
 		return;
-	/* This thread would wait for itself. */
+	/* This thread would wait for its own section. */
 	if (VM_WARN_ON(READ_ONCE(cpu->thread) == &this_thread))
 		return;
 	for (unsigned long round = 0; smp_load_acquire(&cpu->inside) == seen; round++)

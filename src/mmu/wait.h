@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Waiting for somebody who announces nothing when he is done (a TLB section, a
- * notifier pair), so that his side stays short: look, spin, look, nap, look.
+ * Waiting for a thread that sends no wake-up when it is done (a TLB section, a notifier pair), so
+ * that its side stays short. The waiter looks, spins, looks again, and then naps between looks.
  */
 #ifndef MMU_WAIT_H
 #define MMU_WAIT_H
@@ -16,12 +16,12 @@
 static inline void wait_a_little(unsigned long round)
 {
 	static const struct timespec nap = { .tv_nsec = WAIT_NAP_NS };
-	unsigned int nobody_wakes = 0;
+	unsigned int never_woken = 0;
 
 	if (round < WAIT_SPINS)
 		cpu_relax();
 	else
-		futex_wait(&nobody_wakes, 0, FUTEX_ANYONE, &nap);
+		futex_wait(&never_woken, 0, FUTEX_ANYONE, &nap);
 }
 
 #endif

@@ -64,7 +64,7 @@ void exit_mmap(struct samara_mm *mm, struct vma_dead *dead)
 		zap_all(mm, &tlb);
 		mmap_read_unlock(mm);
 	}
-	/* A mapped folio's family is alive: maps go before links do. */
+	/* A mapped folio always has a family: map counts drop before VMAs are unlinked. */
 	tlb_flush_mmu(&tlb);
 	down_write_nested(&mm->mmap_lock);
 	buried = bury_all(mm, dead);
@@ -74,7 +74,7 @@ void exit_mmap(struct samara_mm *mm, struct vma_dead *dead)
 	pgd_free(mm);
 	BUG_ON(buried != mm->count.map_count);
 	store_forget(&mm->store);
-	mt_clear_in_rcu(&mm->mt); /* nobody else is left */
+	mt_clear_in_rcu(&mm->mt); /* no reader is left */
 	__mt_destroy(&mm->mt);
 	mm_uncharge(mm, mm->count.accounted);
 	TRACE(exit_mmap, mm, buried);

@@ -2,13 +2,13 @@
 /*
  * The end of an address space.
  *
- *   MM_DYING     no walker enters any more
- *   CPUs         none runs it any more
- *   pages        zapped, the whole mm in one gather; mmap_lock for reading, so that a reaper
- *                may run beside
- *   links        each VMA leaves its families: waits for walkers that are inside
+ *   MM_DYING     walkers of reverse mappings no longer enter
+ *   CPUs         all leave the mm
+ *   pages        zapped, the whole mm in one gather; mmap_lock for reading, so that the OOM
+ *                reaper may run meanwhile
+ *   links        each VMA leaves its families, which waits for walkers that are inside
  *   tables       all of them
- *   VMAs         counted, and given back with what they hold
+ *   VMAs         counted, and freed with the file references that they hold
  */
 #ifndef PROCESS_EXIT_H
 #define PROCESS_EXIT_H
@@ -16,9 +16,9 @@
 #include "core/mm.h"
 
 /*
- * Everything leaves mm, which nobody runs and no other call uses; the tree is empty afterwards.
- * Takes mmap_lock. Also the end of a fork that failed. dead: VMAs whose files
- * are to be given back (vma_dead_release()) when no lock is held any more.
+ * Unmaps everything; the tree is empty afterwards. No other call may use mm. Takes the mmap_lock.
+ * A fork that failed ends here too. The VMAs go onto dead: the caller drops their file references
+ * by vma_dead_release() once it holds no lock.
  */
 void exit_mmap(struct samara_mm *mm, struct vma_dead *dead);
 

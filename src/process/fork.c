@@ -55,7 +55,7 @@ static void copies_discard(struct vma *copies)
 	}
 }
 
-/* FORK_VMAS: copies in address order. No page fault runs in a VMA any more that is copied. */
+/* FORK_VMAS: copies in address order. Each VMA is write-locked, so no page fault runs in it. */
 static int copies_make(struct samara_mm *parent, struct samara_mm *child, struct vma **first)
 {
 	MA_STATE(mas, &parent->mt, 0, 0);
@@ -146,8 +146,8 @@ discard:
 }
 
 /*
- * FORK_PAGES. *until becomes where it stopped. The parent's CPUs may have known
- * shared pages as writable: they forget them, also when it failed.
+ * FORK_PAGES. *until becomes the end of the last VMA it visited. The parent's TLBs may hold shared
+ * pages as writable, so they are flushed, also after a failure.
  */
 static int pages_copy(struct samara_mm *parent, struct samara_mm *child, unsigned long *until)
 {
@@ -179,7 +179,7 @@ static int pages_copy(struct samara_mm *parent, struct samara_mm *child, unsigne
 	return err;
 }
 
-/* After the child has gone: what was shared with it is the parent's alone again. */
+/* After the child has exited: pages that were shared with it are exclusively the parent's again. */
 static void pages_take_back(struct samara_mm *parent, unsigned long until)
 {
 	MA_STATE(mas, &parent->mt, 0, 0);
@@ -198,7 +198,7 @@ int dup_mmap(struct samara_mm *parent, struct samara_mm *child)
 
 	VM_WARN_ON(child->state != MM_BUILDING);
 	mmap_write_lock(parent);
-	/* Nobody knows the child yet, so that nobody can wait for its lock. */
+	/* No other thread knows the child yet, so none can hold its lock. */
 	down_write_nested(&child->mmap_lock);
 	mm_inherit(child, parent);
 	err = map_copy(parent, child);

@@ -3,7 +3,7 @@
  * fork: a child that is the parent's copy, or no child at all.
  *
  *   step                 may fail    undone by
- *   FORK_VMAS            yes         the copies, which only a list knows, are given up
+ *   FORK_VMAS            yes         the copies, which are only on a list, are freed
  *   FORK_CHARGE          yes         uncharged
  *   FORK_TREE            yes         the duplicate is not there
  *   ---- the child's map is whole from here on ----
@@ -12,12 +12,12 @@
  *                                    are its own again
  *   FORK_LIVE            no
  *
- * The child is MM_BUILDING until FORK_LIVE: whoever comes to one of its VMAs through a
- * reverse mapping passes by, unless he takes pages away for good: he meets the child's VMA
- * after the parent's (each tree has it behind that one), so a page that is copied meanwhile is
- * found in one of them. So the child's tree holds its own VMAs or (before FORK_PLACE, when nobody
- * can look) its parent's, and never a mark that says which. docs/decisions/0007 has the other
- * designs.
+ * The child is MM_BUILDING until FORK_LIVE. A walker that comes to one of its VMAs through a
+ * reverse mapping skips it. A walker that removes pages for good (truncation) enters it. Such a
+ * walker meets the child's VMA after the parent's, because each interval tree has it behind that
+ * one; so it finds a page that is copied meanwhile in one of the two. The child's tree never holds
+ * a mark: before FORK_PLACE it holds the parent's VMAs, which no other thread can see there, and
+ * then its own. docs/decisions/0007 has the other designs.
  */
 #ifndef PROCESS_FORK_H
 #define PROCESS_FORK_H
@@ -27,8 +27,9 @@
 enum fork_step { FORK_VMAS, FORK_CHARGE, FORK_TREE, FORK_PLACE, FORK_PAGES, FORK_LIVE, FORK_STEPS };
 
 /*
- * child, which is empty, MM_BUILDING and known to nobody, becomes a copy of parent with its limits
- * and layout. 0 or -ENOMEM: then child has exited and is only to be freed. Takes both mmap_locks.
+ * child becomes a copy of parent, with its limits and layout. It is empty and MM_BUILDING, and no
+ * other thread knows it. 0; -ENOMEM: child has exited, and the caller frees it. Takes both
+ * mmap_locks.
  */
 int dup_mmap(struct samara_mm *parent, struct samara_mm *child) __must_check;
 

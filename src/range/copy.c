@@ -19,13 +19,14 @@
  *                | | |   |
  *   leaf of dst [a|a|g| |f| ...]   a pinned page needs a frame: both locks are dropped, and back
  *
- * PTE_WAS_EXCLUSIVE in the parent's entry says that its folio was exclusive until
- * this fork shared it, so that a failed fork can be undone without memory. A
- * copy visits every entry: it sets the bit or takes it away, and when it fails it takes
- * away what older forks left in the part of the VMA that it did not reach.
+ * PTE_WAS_EXCLUSIVE in the parent's entry says that its folio was exclusive until this fork shared
+ * it. So a failed fork can be undone without memory. A copy visits every entry and sets or clears
+ * the bit. When it fails, it also clears the bits that older forks left in the part of the VMA that
+ * it did not reach.
  *
- * Locks: both mmap_locks for writing, src write-locked; up to two leaves. Whoever pins a page does
- * so under its leaf's lock: before, and the pin is seen here, or after, and the page is shared.
+ * Locks: both mmap_locks for writing, src write-locked; up to two leaves. A page is pinned under its
+ * leaf's lock. So a pin comes before the copy, which then sees it, or after, and then it gets the
+ * shared page.
  * Invariant: a page that two entries point to is not exclusive, and neither entry is writable.
  */
 #include <errno.h>
@@ -79,7 +80,7 @@ static void copy_nonpresent(struct copy *c, struct table *to, pte_t *at, pte_t p
 		table_fill(to, at, mk_marker(marker));
 }
 
-/* What both sides have of an entry from now on: *pte is the parent's, the child's is returned. */
+/* *pte becomes the parent's entry after the fork; returns the child's. */
 static pte_t share_entry(const struct copy *c, pte_t *pte)
 {
 	pte_t child;
@@ -148,7 +149,7 @@ static bool copy_entry(struct copy *c, unsigned long addr, pte_t *from_at, struc
 	return true;
 }
 
-/* As far as there is a spare for what needs one; returns where it stopped. */
+/* Returns part->end, or the address of a pinned page for which there was no spare folio. */
 static unsigned long copy_entries(struct copy *c, const struct leaf_part *part, struct table *to)
 {
 	struct samara_mm *mm = c->src->vm_mm;
@@ -162,7 +163,7 @@ static unsigned long copy_entries(struct copy *c, const struct leaf_part *part, 
 	return addr;
 }
 
-/* 0 or -ENOMEM; part->addr is how far it came. */
+/* 0 or -ENOMEM; part->addr becomes the first address that was not copied. */
 static int copy_leaf(struct copy *c, struct leaf_part *part)
 {
 	struct table *to;

@@ -8,7 +8,7 @@
  * on purpose. On machines whose user ceiling is the task size (ARM) the last
  * VMA may end exactly there, which is no error either.
  *
- * Locks: mmap_lock for writing, or an mm that nobody else knows. No fault and no
+ * Locks: mmap_lock for writing, or an mm that no other thread knows. No fault and no
  * reverse mapping can come to the range: its VMAs have left the tree and their families.
  * Checked by tests/model/free_tables.c against a recomputed set.
  */

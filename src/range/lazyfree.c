@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * MADV_FREE: pages that may be dropped instead of swapped, until they are written to again.
+ * MADV_FREE: reclaim may drop these pages instead of swapping them out, until they are written to.
  *
- *   entry    clean and old: a write sets its dirty bit, and so takes the page back
+ *   entry    clean and old: a write sets its dirty bit, and then the page must be kept
  *   folio    neither dirty nor swap-backed; on the inactive file list
  *
- * As Linux 6.18 does, a page that others have mapped too is marked only when it is not
- * dirty itself (its folio, not its entry); poison leaves, other markers stay.
+ * As in Linux 6.18, a page with more than one mapping is marked only when its folio is not dirty
+ * (its entry may be). Poison leaves, other markers stay.
  *
- * Locks: mmap_lock in any mode, or the VMA's lock; one leaf's lock at a time. Flushed at
- * the end, before anybody may take the pages for untouched: reclaim looks at the dirty bit
- * after a flush of its own.
+ * Locks: mmap_lock in any mode, or the VMA's lock; one leaf's lock at a time. One flush at the end
+ * is early enough, because reclaim flushes itself before it looks at the dirty bit.
  */
 #include "core/vma_lock.h"
 #include "mmu/notifier.h"
@@ -26,7 +25,7 @@ static void mark_lazyfree(struct ram *ram, struct folio *folio)
 	lru_move(ram, folio);
 }
 
-/* Whether the folio can be made clean; it is then. */
+/* True: the folio is clean now. */
 static bool clean_folio(struct folio *folio)
 {
 	bool alone;
@@ -42,7 +41,7 @@ static bool clean_folio(struct folio *folio)
 	return alone;
 }
 
-/* Returns whether a CPU may remember more than the entry says now. */
+/* True: a TLB may still allow more than the entry does now. */
 static bool free_entry(struct ram *ram, struct table *leaf, pte_t *at)
 {
 	const pte_t pte = pte_read(at);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the files of this room share: going from leaf table to leaf table of a
- * range, counting pages, and the entries that no call makes yet.
+ * Shared by the files of this room: going from leaf table to leaf table of a range, counting
+ * pages, and entries that no call makes yet.
  *
  *        start                                  end
  *          |---------------------------------------|
@@ -76,10 +76,7 @@ static inline bool vma_uffd_wp(const struct vma *vma)
 	return READ_ONCE(vma->vm_flags) & VM_UFFD_WP;
 }
 
-/*
- * Swapped-out and migrating pages: nobody makes such entries yet, and whoever does comes here
- * first.
- */
+/* No call makes entries of swapped-out or migrating pages yet. */
 static inline void swp_is_none_of_ours(pte_t pte)
 {
 	BUG_ON(swp_type(pte) != SWP_MARKER);

@@ -6,19 +6,18 @@
  *              |  \    |   \           a leaf's part is cut at the new leaf's end
  *   new   |  leaf  |  leaf  |  leaf  ]
  *
- * Reverse mappings stay true though no folio is touched: a folio's index is not
- * an address but the page of its family (anonymous) or file, and the VMA's copy at the
- * new place has the vm_pgoff of the old one for the same page. So index - vm_pgoff gives
- * the new address. An anonymous VMA without an anon_vma gets another vm_pgoff when it moves;
- * it has no page that anybody could look for.
+ * Reverse mappings stay true although no folio is touched. A folio's index is a page number in its
+ * family (anonymous) or file, not an address. The VMA at the new place has the vm_pgoff of the old
+ * one for the same page, so index - vm_pgoff gives the new address. An anonymous VMA without an
+ * anon_vma gets another vm_pgoff when it moves; it has no page that an rmap walk could look for.
  *
- * A walk that looked at the new place before a page came and at the old one after it
- * went would miss it. The links are of equal order in their trees, so no order of
- * looking is certain: the families' locks are held meanwhile.
+ * A walk that looked at the new place before a page came, and at the old one after it had gone,
+ * would miss it. The order in which a walk visits the two links is not defined. So the families'
+ * locks are held for writing meanwhile.
  *
  * Locks: mmap_lock and both VMAs for writing. Here: i_mmap_lock, the root's lock, two
- * leaves in the order of their addresses. The old place is flushed before these are dropped: the
- * new one keeps the pages alive until then, and folio_mkclean() misses no store.
+ * leaves in the order of their addresses. The old place is flushed before the leaves' locks are
+ * dropped. Until then the new entries keep the pages alive, and folio_mkclean() misses no store.
  */
 #include <errno.h>
 
@@ -84,8 +83,8 @@ static bool move_entries(struct samara_mm *mm, const struct leaf_part *part, str
 }
 
 /*
- * Where move_prepare() made no table there was none at the old place either; one that it made
- * for another part of the new place may serve a piece of the old one since.
+ * Where move_prepare() made no table at the new place, the old place had none. Since then the old
+ * place may have got one that move_prepare() made for another part of the new place.
  */
 static bool part_is_empty(struct samara_mm *mm, const struct leaf_part *part)
 {

@@ -2,21 +2,21 @@
 /*
  * mprotect: the entries of a range get other rights.
  *
- *   taken over from the old entry   frame, special, dirty, accessed, soft-dirty, uffd-wp
+ *   from the old entry              frame, special, dirty, accessed, soft-dirty, uffd-wp
  *   from the VMA's new flags        present or PROT_NONE, no-execute
  *   the write bit                   only where a write fault would do no more than set it
  *
  * That is (mapping writable):
  *
  *   private   exclusive anonymous page
- *   shared    memory that nobody writes back, PFN; a file's page if the entry is dirty already
+ *   shared    shmem (never written back), PFN; a file's page if the entry is dirty already
  *
  * Markers stay: a guard or a poisoned page stops every access anyhow, and uffd-wp
  * is not a matter of mprotect.
  *
- * Locks: mmap_lock and the VMA for writing; one leaf's lock at a time. One flush at
- * the end, for entries that allow less than before. An entry that allowed a write is still dirty
- * then, so that write-back, coming before the flush, cleans and flushes it itself.
+ * Locks: mmap_lock and the VMA for writing; one leaf's lock at a time. One flush at the end, for
+ * entries that allow less than before. An entry that allowed a write stays dirty. So write-back
+ * that comes before the flush cleans that entry and flushes it itself.
  */
 #include "core/vma_lock.h"
 #include "mmu/notifier.h"
@@ -48,7 +48,7 @@ static bool may_stay_writable(const struct protect *p, pte_t pte)
 	return pte_dirty(pte) || folio_rss(folio) == MM_SHMEMPAGES;
 }
 
-/* A CPU that remembers old could do what now no longer allows. */
+/* A TLB that holds old allows an access that now forbids. */
 static bool allows_less(pte_t old, pte_t now)
 {
 	return pte_accessible(old) &&

@@ -3,13 +3,13 @@
  * Page-table work over one VMA's range.
  *
  *   zap.c          pages leave                          guard.c     guard markers instead of pages
- *   free_tables.c  tables that nobody needs leave       lazyfree.c  pages that may be dropped
+ *   free_tables.c  tables without a VMA leave           lazyfree.c  pages that may be dropped
  *   copy.c         pages for a forked child             look.c      what reports see
  *   protect.c      other access rights
  *   move.c         to another place
  *
- * The VMA is write-locked (vma_start_write()) under the mmap_lock for writing, so that nobody
- * faults in the range, unless said otherwise. [start, end) is whole pages within it.
+ * Unless said otherwise, the VMA is write-locked (vma_start_write()) under the mmap_lock for
+ * writing, so that no page fault runs in it. [start, end) is whole pages within the VMA.
  *
  * mmu notifiers: functions that get a gather, and copy_page_range(), leave them to the caller; the
  * others open and end a pair around what they change.
@@ -41,7 +41,7 @@ void zap_range(struct mmu_gather *tlb, struct vma *vma, unsigned long start, uns
 /* free_tables.c --------------------------------------------------------------- */
 
 /*
- * What leaves together: pages of the VMAs between, then tables that nobody else needs.
+ * Tables that serve no VMA outside [start, end) leave. Pages of the range have left before.
  *
  *   floor            start       end                ceiling
  *     |--prev--|......|####|  |####|...................|--next--|

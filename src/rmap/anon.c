@@ -6,8 +6,8 @@
  * shares, fork makes a child, and the first write to a VMA joins a neighbour's
  * family if the two differ in nothing but access rights.
  *
- * A family is freed after a grace period: whoever comes from a folio (rmap_walk())
- * finds it under RCU and takes a reference.
+ * A family is freed after a grace period: rmap_walk() finds it from a folio under RCU, and takes a
+ * reference.
  */
 #include <errno.h>
 
@@ -105,8 +105,8 @@ int anon_vma_clone(struct vma *dst, const struct vma *src, struct link_stock *st
 }
 
 /*
- * A family that child can take over: the oldest that nobody writes to any more and that
- * at most one other descends from. Never the root: it has no VMA to be told from.
+ * A family that child can take over: the oldest one that is no VMA's anon_vma any more and has at
+ * most one child. Never the root.
  */
 static struct anon_vma *reusable(const struct vma *child)
 {

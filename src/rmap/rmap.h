@@ -18,10 +18,9 @@
  *   so a chain of forks whose parents exit keeps a bounded number of families.
  *
  * Locks: i_mmap_lock of the inode (RANK_FILE_RMAP), then the root's lock (RANK_ANON_RMAP),
- * then page tables. A link's range is that of its VMA, so whoever moves a VMA's bounds
- * takes its links out, changes the VMA and puts them back while holding both locks:
- * vma_adjust_begin() .. _end(). A walker therefore sees each VMA as it was before a change
- * or as it is after.
+ * then page tables. A link's range is that of its VMA. So vma_adjust_begin() takes a VMA's links
+ * out before its bounds change, and vma_adjust_end() puts them back; both locks are held in
+ * between. A walker therefore sees each VMA as it was before the change, or as it is after.
  *
  * vma->links, anon_links and anon_vma: changed with the mmap_lock held for writing; the
  * first family may come while it is held for reading, under mm->anon_lock.
@@ -160,7 +159,7 @@ void rmap_walk(struct rmap_walk *walk);
  * Flushes.
  */
 bool folio_mkclean(struct ram *ram, struct folio *folio);
-/* How many entries somebody accessed it through since the last time; clears that. */
+/* Returns how many entries have the accessed bit, and clears it in them. */
 unsigned int folio_referenced(struct ram *ram, struct folio *folio);
 /*
  * Take folio out of all page tables, leaving what swap_entry says (empty: nothing, a file's

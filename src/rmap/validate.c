@@ -58,7 +58,7 @@ static int check_families(const struct vma *vma, struct samara_report *out)
 		if (!link->anon)
 			return broken(vma, "link_file", "a file link that is not the first", out);
 		if (link->vma != vma)
-			return broken(vma, "link_anon", "somebody else's link", out);
+			return broken(vma, "link_anon", "a link of another VMA", out);
 		if (link->anon->root != root)
 			return broken(vma, "link_root", "families of two roots", out);
 		own |= link->anon == vma->anon_vma;
