@@ -24,9 +24,9 @@
  * the bit. When it fails, it also clears the bits that older forks left in the part of the VMA that
  * it did not reach.
  *
- * Locks: both mmap_locks for writing, src write-locked; up to two leaves. A page is pinned under its
- * leaf's lock. So a pin comes before the copy, which then sees it, or after, and then it gets the
- * shared page.
+ * Locks: both mmap_locks for writing, src write-locked; up to two leaves. A page is pinned under
+ * its leaf's lock. So a pin comes before the copy, which then sees it, or after, and then it gets
+ * the shared page.
  * Invariant: a page that two entries point to is not exclusive, and neither entry is writable.
  */
 #include <errno.h>
