@@ -4,11 +4,8 @@
  * cursor is like after a store that failed (inject/tree.c has the other calls).
  */
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 
-#include <cmocka.h>
+#include "support/cmocka_all.h"
 
 #include <samara/inject.h>
 

@@ -13,10 +13,7 @@
  * and printed as C calls.
  */
 #include <inttypes.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -24,8 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
+#include "support/cmocka_all.h"
 #include "support/tree_ops.h"
 
 #define GOAL 1000000ul

@@ -18,17 +18,13 @@
  * the same.
  */
 #include <inttypes.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
+#include "support/cmocka_all.h"
 #include "support/random.h"
 #include "support/tree_model.h"
 

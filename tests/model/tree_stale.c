@@ -13,14 +13,10 @@
  * put back while cursors still hold nodes that are long dead.
  */
 #include <inttypes.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
+#include "support/cmocka_all.h"
 #include "support/tree_ops.h"
 
 #define READERS 6u

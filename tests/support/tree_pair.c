@@ -4,12 +4,9 @@
  */
 #include "tree_pair.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <string.h>
 
-#include <cmocka.h>
+#include "support/cmocka_all.h"
 
 void tree_pair_grow(struct tree_pair *b, unsigned int flags, unsigned int n, unsigned int step)
 {

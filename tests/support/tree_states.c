@@ -5,11 +5,8 @@
 #include "tree_states.h"
 
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 
-#include <cmocka.h>
+#include "support/cmocka_all.h"
 
 #include <samara/inject.h>
 

@@ -4,6 +4,7 @@
 #include "support/forked.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -80,6 +81,53 @@ static void warnings_end_a_test(void **state)
 #endif
 }
 
+static void *fail_an_assertion(void *arg)
+{
+	assert_null(arg);
+	return NULL;
+}
+
+static void wait_for_a_thread_that_fails(void *barrier)
+{
+	pthread_t thread;
+
+	pthread_barrier_init(barrier, NULL, 2);
+	if (!pthread_create(&thread, NULL, fail_an_assertion, barrier))
+		pthread_barrier_wait(barrier);
+}
+
+static void *wait_at_barrier(void *barrier)
+{
+	pthread_barrier_wait(barrier);
+	return NULL;
+}
+
+static void fail_while_a_thread_waits(void *barrier)
+{
+	pthread_t thread;
+
+	pthread_barrier_init(barrier, NULL, 2);
+	if (!pthread_create(&thread, NULL, wait_at_barrier, barrier))
+		assert_null(barrier);
+	pthread_join(thread, NULL);
+}
+
+/* support/cmocka_all.h: no thread of a test waits for one that an assertion has stopped. */
+static void a_failed_assertion_ends_the_program(void **state)
+{
+	pthread_barrier_t barrier;
+	struct forked child;
+
+	if (!forked_may_have_threads())
+		skip();
+	run_forked(wait_for_a_thread_that_fails, &barrier, &child);
+	assert_int_equal(child.signal, SIGABRT);
+	assert_non_null(strstr(child.text, "assert.c:"));
+	run_forked(fail_while_a_thread_waits, &barrier, &child);
+	assert_int_equal(child.signal, SIGABRT);
+	assert_non_null(strstr(child.text, "assert.c:"));
+}
+
 static void report_keeps_the_first_finding(void **state)
 {
 	struct samara_report report = { 0 };
@@ -110,6 +158,7 @@ int main(void)
 		cmocka_unit_test(bug_on_lets_a_false_condition_pass),
 		cmocka_unit_test(warnings_are_counted_in_debug_builds),
 		cmocka_unit_test(warnings_end_a_test),
+		cmocka_unit_test(a_failed_assertion_ends_the_program),
 		cmocka_unit_test(report_keeps_the_first_finding),
 		cmocka_unit_test(report_may_be_absent),
 		cmocka_unit_test(report_cuts_a_long_text),

@@ -4,12 +4,9 @@
  * begin with an unknown map here, so every call's answer is judged but no map.
  */
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <string.h>
 
-#include <cmocka.h>
+#include "support/cmocka_all.h"
 
 #include "replay/engine.h"
 

@@ -2,13 +2,10 @@
 /*
  * The model of the room in a map, by which overlapping calls are put in order.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
-#include <cmocka.h>
+#include "support/cmocka_all.h"
 
 #include "replay/room.h"
 

@@ -3,13 +3,10 @@
  * The parser of strace's output, on real lines of each flavour.
  */
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <string.h>
 #include <sys/mman.h>
 
-#include <cmocka.h>
+#include "support/cmocka_all.h"
 
 #include "replay/call.h"
 
@@ -247,8 +244,7 @@ static void strace_s_own_message_cuts_a_line_behind_a_string(void **state)
 	assert_int_equal(f->ev.tid, 5);
 
 	/* the same words inside a string cut nothing */
-	assert_int_equal(
-		parse(f, "write(1, \"a \\\" strace: Process 9 attached\", 28) = 28"), 0);
+	assert_int_equal(parse(f, "write(1, \"a \\\" strace: Process 9 attached\", 28) = 28"), 0);
 	assert_int_equal(f->ev.kind, TRACE_CALL);
 }
 

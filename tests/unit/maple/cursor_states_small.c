@@ -5,12 +5,8 @@
  * of Linux 6.12-6.18; the model of support/tree_model_cursor.c is held against
  * it too.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 
-#include <cmocka.h>
-
+#include "support/cmocka_all.h"
 #include "support/tree_states.h"
 
 static const struct state_row rows[] = {

@@ -3,11 +3,8 @@
  * Duplicating a tree of each shape, and what duplication refuses.
  */
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 
-#include <cmocka.h>
+#include "support/cmocka_all.h"
 
 #include <samara/inject.h>
 

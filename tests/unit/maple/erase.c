@@ -3,11 +3,8 @@
  * Erasing, NULL stores, and what is left afterwards: nothing at all, when it
  * was the last entry.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 
-#include <cmocka.h>
+#include "support/cmocka_all.h"
 
 #include <samara/inject.h>
 

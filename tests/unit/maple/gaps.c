@@ -4,12 +4,8 @@
  * directions, the cyclic kind.
  */
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 
-#include <cmocka.h>
-
+#include "support/cmocka_all.h"
 #include "support/tree_model.h"
 
 #define A ((void *)0xa000)

@@ -3,9 +3,6 @@
  * Looking at a tree: dumps, Graphviz, statistics, the BUG and WARN macros. What
  * goes to stderr is caught in a file.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,8 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
+#include "support/cmocka_all.h"
 #include "support/tree_model.h"
 
 #define A ((void *)0xabc000)

@@ -3,12 +3,8 @@
  * Going through a tree: mt_find() and its family, pauses, both directions,
  * the ends of the index space, small and large trees.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 
-#include <cmocka.h>
-
+#include "support/cmocka_all.h"
 #include "support/tree_model.h"
 
 #define A ((void *)0xa000)

@@ -6,11 +6,7 @@
 #define SAMARA_NO_LINUX_NAMES
 #include <samara/maple_tree.h>
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
+#include "support/cmocka_all.h"
 
 /* Not macros, and free. */
 static int mtree_load(int x)

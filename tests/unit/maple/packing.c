@@ -3,13 +3,9 @@
  * How full nodes are. Nothing breaks when they are not, so no other test would
  * notice.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 
-#include <cmocka.h>
-
+#include "support/cmocka_all.h"
 #include "support/random.h"
 #include "support/tree_model.h"
 

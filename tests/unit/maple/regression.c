@@ -2,12 +2,8 @@
 /*
  * Sequences that trees like this one have got wrong.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 
-#include <cmocka.h>
-
+#include "support/cmocka_all.h"
 #include "support/tree_model.h"
 
 struct range {

@@ -3,11 +3,8 @@
  * A reader whose way down is out of date: the level above its parent was
  * replaced, and what that said of its neighbour no longer holds.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 
-#include <cmocka.h>
+#include "support/cmocka_all.h"
 
 #include "maple/node.h"
 

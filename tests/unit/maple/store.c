@@ -4,13 +4,9 @@
  * root entry, the cursor after a store.
  */
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <string.h>
 
-#include <cmocka.h>
-
+#include "support/cmocka_all.h"
 #include "support/tree_model.h"
 
 #define A ((void *)0xa000)

@@ -3,12 +3,9 @@
  * The validator names what is broken: each invariant of maple/node.h is broken
  * on purpose in a good tree, found by its name, and mended again.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <string.h>
 
-#include <cmocka.h>
+#include "support/cmocka_all.h"
 
 #include "maple/node.h"
 
