@@ -105,7 +105,7 @@ struct samara_mm_memory {
 	unsigned long vma_lock_retry;   /* the fault itself asked for the mmap_lock */
 	unsigned long vma_lock_miss;    /* what was found was not it any more */
 };
-/* 0, or -EINVAL (size). Takes no lock. */
+/* 0, or -EINVAL (size). Members that this library does not know become 0. Takes no lock. */
 SAMARA_API int samara_mm_memory(struct samara_mm *mm, struct samara_mm_memory *out);
 
 SAMARA_END_DECLS

@@ -64,7 +64,8 @@ SAMARA_API SAMARA_MUST_CHECK int samara_file_from_fd(struct samara_machine *mach
 /*
  * A file that is known only by who it is. Every call gives a new open file,
  * which merges with no other; keep one per open(2) of the trace.
- * 0, -EINVAL (no name, wrong size), -ENAMETOOLONG (above 4095 bytes), -ENOMEM.
+ * 0, -EINVAL (no name, size), -E2BIG (a member that this library does not know), -ENAMETOOLONG (above 4095 bytes),
+ * -ENOMEM.
  */
 SAMARA_API SAMARA_MUST_CHECK int samara_file_named(struct samara_machine *machine,
 						   const struct samara_file_identity *identity,
@@ -225,7 +226,8 @@ struct samara_file_ops {
 };
 
 /*
- * A device. ops must stay as long as the file; priv is the driver's. 0, -EINVAL (size), -ENAMETOOLONG, -ENOMEM.
+ * A device. ops is copied; priv is the driver's. 0, -EINVAL (size), -E2BIG (an operation that this library does
+ * not know), -ENAMETOOLONG, -ENOMEM.
  */
 SAMARA_API SAMARA_MUST_CHECK int samara_file_device(struct samara_machine *machine,
 						    const struct samara_file_ops *ops, void *priv,

@@ -44,8 +44,8 @@ SAMARA_API const struct samara_geometry *samara_geometry_x86_64(void);
 SAMARA_API const struct samara_geometry *samara_geometry_x86_64_la57(void);
 
 /*
- * 0, or -EINVAL when the shape is impossible: sizes that are not multiples of
- * the page, limits out of order, more than 2^63 bytes of user addresses.
+ * 0; -E2BIG: a member that this library does not know; -EINVAL when the shape is impossible: sizes that are not
+ * multiples of the page, limits out of order, more than 2^63 bytes of user addresses.
  */
 SAMARA_API SAMARA_MUST_CHECK int samara_geometry_check(const struct samara_geometry *geometry);
 

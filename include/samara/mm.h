@@ -59,7 +59,7 @@ struct samara_machine_config {
 };
 #define SAMARA_MACHINE_CONFIG_INIT { .size = sizeof(struct samara_machine_config) }
 
-/* 0, -EINVAL (size or geometry), -ENOMEM. cfg NULL: defaults. */
+/* 0; -EINVAL: size or geometry; -E2BIG: a member that this library does not know; -ENOMEM. cfg NULL: defaults. */
 SAMARA_API SAMARA_MUST_CHECK int samara_machine_create(const struct samara_machine_config *cfg,
 						       struct samara_machine **out);
 /* The machine goes when its last mm and file have gone. */
@@ -282,7 +282,7 @@ struct samara_mm_stats {
 	unsigned long accounted;  /* pages charged to the machine for this mm */
 	unsigned long tree_bytes; /* memory of the tree that holds the mappings */
 };
-/* 0, or -EINVAL (size). */
+/* 0, or -EINVAL (size). Members that this library does not know become 0. */
 SAMARA_API int samara_mm_stats(struct samara_mm *mm, struct samara_mm_stats *out);
 
 /*

@@ -6,6 +6,7 @@
 
 #include <samara/mm.h>
 
+#include "base/sized.h"
 #include "core/geometry.h"
 
 #define GIB (1UL << 30)
@@ -56,10 +57,9 @@ static unsigned int table_bits(const struct samara_geometry *geo)
 	return geo->page_shift + geo->levels * geo->level_bits;
 }
 
-int samara_geometry_check(const struct samara_geometry *geo)
+/* The members, whatever size says. */
+static int check(const struct samara_geometry *geo)
 {
-	if (geo->size != sizeof(*geo))
-		return -EINVAL;
 	if (geo->page_shift < 12 || geo->page_shift > 16 || geo->huge_shift <= geo->page_shift ||
 	    geo->huge_shift > 40 || !geo->levels || geo->levels > 6 || !geo->level_bits)
 		return -EINVAL;
@@ -76,6 +76,20 @@ int samara_geometry_check(const struct samara_geometry *geo)
 	    (geo->gate_start < geo->task_size || geo->gate_end <= geo->gate_start))
 		return -EINVAL;
 	return 0;
+}
+
+int geometry_get(struct samara_geometry *own, const struct samara_geometry *callers)
+{
+	int err = sized_get(own, sizeof(*own), callers);
+
+	return err ? err : check(own);
+}
+
+int samara_geometry_check(const struct samara_geometry *geo)
+{
+	struct samara_geometry own;
+
+	return geometry_get(&own, geo);
 }
 
 /*

@@ -9,6 +9,9 @@
 
 #include "base/compiler.h"
 
+/* own becomes what the caller's struct says. 0, -EINVAL, -E2BIG: samara_geometry_check(). */
+int geometry_get(struct samara_geometry *own, const struct samara_geometry *callers) __must_check;
+
 static inline unsigned long geo_page_size(const struct samara_geometry *geo)
 {
 	return 1UL << geo->page_shift;

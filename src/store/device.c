@@ -12,6 +12,7 @@
 
 #include "base/assert.h"
 #include "store/device.h"
+#include "base/sized.h"
 #include "store/file.h"
 
 #define DEFAULT_NAME "/dev/samara"
@@ -24,21 +25,25 @@ int device_create(struct file_store *store, const struct samara_file_ops *ops, v
 		.dev_minor = store->shmem_minor,
 		.ino = __atomic_fetch_add(&store->next_ino, 1, __ATOMIC_RELAXED),
 	};
-	struct inode *inode = inode_create(store, &desc);
-	int err;
+	struct samara_file_ops own;
+	struct inode *inode;
+	int err = sized_get(&own, sizeof(own), ops);
 
+	if (err)
+		return err;
+	inode = inode_create(store, &desc);
 	if (!inode)
 		return -ENOMEM;
-	err = file_open(inode, ops->name ? ops->name : DEFAULT_NAME,
+	err = file_open(inode, own.name ? own.name : DEFAULT_NAME,
 			SAMARA_FILE_READ | SAMARA_FILE_WRITE | SAMARA_FILE_NO_FALLOCATE |
-				(ops->close ? SAMARA_FILE_CLOSE : 0),
+				(own.close ? SAMARA_FILE_CLOSE : 0),
 			out);
 	if (err) {
 		inode_put(inode);
 		return err;
 	}
 	(*out)->max_length = ULLONG_MAX;
-	inode->ops = ops;
+	inode->ops = own;
 	inode->priv = priv;
 	return 0;
 }
@@ -51,8 +56,8 @@ void device_release(struct inode *inode)
 	mas_for_each(&mas, folio, ULONG_MAX)
 		folio_put(inode->ram, folio);
 	inode->nr_pages = 0;
-	if (inode->ops && inode->ops->release)
-		inode->ops->release(inode->priv);
+	if (inode->ops.release)
+		inode->ops.release(inode->priv);
 }
 
 /* frames ------------------------------------------------------------------------ */
@@ -127,9 +132,9 @@ int device_mmap_prepare(struct samara_vma_desc *desc)
 	struct samara_vma_desc ask = *desc;
 	int err;
 
-	if (!inode->ops->mmap_prepare)
+	if (!inode->ops.mmap_prepare)
 		return 0;
-	err = inode->ops->mmap_prepare(inode->priv, &ask);
+	err = inode->ops.mmap_prepare(inode->priv, &ask);
 	if (err)
 		return err < 0 ? err : -EINVAL;
 	if (((ask.vm_flags & ~old) & ~MAY_SET) || ((old & ~ask.vm_flags) & ~may_clear(old)))
@@ -153,12 +158,12 @@ static int ask_for_frame(int (*op)(void *priv, struct samara_vmf *vmf), struct s
 
 int device_fault(struct samara_vmf *vmf)
 {
-	return ask_for_frame(vmf->file->inode->ops->fault, vmf);
+	return ask_for_frame(vmf->file->inode->ops.fault, vmf);
 }
 
 int device_huge_fault(struct samara_vmf *vmf)
 {
-	return ask_for_frame(vmf->file->inode->ops->huge_fault, vmf);
+	return ask_for_frame(vmf->file->inode->ops.huge_fault, vmf);
 }
 
 int device_page_mkwrite(struct samara_vmf *vmf)
@@ -167,7 +172,7 @@ int device_page_mkwrite(struct samara_vmf *vmf)
 	int err = 0;
 
 	if (inode_has_mkwrite(inode))
-		err = inode->ops->page_mkwrite(inode->priv, vmf);
+		err = inode->ops.page_mkwrite(inode->priv, vmf);
 	return err > 0 ? -EFAULT : err;
 }
 
@@ -175,6 +180,6 @@ void device_close(const struct samara_vma_desc *gone)
 {
 	const struct inode *inode = gone->file->inode;
 
-	if (inode_is_device(inode) && inode->ops->close)
-		inode->ops->close(inode->priv, gone);
+	if (inode_is_device(inode) && inode->ops.close)
+		inode->ops.close(inode->priv, gone);
 }

@@ -7,7 +7,7 @@
 
 #include "store/inode.h"
 
-/* ops has been checked. 0, -ENAMETOOLONG, -ENOMEM. */
+/* 0, -EINVAL, -E2BIG (ops->size: base/sized.h), -ENAMETOOLONG, -ENOMEM. ops is copied. */
 int device_create(struct file_store *store, const struct samara_file_ops *ops, void *priv,
 		  struct samara_file **out) __must_check;
 /* Nobody has a file of it: its frames go, the driver is told. */

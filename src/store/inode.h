@@ -78,8 +78,8 @@ struct inode {
 	unsigned long reserved;      /* lock: pages of shared memory that were charged at once */
 	struct rwsem i_mmap_lock;    /* RANK_FILE_RMAP */
 	struct interval_tree i_mmap; /* i_mmap_lock: links of the VMAs that map it */
-	const struct samara_file_ops *ops; /* (i) of a device */
-	void *priv;                        /* (i) */
+	struct samara_file_ops ops;  /* (i) of a device; else all NULL */
+	void *priv;                  /* (i) */
 	struct inode *hash_next;           /* the store's lock */
 };
 
@@ -205,7 +205,7 @@ static inline bool inode_is_device(const struct inode *inode)
  */
 static inline bool inode_has_mkwrite(const struct inode *inode)
 {
-	return inode_is_device(inode) && inode->ops->page_mkwrite;
+	return inode_is_device(inode) && inode->ops.page_mkwrite;
 }
 
 /* Pages up to its end; ULONG_MAX: no end is known. */

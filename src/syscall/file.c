@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/sized.h"
 #include "core/mm.h"
 #include "filemap/filemap.h"
 #include "store/device.h"
@@ -43,10 +44,12 @@ int samara_file_named(struct samara_machine *machine, const struct samara_file_i
 		      struct samara_file **out)
 {
 	struct samara_file_identity own;
+	int err = sized_get(&own, sizeof(own), identity);
 
-	if (identity->size != sizeof(*identity) || !identity->name)
+	if (err)
+		return err;
+	if (!own.name)
 		return -EINVAL;
-	own = *identity;
 	if (!(own.flags & (SAMARA_FILE_READ | SAMARA_FILE_WRITE)))
 		own.flags |= SAMARA_FILE_READ | SAMARA_FILE_WRITE;
 	return file_create(machine->store, &own, out);
@@ -146,8 +149,6 @@ void samara_file_unmap_pages(struct samara_file *file, unsigned long first, unsi
 int samara_file_device(struct samara_machine *machine, const struct samara_file_ops *ops,
 		       void *priv, struct samara_file **out)
 {
-	if (ops->size != sizeof(*ops))
-		return -EINVAL;
 	return device_create(machine->store, ops, priv, out);
 }
 

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <sys/resource.h>
 
+#include "base/sized.h"
 #include "store/file.h"
 #include "syscall/door.h"
 #include "syscall/install.h"
@@ -95,13 +96,16 @@ static bool places_fit(const struct samara_mm *mm, const struct samara_layout *l
 	       mm_page_aligned(mm, l->mmap_base | l->legacy_base | l->task_size);
 }
 
-int samara_set_layout(struct samara_mm *mm, const struct samara_layout *layout)
+int samara_set_layout(struct samara_mm *mm, const struct samara_layout *callers)
 {
+	struct samara_layout own, *layout = &own;
 	struct door door;
 	size_t i;
-	int err = 0;
+	int err = sized_get(&own, sizeof(own), callers);
 
-	if (layout->size != sizeof(*layout) || !places_fit(mm, layout))
+	if (err)
+		return err;
+	if (!places_fit(mm, layout))
 		return -EINVAL;
 	door_enter(&door, mm);
 	for (i = 0; !err && i < layout->nr_special; i++)

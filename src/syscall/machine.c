@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/sized.h"
 #include "process/exit.h"
 #include "process/fork.h"
 #include "store/file.h"
@@ -85,31 +86,32 @@ static int make_store(const struct samara_machine_config *cfg, unsigned int page
 	return 0;
 }
 
-int samara_machine_create(const struct samara_machine_config *cfg, struct samara_machine **out)
+int samara_machine_create(const struct samara_machine_config *callers, struct samara_machine **out)
 {
 	static const struct samara_machine_config defaults = SAMARA_MACHINE_CONFIG_INIT;
-	const struct samara_geometry *geo;
+	struct samara_machine_config own;
+	struct samara_geometry geo;
 	struct samara_machine *machine;
-	int err;
+	int err = sized_get(&own, sizeof(own), callers ? callers : &defaults);
 
-	if (!cfg)
-		cfg = &defaults;
-	geo = cfg->geometry ? cfg->geometry : samara_geometry_x86_64();
-	if (cfg->size != sizeof(*cfg) || samara_geometry_check(geo) ||
-	    (unsigned int)cfg->overcommit > SAMARA_OVERCOMMIT_NEVER)
+	if (!err)
+		err = geometry_get(&geo, own.geometry ? own.geometry : samara_geometry_x86_64());
+	if (err)
+		return err;
+	if ((unsigned int)own.overcommit > SAMARA_OVERCOMMIT_NEVER)
 		return -EINVAL;
 	machine = mem_zalloc(&machine_site, sizeof(*machine));
 	if (!machine)
 		return -ENOMEM;
-	err = make_store(cfg, geo->page_shift, &machine->store);
+	err = make_store(&own, geo.page_shift, &machine->store);
 	if (err) {
 		mem_free(&machine_site, machine);
 		return err;
 	}
 	machine->ram = machine->store->ram;
-	machine->geo = *geo;
-	machine->flags = cfg->flags;
-	machine->max_map_count = cfg->max_map_count ? cfg->max_map_count : DEFAULT_MAP_COUNT;
+	machine->geo = geo;
+	machine->flags = own.flags;
+	machine->max_map_count = own.max_map_count ? own.max_map_count : DEFAULT_MAP_COUNT;
 	machine->refs = 1;
 	*out = machine;
 	return 0;

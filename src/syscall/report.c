@@ -8,6 +8,7 @@
 
 #include <samara/access.h>
 
+#include "base/sized.h"
 #include "store/file.h"
 #include "syscall/report.h"
 #include "vma/find.h"
@@ -93,13 +94,11 @@ int samara_mm_stats(struct samara_mm *mm, struct samara_mm_stats *out)
 {
 	const struct mm_counters *count = &mm->count;
 	struct samara_tree_stats tree;
+	struct samara_mm_stats own;
 
-	if (out->size != sizeof(*out))
-		return -EINVAL;
 	mmap_read_lock(mm);
 	samara_mtree_stats(&mm->mt, &tree);
-	*out = (struct samara_mm_stats){
-		.size = sizeof(*out),
+	own = (struct samara_mm_stats){
 		.total_vm = count->total_vm,
 		.locked_vm = count->locked_vm,
 		.data_vm = count->data_vm,
@@ -110,15 +109,12 @@ int samara_mm_stats(struct samara_mm *mm, struct samara_mm_stats *out)
 		.tree_bytes = tree.bytes,
 	};
 	mmap_read_unlock(mm);
-	return 0;
+	return sized_put(out, &own, sizeof(own));
 }
 
 int samara_mm_memory(struct samara_mm *mm, struct samara_mm_memory *out)
 {
-	if (out->size != sizeof(*out))
-		return -EINVAL;
-	*out = (struct samara_mm_memory){
-		.size = sizeof(*out),
+	const struct samara_mm_memory own = {
 		.rss_anon = (unsigned long)mm_rss_sum(mm, MM_ANONPAGES),
 		.rss_file = (unsigned long)mm_rss_sum(mm, MM_FILEPAGES),
 		.rss_shmem = (unsigned long)mm_rss_sum(mm, MM_SHMEMPAGES),
@@ -128,7 +124,8 @@ int samara_mm_memory(struct samara_mm *mm, struct samara_mm_memory *out)
 		.vma_lock_retry = mm_lock_stat_sum(mm, VMA_LOCK_RETRY),
 		.vma_lock_miss = mm_lock_stat_sum(mm, VMA_LOCK_MISS),
 	};
-	return 0;
+
+	return sized_put(out, &own, sizeof(own));
 }
 
 int samara_mm_validate(struct samara_mm *mm, struct samara_report *out)

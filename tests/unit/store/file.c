@@ -205,7 +205,7 @@ static void a_device_lives_as_long_as_its_mappings(void **state)
 	struct samara_file *file;
 	unsigned long frame;
 
-	wrong.size--;
+	wrong.size = sizeof(wrong.size) - 1;
 	assert_int_equal(samara_file_device(f->machine, &wrong, &releases, &file), -EINVAL);
 	assert_int_equal(samara_file_device(f->machine, &ops, &releases, &file), 0);
 	assert_int_equal(samara_device_alloc(file, 0, &frame), 0);

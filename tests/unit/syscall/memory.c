@@ -59,7 +59,7 @@ static void faults_are_counted_by_lock(void **state)
 static void the_size_is_checked(void **state)
 {
 	struct fixture *f = *state;
-	struct samara_mm_memory memory = { .size = 8 };
+	struct samara_mm_memory memory = { .size = sizeof(memory.size) - 1 };
 
 	assert_int_equal(samara_mm_memory(f->mm, &memory), -EINVAL);
 }
