@@ -13,7 +13,7 @@
 #define PAGE 4096UL
 #define CONTEXT 2 /* mappings shown before the difference */
 
-static void from_vma(struct map_line *line, const struct samara_vma_info *vma)
+void map_line_of(struct map_line *line, const struct samara_vma_info *vma)
 {
 	line->start = vma->start;
 	line->end = vma->end;
@@ -52,7 +52,7 @@ static struct map_line *our_lines(struct space *s, size_t *nr)
 				break;
 		}
 		at = vma.end;
-		from_vma(&lines[n++], &vma);
+		map_line_of(&lines[n++], &vma);
 	}
 	*nr = n;
 	return lines;
@@ -151,7 +151,7 @@ static int compare_moved(struct space *s, const struct snapshot *kernel, struct 
 
 			if (samara_vma_next(s->mm, here, &vma) || vma.start > here)
 				return 1;
-			from_vma(&line, &vma);
+			map_line_of(&line, &vma);
 			if (line.ino)
 				line.offset += here - vma.start;
 			k.offset = kernel->lines[i].offset + (k.ino ? at - k.start : 0);

@@ -24,6 +24,9 @@ struct map_diff {
 	bool layout; /* areas lie elsewhere; only what they are was compared */
 };
 
+/* A mapping of ours as a line of a map; the name belongs to the mm. */
+void map_line_of(struct map_line *line, const struct samara_vma_info *vma);
+
 /* Let the map catch up with what the program did without the kernel. */
 void compare_settle(struct space *s, const struct snapshot *kernel);
 

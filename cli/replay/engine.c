@@ -154,13 +154,23 @@ static bool others_busy(struct replay *r, const struct thread *t)
 	return false;
 }
 
+/* The space that a call is about; prlimit64 may name another process. NULL: not traced. */
+static struct space *space_of(struct replay *r, const struct thread *t, const struct call *c)
+{
+	const struct thread *named = t;
+
+	if (c->kind == CALL_RLIMIT && c->id)
+		named = world_thread(&r->world, c->id);
+	return named && named->process ? named->process->space : NULL;
+}
+
 /* 0; 1: the step must wait. */
 static int memory_call(struct replay *r, struct thread *t, struct step *st, const struct call *c,
 		       enum urgency urgency)
 {
 	struct attempt a = {
 		.w = &r->world,
-		.space = t->process->space,
+		.space = space_of(r, t, c),
 		.call = c,
 		.line = st->line,
 		.recorded = st->ev.value,
@@ -168,7 +178,7 @@ static int memory_call(struct replay *r, struct thread *t, struct step *st, cons
 	};
 	struct outcome out;
 
-	if (st->ev.result == RESULT_NONE || st->ev.result == RESULT_RESTART)
+	if (st->ev.result == RESULT_NONE || st->ev.result == RESULT_RESTART || !a.space)
 		return 0; /* it was never done, or its thread died in it */
 	if (st->ev.result == RESULT_ERROR)
 		a.recorded = (unsigned long)-(long)st->ev.err;
@@ -179,28 +189,32 @@ static int memory_call(struct replay *r, struct thread *t, struct step *st, cons
 	if (urgency == URGENCY_NONE && order_must_wait(r, t, st, c))
 		return 1;
 	perform(&a, &out);
-	if (out.verdict == VERDICT_DIFFERS && urgency != URGENCY_FORCE &&
-	    (out.undone || SAMARA_IS_ERR_VALUE(out.got)) && others_busy(r, t))
+	if ((out.verdict == VERDICT_DIFFERS || out.verdict == VERDICT_REFUSED) && out.untouched &&
+	    urgency != URGENCY_FORCE && others_busy(r, t))
 		return 1;
-	if (out.undone && !SAMARA_IS_ERR_VALUE(a.recorded)) {
+	if (out.elsewhere) {
 		a.accept = true;
 		perform(&a, &out);
 	}
+	if (out.verdict == VERDICT_REFUSED)
+		perform_refused_part(&a);
 	t->writes = out.writable;
 	r->stats.calls++;
 	t->process->calls++;
-	r->stats.from_trace += out.verdict == VERDICT_TRACE;
+	r->stats.refused += out.verdict == VERDICT_REFUSED;
 	r->stats.not_modelled += out.verdict == VERDICT_NOT_MODELLED;
 	r->stats.assumed += out.assumed;
 	r->stats.moved += out.moved;
+	if (out.verdict == VERDICT_REFUSED)
+		replay_tell_call(r, st, t->process, out.got, TOLD_REFUSED);
 	if (out.moved && !t->process->own_moved) {
 		t->process->own_moved = true;
-		replay_tell_call(r, st, t->process, out.got, "chosen address");
+		replay_tell_call(r, st, t->process, out.got, TOLD_ADDRESS);
 	}
 	if (out.verdict == VERDICT_DIFFERS) {
 		r->stats.call_diffs++;
 		t->process->call_diffs++;
-		replay_tell_call(r, st, t->process, out.got, "answer");
+		replay_tell_call(r, st, t->process, out.got, TOLD_ANSWER);
 	}
 	return 0;
 }

@@ -14,7 +14,7 @@ struct replay_stats {
 	unsigned long lines, events, malformed;
 	unsigned long calls;      /* performed */
 	unsigned long call_diffs; /* answered differently */
-	unsigned long from_trace; /* failed for a reason outside the map */
+	unsigned long refused;    /* by the recording only, for a reason outside the map */
 	unsigned long not_modelled;
 	unsigned long moved;   /* --place=own: other addresses than the kernel's */
 	unsigned long assumed; /* areas put in where a beginning was not recorded */

@@ -72,14 +72,12 @@ int install_exec(struct world *w, struct process *p, const struct snapshot *s)
 	int err = set_layout(p->space, s);
 
 	if (s->has_caps)
-		samara_set_caps(p->space->mm, known_caps(s));
-
+		space_caps(p->space, known_caps(s));
 	for (size_t i = 0; !err && i < s->nr_lines; i++)
 		if (strcmp(s->lines[i].name, "[vsyscall]") != 0)
 			err = install_line(w, p->space, &s->lines[i]);
-	for (size_t i = 0; !err && i < s->nr_limits; i++)
-		err = samara_set_rlimit(p->space->mm, s->limits[i].resource, s->limits[i].cur,
-					s->limits[i].max);
+	for (size_t i = 0; i < s->nr_limits; i++)
+		space_limit(p->space, s->limits[i].resource, s->limits[i].cur, s->limits[i].max);
 	for (size_t i = 0; !err && i < s->nr_touched; i++)
 		(void)!samara_touch(p->space->mm, s->touched[i].start,
 				    s->touched[i].end - s->touched[i].start, PROT_WRITE);

@@ -18,7 +18,6 @@
 #define SHM_RDONLY 010000UL
 #define SHM_EXEC 0100000UL
 #define SHM_REMAP 040000UL
-#define BIG (64UL << 20) /* a request that a machine's free memory decides on */
 
 static unsigned long as_answer(int ret)
 {
@@ -47,7 +46,7 @@ static void assume_mapped(const struct attempt *a, unsigned long start, unsigned
 	unsigned long end = (start + len + PAGE - 1) & ~(PAGE - 1), at = start & ~(PAGE - 1);
 	struct samara_vma_info vma;
 
-	if (a->space->known || SAMARA_IS_ERR_VALUE(a->recorded) || len > BIG)
+	if (a->space->known || SAMARA_IS_ERR_VALUE(a->recorded) || len > MEMORY_DECIDES)
 		return;
 	while (at < end) {
 		unsigned long stop = end;
@@ -97,8 +96,8 @@ static void do_mmap(const struct attempt *a, struct outcome *out)
 	out->got = samara_mmap(mm, addr, c->len, c->prot, flags, file, c->offset);
 	if (SAMARA_IS_ERR_VALUE(out->got) || fixed)
 		return;
-	if (failed || (a->place == PLACE_OWN && out->got != a->recorded && !a->accept))
-		out->undone = samara_munmap(mm, out->got, c->len) == 0;
+	if (a->place == PLACE_OWN && !failed && out->got != a->recorded && !a->accept)
+		out->elsewhere = samara_munmap(mm, out->got, c->len) == 0;
 }
 
 /* It has grown, in place or elsewhere; make it as it was. */
@@ -138,7 +137,7 @@ static void do_mremap(const struct attempt *a, struct outcome *out)
 	out->got = samara_mremap(mm, old, c->len, c->new_len, (int)flags, to);
 	if (a->place == PLACE_OWN && !a->accept && call_chooses(c) && out->got != a->recorded &&
 	    !SAMARA_IS_ERR_VALUE(out->got) && !SAMARA_IS_ERR_VALUE(a->recorded))
-		out->undone = mremap_back(a, old, out->got);
+		out->elsewhere = mremap_back(a, old, out->got);
 }
 
 static void do_brk(const struct attempt *a, struct outcome *out)
@@ -217,9 +216,13 @@ static void do_lock(const struct attempt *a, struct outcome *out)
 	default:
 		out->got = as_answer(samara_munlockall(mm));
 	}
+	if (out->got == 0 && c->kind == CALL_MLOCKALL)
+		a->space->lock_future = c->flags & MCL_FUTURE;
+	if (c->kind == CALL_MUNLOCKALL)
+		a->space->lock_future = false;
 }
 
-static void make_call(const struct attempt *a, struct outcome *out)
+void make_call(const struct attempt *a, struct outcome *out)
 {
 	const struct call *c = a->call;
 	struct samara_mm *mm = a->space->mm;
@@ -261,9 +264,7 @@ static void make_call(const struct attempt *a, struct outcome *out)
 		break;
 	case CALL_RLIMIT:
 		out->got = 0;
-		if (!SAMARA_IS_ERR_VALUE(a->recorded) &&
-		    samara_set_rlimit(mm, c->resource, c->cur, c->max))
-			out->verdict = VERDICT_TRACE; /* a limit that is none of memory's */
+		space_limit(a->space, c->resource, c->cur, c->max);
 		break;
 	case CALL_MLOCK:
 	case CALL_MLOCK2:
@@ -274,30 +275,6 @@ static void make_call(const struct attempt *a, struct outcome *out)
 		break;
 	default:
 		out->verdict = VERDICT_NOT_MODELLED;
-	}
-}
-
-/* The kernel refused, the library did not: can it know why? */
-static bool outside_the_map(const struct attempt *a)
-{
-	switch (-(long)a->recorded) {
-	case EACCES: /* how a file was opened, what a mount allows, who asks */
-	case EBADF:
-	case ENODEV:
-	case EPERM:
-	case ETXTBSY:
-	case EFAULT:
-	case EIO:
-	case EINTR:
-	case ENFILE:
-	case EOVERFLOW:
-		return true;
-	case EAGAIN: /* RLIMIT_MEMLOCK of an owner who is not known */
-		return a->call->flags & MAP_LOCKED || a->call->kind != CALL_MMAP;
-	case ENOMEM: /* the overcommit guess: how much memory there was */
-		return a->call->len >= BIG || a->call->new_len >= BIG;
-	default:
-		return false;
 	}
 }
 
@@ -362,25 +339,28 @@ static void keep_translation(const struct attempt *a, struct outcome *out)
 		out->verdict = VERDICT_DIFFERS;
 }
 
-void perform(const struct attempt *a, struct outcome *out)
+static void perform_granted(const struct attempt *a, struct outcome *out)
 {
-	bool refused = SAMARA_IS_ERR_VALUE(a->recorded), address;
+	const enum call_kind kind = a->call->kind;
+	bool address = kind == CALL_MMAP || kind == CALL_MREMAP || kind == CALL_SHMAT;
 
-	*out = (struct outcome){ .verdict = VERDICT_SAME };
 	make_call(a, out);
 	if (out->verdict != VERDICT_SAME)
 		return;
-	address = a->call->kind == CALL_MMAP || a->call->kind == CALL_MREMAP ||
-		  a->call->kind == CALL_SHMAT;
-	if (refused && !SAMARA_IS_ERR_VALUE(out->got) && outside_the_map(a))
-		out->verdict = VERDICT_TRACE;
-	else if (out->got == a->recorded)
-		keep_translation(a, out);
-	else if (a->place == PLACE_OWN && address && !refused && !out->undone &&
-		 !SAMARA_IS_ERR_VALUE(out->got))
+	out->untouched = out->elsewhere || SAMARA_IS_ERR_VALUE(out->got);
+	if (out->got == a->recorded || (a->place == PLACE_OWN && address && !out->untouched))
 		keep_translation(a, out);
 	else
 		out->verdict = VERDICT_DIFFERS;
-	if (!SAMARA_IS_ERR_VALUE(out->got) && !out->undone)
+	if (!out->untouched)
 		note_writable(a, out);
+}
+
+void perform(const struct attempt *a, struct outcome *out)
+{
+	*out = (struct outcome){ .verdict = VERDICT_SAME };
+	if (refused(a))
+		perform_refused(a, out);
+	else
+		perform_granted(a, out);
 }

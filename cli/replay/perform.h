@@ -25,7 +25,7 @@ struct attempt {
 enum verdict {
 	VERDICT_SAME,
 	VERDICT_DIFFERS,
-	VERDICT_TRACE,        /* failed for a reason outside the map: taken from the trace */
+	VERDICT_REFUSED, /* by the recording, for a reason outside the map: it is not made here */
 	VERDICT_NOT_MODELLED, /* the library has no such call */
 };
 
@@ -33,12 +33,25 @@ struct outcome {
 	unsigned long got; /* the library's answer, in the same form */
 	enum verdict verdict;
 	bool moved;                /* PLACE_OWN: succeeded at another address */
-	bool undone;               /* a wrong mmap was taken back: the call may be tried again */
+	bool elsewhere;            /* PLACE_OWN: it lay at another address and was taken back */
+	bool untouched;            /* nothing has changed here: the call may be tried again */
 	unsigned long assumed;     /* areas put in because a map's beginning is not known */
 	struct map_range writable; /* what the program may write now and could not before */
 };
 
+#define MEMORY_DECIDES \
+	(64UL << 20) /* bytes: whether so much is given is up to the machine's memory */
+
 void perform(const struct attempt *a, struct outcome *out);
+
+/* perform.c: the call in a->space, without a judgement on its answer. */
+void make_call(const struct attempt *a, struct outcome *out);
+
+/* refused.c: did the kernel refuse it? Then how it is made and judged. */
+bool refused(const struct attempt *a);
+void perform_refused(const struct attempt *a, struct outcome *out);
+/* What a call that the recording alone refused has changed before it was. */
+void perform_refused_part(const struct attempt *a);
 
 /*
  * Let the program write to each private mapping in the range. What it has

@@ -34,8 +34,9 @@ int order_settle(struct replay *r); /* 0 or -errno */
 /* tell.c */
 __attribute__((format(printf, 2, 3))) void replay_tell(struct replay *r, const char *fmt, ...);
 void replay_tell_early(struct replay *r); /* the malformed lines before the first good one */
+enum told { TOLD_ANSWER, TOLD_ADDRESS, TOLD_REFUSED };
 void replay_tell_call(struct replay *r, const struct step *st, const struct process *p,
-		      unsigned long got, const char *what);
+		      unsigned long got, enum told what);
 int replay_compare(struct replay *r, struct process *p, const struct step *st);
 
 #endif

@@ -55,10 +55,12 @@ void summary_print(const struct replay *r, const char *name, FILE *to)
 
 	fprintf(to, "%s: %lu lines, %lu processes, %lu calls: ", name, s->lines, count_processes(r),
 		s->calls);
+	if (s->refused)
+		fprintf(to, "%lu refused by the recording, ", s->refused);
 	if (s->call_diffs)
 		fprintf(to, "%lu answered differently", s->call_diffs);
 	else
-		fputs("all answered as recorded", to);
+		fprintf(to, "%s answered as recorded", s->refused ? "the others" : "all");
 	if (s->maps && !s->map_diffs)
 		fprintf(to, "; %lu maps compared: all equal\n", s->maps);
 	else if (s->maps)
@@ -68,11 +70,12 @@ void summary_print(const struct replay *r, const char *name, FILE *to)
 	table(r, to);
 	if (s->moved)
 		fprintf(to, "  %lu areas at other addresses than the kernel chose\n", s->moved);
-	if (s->from_trace)
+	if (s->refused)
 		fprintf(to,
-			"  %lu calls failed for reasons outside the map (a file's rights, the "
-			"machine's memory): taken from the trace\n",
-			s->from_trace);
+			"  %lu calls that the kernel refused for a reason outside the map (a "
+			"file's rights, a filter, the machine's memory) and the library would not "
+			"have refused so: they are not made here\n",
+			s->refused);
 	if (s->not_modelled)
 		fprintf(to, "  %lu calls that the library does not have\n", s->not_modelled);
 	if (s->assumed)
@@ -103,7 +106,7 @@ json_t *summary_json(const struct replay *r, const char *name)
 			 "calls", (json_int_t)s->calls, "call_differences",
 			 (json_int_t)s->call_diffs, "maps", (json_int_t)s->maps, "map_differences",
 			 (json_int_t)s->map_diffs, "malformed", (json_int_t)s->malformed, "moved",
-			 (json_int_t)s->moved, "from_trace", (json_int_t)s->from_trace,
-			 "not_modelled", (json_int_t)s->not_modelled, "assumed",
-			 (json_int_t)s->assumed, "processes", processes);
+			 (json_int_t)s->moved, "from_trace", (json_int_t)s->refused, "not_modelled",
+			 (json_int_t)s->not_modelled, "assumed", (json_int_t)s->assumed,
+			 "processes", processes);
 }

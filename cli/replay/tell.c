@@ -58,8 +58,13 @@ static void answer_text(unsigned long answer, char *out, size_t size)
 }
 
 void replay_tell_call(struct replay *r, const struct step *st, const struct process *p,
-		      unsigned long got, const char *what)
+		      unsigned long got, enum told what)
 {
+	static const char *const sentence[] = {
+		[TOLD_ANSWER] = "another answer",
+		[TOLD_ADDRESS] = "another chosen address",
+		[TOLD_REFUSED] = "refused by the recording",
+	};
 	char call[400], ours[40], kernel[40];
 	size_t n;
 	unsigned long recorded =
@@ -71,8 +76,8 @@ void replay_tell_call(struct replay *r, const struct step *st, const struct proc
 				      (int)st->ev.args[i].len, st->ev.args[i].at);
 	answer_text(got, ours, sizeof(ours));
 	answer_text(recorded, kernel, sizeof(kernel));
-	replay_tell(r, "%s:%lu: %d %s: another %s\n    %s)\n    %-24s | %s\n    %-24s | %s\n",
-		    st->path, st->line, p->pid, p->command, what, call, "ours", "kernel's", ours,
+	replay_tell(r, "%s:%lu: %d %s: %s\n    %s)\n    %-24s | %s\n    %-24s | %s\n", st->path,
+		    st->line, p->pid, p->command, sentence[what], call, "ours", "kernel's", ours,
 		    kernel);
 }
 

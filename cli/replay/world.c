@@ -41,10 +41,36 @@ static struct space *space_new(struct world *w)
 	if (s) {
 		s->users = 1;
 		/* Not known: what the kernel refused is taken from the trace then. */
-		samara_set_caps(s->mm,
-				SAMARA_CAP_IPC_LOCK | SAMARA_CAP_SYS_RAWIO | SAMARA_CAP_SYS_ADMIN);
+		space_caps(s, SAMARA_CAP_IPC_LOCK | SAMARA_CAP_SYS_RAWIO | SAMARA_CAP_SYS_ADMIN);
 	}
 	return s;
+}
+
+void space_caps(struct space *s, unsigned int caps)
+{
+	samara_set_caps(s->mm, caps);
+	s->caps = caps;
+}
+
+void space_limit(struct space *s, int resource, unsigned long cur, unsigned long max)
+{
+	size_t i = 0;
+
+	if (samara_set_rlimit(s->mm, resource, cur, max))
+		return;
+	while (i < s->nr_limits && s->limits[i].resource != resource)
+		i++;
+	if (i == sizeof(s->limits) / sizeof(s->limits[0]))
+		return;
+	if (i == s->nr_limits)
+		s->nr_limits++;
+	s->limits[i] = (struct map_limit){ resource, cur, max };
+}
+
+static void limits_copy(struct space *to, const struct space *from)
+{
+	for (size_t i = 0; i < from->nr_limits; i++)
+		space_limit(to, from->limits[i].resource, from->limits[i].cur, from->limits[i].max);
 }
 
 static struct space *space_fork(struct space *from, int *err)
@@ -67,6 +93,8 @@ static struct space *space_fork(struct space *from, int *err)
 	s->users = 1;
 	s->known = from->known;
 	s->brk_known = from->brk_known;
+	s->caps = from->caps;
+	limits_copy(s, from);
 	return s;
 fail:
 	free(s->moved);
@@ -270,6 +298,7 @@ int world_exec(struct world *w, struct thread *t)
 			}
 		}
 	}
+	limits_copy(s, p->space);
 	space_put(p->space);
 	p->space = s;
 	p->threads = 1;

@@ -28,6 +28,10 @@ struct space {
 	unsigned int users; /* processes */
 	bool known;         /* its starting map was recorded */
 	bool brk_known;
+	bool lock_future;           /* mlockall(MCL_FUTURE) */
+	unsigned int caps;          /* enum samara_caps */
+	struct map_limit limits[4]; /* as far as they are known; execve hands them on */
+	size_t nr_limits;
 	struct moved_area *moved;
 	size_t nr_moved, room_moved;
 };
@@ -115,6 +119,10 @@ int world_add_child(struct world *w, struct thread *parent, unsigned long flags,
 void world_thread_ends(struct world *w, struct thread *t);
 /* A successful execve by t: a new, empty space, and no other thread. */
 int world_exec(struct world *w, struct thread *t);
+
+/* The owner's capabilities, and a limit; one of something else than memory is passed over. */
+void space_caps(struct space *s, unsigned int caps);
+void space_limit(struct space *s, int resource, unsigned long cur, unsigned long max);
 
 /* files.c: a reference to the file that fd names, kept by the world; NULL: no memory */
 struct samara_file *world_file(struct world *w, const struct trace_fd *fd, unsigned long line);
