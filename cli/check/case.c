@@ -13,6 +13,10 @@
  * anonymous memory, shared, memfd, disk, readonly, zero, [heap]), and in brackets, if one
  * cares, VmFlags. A call without ` = ' may answer anything. Where the host is asked,
  * pages are compared after every call.
+ *
+ * `needs zero_page' or `needs no_zero_page' before the first call: what is expected depends on
+ * what reading untouched memory maps. The library's machine is made so; a host that is not so is
+ * not asked.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -134,6 +138,22 @@ static bool keep_line(struct script *s, const char *line)
 	return true;
 }
 
+/* What the kernel has to be like. NULL, or what is wrong. */
+static const char *take_need(struct script *s, const char *need)
+{
+	const size_t len = strcspn(need, " \t\r\n");
+
+	if (s->seq.n)
+		return "a need behind the first call";
+	if (len == 9 && !memcmp(need, "zero_page", len))
+		s->zero_page = ZERO_PAGE_SHARED;
+	else if (len == 12 && !memcmp(need, "no_zero_page", len))
+		s->zero_page = ZERO_PAGE_NONE;
+	else
+		return "needs what?";
+	return NULL;
+}
+
 /* NULL, or what is wrong with the line. */
 static const char *take_line(struct script *s, char *line)
 {
@@ -150,6 +170,8 @@ static const char *take_line(struct script *s, char *line)
 		return !s->seq.n          ? "a map before the first call" :
 		       keep_line(s, line) ? NULL :
 					    "too much of it";
+	if (!strncmp(line, "needs ", 6))
+		return take_need(s, line + 6);
 	if (s->seq.n == MAX_OPS)
 		return "too many calls";
 	*e = (struct expected){ 0 };
@@ -168,6 +190,7 @@ static int read_script(struct script *s, const char *path)
 
 	if (!f)
 		return -errno;
+	s->zero_page = ZERO_PAGE_UNKNOWN;
 	while (!why && fgets(line, sizeof(line), f)) {
 		number++;
 		why = strchr(line, '\n') || feof(f) ? take_line(s, line) : "a line too long";
@@ -292,12 +315,26 @@ static int save(const struct script *s, const struct ours *o, const char *path)
 	return fclose(to) ? -errno : err;
 }
 
+/* The library's machine; need UNKNOWN: as it is. 0 or -errno. */
+static int be_as_needed(struct side_by_side *side, int need)
+{
+	if (need == ZERO_PAGE_UNKNOWN || need == side->ours.set.zero_page)
+		return 0;
+	return ours_other_machine(&side->ours, need);
+}
+
+static bool is_as_needed(const struct side_by_side *side, int need)
+{
+	return need == ZERO_PAGE_UNKNOWN || need == (int)side->ours.set.facts.zero_page;
+}
+
 int case_run(struct side_by_side *side, const char *path, const char *host_reason,
 	     const char *save_to, json_t *out)
 {
 	struct script *s = calloc(1, sizeof(*s));
+	const int usual = side->ours.set.zero_page;
 	const char *host = host_reason ? "not asked" : "agrees";
-	bool same, host_same = true;
+	bool same = false, host_same = true;
 	int err;
 
 	if (!s)
@@ -308,7 +345,11 @@ int case_run(struct side_by_side *side, const char *path, const char *host_reaso
 		script_free(s);
 		return 2;
 	}
-	same = as_written(side, s, path, &err);
+	err = be_as_needed(side, s->zero_page);
+	if (!err && !is_as_needed(side, s->zero_page))
+		host = host_reason = "not asked: its zero page is not as the case needs it";
+	if (!err)
+		same = as_written(side, s, path, &err);
 	if (!err && same && !host_reason) {
 		host_same = !seq_differs(side, &s->seq);
 		if (!host_same) {
@@ -320,6 +361,7 @@ int case_run(struct side_by_side *side, const char *path, const char *host_reaso
 	}
 	if (!err)
 		err = save(s, &side->ours, save_to);
+	(void)!be_as_needed(side, usual);
 	if (err)
 		fail_check("%s: %s", path,
 			   err == -EUCLEAN ? side->ours.broken.text : strerror(-err));

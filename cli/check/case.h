@@ -19,6 +19,7 @@ struct expected {
 struct script {
 	struct seq seq;
 	struct expected expected[MAX_OPS + 1];
+	int zero_page;   /* enum zero_page that it is about; UNKNOWN: it is right for both */
 	char why[128];   /* it cannot be read */
 	char title[300]; /* the first comment */
 };

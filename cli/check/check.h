@@ -34,6 +34,7 @@
 #define CALL_TEXT 200
 #define MAX_OPS 4000
 #define MAX_WINDOW 65536UL
+#define NONE (~0UL)
 
 /* the calls ----------------------------------------------------------------- */
 
@@ -122,15 +123,31 @@ enum profile {
 };
 extern const char *const profile_names[PROFILES + 1]; /* the last: mixed */
 
+/* What reading untouched anonymous memory maps. */
+enum zero_page {
+	ZERO_PAGE_UNKNOWN = -1,
+	ZERO_PAGE_NONE,  /* a page of one's own */
+	ZERO_PAGE_SHARED /* the page of zeros */
+};
+
+/* The host, as host_probe() found it. */
+struct host_facts {
+	enum zero_page zero_page;
+	unsigned long zero_frame; /* that pagemap shows; NONE: there is no such frame */
+};
+
 struct settings {
 	uint64_t seed;
 	unsigned long seqs, ops, window, every;
 	unsigned long pages; /* compared after every so many calls */
 	int weight[MIXES];
 	enum { LIMITS_DEFAULT, LIMITS_TIGHT, LIMITS_MIXED } limits;
-	enum profile profile;          /* PROFILES: mixed */
-	int overcommit, max_map_count; /* what the library assumes; -1: the host's */
+	enum profile profile; /* PROFILES: mixed */
+	/* what the library assumes; -1: the host's */
+	int overcommit, max_map_count;
+	int zero_page; /* enum zero_page */
 	/* found out */
+	struct host_facts facts;
 	unsigned long arena;     /* bytes of it */
 	unsigned long map_limit; /* the host's max_map_count */
 	bool has_pkeys;
@@ -206,6 +223,8 @@ int files_reset(struct ours *o);
 void files_put(struct files *f);
 int ours_open(struct ours *o, const struct settings *set);
 void ours_close(struct ours *o);
+/* Between sequences: from now on on a machine with or without a page of zeros. 0 or -errno. */
+int ours_other_machine(struct ours *o, enum zero_page zero_page);
 int ours_begin(struct ours *o);
 void ours_end(struct ours *o);
 struct samara_file *ours_file(const struct ours *o, uint64_t fd);
@@ -225,10 +244,10 @@ struct host {
 	struct wire_head *head;
 	size_t size;
 	const struct files *files;
-	unsigned long zero_frame; /* what pagemap shows for pages that were only read */
-	char map[1024];           /* what a sequence begins with: two lines, and the gate's */
+	char map[1024]; /* what a sequence begins with: two lines, and the gate's */
 };
 
+void host_probe(struct host_facts *facts);
 const char *host_cannot_judge(void);
 unsigned int host_caps(void);
 unsigned long host_number(const char *path, unsigned long otherwise);
@@ -322,7 +341,6 @@ struct result {
 	struct page_counts pages;
 	struct seq *ended; /* the library ended the process in its last call; or NULL */
 };
-#define NONE (~0UL)
 
 struct cover;
 /* What set leaves to the host. */

@@ -161,7 +161,7 @@ bool same_pages(const struct host *h, const struct ours *o, unsigned int i, stru
 		seen->n_pages,
 	};
 
-	frames_begin(&host_frames, h->zero_frame);
+	frames_begin(&host_frames, o->set.facts.zero_frame);
 	frames_begin(&our_frames, 0);
 	for (size_t at = 0; (at < a.n || at < b.n) && at < BUCKETS / 2; at++) {
 		unsigned long class[2] = { 0 };

@@ -229,30 +229,12 @@ static const char *launch(struct host *h, const struct files *files, int arena, 
 	return learn_map(h);
 }
 
-/* Frame of the page of zeros. 0: pagemap does not tell. */
-static unsigned long zero_frame(void)
-{
-	const int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-	volatile char *page = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	uint64_t entry = 0;
-
-	if (fd >= 0 && page != MAP_FAILED && !*page &&
-	    pread(fd, &entry, sizeof(entry), (off_t)((uintptr_t)page / PAGE * 8)) < 0)
-		entry = 0;
-	if (page != MAP_FAILED)
-		munmap((void *)page, PAGE);
-	if (fd >= 0)
-		close(fd);
-	return entry & SAMARA_PM_PFN;
-}
-
 const char *host_start(struct host *h, const struct files *files, size_t arena)
 {
 	const int fd = memfd_create("samara-arena", MFD_CLOEXEC), exe = program_file();
 	const char *why = "no memory for the host's child";
 
 	*h = (struct host){ .pid = -1, .to = -1, .from = -1, .size = arena, .files = files };
-	h->zero_frame = zero_frame();
 	if (fd < 0 || exe < 0 || ftruncate(fd, (off_t)arena))
 		goto out;
 	h->head = mmap(NULL, arena, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);

@@ -36,6 +36,9 @@ void settings_find_out(struct settings *set)
 		set->arena = 64UL << 20;
 	set->map_limit = host_number("/proc/sys/vm/max_map_count", 65530);
 	set->has_pkeys = host_has_pkeys();
+	host_probe(&set->facts);
+	if (set->zero_page == ZERO_PAGE_UNKNOWN)
+		set->zero_page = set->facts.zero_page;
 }
 
 int side_open(struct side_by_side *s, const struct settings *set)

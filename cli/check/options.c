@@ -34,7 +34,7 @@ static const char usage[] =
 	"  --pages=N         in the profile pages: pages after every Nth call (4)\n"
 	"  --jobs=N          processes (1)\n"
 	"  --assume=LIST     the library is to take the host for another: overcommit=0..2,\n"
-	"                    max_map_count=N\n"
+	"                    max_map_count=N, zero_page=0 or 1\n"
 	"  --overcommit=0..2 and\n"
 	"  --max-map-count=N set the host's vm.overcommit_memory (for 2: the limit too) and\n"
 	"                    vm.max_map_count for the time of the run; all programs feel it\n"
@@ -158,6 +158,10 @@ static int parse_assume(struct settings *set, char *rest)
 			if (number("assume=max_map_count", value, 1, 1UL << 30, &n))
 				return EXIT_USAGE;
 			set->max_map_count = (int)n;
+		} else if (value && !strcmp(name, "zero_page")) {
+			if (number("assume=zero_page", value, 0, 1, &n))
+				return EXIT_USAGE;
+			set->zero_page = n ? ZERO_PAGE_SHARED : ZERO_PAGE_NONE;
 		} else {
 			return fail("check", "--assume: %s is not a setting with a value", name);
 		}
@@ -286,7 +290,8 @@ int options_parse(int argc, char **argv, struct options *o)
 			 .limits = LIMITS_MIXED,
 			 .profile = PROFILES,
 			 .overcommit = -1,
-			 .max_map_count = -1 },
+			 .max_map_count = -1,
+			 .zero_page = ZERO_PAGE_UNKNOWN },
 		.jobs = 1,
 		.host_overcommit = -1,
 		.host_max_map_count = -1,

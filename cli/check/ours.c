@@ -47,6 +47,8 @@ static int machine_open(struct ours *o)
 	cfg.max_map_count = o->set.max_map_count >= 0 ?
 				    (unsigned long)o->set.max_map_count :
 				    host_number("/proc/sys/vm/max_map_count", 0);
+	if (o->set.zero_page == ZERO_PAGE_NONE)
+		cfg.flags |= SAMARA_MACHINE_NO_ZERO_PAGE;
 	geo.map_min_addr = host_min_addr(geo.map_min_addr);
 	cfg.geometry = &geo;
 	return samara_machine_create(&cfg, &o->machine);
@@ -69,10 +71,18 @@ int ours_open(struct ours *o, const struct settings *set)
 	return o->print_fd < 0 || !o->seen || !o->text ? -ENOMEM : 0;
 }
 
+int ours_other_machine(struct ours *o, enum zero_page zero_page)
+{
+	files_put(&o->files);
+	samara_machine_destroy(o->machine);
+	o->machine = NULL;
+	o->set.zero_page = zero_page;
+	return machine_open(o);
+}
+
 void ours_close(struct ours *o)
 {
-	for (int i = 0; i < FILES; i++)
-		samara_file_put(o->files.file[i]);
+	files_put(&o->files);
 	files_close(&o->files);
 	if (o->machine)
 		samara_machine_destroy(o->machine);

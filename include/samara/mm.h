@@ -38,6 +38,12 @@ enum samara_machine_flags {
 	SAMARA_MACHINE_NO_GATE = 1 << 1,     /* vsyscall=none */
 	SAMARA_MACHINE_GATE_READ = 1 << 2,   /* vsyscall=emulate: the gate reads as r-xp, else --xp */
 	SAMARA_MACHINE_SHMEM_HUGE = 1 << 3,  /* shmem_enabled is not "never": shared memory is aligned too */
+	/*
+	 * No process shares a page of zeros. A read of untouched anonymous memory takes a frame, as a
+	 * write does, and so counts as a write for merging, for rss and for want of memory. Linux does
+	 * so where a guest's memory has storage keys (s390), and on some hosts of virtual machines.
+	 */
+	SAMARA_MACHINE_NO_ZERO_PAGE = 1 << 4,
 };
 
 /* vm.overcommit_memory */

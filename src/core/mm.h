@@ -250,6 +250,12 @@ static inline bool mm_has_thp(const struct samara_mm *mm)
 	return !(mm->machine->flags & SAMARA_MACHINE_NO_THP);
 }
 
+/* Whether reading untouched anonymous memory maps the zero frame. */
+static inline bool mm_has_zero_page(const struct samara_mm *mm)
+{
+	return !(mm->machine->flags & SAMARA_MACHINE_NO_ZERO_PAGE);
+}
+
 /* At the limit that vm.max_map_count sets on splitting. */
 static inline bool mm_map_full(const struct samara_mm *mm)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The first access to anonymous memory: reading maps the zero frame, which belongs to nobody and is
- * counted nowhere; writing maps a page of one's own.
+ * counted nowhere; writing maps a page of one's own. On a machine without a zero page
+ * (SAMARA_MACHINE_NO_ZERO_PAGE) reading maps such a page too, writable at once if the mapping is.
  */
 #include "fault/parts.h"
 
@@ -38,8 +39,11 @@ unsigned int fault_anon(struct vm_fault *vmf)
 	 * Unsharing nothing: the zero frame first, which is unshared when the access is tried
 	 * again.
 	 */
-	if (!(vmf->flags & FAULT_WRITE))
+	if (!(vmf->flags & FAULT_WRITE) && mm_has_zero_page(vmf->vma->vm_mm))
 		return map_zero_frame(vmf);
+	/* As a write leaves it, for the write that is likely to follow. */
+	if (vmf->vma->vm_flags & VM_WRITE)
+		vmf->flags |= FAULT_WRITE;
 	ret = fault_anon_vma(vmf);
 	if (ret)
 		return ret;

@@ -39,6 +39,40 @@ every_case_is_as_expected() {
 	json "$tmp/out" 'len(j) >= 8 and all(c["as_expected"] for c in j)'
 }
 
+# Some cases are about a kernel with a page of zeros, some about one without: on each host all are run,
+# and it is asked about what it is.
+cases_say_what_kind_of_kernel_they_need() {
+	local zero
+	for zero in zero_page no_zero_page; do
+		printf 'needs %s\nmmap(W, 0x1000, READ|WRITE, PRIVATE|ANONYMOUS|FIXED, -1, 0) = W\nload(W, 1) = 0\n' \
+			$zero >"$tmp/$zero.case"
+	done
+	expect 0 --case "$tmp"/zero_page.case "$tmp"/no_zero_page.case
+	[ "$(grep -c '2 calls as expected' "$tmp/out")" = 2 ] || die "a case was left out: $(cat "$tmp/out")"
+	! grep -q 'the host: agrees' "$tmp/out" || [ "$(grep -c 'not asked: its zero page' "$tmp/out")" = 1 ] ||
+		die "the host is of both kinds: $(cat "$tmp/out")"
+	printf 'munmap(W, 1) = 0\nneeds zero_page\n' >"$tmp/late.case"
+	expect 2 --case "$tmp/late.case"
+	one_line_about 'line 2: '
+	printf 'needs luck\nmunmap(W, 1) = 0\n' >"$tmp/luck.case"
+	expect 2 --case "$tmp/luck.case"
+	one_line_about 'line 1: needs what'
+}
+
+# Told that the host is of the other kind, the library answers so.
+the_zero_page_is_measured() {
+	local zero found=0
+	for zero in 0 1; do
+		if "$SAMARA" check --seqs=3 --seed=3 --profile=pages --assume=zero_page=$zero \
+			>"$tmp/out" 2>"$tmp/err"; then
+			found=$((found + 1))
+		else
+			says 'page .* of process'
+		fi
+	done
+	[ $found = 1 ] || die "the host has a zero page in $found ways: $(cat "$tmp/out" "$tmp/err")"
+}
+
 a_wrong_expectation_is_shown_with_both_answers() {
 	printf 'mmap(W, 0x1000, READ, PRIVATE|ANONYMOUS|FIXED, -1, 0) = W\nmunmap(W, 0) = 0\n' >"$tmp/wrong.case"
 	expect 1 --case "$tmp/wrong.case"
@@ -56,7 +90,7 @@ bad_usage_is_one_line_and_status_two() {
 	local args
 	for args in --seqs=0 --pages=0 --mix=store \
 		    --seqs=x --ops=-1 --seed= --mix=nothing=1 --mix=none --window=1 --limits=some --jobs=0 \
-		    --assume=ram=1 --profile=none --overcommit=3 --max-map-count=100 \
+		    --assume=ram=1 --assume=zero_page=2 --profile=none --overcommit=3 --max-map-count=100 \
 		    --no-such --seqs file --case "--case $tmp/absent"; do
 		# shellcheck disable=SC2086
 		expect 2 $args
@@ -144,6 +178,7 @@ a_difference_is_shrunk_and_written_down() {
 }
 
 every_case_is_as_expected
+cases_say_what_kind_of_kernel_they_need
 a_wrong_expectation_is_shown_with_both_answers
 bad_usage_is_one_line_and_status_two
 got=0
@@ -153,6 +188,7 @@ if [ $got = 2 ] && grep -q 'nothing was compared' "$tmp/err"; then
 	exit 0
 fi
 a_random_run_finds_no_difference
+the_zero_page_is_measured
 pages_are_compared
 the_table_says_what_was_not_tried
 a_difference_is_shrunk_and_written_down

@@ -19,11 +19,16 @@ void mem_open_geometry(struct mem *m, size_t ram_bytes, const struct samara_geom
 {
 	struct samara_machine_config cfg = SAMARA_MACHINE_CONFIG_INIT;
 
-	m->live = samara_live_objects();
 	cfg.ram_bytes = ram_bytes;
 	cfg.geometry = geo;
-	cfg.overcommit = SAMARA_OVERCOMMIT_ALWAYS;
-	assert_int_equal(samara_machine_create(&cfg, &m->machine), 0);
+	mem_open_machine(m, &cfg);
+}
+
+void mem_open_machine(struct mem *m, struct samara_machine_config *cfg)
+{
+	m->live = samara_live_objects();
+	cfg->overcommit = SAMARA_OVERCOMMIT_ALWAYS;
+	assert_int_equal(samara_machine_create(cfg, &m->machine), 0);
 	assert_int_equal(samara_mm_create(m->machine, &m->mm), 0);
 }
 

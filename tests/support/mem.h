@@ -23,6 +23,8 @@ struct mem {
 void mem_open(struct mem *m, size_t ram_bytes);
 /* The same for another shape of address space. */
 void mem_open_geometry(struct mem *m, size_t ram_bytes, const struct samara_geometry *geo);
+/* For another kind of machine. cfg: filled in but for the overcommit mode, which is ALWAYS. */
+void mem_open_machine(struct mem *m, struct samara_machine_config *cfg);
 /* Everything goes, and nothing is left: frames and objects are as before mem_open(). */
 void mem_close(struct mem *m);
 /* Every validator there is. */
