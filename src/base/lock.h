@@ -8,9 +8,8 @@
  *                            it is taken (the word is part of public structs)
  *   struct mutex             the same with its rank stored, and its owner in
  *                            debug builds
- *   struct rwsem             readers or one writer. Waiting writers keep new
- *                            readers out; readers that have waited get their
- *                            turn after the next writer, so neither starves
+ *   struct rwsem             readers or one writer, with a queue: neither kind
+ *                            can keep the other out for ever
  *
  * Ranks (lock_rank.h) are checked in debug builds.
  */
@@ -143,25 +142,37 @@ static inline __must_check bool mutex_trylock(struct mutex *m)
 /* rwsem ------------------------------------------------------------------- */
 
 /*
- *   31            30            29 ............................ 0
- *  .-------------.-------------.---------------------------------.
- *  | WRITER held | readers     | readers that hold it            |
- *  |             | sleep       |                                 |
- *  '-------------'-------------'---------------------------------'
+ *   31       30        29         28 ............................ 0
+ *  .--------.---------.----------.---------------------------------.
+ *  | WRITER | WAITERS | HANDOFF  | readers that hold it            |
+ *  | holds  | queued  | only the |                                 |
+ *  | it     |         | first of |                                 |
+ *  |        |         | them may |                                 |
+ *  '--------'---------'----------'---------------------------------'
+ *
+ * The queue's entries are on the waiting threads' stacks. lock.c has the protocol.
  */
 struct rwsem {
 	unsigned int state;
-	unsigned int waiting_writers; /* keeps new readers out while not 0 */
+	struct samara_spinlock queue_lock; /* a leaf, without a rank; for what follows */
+	struct rwsem_waiter *first, *last;
 	enum lock_rank rank;
 };
 
 #define RWSEM_WRITER 0x80000000u
-#define RWSEM_SLEEPERS 0x40000000u
-#define RWSEM_READERS 0x3fffffffu
+#define RWSEM_WAITERS 0x40000000u
+#define RWSEM_HANDOFF 0x20000000u
+#define RWSEM_READERS 0x1fffffffu
 
-#define RWSEM_INIT(rank_) { .state = 0, .waiting_writers = 0, .rank = (rank_) }
+#define RWSEM_INIT(rank_) { .state = 0, .rank = (rank_) }
 
 void rwsem_init(struct rwsem *sem, enum lock_rank rank);
+
+/*
+ * A reader waits while a writer holds it or another thread waits. A writer waits while it is held,
+ * or is kept for the first waiter. down_read_trylock() and down_write_trylock() fail where these
+ * would wait.
+ */
 void down_read(struct rwsem *sem);
 void down_read_nested(struct rwsem *sem);
 __must_check bool down_read_trylock(struct rwsem *sem);
@@ -174,7 +185,7 @@ void up_write(struct rwsem *sem);
 /* Held for writing becomes held for reading, with no writer in between. */
 void downgrade_write(struct rwsem *sem);
 
-/* By anyone. */
+/* By any thread. */
 static inline bool rwsem_is_locked(const struct rwsem *sem)
 {
 	return READ_ONCE(sem->state) & (RWSEM_WRITER | RWSEM_READERS);

@@ -96,7 +96,8 @@ static void writers_are_alone_and_nobody_is_lost(void **state)
 	}
 	assert_int_equal(pair[0], writes);
 	assert_false(rwsem_is_locked(&sem));
-	assert_int_equal(sem.waiting_writers, 0);
+	assert_int_equal(sem.state, 0);
+	assert_null(sem.first);
 }
 
 struct tries {
