@@ -3,17 +3,24 @@
  * The per-VMA lock: finding and holding a VMA without the mmap_lock, and waiting for
  * those who do (vma_lock.h has the picture and the order of things).
  *
- * Sleeping: a writer sets VMA_WRITER and sleeps on vm_refcnt; the last reader, who
- * takes the count down to VMA_WRITER + 1, wakes it. That reader touches nothing but the
- * word's address afterwards: the VMA may be gone by then, and a wake-up at an address where
- * nobody sleeps any more does nothing.
+ * Sleeping: a writer sets VMA_WRITER and sleeps on vm_refcnt. There is one writer, which holds the
+ * mmap_lock. With VMA_WRITER set the word only falls, by one for each reader that leaves, so no
+ * value comes twice: when futex(2) finds the value that the writer has read, no reader has left
+ * since. The last reader takes the word down to VMA_WRITER + 1 and wakes the writer, which slept on
+ * a higher value or finds this one. All this is in the order of one atomic object.
+ * tests/model/vma_lock.c tries all orders.
+ *
+ * The last reader touches nothing but the word's address afterwards. The VMA may be in use
+ * elsewhere by then; a sleeper that is woken there for no reason looks again.
  */
 #include "core/vma_lock.h"
 
 #include "base/futex.h"
 #include "base/rcu.h"
 
-#define SPINS 100
+#ifndef VMA_LOCK_SPINS
+#define VMA_LOCK_SPINS 100
+#endif
 
 /* One reader less. */
 static void put_reader(struct vma *vma)
@@ -89,15 +96,17 @@ void vma_end_read(struct vma *vma)
 /* Nobody but the tree has a reference; no new one is given until the word is changed again. */
 static void wait_alone(struct vma *vma)
 {
-	unsigned int refs;
+	unsigned int refs, spins = VMA_LOCK_SPINS;
 
 	lock_rank_acquire(&vma->vm_refcnt, RANK_VMA, true);
 	refs = __atomic_or_fetch(&vma->vm_refcnt, VMA_WRITER, __ATOMIC_ACQUIRE);
-	for (int i = 0; refs != (VMA_WRITER | 1); i++) {
-		if (i < SPINS)
-			cpu_relax();
-		else
+	while (refs != (VMA_WRITER | 1)) {
+		if (!spins) {
 			futex_wait(&vma->vm_refcnt, refs, FUTEX_ANYONE, NULL);
+		} else {
+			cpu_relax();
+			spins--;
+		}
 		refs = __atomic_load_n(&vma->vm_refcnt, __ATOMIC_ACQUIRE);
 	}
 	lock_rank_release(&vma->vm_refcnt);
