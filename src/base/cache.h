@@ -236,12 +236,6 @@ static inline void cache_free_rcu(struct obj_cache *c, void *obj)
  */
 void cache_shrink_all(void);
 
-/*
- * Queue every thread's half-filled batch for freeing; may wait for a grace
- * period. True if there was one.
- */
-bool cache_flush_deferred(void);
-
 /* Objects of c in users' hands and batches; exact when no other thread is inside a call. */
 unsigned long cache_live(struct obj_cache *c);
 

@@ -3,13 +3,20 @@
  * Deferred freeing: the slow half of cache_free_rcu(), and flushing.
  *
  *   m->batch --full, by its owner----------------------> rcu_defer() -> pool
- *       '-----xchg, by cache_flush_deferred()--wait--'
+ *       '-----xchg, by rcu_barrier()----wait-----'
  *
  * The owner adds to m->batch inside a read-side section and without an atomic
- * operation. Whoever flushes another thread's batch exchanges the pointer for
+ * operation. rcu_barrier() exchanges the pointer of another thread's batch for
  * NULL and waits for a grace period: after it the owner is out of any section
  * in which it could have seen the pointer. The objects then wait for a second
  * grace period, because some may have been added during the first.
+ *
+ * An object that was deferred is at each moment where rcu_barrier() looks for it, or on its way
+ * inside a read-side section or under a lock that rcu_barrier() takes. The owner takes a full batch
+ * out of its magazine and queues it in one section; so it does with an object that has no
+ * batch. A thread that ends queues its batches under site_lock. Other calls of rcu_barrier() are
+ * kept out by the round lock. So after the exchange and a grace period all that was deferred before
+ * is in the queue or in the list that was exchanged.
  *
  * Invariants
  *  1. A batch is reachable from one place: a magazine, a flusher, the RCU queue
@@ -37,23 +44,37 @@ static struct sheaf *take_batch(struct magazine *m)
 	return __atomic_exchange_n(&m->batch, NULL, __ATOMIC_ACQ_REL);
 }
 
+/* obj into the thread's batch, inside a section. False: there is no room, nor memory for more. */
+static bool add_to_batch(struct obj_cache *c, struct magazine *m, void *obj)
+{
+	struct sheaf *batch = smp_load_acquire(&m->batch);
+
+	if (batch && batch->count == SHEAF_OBJS) {
+		batch = take_batch(m);
+		if (batch)
+			rcu_defer(&batch->cb, batch_done);
+		batch = NULL;
+	}
+	if (batch) {
+		batch->obj[batch->count++] = obj;
+		return true;
+	}
+	batch = sheaf_alloc(c);
+	if (!batch)
+		return false;
+	batch->obj[batch->count++] = obj;
+	smp_store_release(&m->batch, batch);
+	return true;
+}
+
 void cache_free_rcu_slow(struct obj_cache *c, void *obj)
 {
 	struct magazine *m = thread_magazine(c);
-	struct sheaf *batch = m ? take_batch(m) : NULL;
 
-	if (batch && batch->count == SHEAF_OBJS) {
-		rcu_defer(&batch->cb, batch_done);
-		batch = NULL;
-	}
-	if (m && !batch)
-		batch = sheaf_alloc(c);
-	if (!batch) {
+	rcu_read_lock();
+	if (!m || !add_to_batch(c, m, obj))
 		pool_defer_loose(c, obj);
-		return;
-	}
-	batch->obj[batch->count++] = obj;
-	smp_store_release(&m->batch, batch);
+	rcu_read_unlock();
 }
 
 /* flushing ---------------------------------------------------------------- */
@@ -82,36 +103,22 @@ static void queue_batches(struct sheaf *list)
 	}
 }
 
-bool defer_flush_own(void)
-{
-	struct sheaf *list = cache_self.own ? take_batches(cache_self.own, NULL) : NULL;
-
-	queue_batches(list);
-	return list;
-}
-
-void defer_flush_orphan(struct thread_caches *own)
+void defer_flush(struct thread_caches *own)
 {
 	queue_batches(take_batches(own, NULL));
 }
 
-bool cache_flush_deferred(void)
+void defer_flush_all(void)
 {
-	bool had_own = defer_flush_own();
 	struct sheaf *list = NULL;
 	struct thread_caches *own;
 
 	spin_lock(&site_lock, RANK_CACHE_ALL);
-	for (own = thread_list; own; own = own->next) {
-		if (own != cache_self.own)
-			list = take_batches(own, list);
-	}
+	for (own = thread_list; own; own = own->next)
+		list = take_batches(own, list);
 	spin_unlock(&site_lock);
-	if (list) {
-		rcu_synchronize();
-		queue_batches(list);
-	}
-	return had_own || list;
+	rcu_synchronize();
+	queue_batches(list);
 }
 
 bool defer_pending(void)

@@ -7,11 +7,14 @@
 
 #include "base/thread.h"
 
-/* Queue the calling thread's half-filled batches. True if there was one. */
-bool defer_flush_own(void);
+/* Queue what own has in batches: the calling thread's own with site_lock held, or an orphan's. */
+void defer_flush(struct thread_caches *own);
 
-/* The same for a thread that is no more. */
-void defer_flush_orphan(struct thread_caches *own);
+/*
+ * Queue what any thread has deferred before, and wait for a grace period. For rcu_barrier(), which
+ * holds the round lock.
+ */
+void defer_flush_all(void);
 
 /* Whether any thread has a batch that is not queued. */
 bool defer_pending(void);

@@ -6,7 +6,7 @@
  *                           |
  *             run_round():  take all, turn round, wait for one grace period, run
  *                           |
- *             by the worker thread, or by whoever calls rcu_barrier()
+ *             by the worker thread, or by a thread that calls rcu_barrier()
  *
  * Why not liburcu's call_rcu(): its thread looks at its queue every 10 ms, so
  * that freed memory comes back cold and a barrier takes as long, and it is
@@ -41,7 +41,7 @@
 #include "base/rcu.h"
 
 #include "base/assert.h"
-#include "base/cache.h"
+#include "base/defer.h"
 #include "base/fork.h"
 #include "base/futex.h"
 #include "base/lock.h"
@@ -88,14 +88,12 @@ static struct rcu_cb *take_queue(void)
 	return oldest;
 }
 
-/* Do all that is queued now; false: there was nothing. */
-static bool run_round(void)
+/* Do all that is queued now; false: there was nothing. round_lock is held. */
+static bool run_queue(void)
 {
-	struct rcu_cb *cb;
+	struct rcu_cb *cb = take_queue();
 	unsigned long done = 0;
 
-	mutex_lock(&round_lock);
-	cb = take_queue();
 	if (cb)
 		rcu_synchronize();
 	while (cb) {
@@ -105,10 +103,19 @@ static bool run_round(void)
 		cb = next;
 		done++;
 	}
-	mutex_unlock(&round_lock);
 	if (done)
 		TRACE(rcu_round, done);
 	return done;
+}
+
+static bool run_round(void)
+{
+	bool had_some;
+
+	mutex_lock(&round_lock);
+	had_some = run_queue();
+	mutex_unlock(&round_lock);
+	return had_some;
 }
 
 /* worker ------------------------------------------------------------------ */
@@ -188,10 +195,12 @@ void rcu_defer(struct rcu_cb *cb, void (*fn)(struct rcu_cb *cb))
 void rcu_barrier(void)
 {
 	VM_WARN_ON(rcu_read_held());
-	cache_flush_deferred();
-	run_round();
+	mutex_lock(&round_lock);
+	defer_flush_all();
+	run_queue();
 	/* Objects that were deferred without a sheaf may have had to wait for a round to begin. */
-	run_round();
+	run_queue();
+	mutex_unlock(&round_lock);
 }
 
 /* fork -------------------------------------------------------------------- */

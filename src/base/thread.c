@@ -90,8 +90,8 @@ static void thread_exit(void *arg)
 	struct thread_caches *own = arg;
 
 	BUG_ON(own != cache_self.own);
-	defer_flush_own();
 	spin_lock(&site_lock, RANK_CACHE_ALL);
+	defer_flush(own);
 	drain(own);
 	unlink_locked(own);
 	spin_unlock(&site_lock);
@@ -194,7 +194,7 @@ void thread_adopt_orphans(void)
 
 		if (own != cache_self.own) {
 			own->self = &cache_self;
-			defer_flush_orphan(own);
+			defer_flush(own);
 			drain(own);
 			raw_free(own, sizeof(*own));
 		}
