@@ -75,10 +75,11 @@ SAMARA_API void samara_cpu_run(struct samara_cpu *cpu, struct samara_mm *mm);
 static inline void samara_cpu_enter(struct samara_cpu *cpu)
 {
 	/*
-	 * Whoever drops an entry modifies the same word afterwards (by adding 0): either he finds it odd and
-	 * waits, or the lookups behind this find the entry dropped.
+	 * A thread that drops an entry modifies the same word afterwards (by adding 0). Either it finds the word odd
+	 * and waits, or the lookups behind this find the entry dropped: this, that addition and the load of the lookup
+	 * are in the one order of sequentially consistent operations.
 	 */
-	__atomic_fetch_add(&cpu->inside, 1, __ATOMIC_ACQ_REL);
+	__atomic_fetch_add(&cpu->inside, 1, __ATOMIC_SEQ_CST);
 }
 
 static inline void samara_cpu_exit(struct samara_cpu *cpu)
@@ -93,7 +94,7 @@ static inline void *samara_cpu_lookup(const struct samara_cpu *cpu, unsigned lon
 {
 	const struct samara_tlb_entry *e = &cpu->tlb[(addr >> cpu->page_shift) & (SAMARA_TLB_ENTRIES - 1)];
 
-	if (__builtin_expect(__atomic_load_n(&e->page[access], __ATOMIC_RELAXED) != (addr & cpu->page_mask), 0))
+	if (__builtin_expect(__atomic_load_n(&e->page[access], __ATOMIC_SEQ_CST) != (addr & cpu->page_mask), 0))
 		return NULL;
 	return (void *)(addr + __atomic_load_n(&e->addend, __ATOMIC_RELAXED));
 }

@@ -31,6 +31,17 @@
 #define smp_load_acquire(p) __atomic_load_n((p), __ATOMIC_ACQUIRE)
 #define smp_store_release(p, v) __atomic_store_n((p), (v), __ATOMIC_RELEASE)
 
+/*
+ * A store before it is seen by a sequentially consistent load that comes after it in the one order
+ * of such operations. gcc refuses fences with ThreadSanitizer, which does not need this one: the
+ * words are atomic.
+ */
+#if SAMARA_TSAN
+#define smp_mb() __asm__ __volatile__("" ::: "memory")
+#else
+#define smp_mb() __atomic_thread_fence(__ATOMIC_SEQ_CST)
+#endif
+
 #define container_of(ptr, type, member) \
 	((type *)((char *)(1 ? (ptr) : &((type *)0)->member) - offsetof(type, member)))
 

@@ -199,6 +199,16 @@ struct found walk_up(struct ma_state *mas, unsigned long *index)
 	}
 }
 
+/*
+ * The slot is loaded before leaf_start(), while load() in mtree.c does it the other way round. A
+ * leaf that grows gets slot and last first, then start (release). offset comes from a start that
+ * was seen, but perhaps by leaf_search(), which orders nothing, so the slot that is loaded here may
+ * be older than that start.
+ *   - It is NULL then, and the entry is passed over: the walk came before the store. It may say
+ *     so: a reader that comes after the store, or has seen the entry, finds it by coherence.
+ *   - If it is an entry, leaf_start() reads the start that was seen (it is written once) and
+ *     acquires what the writer stored before it, last among that; so the three belong together.
+ */
 struct found walk_down(struct ma_state *mas, unsigned long index)
 {
 	bool here = !is_stale(mas);

@@ -45,7 +45,7 @@ static void cpu_drop(struct samara_cpu *cpu, unsigned long start, unsigned long 
 /* The CPU's entries were dropped. Wait until it has left the section that it is in, if any. */
 static void cpu_wait(struct samara_cpu *cpu)
 {
-	const unsigned long seen = __atomic_fetch_add(&cpu->inside, 0, __ATOMIC_ACQ_REL);
+	const unsigned long seen = __atomic_fetch_add(&cpu->inside, 0, __ATOMIC_SEQ_CST);
 
 	if (!(seen & 1))
 		return;
@@ -62,6 +62,7 @@ static void flush_all(struct samara_mm *mm, unsigned long start, unsigned long l
 
 	for (cpu = mm->cpus; cpu; cpu = cpu->next)
 		cpu_drop(cpu, start, last);
+	smp_mb(); /* (f) */
 	for (cpu = mm->cpus; cpu; cpu = cpu->next)
 		cpu_wait(cpu);
 }

@@ -14,16 +14,20 @@
  * It must not be in a section itself.
  *
  *   CPU (its own thread)                   flush (any thread)
- *     inside += 1   (a)                      entry changed, its table's lock held
- *     page[] == address ?  use it            page[] = NONE
+ *     inside += 1   (a)                      page[] = NONE
+ *     page[] == address ?  (l) use it         fence  (f)
  *     inside += 1   release (b)              inside += 0  (c)   odd: wait for (b)
  *
- * Ordering, on any machine:
- *  1. (a) and (c) both modify `inside`, so one comes first. If (a) does, (c) reads an odd
- *     value and waits. If (c) does, (a) reads what (c) or an operation after it left
- *     (acquire), so the lookups behind (a) find NONE. No fence is needed for that.
- *  2. A flush that waited for a section's end, or found it over, sees all that the section did
- *     (b, c).
+ * Ordering, in C11's terms
+ *  1. (a), (f), (c) and (l) are sequentially consistent, so they have one order, which agrees
+ *     with that of the changes of `inside`. If (c) comes before (a), then so does (f), and (l)
+ *     comes after it: (l) finds NONE or something newer. If (a) comes before (c), (c) reads what
+ *     (a) wrote or something newer: either it is odd, and the flush waits, or (b) has been. This
+ *     holds for each section by itself. It does not rest on (a) reading what (c) wrote: the plain
+ *     store (b) of the section before may lie between the two. On x86 it costs the CPU nothing.
+ *  2. What a section did is seen by the flush that waited for its end, or found it over: (b)
+ *     releases; the load that ends the wait, and (c), acquire. They read (b) or a later value: of
+ *     (a), a read-modify-write operation on (b)'s, or of a later (b) by the same thread.
  *  3. A CPU fills its TLB with the leaf's lock held and outside its section. The flush sees a fill
  *     that came before the change of the entry, through that lock. A fill after the change takes
  *     the new entry. The flush also sees through that lock which CPUs run the mm: a CPU attaches
