@@ -42,7 +42,9 @@ target_include_directories(samara INTERFACE
 	$<INSTALL_INTERFACE:include>)
 target_link_libraries(samara PRIVATE $<BUILD_INTERFACE:PkgConfig::URCU>
 	$<BUILD_INTERFACE:Threads::Threads>)
-target_link_options(samara PRIVATE -Wl,-Bsymbolic-functions)
+# Never unmapped: a worker thread, thread exits and fork handlers come back to it (docs/decisions/0006).
+set(samara_stays -Wl,-z,nodelete)
+target_link_options(samara PRIVATE -Wl,-Bsymbolic-functions ${samara_stays})
 if(SAMARA_SANITIZE)
 	# The sanitizer's own symbols are in the program, so undefined ones stay.
 	target_link_options(samara PRIVATE -fsanitize=${SAMARA_SANITIZE})
@@ -78,4 +80,6 @@ target_include_directories(samara_static INTERFACE
 target_link_libraries(samara_static INTERFACE
 	$<BUILD_INTERFACE:PkgConfig::URCU> $<BUILD_INTERFACE:Threads::Threads>
 	$<INSTALL_INTERFACE:samara::urcu>)
+# The same for a module that the archive is linked into.
+target_link_options(samara_static INTERFACE ${samara_stays})
 add_library(samara::samara_static ALIAS samara_static)
