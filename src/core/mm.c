@@ -50,7 +50,7 @@ struct mm_shard *mm_shard(struct samara_mm *mm)
 	static __thread unsigned int own; /* 0: not known yet */
 
 	if (unlikely(!own))
-		own = __atomic_fetch_add(&threads, 1, __ATOMIC_RELAXED) % MM_SHARDS + 1;
+		own = atomic_fetch_add_relaxed(&threads, 1) % MM_SHARDS + 1;
 	return &mm->shard[own - 1];
 }
 

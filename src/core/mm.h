@@ -31,6 +31,7 @@
 #include <samara/maple_tree.h>
 #include <samara/mm.h>
 
+#include "base/atomic.h"
 #include "base/lock.h"
 #include "core/geometry.h"
 #include "core/vma.h"
@@ -148,7 +149,7 @@ static inline void mmap_write_lock(struct samara_mm *mm)
 /* Every VMA that was write-locked meanwhile is unlocked by this one addition. */
 static inline void vma_end_write_all(struct samara_mm *mm)
 {
-	__atomic_store_n(&mm->mm_lock_seq, mm->mm_lock_seq + 1, __ATOMIC_RELEASE);
+	smp_store_release(&mm->mm_lock_seq, mm->mm_lock_seq + 1);
 }
 static inline void mmap_write_unlock(struct samara_mm *mm)
 {
@@ -203,12 +204,12 @@ static inline bool mm_page_aligned(const struct samara_mm *mm, unsigned long x)
 /* Whether a page was ever asked for. Once it is so it stays so, until the mm dies. */
 static inline bool mm_has_tables(const struct samara_mm *mm)
 {
-	return __atomic_load_n(&mm->pgd, __ATOMIC_ACQUIRE);
+	return smp_load_acquire(&mm->pgd);
 }
 
 static inline bool mm_is_live(const struct samara_mm *mm)
 {
-	return __atomic_load_n(&mm->state, __ATOMIC_ACQUIRE) == MM_LIVE;
+	return smp_load_acquire(&mm->state) == MM_LIVE;
 }
 
 /* What whoever comes from outside wants there. */
@@ -219,7 +220,7 @@ enum mm_gate {
 
 static inline bool mm_gate_open(const struct samara_mm *mm, enum mm_gate gate)
 {
-	const enum mm_state state = __atomic_load_n(&mm->state, __ATOMIC_ACQUIRE);
+	const enum mm_state state = smp_load_acquire(&mm->state);
 
 	return state == MM_LIVE || (state == MM_BUILDING && gate == MM_GATE_REMOVE);
 }
@@ -229,12 +230,12 @@ struct mm_shard *mm_shard(struct samara_mm *mm);
 
 static inline void mm_rss_add(struct samara_mm *mm, enum mm_rss which, long pages)
 {
-	__atomic_fetch_add(&mm_shard(mm)->rss[which], pages, __ATOMIC_RELAXED);
+	atomic_add(&mm_shard(mm)->rss[which], pages);
 }
 
 static inline void mm_lock_count(struct samara_mm *mm, enum vma_lock_stat which)
 {
-	__atomic_fetch_add(&mm_shard(mm)->lock_stat[which], 1, __ATOMIC_RELAXED);
+	atomic_inc(&mm_shard(mm)->lock_stat[which]);
 }
 
 long mm_rss_sum(const struct samara_mm *mm, enum mm_rss which);

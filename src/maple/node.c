@@ -62,7 +62,7 @@ void node_retire(const struct maple_tree *mt, void *node)
 {
 	maple_head *head = node;
 
-	__atomic_store_n(&head->dead, 1, __ATOMIC_RELEASE);
+	smp_store_release(&head->dead, 1);
 	if (samara_mt_in_rcu(mt))
 		cache_free_rcu(cache_of(mt, head->level), head);
 	else

@@ -47,6 +47,7 @@
 #include <samara/maple_tree.h>
 
 #include "base/assert.h"
+#include "base/atomic.h"
 #include "base/compiler.h"
 #include "base/rcu.h"
 
@@ -120,12 +121,12 @@ static inline bool tree_tracks_gaps(const struct maple_tree *mt)
 
 static inline void *slot_load(void *const *slot)
 {
-	return __atomic_load_n(slot, __ATOMIC_ACQUIRE);
+	return smp_load_acquire(slot);
 }
 
 static inline void slot_publish(void **slot, void *value)
 {
-	__atomic_store_n(slot, value, __ATOMIC_RELEASE);
+	smp_store_release(slot, value);
 }
 
 /*
@@ -147,13 +148,13 @@ static inline void inner_prefetch(const maple_inner *inner)
 
 static inline bool node_is_dead(const maple_head *head)
 {
-	return __atomic_load_n(&head->dead, __ATOMIC_ACQUIRE);
+	return smp_load_acquire(&head->dead);
 }
 
 /* Slots that a reader may look at; what they hold is there before the count says so. */
 static inline int leaf_count(const maple_leaf *leaf)
 {
-	return __atomic_load_n(&leaf->head.count, __ATOMIC_ACQUIRE);
+	return smp_load_acquire(&leaf->head.count);
 }
 
 /*
@@ -178,7 +179,7 @@ static inline int leaf_search(const maple_leaf *leaf, unsigned long index)
 /* start of a slot that leaf_search() found: last and slot are there once it is seen. */
 static inline unsigned long leaf_start(const maple_leaf *leaf, int i)
 {
-	return __atomic_load_n(&leaf->start[i], __ATOMIC_ACQUIRE);
+	return smp_load_acquire(&leaf->start[i]);
 }
 
 /* The slot that index leads to; NULL or not. */

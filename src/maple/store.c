@@ -65,8 +65,8 @@ static void store_at_end(struct maple_store *op)
 
 	leaf->last[end] = op->last;
 	slot_publish(&leaf->slot[end], op->entry);
-	__atomic_store_n(&leaf->start[end], op->first, __ATOMIC_RELEASE);
-	__atomic_store_n(&leaf->head.count, end + 1, __ATOMIC_RELEASE);
+	smp_store_release(&leaf->start[end], op->first);
+	smp_store_release(&leaf->head.count, end + 1);
 	leaf->head.live++;
 	op->left.slot[0] = end;
 	extents_slot_changed(op->mt, &op->left);

@@ -30,10 +30,10 @@ static unsigned long pair_enter(struct samara_mm *mm)
 	for (;;) {
 		const unsigned long seq = smp_load_acquire(&mm->notifier_seq);
 
-		__atomic_fetch_add(&shard->changing[seq & 1], 1, __ATOMIC_SEQ_CST);
-		if (likely(__atomic_load_n(&mm->notifier_seq, __ATOMIC_SEQ_CST) == seq))
+		atomic_fetch_add_seq_cst(&shard->changing[seq & 1], 1);
+		if (likely(load_seq_cst(&mm->notifier_seq) == seq))
 			return seq;
-		__atomic_fetch_sub(&shard->changing[seq & 1], 1, __ATOMIC_RELEASE);
+		atomic_dec_release(&shard->changing[seq & 1]);
 	}
 }
 
@@ -56,7 +56,7 @@ void notifier_end(struct samara_mm *mm, struct samara_notifier_range *range)
 		if (n->since <= range->since && n->ops->end)
 			n->ops->end(range, n->priv);
 	}
-	__atomic_fetch_sub(&mm_shard(mm)->changing[range->since & 1], 1, __ATOMIC_RELEASE);
+	atomic_dec_release(&mm_shard(mm)->changing[range->since & 1]);
 }
 
 /* Begin a phase, and wait until the pairs of the last one are over. notifiers_lock is held. */
@@ -64,11 +64,11 @@ static void next_phase(struct samara_mm *mm)
 {
 	const unsigned long old = mm->notifier_seq;
 
-	__atomic_store_n(&mm->notifier_seq, old + 1, __ATOMIC_SEQ_CST);
+	store_seq_cst(&mm->notifier_seq, old + 1);
 	for (int i = 0; i < MM_SHARDS; i++) {
 		unsigned long *open = &mm->shard[i].changing[old & 1];
 
-		for (unsigned long round = 0; __atomic_load_n(open, __ATOMIC_SEQ_CST); round++)
+		for (unsigned long round = 0; load_seq_cst(open); round++)
 			wait_a_little(round);
 	}
 }

@@ -113,7 +113,7 @@ static inline pte_t pte_read(const pte_t *pte)
 
 static inline void pte_set(pte_t *pte, pte_t to)
 {
-	__atomic_store_n(&pte->v, to.v, __ATOMIC_RELEASE);
+	smp_store_release(&pte->v, to.v);
 }
 
 #endif

@@ -69,13 +69,11 @@ static bool hang(struct samara_mm *mm, struct table *at, struct table *top, unsi
 	uint64_t empty = 0;
 
 	if (!at)
-		return __atomic_compare_exchange_n(&mm->pgd, &no_root, top, false, __ATOMIC_RELEASE,
-						   __ATOMIC_RELAXED);
-	if (!__atomic_compare_exchange_n(&at->entry[table_index(mm->geo, at->level, addr)].v,
-					 &empty, entry_of(top).v, false, __ATOMIC_RELEASE,
-					 __ATOMIC_RELAXED))
+		return try_cmpxchg_release(&mm->pgd, &no_root, top);
+	if (!try_cmpxchg_release(&at->entry[table_index(mm->geo, at->level, addr)].v, &empty,
+				 entry_of(top).v))
 		return false;
-	__atomic_fetch_add(&at->used, 1, __ATOMIC_RELAXED);
+	atomic_inc(&at->used);
 	return true;
 }
 
@@ -96,7 +94,7 @@ int table_get(struct samara_mm *mm, unsigned long addr, struct table **out)
 			return -ENOMEM;
 		make_chain(mm->geo, new, missing, addr);
 		if (hang(mm, at, new[missing - 1], addr)) {
-			__atomic_fetch_add(&mm->nr_tables, missing, __ATOMIC_RELAXED);
+			atomic_add(&mm->nr_tables, missing);
 			*out = new[0];
 			return 0;
 		}

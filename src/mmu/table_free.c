@@ -24,7 +24,7 @@ static bool is_empty(struct table *table)
 	unsigned int used;
 
 	if (table->level)
-		return !__atomic_load_n(&table->used, __ATOMIC_RELAXED);
+		return !READ_ONCE(table->used);
 	table_lock(table);
 	used = table->used;
 	table_unlock(table);
@@ -44,8 +44,8 @@ static void take_out(const struct free_bounds *f, struct table *from, unsigned i
 	struct table *table = table_child(from, index);
 
 	pte_set(&from->entry[index], pte_empty());
-	__atomic_fetch_sub(&from->used, 1, __ATOMIC_RELAXED);
-	__atomic_fetch_sub(&f->mm->nr_tables, 1, __ATOMIC_RELAXED);
+	atomic_dec(&from->used);
+	atomic_dec(&f->mm->nr_tables);
 	table->next = f->gone->first;
 	f->gone->first = table;
 }

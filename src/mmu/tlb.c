@@ -39,13 +39,13 @@ static void cpu_drop(struct samara_cpu *cpu, unsigned long start, unsigned long 
 		for (unsigned int i = 0; i < SAMARA_TLB_ENTRIES; i++)
 			slot_drop(&cpu->tlb[i], start, last);
 	}
-	__atomic_fetch_add(&cpu->flushes, 1, __ATOMIC_RELAXED);
+	atomic_inc(&cpu->flushes);
 }
 
 /* The CPU's entries were dropped. Wait until it has left the section that it is in, if any. */
 static void cpu_wait(struct samara_cpu *cpu)
 {
-	const unsigned long seen = __atomic_fetch_add(&cpu->inside, 0, __ATOMIC_SEQ_CST);
+	const unsigned long seen = atomic_fetch_add_seq_cst(&cpu->inside, 0);
 
 	if (!(seen & 1))
 		return;

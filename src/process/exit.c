@@ -53,7 +53,7 @@ void exit_mmap(struct samara_mm *mm, struct vma_dead *dead)
 	struct mmu_gather tlb;
 	unsigned long buried;
 
-	__atomic_store_n(&mm->state, MM_DYING, __ATOMIC_RELEASE);
+	smp_store_release(&mm->state, MM_DYING);
 	if (READ_ONCE(mm->notifiers))
 		notifier_release_all(mm);
 	tlb_mm_exit(mm);

@@ -206,7 +206,7 @@ int dup_mmap(struct samara_mm *parent, struct samara_mm *child)
 		err = pages_copy(parent, child, &until);
 	if (!err) {
 		begin(FORK_LIVE, parent, child);
-		__atomic_store_n(&child->state, MM_LIVE, __ATOMIC_RELEASE);
+		smp_store_release(&child->state, MM_LIVE);
 	}
 	mmap_write_unlock(child);
 	if (err) {

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 
+#include "base/atomic.h"
 #include "store/commit.h"
 
 /* What a process of that size may have promised in all, mode NEVER. */
@@ -20,7 +21,7 @@ static long allowed(const struct commit *commit, struct commit_who who)
 int commit_charge(struct commit *commit, unsigned long pages, struct commit_who who)
 {
 	const int mode = READ_ONCE(commit->mode);
-	const long sum = __atomic_add_fetch(&commit->pages, (long)pages, __ATOMIC_RELAXED);
+	const long sum = atomic_add_return_relaxed(&commit->pages, (long)pages);
 
 	if (mode == SAMARA_OVERCOMMIT_ALWAYS)
 		return 0;
@@ -33,10 +34,10 @@ int commit_charge(struct commit *commit, unsigned long pages, struct commit_who 
 
 void commit_uncharge(struct commit *commit, unsigned long pages)
 {
-	__atomic_sub_fetch(&commit->pages, (long)pages, __ATOMIC_RELAXED);
+	atomic_sub(&commit->pages, (long)pages);
 }
 
 void commit_add(struct commit *commit, unsigned long pages)
 {
-	__atomic_add_fetch(&commit->pages, (long)pages, __ATOMIC_RELAXED);
+	atomic_add(&commit->pages, (long)pages);
 }

@@ -29,9 +29,9 @@ static inline unsigned int inode_shift(const struct inode *inode)
 /* The descriptor to ask the host by. */
 static inline int inode_any_fd(const struct inode *inode)
 {
-	const int fd = __atomic_load_n(&inode->fd, __ATOMIC_ACQUIRE);
+	const int fd = smp_load_acquire(&inode->fd);
 
-	return fd >= 0 ? fd : __atomic_load_n(&inode->write_fd, __ATOMIC_ACQUIRE);
+	return fd >= 0 ? fd : smp_load_acquire(&inode->write_fd);
 }
 
 #endif

@@ -37,7 +37,7 @@ static int write_page(struct inode *inode, const struct folio *folio)
 
 	if (offset >= length)
 		return 0;
-	return host_write(__atomic_load_n(&inode->write_fd, __ATOMIC_ACQUIRE),
+	return host_write(smp_load_acquire(&inode->write_fd),
 			  folio_virt(inode->ram, folio), min(page, length - offset), (off_t)offset);
 }
 
