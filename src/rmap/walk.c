@@ -126,7 +126,8 @@ void folio_add_new_anon(struct folio *folio, struct vma *vma, unsigned long addr
 	const unsigned int swapbacked = vma->vm_flags & VM_DROPPABLE ? 0 : FOLIO_SWAPBACKED;
 
 	BUG_ON(!vma->anon_vma);
-	VM_WARN_ON(folio_maps(folio) || folio_refs(folio) != 1 || folio->mapping);
+	/* A mistaken lookup, of what the frame was before, may hold a reference for a moment. */
+	VM_WARN_ON(folio_maps(folio) || !folio_refs(folio) || folio->mapping);
 	folio->mapping = vma->anon_vma;
 	folio->index = vma->vm_pgoff + mm_pages(vma->vm_mm, addr - vma->vm_start);
 	folio_new_mapped(folio, FOLIO_ANON | FOLIO_EXCLUSIVE | FOLIO_UPTODATE | swapbacked);

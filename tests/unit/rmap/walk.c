@@ -320,6 +320,27 @@ static void a_page_to_be_dropped_must_be_clean(void **state)
 	assert_int_equal(mm_rss_sum(f->mm, MM_ANONPAGES), 0);
 }
 
+/* page_cache_find() had the folio in hand when it was still a file's. */
+static void a_new_page_may_be_held_by_a_mistaken_lookup(void **state)
+{
+	struct fixture *f = *state;
+	struct ram *ram = ram_of(f->mm);
+	struct folio *folio = folio_alloc(ram, 0, FOLIO_ZEROED);
+
+	map_pages(f->mm, 0, 1, RW, 0);
+	assert_non_null(folio);
+	assert_true(folio_try_get(folio));
+	mmap_read_lock(f->mm);
+	assert_int_equal(anon_vma_prepare(vma_of(f->mm, 0)), 0);
+	mmap_read_unlock(f->mm);
+	folio_add_new_anon(folio, vma_of(f->mm, 0), AT(0));
+	assert_int_equal(samara_warnings(), 0);
+	assert_int_equal(folio_refs(folio), 1);
+	folio_put(ram, folio);
+	assert_int_equal(folio_maps(folio), 1);
+	folio_unmap(ram, folio);
+}
+
 #define test(name) cmocka_unit_test_setup_teardown(name, fixture_up, fixture_down)
 
 int main(void)
@@ -336,6 +357,7 @@ int main(void)
 		test(a_files_page_leaves_every_table),
 		test(an_anonymous_page_leaves_swap_entries),
 		test(what_is_locked_or_pinned_stays),
+		test(a_new_page_may_be_held_by_a_mistaken_lookup),
 		test(a_page_to_be_dropped_must_be_clean),
 	};
 
