@@ -110,7 +110,9 @@ static unsigned long long pagemap_of(const struct vma *vma, pte_t pte)
 
 unsigned long long pagemap_entry(struct vma *vma, unsigned long addr)
 {
-	struct table *leaf = vma ? table_find(vma->vm_mm, addr) : NULL;
+	/* As in Linux nothing is shown of a PFN map. */
+	const bool shows = vma && !(vma->vm_flags & VM_PFNMAP);
+	struct table *leaf = shows ? table_find(vma->vm_mm, addr) : NULL;
 	unsigned long long entry;
 
 	if (!leaf)

@@ -18,7 +18,8 @@ static unsigned char in_cache(const struct vma *vma, unsigned long addr)
 	struct folio *folio;
 	bool there;
 
-	if (!vma->vm_file || vma->is_anon)
+	/* A device's frames are no cache: they are found by frame number. */
+	if (!vma->vm_file || vma->is_anon || inode_is_device(vma->vm_file->inode))
 		return 0;
 	folio = page_cache_find(vma->vm_file->inode, index);
 	if (!folio)
@@ -43,10 +44,13 @@ static bool mapped(struct samara_mm *mm, unsigned long addr)
 void range_mincore(struct vma *vma, unsigned long start, unsigned long end, unsigned char *vec)
 {
 	const unsigned long page = mm_page_size(vma->vm_mm);
+	/* Linux does not look at the entries of such a mapping. */
+	const bool pfns = vma->vm_flags & VM_PFNMAP;
 
 	rwsem_assert_held(&vma->vm_mm->mmap_lock);
 	for (unsigned long addr = start; addr < end; addr += page) {
 		/* The kernel's own mappings have no page cache and are always there. */
-		*vec++ = vma->special || mapped(vma->vm_mm, addr) ? 1 : in_cache(vma, addr);
+		*vec++ = vma->special || (!pfns && mapped(vma->vm_mm, addr)) ? 1 :
+									       in_cache(vma, addr);
 	}
 }

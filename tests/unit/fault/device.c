@@ -2,9 +2,14 @@
 /*
  * Pages that a driver gives: PFN maps and counted ones, private copies, and what a driver refuses.
  */
+#define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/perf_event.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "support/cmocka_all.h"
 #include "support/mem.h"
@@ -225,6 +230,99 @@ static void a_refusal_is_a_bus_error_and_want_of_memory_is_not(void **state)
 	}
 }
 
+/* mincore's and pagemap's words of n pages from addr. */
+struct shown {
+	unsigned char core[PAGES + 1];
+	unsigned long long map[PAGES + 1];
+};
+
+static void show(unsigned long addr, unsigned long n, struct shown *out)
+{
+	assert_int_equal(samara_mincore(m.mm, addr, n * MEM_PAGE, out->core), 0);
+	assert_int_equal(samara_pagemap(m.mm, addr, n, out->map), 0);
+}
+
+/* Frames are known by number, which is also a page of the device. */
+static void mincore_shows_a_page_of_a_device_once_it_was_accessed(void **state)
+{
+	const int how[] = { MAP_SHARED, MAP_PRIVATE };
+	struct shown shown;
+	unsigned long a;
+
+	(void)state;
+	open_device(&plain, 0);
+	for (int i = 0; i < 2; i++) {
+		a = samara_mmap(m.mm, 0, MEM_PAGE, RW, how[i], file, screen.frame[0] * MEM_PAGE);
+		assert_false(SAMARA_IS_ERR_VALUE(a));
+		show(a, 1, &shown);
+		assert_int_equal(shown.core[0], 0);
+		assert_int_equal(shown.map[0], 0);
+		assert_int_equal(samara_munmap(m.mm, a, MEM_PAGE), 0);
+		a = mem_map(&m, PAGES, RW, how[i], file);
+		assert_int_equal(mem_fault(&m, a, 0), 0);
+		show(a, PAGES, &shown);
+		assert_int_equal(shown.core[0], 1);
+		assert_int_equal(shown.core[1], 0);
+		assert_int_equal(shown.map[1], 0);
+		assert_int_equal(shown.map[0], SAMARA_PM_PRESENT | SAMARA_PM_FILE |
+						       (i ? 0 : SAMARA_PM_MMAP_EXCLUSIVE) |
+						       screen.frame[0]);
+	}
+}
+
+/* What the host's kernel shows of one page of its own PFN maps: a ring buffer of perf's. */
+static void a_pfn_map_of_the_host_shows_nothing(void **state)
+{
+	struct perf_event_attr attr = {
+		.size = sizeof(attr),
+		.type = PERF_TYPE_SOFTWARE,
+		.config = PERF_COUNT_SW_CPU_CLOCK,
+		.exclude_kernel = 1,
+	};
+	const int fd = (int)syscall(SYS_perf_event_open, &attr, 0, -1, -1, 0);
+	const int map = open("/proc/self/pagemap", O_RDONLY);
+	unsigned long long word = 1;
+	unsigned char core = 1;
+	char *p;
+
+	(void)state;
+	p = fd < 0 ? MAP_FAILED : mmap(NULL, MEM_PAGE, PROT_READ, MAP_SHARED, fd, 0);
+	if (p == MAP_FAILED || map < 0) {
+		print_message("this host has no perf events for us\n");
+		skip();
+	}
+	(void)*(volatile char *)p;
+	assert_int_equal(mincore(p, MEM_PAGE, &core), 0);
+	assert_int_equal(pread(map, &word, sizeof(word), (off_t)((unsigned long)p / MEM_PAGE * 8)),
+			 sizeof(word));
+	munmap(p, MEM_PAGE);
+	close(map);
+	close(fd);
+	/* Kernels before 6.15 map it page by page. */
+	if (core) {
+		print_message("the host's perf events are no PFN map\n");
+		skip();
+	}
+	assert_int_equal(word, 0);
+}
+
+static void a_pfn_map_shows_nothing(void **state)
+{
+	struct shown shown;
+	unsigned long a;
+
+	(void)state;
+	open_device(&plain, 1);
+	a = mem_map(&m, PAGES + 1, RW, MAP_PRIVATE, file);
+	assert_int_equal(mem_fault(&m, a, 0), 0);
+	assert_int_equal(mem_fault(&m, a + MEM_PAGE, FAULT_WRITE), 0);
+	show(a, PAGES + 1, &shown);
+	for (int i = 0; i <= PAGES; i++) {
+		assert_int_equal(shown.core[i], 0);
+		assert_int_equal(shown.map[i], 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -234,6 +332,9 @@ int main(void)
 		TEST(a_driver_that_wants_to_is_asked_before_the_first_write),
 		TEST(a_private_mapping_gets_copies),
 		TEST(unsharing_copies_a_pfn_map),
+		TEST(mincore_shows_a_page_of_a_device_once_it_was_accessed),
+		TEST(a_pfn_map_of_the_host_shows_nothing),
+		TEST(a_pfn_map_shows_nothing),
 		TEST(a_refusal_is_a_bus_error_and_want_of_memory_is_not),
 	};
 
