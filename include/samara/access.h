@@ -72,7 +72,10 @@ struct samara_pin {
  */
 SAMARA_API long samara_pin_pages(struct samara_mm *mm, unsigned long addr, unsigned long nr, unsigned int flags,
 				 struct samara_pin *out);
-/* dirty: not 0 if the holder wrote to them. May outlive the mm, not the machine. */
+/*
+ * dirty: not 0 if the holder wrote to them. Pins may outlive the mm, and keep the machine until the last one is given
+ * back.
+ */
 SAMARA_API void samara_unpin_pages(struct samara_pin *pins, unsigned long nr, int dirty);
 
 /* /proc/PID/pagemap ---------------------------------------------------------- */

@@ -68,7 +68,10 @@ struct samara_machine_config {
 /* 0; -EINVAL: size or geometry; -E2BIG: a member that this library does not know; -ENOMEM. cfg NULL: defaults. */
 SAMARA_API SAMARA_MUST_CHECK int samara_machine_create(const struct samara_machine_config *cfg,
 						       struct samara_machine **out);
-/* The machine goes when its last mm and file have gone. */
+/*
+ * Give the machine up. It goes when its last mm, file and pinned page have gone; until then they work as before. NULL is
+ * allowed.
+ */
 SAMARA_API void samara_machine_destroy(struct samara_machine *machine);
 
 /* vm.overcommit_memory from now on; what is charged stays charged. */

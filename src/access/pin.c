@@ -10,7 +10,8 @@
  *   to read, long   so are a file's page and the zero frame in a private mapping
  *
  * An exclusive page is reused by write faults and copied by fork for the child, so it stays. A
- * pin counts as FOLIO_PIN_BIAS references; the zero frame is not counted, as nowhere.
+ * pin counts as FOLIO_PIN_BIAS references; the zero frame is not counted, as nowhere. Each pin, the
+ * zero frame's too, holds a reference to the machine.
  *
  * The checks are Linux's for pin_user_pages(): reading asks for VM_READ although a CPU on x86
  * does not; a stack does not grow; PFN maps cannot be pinned; nor can files that are written
@@ -166,30 +167,44 @@ long samara_pin_pages(struct samara_mm *mm, unsigned long addr, unsigned long nr
 			 (flags & SAMARA_PIN_FORCE ? FAULT_FORCE : 0),
 	};
 	unsigned long done;
+	int err = 0;
 
 	if (!mm_page_aligned(mm, addr) || (flags & ~(unsigned int)PIN_FLAGS))
 		return -EINVAL;
 	for (done = 0; done < nr; done++, addr += mm_page_size(mm)) {
-		int err;
-
 		ask.out = &out[done];
 		err = pin_one(mm, addr, &ask);
 		if (err)
-			return done ? (long)done : err;
+			break;
 	}
-	return (long)done;
+	machine_get(mm->machine, done);
+	return done ? (long)done : err;
+}
+
+static void unpin(const struct samara_pin *pin, int dirty)
+{
+	struct ram *ram = pin->machine->ram;
+	struct folio *folio = pfn_folio(ram, pin->pfn);
+
+	if (pin->pfn == ZERO_FRAME)
+		return;
+	if (dirty)
+		folio_set(folio, FOLIO_DIRTY);
+	folio_put_many(ram, folio, FOLIO_PIN_BIAS);
 }
 
 void samara_unpin_pages(struct samara_pin *pins, unsigned long nr, int dirty)
 {
-	for (unsigned long i = 0; i < nr; i++) {
-		struct ram *ram = pins[i].machine->ram;
-		struct folio *folio = pfn_folio(ram, pins[i].pfn);
+	unsigned long first = 0;
 
-		if (pins[i].pfn == ZERO_FRAME)
+	for (unsigned long i = 0; i < nr; i++) {
+		struct samara_machine *machine = pins[i].machine;
+
+		unpin(&pins[i], dirty);
+		/* The last pin's reference may be the machine's last. */
+		if (i + 1 < nr && pins[i + 1].machine == machine)
 			continue;
-		if (dirty)
-			folio_set(folio, FOLIO_DIRTY);
-		folio_put_many(ram, folio, FOLIO_PIN_BIAS);
+		machine_put(machine, i + 1 - first);
+		first = i + 1;
 	}
 }

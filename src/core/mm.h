@@ -49,8 +49,22 @@ struct samara_machine {
 	unsigned long max_map_count; /* (i) */
 	struct file_store *store;    /* (i) counted */
 	struct ram *ram;             /* (i) its frames; the store's */
-	unsigned int refs;           /* the creator and each mm; atomic */
+	unsigned long refs;          /* the creator, each mm and each pinned page; atomic */
+	/* (i) The last reference is gone. No lock is held. */
+	void (*release)(struct samara_machine *machine);
 };
+
+static inline void machine_get(struct samara_machine *machine, unsigned long n)
+{
+	__atomic_fetch_add(&machine->refs, n, __ATOMIC_RELAXED);
+}
+
+/* n references less; the last one frees the machine, unless a file still needs its frames. */
+static inline void machine_put(struct samara_machine *machine, unsigned long n)
+{
+	if (__atomic_fetch_sub(&machine->refs, n, __ATOMIC_ACQ_REL) == n)
+		machine->release(machine);
+}
 
 enum mm_rlimit { MM_RLIMIT_AS, MM_RLIMIT_DATA, MM_RLIMIT_STACK, MM_RLIMIT_MEMLOCK, MM_RLIMITS };
 

@@ -2,7 +2,8 @@
 /*
  * Machines and mms: making, forking and giving up; and the files' doors.
  *
- * A machine lives until its creator, its mms and its files have let go of it.
+ * A machine lives until its creator, its mms and its pinned pages have let go of it; its store,
+ * frames included, as long as a file needs it.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -42,16 +43,8 @@ static void set_commit(struct commit *commit, const struct samara_machine_config
 	commit->user_reserve = user >> page_shift;
 }
 
-static struct samara_machine *machine_get(struct samara_machine *machine)
+static void release(struct samara_machine *machine)
 {
-	__atomic_fetch_add(&machine->refs, 1, __ATOMIC_RELAXED);
-	return machine;
-}
-
-static void machine_put(struct samara_machine *machine)
-{
-	if (__atomic_fetch_sub(&machine->refs, 1, __ATOMIC_ACQ_REL) != 1)
-		return;
 	file_store_put(machine->store);
 	mem_free(&machine_site, machine);
 }
@@ -113,6 +106,7 @@ int samara_machine_create(const struct samara_machine_config *callers, struct sa
 	machine->flags = own.flags;
 	machine->max_map_count = own.max_map_count ? own.max_map_count : DEFAULT_MAP_COUNT;
 	machine->refs = 1;
+	machine->release = release;
 	*out = machine;
 	return 0;
 }
@@ -120,7 +114,7 @@ int samara_machine_create(const struct samara_machine_config *callers, struct sa
 void samara_machine_destroy(struct samara_machine *machine)
 {
 	if (machine)
-		machine_put(machine);
+		machine_put(machine, 1);
 }
 
 int samara_mm_create(struct samara_machine *machine, struct samara_mm **out)
@@ -129,7 +123,7 @@ int samara_mm_create(struct samara_machine *machine, struct samara_mm **out)
 
 	if (!mm)
 		return -ENOMEM;
-	machine_get(machine);
+	machine_get(machine, 1);
 	mm->state = MM_LIVE;
 	*out = mm;
 	return 0;
@@ -142,11 +136,11 @@ int samara_fork(struct samara_mm *parent, struct samara_mm **child)
 
 	if (!mm)
 		return -ENOMEM;
-	machine_get(parent->machine);
+	machine_get(parent->machine, 1);
 	err = dup_mmap(parent, mm);
 	if (err) {
 		mm_free(mm);
-		machine_put(parent->machine);
+		machine_put(parent->machine, 1);
 		return err;
 	}
 	*child = mm;
@@ -164,5 +158,5 @@ void samara_mm_exit(struct samara_mm *mm)
 	exit_mmap(mm, &dead);
 	vma_dead_release(&dead);
 	mm_free(mm);
-	machine_put(machine);
+	machine_put(machine, 1);
 }
