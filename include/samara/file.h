@@ -10,7 +10,7 @@
  *
  * Files are counted: every call here that gives one gives a reference, each
  * mapping holds another, samara_file_put() gives the caller's back. They may be
- * used from any thread. They must not be mapped into an mm of another machine.
+ * used from any thread. An mm of another machine refuses them (-EINVAL).
  *
  * Files of one inode share their pages (the page cache): two files of one host file in one machine do. Pages of a
  * host file are read when they are first wanted and written back by msync(2), samara_file_sync() and when nobody

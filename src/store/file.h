@@ -59,6 +59,12 @@ static inline bool file_is(const struct samara_file *file, unsigned int flag)
 	return file->flags & flag;
 }
 
+/* Files of one machine only meet its own address spaces: another's frames mean nothing there. */
+static inline bool file_of_store(const struct samara_file *file, const struct file_store *store)
+{
+	return file->inode->store == store;
+}
+
 /* A host file, by its descriptor: 0, -EBADF, -EMFILE, -ENAMETOOLONG, -ENOMEM. */
 int file_from_fd(struct file_store *store, int fd, struct samara_file **out) __must_check;
 

@@ -56,6 +56,8 @@ static int check_range(struct samara_mm *mm, const struct samara_mapping *mappin
 	if (mapping->start >= mapping->end || mapping->end > mm->geo->task_size ||
 	    !mm_page_aligned(mm, mapping->start | mapping->end | mapping->offset))
 		return -EINVAL;
+	if (mapping->file && !file_of_store(mapping->file, mm->machine->store))
+		return -EINVAL;
 	return vma_find(mm, mapping->start, mapping->end) ? -EEXIST : 0;
 }
 

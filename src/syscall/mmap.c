@@ -257,6 +257,8 @@ unsigned long samara_mmap(struct samara_mm *mm, unsigned long addr, unsigned lon
 		return (unsigned long)-EINVAL;
 	if (!(flags & MAP_ANONYMOUS) && !file)
 		return (unsigned long)-EBADF;
+	if (d.file && !file_of_store(d.file, mm->machine->store))
+		return (unsigned long)-EINVAL;
 	if (flags & MAP_HUGETLB) {
 		const int err = ask_for_huge_pages(&d);
 
