@@ -6,19 +6,23 @@
 #include <getopt.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
+#include "clean.h"
 #include "common.h"
 
 int fail(const char *command, const char *fmt, ...)
 {
+	char text[8192];
 	va_list args;
 
 	fflush(stdout);
 	fprintf(stderr, "samara %s: ", command);
 	va_start(args, fmt);
-	vfprintf(stderr, fmt, args);
+	vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
+	clean_put(text, strlen(text), stderr); /* names and lines of others are in it */
 	fputc('\n', stderr);
 	return EXIT_USAGE;
 }

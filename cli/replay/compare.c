@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "clean.h"
 #include "replay/compare.h"
 #include "replay/perform.h"
 
@@ -196,11 +197,13 @@ int compare_maps(struct space *s, const struct snapshot *kernel, struct map_diff
 static void text_of(const struct map_line *line, char *out, size_t size)
 {
 	const char *name = line->name;
+	char text[160], perms[20];
 
 	if (strlen(name) > 30 && strrchr(name, '/'))
 		name = strrchr(name, '/') + 1;
 	snprintf(out, size, "%08lx-%08lx %s %08lx %02x:%02x %lu %s", line->start, line->end,
-		 line->perms, line->offset, line->dev_major, line->dev_minor, line->ino, name);
+		 clean(line->perms, perms, sizeof(perms)), line->offset, line->dev_major,
+		 line->dev_minor, line->ino, clean(name, text, sizeof(text)));
 }
 
 void compare_print(struct space *s, const struct snapshot *kernel, const struct map_diff *diff,

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "clean.h"
 #include "show/picture.h"
 
 #define GROUP_GAP (1UL << 30) /* a gap that is worth a row */
@@ -74,7 +75,7 @@ static int add_vma(struct picture *p, const struct samara_vma_info *vma, unsigne
 	row->start = vma->start;
 	row->end = vma->end;
 	memcpy(row->perms, vma->perms, sizeof(row->perms));
-	row->name = strdup(vma->name ? vma->name : "");
+	row->name = clean_copy(vma->name ? vma->name : "");
 	p->mappings++;
 	p->bytes += vma->end - vma->start;
 	return row->name ? 0 : -ENOMEM;
