@@ -153,6 +153,26 @@ static int begin_unpacking(struct input *in)
 	return 0;
 }
 
+/* Is it text, as far as its beginning tells? A byte order mark is skipped. */
+static int check_text(struct input *in, char why[160])
+{
+	const unsigned char *text = in->text;
+
+	if (in->text_len >= 2 &&
+	    (memcmp(text, "\xff\xfe", 2) == 0 || memcmp(text, "\xfe\xff", 2) == 0)) {
+		snprintf(why, 160,
+			 "UTF-16 text; convert it to UTF-8 first (iconv -f UTF-16 -t UTF-8)");
+		return -EBADMSG;
+	}
+	if (memchr(text, '\0', in->text_len)) {
+		snprintf(why, 160, "a binary file, not text");
+		return -EBADMSG;
+	}
+	if (in->text_len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0)
+		in->text_at = 3;
+	return 0;
+}
+
 int input_open(const char *path, struct input **out, char why[160])
 {
 	struct input *in = calloc(1, sizeof(*in));
@@ -192,11 +212,9 @@ int input_open(const char *path, struct input **out, char why[160])
 		snprintf(why, 160, "the file is empty");
 		goto fail;
 	}
-	if (memchr(in->text, '\0', in->text_len)) {
-		err = -EBADMSG;
-		snprintf(why, 160, "a binary file, not text");
+	err = check_text(in, why);
+	if (err)
 		goto fail;
-	}
 	*out = in;
 	return 0;
 fail:
@@ -279,10 +297,14 @@ int input_line(struct input *in, const char **line, char why[160])
 		snprintf(why, 160, "a line of more than %lu bytes", INPUT_LINE_MAX);
 		return -EFBIG;
 	}
-	if (have && in->line[have - 1] == '\r')
-		in->line[have - 1] = '\0';
-	*line = in->line;
+	*line = line_undress(in->line);
 	return 1;
+}
+
+const char *input_ahead(const struct input *in, size_t *len)
+{
+	*len = in->text_len - in->text_at;
+	return (const char *)in->text + in->text_at;
 }
 
 const char *input_path(const struct input *in)

@@ -11,19 +11,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "replay/begun.h"
 #include "replay/strace_line.h"
 
-#define BUCKETS 256
-
-struct pending {
-	struct pending *next;
-	int tid;
-	size_t len;
-	char text[];
-};
-
 struct trace_parser {
-	struct pending *bucket[BUCKETS];
+	struct begun_table begun;
 	char *joined; /* the last call that was put together; events point into it */
 	char *broken; /* a line that one of strace's own messages cut in two, or NULL */
 	char *mended;
@@ -38,73 +30,29 @@ void trace_parser_free(struct trace_parser *p)
 {
 	if (!p)
 		return;
-	for (size_t i = 0; i < BUCKETS; i++) {
-		while (p->bucket[i]) {
-			struct pending *next = p->bucket[i]->next;
-
-			free(p->bucket[i]);
-			p->bucket[i] = next;
-		}
-	}
+	begun_free(&p->begun);
 	free(p->joined);
 	free(p->broken);
 	free(p->mended);
 	free(p);
 }
 
-/* Take out what tid has begun; NULL when nothing. The caller frees it. */
-static struct pending *take_pending(struct trace_parser *p, int tid)
-{
-	struct pending **at = &p->bucket[(unsigned int)tid % BUCKETS], *found;
-
-	while (*at && (*at)->tid != tid)
-		at = &(*at)->next;
-	found = *at;
-	if (found)
-		*at = found->next;
-	return found;
-}
-
 /*
  * What a resumed call has begun with. strace writes no thread while there is
  * only one, so the two halves of a call may be with and without.
  */
-static struct pending *take_begun(struct trace_parser *p, struct trace_event *ev)
+static struct begun *take_begun(struct trace_parser *p, struct trace_event *ev)
 {
-	struct pending *found = take_pending(p, ev->tid), *only = NULL;
+	struct begun *found = begun_take(&p->begun, ev->tid);
 
 	if (found)
 		return found;
 	if (ev->tid)
-		return take_pending(p, 0);
-	for (size_t i = 0; i < BUCKETS; i++) {
-		for (struct pending *at = p->bucket[i]; at; at = at->next) {
-			if (only)
-				return NULL;
-			only = at;
-		}
-	}
-	if (!only)
+		return begun_take(&p->begun, 0);
+	if (p->begun.nr != 1)
 		return NULL;
-	ev->tid = only->tid;
-	return take_pending(p, only->tid);
-}
-
-static int keep_pending(struct trace_parser *p, int tid, const char *text, size_t len)
-{
-	struct pending *new = malloc(sizeof(*new) + len + 1);
-	struct pending **head = &p->bucket[(unsigned int)tid % BUCKETS];
-
-	free(take_pending(p, tid));
-	if (!new)
-		return -ENOMEM;
-	new->tid = tid;
-	new->len = len;
-	memcpy(new->text, text, len);
-	new->text[len] = '\0';
-	new->next = *head;
-	*head = new;
-	return 0;
+	ev->tid = p->begun.oldest->tid;
+	return begun_take(&p->begun, ev->tid);
 }
 
 /* NAME(... in whatever state it is. */
@@ -124,7 +72,7 @@ static int parse_call(struct trace_parser *p, const char *text, struct trace_eve
 	ev->kind = TRACE_ENTRY;
 	while (open && text[open - 1] == ' ')
 		open--;
-	return keep_pending(p, end == CALL_MOVED ? ev->number : ev->tid, text, open);
+	return begun_keep(&p->begun, end == CALL_MOVED ? ev->number : ev->tid, text, open);
 }
 
 /* <... NAME resumed>rest */
@@ -132,7 +80,7 @@ static int parse_resumed(struct trace_parser *p, const char *text, struct trace_
 			 char why[120])
 {
 	const char *name = text + strlen("<... "), *mark = strstr(name, " resumed>"), *rest;
-	struct pending *begun = take_begun(p, ev);
+	struct begun *begun = take_begun(p, ev);
 	size_t len, rest_len;
 
 	if (!mark || mark == name) {
@@ -179,20 +127,20 @@ static int parse_ending(struct trace_parser *p, const char *text, struct trace_e
 	if (strncmp(text, exited, sizeof(exited) - 1) == 0) {
 		ev->kind = TRACE_EXITED;
 		ev->number = (int)strtol(text + sizeof(exited) - 1, NULL, 10);
-		free(take_pending(p, ev->tid));
+		free(begun_take(&p->begun, ev->tid));
 	} else if (strncmp(text, killed, sizeof(killed) - 1) == 0) {
 		ev->kind = TRACE_KILLED;
-		free(take_pending(p, ev->tid));
+		free(begun_take(&p->begun, ev->tid));
 	} else if (strncmp(text, superseded, sizeof(superseded) - 1) == 0) {
-		struct pending *execve;
+		struct begun *execve;
 		int err = 0;
 
 		ev->kind = TRACE_SUPERSEDED;
 		ev->number = (int)strtol(text + sizeof(superseded) - 1, NULL, 10);
 		/* What that thread has begun goes on under this number. */
-		execve = take_pending(p, ev->number);
+		execve = begun_take(&p->begun, ev->number);
 		if (execve)
-			err = keep_pending(p, ev->tid, execve->text, execve->len);
+			err = begun_keep(&p->begun, ev->tid, execve->text, execve->len);
 		free(execve);
 		return err;
 	} else {
@@ -202,19 +150,74 @@ static int parse_ending(struct trace_parser *p, const char *text, struct trace_e
 	return 0;
 }
 
-/* strace: Process 7 attached, and what else strace says of itself. */
-static int parse_note(const char *text, struct trace_event *ev)
+/*
+ * strace's own messages begin with the name that it was called by: `strace: `,
+ * `/usr/bin/strace: `. What the message says; NULL: it is none.
+ */
+static const char *own_message(const char *line)
 {
-	static const char process[] = "strace: Process ";
+	static const char name[] = "strace: ";
+	const char *end = line + strcspn(line, ": \"(<");
+
+	if (strncmp(end, ": ", 2) != 0 || end - line < 6 || memcmp(end - 6, name, 6) != 0)
+		return NULL;
+	return end - line == 6 || end[-7] == '/' ? end + 2 : NULL;
+}
+
+/* strace: Process 7 attached, and what else strace says of itself. */
+static void parse_message(const char *text, struct trace_event *ev)
+{
+	static const char process[] = "Process ";
 	char *end;
 
 	ev->kind = TRACE_OTHER;
 	if (strncmp(text, process, sizeof(process) - 1) == 0) {
 		ev->number = (int)strtol(text + sizeof(process) - 1, &end, 10);
+		end += strcspn(end, " "); /* -Y: 7<prog> */
 		if (strncmp(end, " attached", 9) == 0)
 			ev->kind = TRACE_ATTACHED;
 	}
-	return 0;
+}
+
+/* [ Process PID=7 runs in 32 bit mode. ] */
+static int parse_mode(const char *text, struct trace_event *ev, char why[120])
+{
+	static const struct {
+		const char *name;
+		enum trace_mode mode;
+	} modes[] = { { "64 bit", MODE_64 }, { "32 bit", MODE_32 }, { "x32", MODE_X32 } };
+	char name[16] = "";
+	int pid;
+
+	if (sscanf(text, "[ Process PID=%d runs in %15[^m]mode. ]", &pid, name) == 2) {
+		for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
+			if (strncmp(name, modes[i].name, strlen(modes[i].name)) != 0)
+				continue;
+			ev->kind = TRACE_MODE;
+			ev->mode = modes[i].mode;
+			if (!ev->tid)
+				ev->tid = pid;
+			return 0;
+		}
+	}
+	snprintf(why, 120, "unknown mode of a process `%.60s`", text);
+	return -EINVAL;
+}
+
+/* The table that -c and -C write at the end: a head, a rule, rows of numbers. */
+static bool is_count_table(const char *line)
+{
+	const char *s = line + strspn(line, " ");
+	double share, seconds;
+	int used = 0;
+
+	if (strncmp(s, "% time ", 7) == 0 || strncmp(s, "------ ---", 10) == 0)
+		return true;
+	if (sscanf(s, "%lf %lf %n", &share, &seconds, &used) < 2 || !used || !strchr(s, '.'))
+		return false;
+	s += used;
+	s += strspn(s, "0123456789 ");
+	return s[strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789_")] == '\0';
 }
 
 /* Whether at stands inside a quoted string of the line. */
@@ -249,7 +252,7 @@ static bool cut_by_message(struct trace_parser *p, const char *line, struct trac
 		return false;
 	free(p->broken);
 	p->broken = strndup(line, (size_t)(message - line));
-	parse_note(message, ev);
+	parse_message(message + strlen("strace: "), ev);
 	return true;
 }
 
@@ -278,14 +281,21 @@ int trace_parse(struct trace_parser *p, const char *line, int tid, struct trace_
 {
 	const char *text;
 
-	*ev = (struct trace_event){ .kind = TRACE_OTHER, .tid = tid };
-	if (strncmp(line, " > ", 3) == 0 || *line == '\0') /* -k: a frame of the stack */
+	const char *message;
+
+	*ev = (struct trace_event){ .kind = TRACE_OTHER, .tid = tid, .time = -1 };
+	if (*line == '\0' || line_is_frame(line))
 		return 0;
-	if (strncmp(line, "strace: ", 8) == 0 || cut_by_message(p, line, ev))
-		return strncmp(line, "strace: ", 8) == 0 ? parse_note(line, ev) : 0;
+	message = own_message(line);
+	if (message)
+		parse_message(message, ev);
+	if (message || cut_by_message(p, line, ev))
+		return 0;
 	line = mend(p, line);
 	if (!line)
 		return -ENOMEM;
+	if (strncmp(line, " > ", 3) == 0) /* quoted */
+		line += 3;
 	text = line_prefix(line, ev);
 	if (strncmp(text, "--- ", 4) == 0) {
 		ev->kind = TRACE_SIGNAL;
@@ -295,7 +305,12 @@ int trace_parse(struct trace_parser *p, const char *line, int tid, struct trace_
 		return parse_ending(p, text, ev, why);
 	if (strncmp(text, "<... ", 5) == 0)
 		return parse_resumed(p, text, ev, why);
-	if (strncmp(text, "strace: ", 8) == 0 || strncmp(text, " > ", 3) == 0)
-		return parse_note(text, ev);
+	if (strncmp(text, "[ Process PID=", 14) == 0)
+		return parse_mode(text, ev, why);
+	message = own_message(text);
+	if (message)
+		parse_message(message, ev);
+	if (message || line_is_frame(text) || is_count_table(line))
+		return 0;
 	return parse_call(p, text, ev, why);
 }

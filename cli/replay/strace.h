@@ -11,10 +11,11 @@
  *	8 munmap(0x7f0000000000, 4096)        = 0     TRACE_CALL of munmap
  *	7 <... mmap resumed>, PROT_READ, ..)  = 0x..  TRACE_CALL of mmap, all arguments
  *
- * Lines may start with `7 `, `[pid 7] ` or nothing, then a time stamp in any of
- * strace's forms (-t, -tt, -ttt, -r), an instruction pointer (-i) or a call
- * number (-n); they may end with the time spent (-T). Both -y and -yy notes at
- * descriptors are understood.
+ * Lines may start with `7 `, `7<prog> ` (-Y), `[pid 7] ` or nothing, then a time
+ * stamp in any of strace's forms (-t, -tt, -ttt, -r), an instruction pointer (-i),
+ * a call number (-n) or a label (--secontext); they may end with the time spent
+ * (-T). Both -y and -yy notes at descriptors are understood, and what a logger
+ * puts before a line.
  */
 #ifndef CLI_REPLAY_STRACE_H
 #define CLI_REPLAY_STRACE_H
@@ -39,8 +40,11 @@ enum trace_kind {
 	TRACE_KILLED,     /* +++ killed by SIGNAL +++ */
 	TRACE_SUPERSEDED, /* +++ superseded by execve in pid N +++ */
 	TRACE_ATTACHED,   /* strace: Process N attached */
+	TRACE_MODE,       /* [ Process PID=7 runs in 32 bit mode. ] */
 	TRACE_OTHER,      /* what says nothing about memory: detached, stack lines */
 };
+
+enum trace_mode { MODE_64, MODE_32, MODE_X32 };
 
 enum trace_result {
 	RESULT_NONE,    /* no result known: `= ?`, or an entry */
@@ -60,7 +64,10 @@ struct trace_event {
 	enum trace_result result;
 	unsigned long value;
 	int err;
-	int number; /* exit status, or the thread of SUPERSEDED and ATTACHED */
+	int number;           /* exit status, or the thread of SUPERSEDED and ATTACHED */
+	enum trace_mode mode; /* TRACE_MODE */
+	bool injected;        /* strace answered in the kernel's place: not made, RESULT_NONE */
+	const char *rest;     /* what follows the call in its line, an event or not; or NULL */
 };
 
 struct trace_parser;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One line of strace: its prefix, and the call with arguments and result.
+ * The call in one line of strace: its name and arguments.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -18,95 +18,8 @@ static const char *skip_spaces(const char *s)
 	return s;
 }
 
-/* 12:34:56[.frac], 1700000000[.frac], 0.000012: where it ends, or NULL. */
-static const char *time_stamp(const char *s, double *out)
-{
-	double sum = 0, part;
-	char *end;
-	int parts = 0;
-
-	if (*s < '0' || *s > '9')
-		return NULL;
-	do {
-		const char *from = s + (parts && *s == ':');
-
-		if (*from < '0' || *from > '9')
-			return NULL;
-		part = strtod(from, &end);
-		sum = sum * 60 + part;
-		s = end;
-		parts++;
-	} while (*s == ':' && parts < 3);
-	if (parts == 2 || (*s != ' ' && *s != '\t'))
-		return NULL;
-	*out = sum;
-	return s;
-}
-
-static const char *thread_id(const char *s, int *out)
-{
-	const char *from = s;
-	char *end;
-	long id;
-
-	if (strncmp(s, "[pid", 4) == 0)
-		from = skip_spaces(s + 4);
-	if (*from < '0' || *from > '9')
-		return s;
-	errno = 0;
-	id = strtol(from, &end, 10);
-	if (errno || id <= 0 || id > PID_LIMIT)
-		return s;
-	if (from != s) {
-		if (*end != ']')
-			return s;
-		end++;
-	} else if (*end != ' ' && *end != '\t') {
-		return s;
-	}
-	*out = (int)id;
-	return end;
-}
-
-const char *line_prefix(const char *line, struct trace_event *ev)
-{
-	const char *s = skip_spaces(line), *next;
-
-	ev->time = -1;
-	ev->relative = false;
-	s = skip_spaces(thread_id(s, &ev->tid));
-	/* -r and -t together write two stamps; the first is the one that counts up */
-	for (int i = 0; i < 2; i++) {
-		double t;
-
-		next = time_stamp(s, &t);
-		if (!next && *s == '(' && (next = strchr(s, '+')) && time_stamp(next + 1, &t))
-			next = strchr(next, ')') ? strchr(next, ')') + 1 : NULL;
-		if (!next)
-			break;
-		if (ev->time < 0) {
-			ev->time = t;
-			ev->relative = t < 1e8 && strcspn(s, ":") > (size_t)(next - s);
-		}
-		s = skip_spaces(next);
-	}
-	/* -i [00007f0000000000] and -n [  9] */
-	while (*s == '[') {
-		const char *in = skip_spaces(s + 1);
-
-		in += strspn(in, "0123456789abcdef?");
-		if (*in != ']')
-			break;
-		s = skip_spaces(in + 1);
-	}
-	return s;
-}
-
-/*
- * Behind the note that -y puts at a descriptor; s stands on its `<`. Paths have
- * their own angle brackets escaped, but TCP:[a->b] has an arrow and -yy nests.
- */
-static const char *skip_note(const char *s)
+/* Paths have their own angle brackets escaped, but TCP:[a->b] has an arrow and -yy nests. */
+const char *line_skip_note(const char *s)
 {
 	int depth = 0, square = 0;
 
@@ -125,7 +38,7 @@ static const char *skip_note(const char *s)
 	return NULL;
 }
 
-static const char *skip_string(const char *s)
+const char *line_skip_string(const char *s)
 {
 	for (s++; *s && *s != '"'; s++)
 		if (*s == '\\' && s[1])
@@ -133,32 +46,32 @@ static const char *skip_string(const char *s)
 	return *s ? s + 1 : NULL;
 }
 
-static const char *skip_comment(const char *s)
+const char *line_skip_comment(const char *s)
 {
 	const char *end = strstr(s + 2, "*/");
 
 	return end ? end + 2 : NULL;
 }
 
-/* The mark of a call that has no end in this line; s stands on a `<`. */
-static bool end_mark(const char *s, struct trace_event *ev, enum call_end *end)
+/* Behind the mark of a call that has no end in this line, or NULL; s stands on a `<`. */
+static const char *end_mark(const char *s, struct trace_event *ev, enum call_end *end)
 {
 	static const char moved[] = "<pid changed to ";
 
 	if (strncmp(s, "<unfinished ...>", 16) == 0 || strncmp(s, "<detached ...>", 14) == 0) {
 		*end = CALL_UNFINISHED;
-		return true;
+		return strchr(s, '>') + 1;
 	}
 	if (strncmp(s, moved, sizeof(moved) - 1) == 0) {
 		long to = strtol(s + sizeof(moved) - 1, NULL, 10);
 
 		if (to <= 0 || to > PID_LIMIT)
-			return false;
+			return NULL;
 		ev->number = (int)to;
 		*end = CALL_MOVED;
-		return true;
+		return strstr(s, "...>") ? strstr(s, "...>") + 4 : NULL;
 	}
-	return false;
+	return NULL;
 }
 
 static int add_arg(struct trace_event *ev, const char *from, const char *to)
@@ -188,11 +101,11 @@ static const char *split_args(const char *s, struct trace_event *ev, enum call_e
 		char c = *s;
 
 		if (c == '"') {
-			s = skip_string(s);
+			s = line_skip_string(s);
 			continue;
 		}
 		if (c == '/' && s[1] == '*') {
-			s = skip_comment(s);
+			s = line_skip_comment(s);
 			continue;
 		}
 		if (c == '<' && end_mark(s, ev, end))
@@ -202,7 +115,7 @@ static const char *split_args(const char *s, struct trace_event *ev, enum call_e
 			continue;
 		}
 		if (c == '<') {
-			s = skip_note(s);
+			s = line_skip_note(s);
 			continue;
 		}
 		if (c == '(' || c == '[' || c == '{') {
@@ -219,56 +132,6 @@ static const char *split_args(const char *s, struct trace_event *ev, enum call_e
 		s++;
 	}
 	return NULL;
-}
-
-/* ENOMEM -> 12; 0 when it is no errno's name. */
-static int errno_of(const char *s)
-{
-	size_t len = strcspn(s, " (\t");
-
-	for (int e = 1; e < 134; e++) {
-		const char *name = strerrorname_np(e);
-
-		if (name && strlen(name) == len && memcmp(name, s, len) == 0)
-			return e;
-	}
-	return 0;
-}
-
-static int read_result(const char *s, struct trace_event *ev, char why[120])
-{
-	char *end;
-
-	s = skip_spaces(s);
-	if (*s != '=' || (s[1] != ' ' && s[1] != '\t')) {
-		snprintf(why, 120, "no result after the arguments");
-		return -EINVAL;
-	}
-	s = skip_spaces(s + 1);
-	if (*s == '?') {
-		s = skip_spaces(s + 1);
-		ev->result = strncmp(s, "ERESTART", 8) == 0 ? RESULT_RESTART : RESULT_NONE;
-		return 0;
-	}
-	if (strncmp(s, "-1 ", 3) == 0) {
-		s = skip_spaces(s + 3);
-		ev->err =
-			strncmp(s, "(errno ", 7) == 0 ? (int)strtol(s + 7, NULL, 10) : errno_of(s);
-		if (ev->err <= 0) {
-			snprintf(why, 120, "unknown error `%.40s`", s);
-			return -EINVAL;
-		}
-		ev->result = RESULT_ERROR;
-		return 0;
-	}
-	errno = 0;
-	ev->value = *s == '-' ? (unsigned long)strtol(s, &end, 0) : strtoul(s, &end, 0);
-	if (end == s || errno || !strchr(" \t<(", *end)) {
-		snprintf(why, 120, "the result `%.40s` is no number", s);
-		return -EINVAL;
-	}
-	ev->result = RESULT_VALUE;
-	return 0;
 }
 
 int line_call(const char *text, struct trace_event *ev, enum call_end *end, size_t *open,
@@ -291,5 +154,12 @@ int line_call(const char *text, struct trace_event *ev, enum call_end *end, size
 		return -EINVAL;
 	}
 	*open = (size_t)(stop - text);
-	return *end == CALL_COMPLETE ? read_result(stop, ev, why) : 0;
+	if (*end == CALL_COMPLETE)
+		return line_result(stop, ev, why);
+	/* `read(3,  <unfinished ...>) = ?`: its thread was killed in it */
+	stop = skip_spaces(end_mark(stop, ev, end));
+	if (*stop == ')')
+		return line_result(stop + 1, ev, why);
+	ev->rest = *stop ? stop : NULL;
+	return 0;
 }
