@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Reading the arguments of the calls that matter.
+ *
+ * Three kinds of calls are about memory: those that are made again here, those
+ * that are not (CALL_FOREIGN) and those of which part is left out. The last two
+ * have a name for the summary, so that nothing is passed over in silence.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -22,27 +26,32 @@ struct form {
 static const struct form forms[] = {
 	{ "mmap", CALL_MMAP, "alpfdo" },
 	{ "mmap2", CALL_MMAP, "alpfdo" },
+	{ "mmap_pgoff", CALL_MMAP, "alpfdo" },
+	{ "old_mmap", CALL_MMAP, "alpfdo" },
+	{ "old_mmap_pgoff", CALL_MMAP, "alpfdo" },
 	{ "munmap", CALL_MUNMAP, "al" },
 	{ "mprotect", CALL_MPROTECT, "alp" },
-	{ "pkey_mprotect", CALL_MPROTECT, "alp" },
+	{ "pkey_mprotect", CALL_MPROTECT, "alpi" },
+	{ "syscall_0x149", CALL_MPROTECT, "alpi" }, /* an strace older than the call */
 	{ "mremap", CALL_MREMAP, "alnf" },
 	{ "brk", CALL_BRK, "a" },
 	{ "madvise", CALL_MADVISE, "alv" },
 	{ "mlock", CALL_MLOCK, "al" },
 	{ "mlock2", CALL_MLOCK2, "alf" },
+	{ "syscall_0x145", CALL_MLOCK2, "alf" },
 	{ "munlock", CALL_MUNLOCK, "al" },
 	{ "mlockall", CALL_MLOCKALL, "f" },
 	{ "munlockall", CALL_MUNLOCKALL, "" },
 	{ "mseal", CALL_MSEAL, "alf" },
-	{ "syscall_0x1ce", CALL_MSEAL, "alf" }, /* an strace older than the call */
+	{ "syscall_0x1ce", CALL_MSEAL, "alf" },
 	{ "remap_file_pages", CALL_REMAP_FILE_PAGES, "alpof" },
 	{ "shmget", CALL_SHMGET, "ilf" },
 	{ "shmat", CALL_SHMAT, "iaf" },
 	{ "shmdt", CALL_SHMDT, "a" },
 	{ "setrlimit", CALL_RLIMIT, "" },
 	{ "prlimit64", CALL_RLIMIT, "" },
-	{ "prctl", CALL_PRCTL, "" },
 	{ "clone", CALL_CLONE, "" },
+	{ "clone2", CALL_CLONE, "" },
 	{ "clone3", CALL_CLONE, "" },
 	{ "fork", CALL_CLONE, "" },
 	{ "vfork", CALL_CLONE, "" },
@@ -50,6 +59,29 @@ static const struct form forms[] = {
 	{ "execveat", CALL_EXEC, "" },
 	{ "exit", CALL_EXIT, "" },
 	{ "exit_group", CALL_EXIT, "" },
+};
+
+/* Those that are not made again here whatever their arguments. */
+static const char *const foreign[] = {
+	"map_shadow_stack",
+	"mbind",
+	"set_mempolicy_home_node",
+	"migrate_pages",
+	"move_pages",
+	"process_madvise",
+	"process_mrelease",
+	"process_vm_writev",
+	"userfaultfd",
+	"io_setup",
+	"io_destroy",
+	"uselib",
+	"msync",
+	"mincore",
+	"cacheflush",
+	"subpage_prot",
+	"memory_ordering",
+	"sram_alloc",
+	"dma_memcpy",
 };
 
 static int bad_arg(const struct trace_event *ev, unsigned int i, char why[120])
@@ -137,14 +169,20 @@ static bool has_word(struct slice s, const char *word)
 	return false;
 }
 
-/* clone(child_stack=NULL, flags=CLONE_VM|SIGCHLD, ..), clone3({flags=..}, 88) */
-static void read_clone(const struct trace_event *ev, struct call *out)
+/*
+ * clone(child_stack=NULL, flags=CLONE_VM|SIGCHLD, ..), clone3({flags=..}, 88);
+ * not decoded: clone(0x1200011, ..). Of clone3(0x7ffe.., 88) nothing is known.
+ */
+static int read_clone(const struct trace_event *ev, struct call *out, char why[120])
 {
+	unsigned long value = 0;
+
 	if (slice_is(ev->call, "vfork"))
 		out->flags = CLONE_VM;
+	if (slice_is(ev->call, "vfork") || slice_is(ev->call, "fork"))
+		return 0;
 	for (unsigned int i = 0; i < ev->nr_args; i++) {
 		struct slice flags;
-		unsigned long value;
 
 		if (trace_field(ev->args[i], "flags", &flags))
 			continue;
@@ -154,8 +192,17 @@ static void read_clone(const struct trace_event *ev, struct call *out)
 			out->flags |= CLONE_VM;
 		if (has_word(flags, "CLONE_THREAD"))
 			out->flags |= CLONE_THREAD;
-		break;
+		return 0;
 	}
+	if (ev->nr_args && slice_is(ev->call, "clone") && trace_number(ev->args[0], &value) == 0) {
+		out->flags = value & (CLONE_VM | CLONE_THREAD);
+		return 0;
+	}
+	if (out->partial || ev->result != RESULT_VALUE)
+		return 0;
+	snprintf(why, 120, "%.*s: the trace does not have its flags", (int)ev->call.len,
+		 ev->call.at);
+	return -EINVAL;
 }
 
 /* setrlimit(RES, {rlim_cur=.., rlim_max=..}), prlimit64(PID, RES, {..} or NULL, ..) */
@@ -170,37 +217,137 @@ static int read_rlimit(const struct trace_event *ev, struct call *out, char why[
 	if (at && trace_number(ev->args[0], &value))
 		return bad_arg(ev, 0, why);
 	out->id = at ? (int)value : 0;
-	if (trace_number(ev->args[at], &value) || slice_is(ev->args[at + 1], "NULL") ||
-	    ev->args[at + 1].at[0] != '{') {
-		out->kind = CALL_OTHER; /* a limit of another kind, or only asked for */
+	if (trace_number(ev->args[at], &value))
+		return bad_arg(ev, at, why);
+	out->resource = (int)value;
+	if ((trace_number(ev->args[at + 1], &value) == 0 && value == 0) ||
+	    ev->result != RESULT_VALUE) {
+		out->kind = CALL_OTHER; /* only asked for, or refused */
 		return 0;
 	}
-	out->resource = (int)value;
 	if (trace_field(ev->args[at + 1], "rlim_cur", &cur) ||
 	    trace_field(ev->args[at + 1], "rlim_max", &max) || trace_number(cur, &out->cur) ||
 	    trace_number(max, &out->max))
-		return bad_arg(ev, at + 1, why);
+		return out->partial ? 0 : bad_arg(ev, at + 1, why);
 	return 0;
 }
 
-/* PR_SET_VMA names mappings and PR_SET_MM moves the heap's ends. */
-static void read_prctl(const struct trace_event *ev, struct call *out)
+static void make_foreign(struct call *out, const char *name, size_t len)
 {
-	if (!ev->nr_args ||
-	    !(slice_is(ev->args[0], "PR_SET_VMA") || slice_is(ev->args[0], "PR_SET_MM")))
-		out->kind = CALL_OTHER;
+	out->kind = CALL_FOREIGN;
+	snprintf(out->left_out, sizeof(out->left_out), "%.*s", len > 100 ? 100 : (int)len, name);
+}
+
+/*
+ * Calls that are about memory with some of their arguments: prctl and
+ * personality, ioctl on a userfaultfd, ipc of old 32-bit programs.
+ */
+static bool read_option(const struct trace_event *ev, struct call *out)
+{
+	static const struct {
+		const char *call, *name;
+		unsigned long value;
+		enum { IS, HAS } how; /* the first argument's value, or one of its flags */
+	} options[] = {
+		{ "prctl", "PR_SET_VMA", 0x53564d41, IS },
+		{ "prctl", "PR_SET_MM", 35, IS },
+		{ "prctl", "PR_SET_THP_DISABLE", 41, IS },
+		{ "prctl", "PR_SET_MDWE", 65, IS },
+		{ "prctl", "PR_SET_MEMORY_MERGE", 67, IS },
+		{ "personality", "READ_IMPLIES_EXEC", 0x400000, HAS },
+		{ "personality", "MMAP_PAGE_ZERO", 0x100000, HAS },
+		{ "arch_prctl", "ARCH_MAP_VDSO_X32", 0x2001, IS },
+		{ "arch_prctl", "ARCH_MAP_VDSO_32", 0x2002, IS },
+		{ "arch_prctl", "ARCH_MAP_VDSO_64", 0x2003, IS },
+		{ "ipc", "SHMAT", 21, IS },
+		{ "ipc", "SHMDT", 22, IS },
+	};
+
+	for (size_t i = 0; ev->nr_args && i < sizeof(options) / sizeof(options[0]); i++) {
+		struct slice arg = ev->args[0];
+		unsigned long value;
+		bool fits = has_word(arg, options[i].name);
+
+		if (!slice_is(ev->call, options[i].call))
+			continue;
+		if (!fits && trace_number(arg, &value) == 0)
+			fits = options[i].how == IS ?
+				       value == options[i].value :
+				       value != 0xffffffff && (value & options[i].value);
+		if (!fits)
+			continue;
+		make_foreign(out, options[i].name, strlen(options[i].name));
+		return true;
+	}
+	if (slice_is(ev->call, "ioctl") && ev->nr_args > 1 && ev->args[1].len > 6 &&
+	    memcmp(ev->args[1].at, "UFFDIO_", 7) == 0) {
+		make_foreign(out, ev->args[1].at, ev->args[1].len);
+		return true;
+	}
+	return false;
+}
+
+/* Calls of which strace itself does not know the name, as it writes them. */
+static bool is_unnamed(struct slice name)
+{
+	return name.len > 8 && memcmp(name.at, "syscall_", 8) == 0;
+}
+
+static bool is_foreign(struct slice name)
+{
+	static const char *const words[] = { "mmap",  "mprotect",    "mremap", "madvise",
+					     "mlock", "mseal",       "shmat",  "shmdt",
+					     "_brk",  "shadow_stack" };
+	char text[CALL_NAME];
+
+	for (size_t i = 0; i < sizeof(foreign) / sizeof(foreign[0]); i++)
+		if (slice_is(name, foreign[i]))
+			return true;
+	snprintf(text, sizeof(text), "%.*s", name.len > 100 ? 100 : (int)name.len, name.at);
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (strstr(text, words[i]))
+			return true;
+	return false;
+}
+
+/* A call that the table does not have: is it about memory all the same? */
+static void read_unknown(const struct trace_event *ev, struct call *out)
+{
+	out->kind = CALL_OTHER;
+	if (!read_option(ev, out) && (is_foreign(ev->call) || is_unnamed(ev->call)))
+		make_foreign(out, ev->call.at, ev->call.len);
+}
+
+static bool is_word(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
+}
+
+void call_mentions(const char *text, struct tally *names)
+{
+	for (const char *at = strchr(text, '('); at; at = strchr(at + 1, '(')) {
+		struct slice name = { at, 0 };
+		bool known = false;
+
+		while (name.at > text && is_word(name.at[-1]) && name.len < CALL_NAME) {
+			name.at--;
+			name.len++;
+		}
+		for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++)
+			known |= forms[i].kind < CALL_RLIMIT && slice_is(name, forms[i].name);
+		if (name.len && (known || is_foreign(name)))
+			tally_add(names, name.at, name.len);
+	}
 }
 
 int call_decode(const struct trace_event *ev, struct call *out, char why[120])
 {
 	const struct form *form = NULL;
+	int err;
 
 	for (size_t i = 0; !form && i < sizeof(forms) / sizeof(forms[0]); i++)
 		if (slice_is(ev->call, forms[i].name))
 			form = &forms[i];
-	out->kind = form ? form->kind : CALL_OTHER;
-	if (!form)
-		return 0;
 	out->addr = out->len = out->flags = out->offset = out->new_len = out->new_addr = 0;
 	out->cur = out->max = 0;
 	out->prot = out->advice = out->id = out->resource = 0;
@@ -208,15 +355,28 @@ int call_decode(const struct trace_event *ev, struct call *out, char why[120])
 	out->file.path[0] = '\0';
 	out->file.deleted = false;
 	out->partial = ev->kind == TRACE_ENTRY;
+	out->page_offset = false;
+	out->left_out[0] = '\0';
+	if (!form) {
+		read_unknown(ev, out);
+		return 0;
+	}
+	out->kind = form->kind;
 	switch (out->kind) {
 	case CALL_CLONE:
-		read_clone(ev, out);
-		return 0;
+		return read_clone(ev, out, why);
 	case CALL_RLIMIT:
 		return read_rlimit(ev, out, why);
-	case CALL_PRCTL:
-		read_prctl(ev, out);
-		return 0;
+	case CALL_MMAP:
+		out->page_offset = slice_is(ev->call, "mmap2") ||
+				   slice_is(ev->call, "mmap_pgoff") ||
+				   slice_is(ev->call, "old_mmap_pgoff");
+		return read_args(ev, form->args, out, why);
+	case CALL_MPROTECT:
+		err = read_args(ev, form->args, out, why);
+		if (!err && out->id > 0)
+			snprintf(out->left_out, sizeof(out->left_out), "pkey_mprotect's key");
+		return err;
 	default:
 		return read_args(ev, form->args, out, why);
 	}

@@ -6,12 +6,13 @@
 #define CLI_REPLAY_CALL_H
 
 #include "replay/strace.h"
+#include "replay/tally.h"
 
 enum call_kind {
 	CALL_OTHER, /* neither changes a map nor makes or ends a process */
 	CALL_MMAP,
 	CALL_MUNMAP,
-	CALL_MPROTECT, /* pkey_mprotect too: keys do not show in a map */
+	CALL_MPROTECT, /* pkey_mprotect too; with a key of its own it is told as left out */
 	CALL_MREMAP,
 	CALL_BRK,
 	CALL_MADVISE,
@@ -25,12 +26,14 @@ enum call_kind {
 	CALL_SHMGET,
 	CALL_SHMAT,
 	CALL_SHMDT,
-	CALL_RLIMIT, /* setrlimit, and prlimit64 that sets */
-	CALL_PRCTL,  /* only what touches the map */
-	CALL_CLONE,  /* fork and vfork too */
+	CALL_RLIMIT,  /* setrlimit, and prlimit64 that sets */
+	CALL_FOREIGN, /* about memory, and not made again here; what says its name */
+	CALL_CLONE,   /* fork and vfork too */
 	CALL_EXEC,
 	CALL_EXIT, /* exit_group too: what ends is told by +++ lines */
 };
+
+#define CALL_NAME 32
 
 struct call {
 	enum call_kind kind;
@@ -45,6 +48,9 @@ struct call {
 	unsigned long cur, max;
 	struct trace_fd file; /* mmap */
 	bool partial;         /* read from an entry: later arguments may be missing */
+	bool page_offset;     /* mmap2, mmap_pgoff: offset may be in pages; see arch.h */
+	/* What of it is not done here, as a name for the summary; empty: nothing. */
+	char left_out[CALL_NAME];
 };
 
 /*
@@ -53,6 +59,9 @@ struct call {
  * that do not matter here are CALL_OTHER whatever their arguments look like.
  */
 int call_decode(const struct trace_event *ev, struct call *out, char why[120]);
+
+/* The names of calls about memory that stand before a bracket in the text. */
+void call_mentions(const char *text, struct tally *names);
 
 /* Does the kernel choose where the area lies, and can the choice be taken back? */
 bool call_chooses(const struct call *c);

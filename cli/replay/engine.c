@@ -165,7 +165,7 @@ static struct space *space_of(struct replay *r, const struct thread *t, const st
 }
 
 /* 0; 1: the step must wait. */
-static int memory_call(struct replay *r, struct thread *t, struct step *st, const struct call *c,
+static int memory_call(struct replay *r, struct thread *t, struct step *st, struct call *c,
 		       enum urgency urgency)
 {
 	struct attempt a = {
@@ -202,7 +202,10 @@ static int memory_call(struct replay *r, struct thread *t, struct step *st, cons
 	r->stats.calls++;
 	t->process->calls++;
 	r->stats.refused += out.verdict == VERDICT_REFUSED;
-	r->stats.not_modelled += out.verdict == VERDICT_NOT_MODELLED;
+	if (out.verdict == VERDICT_NOT_MODELLED)
+		replay_left_out(r, st->ev.call.at, st->ev.call.len);
+	else if (c->left_out[0] && st->ev.result == RESULT_VALUE)
+		replay_left_out(r, c->left_out, strlen(c->left_out));
 	r->stats.assumed += out.assumed;
 	r->stats.moved += out.moved;
 	if (out.verdict == VERDICT_REFUSED)
@@ -237,8 +240,9 @@ static int call_ended(struct replay *r, struct thread *t, struct step *st, enum 
 		return clone_ended(r, t, st, &c);
 	case CALL_EXEC:
 		return exec_ended(r, t, st);
-	case CALL_PRCTL:
-		r->stats.not_modelled += st->ev.result == RESULT_VALUE;
+	case CALL_FOREIGN:
+		if (st->ev.result == RESULT_VALUE)
+			replay_left_out(r, c.left_out, strlen(c.left_out));
 		return 0;
 	default:
 		return memory_call(r, t, st, &c, urgency);

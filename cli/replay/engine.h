@@ -9,15 +9,16 @@
 
 #include "replay/compare.h"
 #include "replay/perform.h"
+#include "replay/tally.h"
 
 struct replay_stats {
 	unsigned long lines, events, malformed;
 	unsigned long calls;      /* performed */
 	unsigned long call_diffs; /* answered differently */
 	unsigned long refused;    /* by the recording only, for a reason outside the map */
-	unsigned long not_modelled;
-	unsigned long moved;   /* --place=own: other addresses than the kernel's */
-	unsigned long assumed; /* areas put in where a beginning was not recorded */
+	unsigned long injected;   /* answered by strace in the kernel's place: not made */
+	unsigned long moved;      /* --place=own: other addresses than the kernel's */
+	unsigned long assumed;    /* areas put in where a beginning was not recorded */
 	unsigned long maps, map_diffs;
 	unsigned long processes;
 };
@@ -33,8 +34,10 @@ struct replay {
 	FILE *out;       /* differences are told here; NULL: nowhere */
 	FILE *malformed; /* and bad lines here; NULL: nowhere */
 	unsigned long told, told_malformed; /* how many have been */
-	char early[MAX_TOLD][280];          /* malformed lines before the first good one */
+	char early[MAX_TOLD][520];          /* malformed lines before the first good one */
 	struct replay_stats stats;
+	struct tally left_out; /* calls about memory that are not made here, or not wholly */
+	struct tally unread;   /* memory calls in lines that could not be read */
 	/* called after a step of a process, with its map as it is now; may be NULL */
 	void (*watch)(void *ctx, struct process *p, unsigned long line);
 	void *watch_ctx;
@@ -52,6 +55,8 @@ void replay_end(struct replay *r);
  */
 int replay_line(struct replay *r, const char *path, unsigned long line, const char *text, int tid,
 		char why[160]);
+/* What of a call that the kernel has made is not done here. */
+void replay_left_out(struct replay *r, const char *name, size_t len);
 void replay_bad_line(struct replay *r, const char *path, unsigned long line, const char *reason);
 
 /* The input has ended: what still waits is done now, and every process ends. */

@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <glob.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -20,6 +21,8 @@ struct source {
 	const char *line; /* read ahead; NULL: none */
 	double time;
 	bool ended;
+	unsigned long cut; /* the number of a line that was too long and is not told yet; 0: none */
+	char cut_why[80];
 };
 
 struct sources {
@@ -99,9 +102,12 @@ static int read_ahead(struct source *src, char why[160])
 
 	if (src->line || src->ended)
 		return 0;
-	do {
-		got = input_line(src->in, &src->line, why);
-	} while (got == -EFBIG); /* in a set; one file counts such lines, see sources_next() */
+	got = input_line(src->in, &src->line, why);
+	if (got == -EFBIG) { /* told by sources_next(), which has the replay */
+		src->cut = input_number(src->in);
+		snprintf(src->cut_why, sizeof(src->cut_why), "%.79s", why);
+		return 0;
+	}
 	if (got < 0)
 		return got;
 	if (got == 0) {
@@ -248,6 +254,20 @@ static struct source *choose(struct sources *s, struct replay *r)
 	return best;
 }
 
+/* The next line of a file of a set; lines that are too long are told on the way. */
+static int read_ahead_telling(struct source *src, struct replay *r, char why[160])
+{
+	int err;
+
+	do {
+		if (src->cut)
+			replay_bad_line(r, input_path(src->in), src->cut, src->cut_why);
+		src->cut = 0;
+		err = read_ahead(src, why);
+	} while (!err && src->cut);
+	return err;
+}
+
 static int give(struct source *src, struct source_line *out)
 {
 	out->text = src->line;
@@ -272,7 +292,7 @@ int sources_next(struct sources *s, struct replay *r, struct source_line *out, c
 		return got <= 0 ? got : give(src, out);
 	}
 	for (size_t i = 0; i < s->nr; i++) {
-		got = read_ahead(&s->all[i], why);
+		got = read_ahead_telling(&s->all[i], r, why);
 		if (got < 0) {
 			*name = input_path(s->all[i].in);
 			return got;

@@ -165,41 +165,88 @@ static int compare_list(struct replay *r, const char *path, struct snapshot *lis
 	return ret;
 }
 
+/* A line, or what stands behind a call in it, was not understood. */
+static int not_understood(struct replay *r, const struct step *st, const char *text,
+			  const char *reason, char why[160])
+{
+	call_mentions(text, &r->unread);
+	replay_bad_line(r, st->path, st->line, reason);
+	if (r->stats.events == 0 && r->stats.malformed >= MAX_TOLD) {
+		snprintf(why, 160, "not strace output: %.120s", reason);
+		return -EBADMSG;
+	}
+	return 0;
+}
+
+#define MAX_EVENTS \
+	64 /* in one line; a hostile line costs no more than that many copies of itself */
+
+/*
+ * One event of the line. *rest: a copy of what stands behind it, NULL: nothing.
+ * first: the line's beginning; else what stood behind a call.
+ */
+static int one_event(struct replay *r, struct step *st, const char *text, struct snapshot **list,
+		     char **rest, char why[160])
+{
+	bool first = !*rest;
+	int tid = st->ev.tid, err;
+	char reason[120], behind[120];
+
+	err = trace_parse(r->parser, text, tid, &st->ev, reason);
+	*rest = NULL;
+	if (err == -EINVAL) {
+		snprintf(behind, sizeof(behind), "text behind a result: `%.80s`", text);
+		return not_understood(r, st, text, first ? reason : behind, why);
+	}
+	if (err)
+		return err;
+	if (st->ev.rest) {
+		*rest = strdup(st->ev.rest);
+		if (!*rest)
+			return -ENOMEM;
+	}
+	if (st->ev.kind == TRACE_OTHER || st->ev.kind == TRACE_ATTACHED)
+		return 0;
+	if (r->stats.events++ == 0)
+		replay_tell_early(r);
+	r->stats.injected += st->ev.injected;
+	if (st->ev.kind == TRACE_CALL)
+		st->snapshot = take_exec(list, st->ev.tid);
+	tid = st->ev.tid;
+	err = replay_step(r, st);
+	snapshot_free(st->snapshot);
+	st->snapshot = NULL;
+	st->ev.tid = tid; /* of a further call in the same line */
+	return err;
+}
+
 int replay_line(struct replay *r, const char *path, unsigned long line, const char *text, int tid,
 		char why[160])
 {
 	struct snapshot *list = NULL;
-	struct step st = { .path = path, .line = line };
-	char reason[120];
+	struct step st = { .path = path, .line = line, .ev.tid = tid };
+	char *held = NULL, *rest = NULL;
+	unsigned int events = 0;
 	int err = snapshots_at(r->snapshots, line, &list, why);
 
 	if (err)
 		goto done;
 	r->stats.lines++;
-	err = trace_parse(r->parser, text, tid, &st.ev, reason);
-	if (err == -ENOMEM)
-		goto out;
-	if (err == -EINVAL) {
-		replay_bad_line(r, path, line, reason);
-		if (r->stats.events == 0 && r->stats.malformed >= MAX_TOLD) {
-			snprintf(why, 160, "not strace output: %.120s", reason);
-			err = -EBADMSG;
-			goto done;
-		}
+	do {
+		err = one_event(r, &st, text, &list, &rest, why);
+		free(held);
+		held = rest;
+		text = rest;
+	} while (!err && text && ++events < MAX_EVENTS);
+	if (!err && text)
+		err = not_understood(r, &st, text, "too many calls in one line", why);
+	free(held);
+	if (err == -EBADMSG)
+		goto done;
+	if (!err) {
+		err = compare_list(r, path, list);
+		list = NULL;
 	}
-	if (!err && st.ev.kind != TRACE_OTHER && st.ev.kind != TRACE_ATTACHED) {
-		if (r->stats.events++ == 0)
-			replay_tell_early(r);
-		if (st.ev.kind == TRACE_CALL)
-			st.snapshot = take_exec(&list, st.ev.tid);
-		err = replay_step(r, &st);
-		snapshot_free(st.snapshot);
-		if (err)
-			goto out;
-	}
-	err = compare_list(r, path, list);
-	list = NULL;
-out:
 	if (err)
 		snprintf(why, 160, "%s", strerror(-err));
 done:

@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "clean.h"
 #include "replay/summary.h"
 
 #define SHOWN 12 /* processes in the table; those that differ are always in it */
@@ -28,12 +29,15 @@ static void table(const struct replay *r, FILE *to)
 	fprintf(to, "  %7s  %-16s %7s %9s %5s %9s  %s\n", "pid", "command", "calls", "differing",
 		"maps", "differing", "final map");
 	for (const struct process *p = r->world.processes; p; p = p->next) {
+		char command[17];
+
 		if (shown >= SHOWN && !p->call_diffs && !p->map_diffs) {
 			left++;
 			continue;
 		}
-		fprintf(to, "  %7d  %-16.16s %7lu %9lu %5lu %9lu  %s\n", p->pid, p->command,
-			p->calls, p->call_diffs, p->maps, p->map_diffs, ending(p));
+		fprintf(to, "  %7d  %-16s %7lu %9lu %5lu %9lu  %s\n", p->pid,
+			clean(p->command, command, sizeof(command)), p->calls, p->call_diffs,
+			p->maps, p->map_diffs, ending(p));
 		shown++;
 	}
 	if (left)
@@ -53,7 +57,8 @@ void summary_print(const struct replay *r, const char *name, FILE *to)
 {
 	const struct replay_stats *s = &r->stats;
 
-	fprintf(to, "%s: %lu lines, %lu processes, %lu calls: ", name, s->lines, count_processes(r),
+	clean_put(name, strlen(name), to);
+	fprintf(to, ": %lu lines, %lu processes, %lu calls: ", s->lines, count_processes(r),
 		s->calls);
 	if (s->refused)
 		fprintf(to, "%lu refused by the recording, ", s->refused);
@@ -76,8 +81,15 @@ void summary_print(const struct replay *r, const char *name, FILE *to)
 			"file's rights, a filter, the machine's memory) and the library would not "
 			"have refused so: they are not made here\n",
 			s->refused);
-	if (s->not_modelled)
-		fprintf(to, "  %lu calls that the library does not have\n", s->not_modelled);
+	if (s->injected)
+		fprintf(to,
+			"  %lu calls answered by strace (INJECTED), not by the kernel: not made\n",
+			s->injected);
+	if (r->left_out.all) {
+		fprintf(to, "  %lu calls about memory that are not made here: ", r->left_out.all);
+		tally_print(&r->left_out, to);
+		fputc('\n', to);
+	}
 	if (s->assumed)
 		fprintf(to, "  %lu areas assumed, where a process's first map was not recorded\n",
 			s->assumed);
@@ -85,28 +97,43 @@ void summary_print(const struct replay *r, const char *name, FILE *to)
 		fputs("  several files without time stamps: the order of threads is a guess; "
 		      "strace -ff -ttt records it\n",
 		      to);
-	if (s->malformed)
-		fprintf(to, "  %lu malformed lines\n", s->malformed);
+	if (s->malformed) {
+		fprintf(to, "  %lu malformed lines", s->malformed);
+		if (r->unread.all) {
+			fputs(" with memory calls: ", to);
+			tally_print(&r->unread, to);
+		}
+		fputc('\n', to);
+	}
+}
+
+static json_t *process_json(const struct process *p)
+{
+	char command[256];
+
+	return json_pack("{s:i, s:s, s:I, s:I, s:I, s:I, s:s}", "pid", p->pid, "command",
+			 clean(p->command, command, sizeof(command)), "calls", (json_int_t)p->calls,
+			 "call_differences", (json_int_t)p->call_diffs, "maps", (json_int_t)p->maps,
+			 "map_differences", (json_int_t)p->map_diffs, "final_map", ending(p));
 }
 
 json_t *summary_json(const struct replay *r, const char *name)
 {
 	const struct replay_stats *s = &r->stats;
 	json_t *processes = json_array();
+	char trace[4096];
 
 	for (const struct process *p = r->world.processes; p; p = p->next)
-		json_array_append_new(
-			processes, json_pack("{s:i, s:s, s:I, s:I, s:I, s:I, s:s}", "pid", p->pid,
-					     "command", p->command, "calls", (json_int_t)p->calls,
-					     "call_differences", (json_int_t)p->call_diffs, "maps",
-					     (json_int_t)p->maps, "map_differences",
-					     (json_int_t)p->map_diffs, "final_map", ending(p)));
-	return json_pack("{s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}",
-			 "trace", name, "same", summary_same(r), "lines", (json_int_t)s->lines,
-			 "calls", (json_int_t)s->calls, "call_differences",
-			 (json_int_t)s->call_diffs, "maps", (json_int_t)s->maps, "map_differences",
-			 (json_int_t)s->map_diffs, "malformed", (json_int_t)s->malformed, "moved",
-			 (json_int_t)s->moved, "from_trace", (json_int_t)s->refused, "not_modelled",
-			 (json_int_t)s->not_modelled, "assumed", (json_int_t)s->assumed,
+		json_array_append_new(processes, process_json(p));
+	return json_pack("{s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:I, s:I, s:I, s:I, s:o, "
+			 "s:I, s:o}",
+			 "trace", clean(name, trace, sizeof(trace)), "same", summary_same(r),
+			 "lines", (json_int_t)s->lines, "calls", (json_int_t)s->calls,
+			 "call_differences", (json_int_t)s->call_diffs, "maps", (json_int_t)s->maps,
+			 "map_differences", (json_int_t)s->map_diffs, "malformed",
+			 (json_int_t)s->malformed, "unread_calls", tally_json(&r->unread), "moved",
+			 (json_int_t)s->moved, "from_trace", (json_int_t)s->refused, "injected",
+			 (json_int_t)s->injected, "not_modelled", (json_int_t)r->left_out.all,
+			 "left_out", tally_json(&r->left_out), "assumed", (json_int_t)s->assumed,
 			 "processes", processes);
 }

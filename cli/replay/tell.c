@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "clean.h"
 #include "replay/steps.h"
 
 void replay_tell(struct replay *r, const char *fmt, ...)
@@ -22,17 +23,26 @@ void replay_tell(struct replay *r, const char *fmt, ...)
 		fprintf(r->out, "(further differences are counted and not shown)\n");
 }
 
+void replay_left_out(struct replay *r, const char *name, size_t len)
+{
+	tally_add(&r->left_out, name, len);
+}
+
 void replay_bad_line(struct replay *r, const char *path, unsigned long line, const char *reason)
 {
+	char where[200], text[280];
+
 	r->stats.malformed++;
 	if (!r->malformed || r->told_malformed >= MAX_TOLD)
 		return;
+	clean(path, where, sizeof(where));
+	clean(reason, text, sizeof(text));
 	if (r->stats.events == 0) { /* it may be no trace at all; see replay_line() */
-		snprintf(r->early[r->told_malformed], sizeof(r->early[0]), "%.120s:%lu: %s", path,
-			 line, reason);
+		snprintf(r->early[r->told_malformed], sizeof(r->early[0]), "%s:%lu: %s", where,
+			 line, text);
 	} else {
 		replay_tell_early(r);
-		fprintf(r->malformed, "%s:%lu: %s\n", path, line, reason);
+		fprintf(r->malformed, "%s:%lu: %s\n", where, line, text);
 	}
 	if (++r->told_malformed == MAX_TOLD && r->stats.events)
 		fprintf(r->malformed, "(further malformed lines are counted and not shown)\n");
@@ -65,20 +75,23 @@ void replay_tell_call(struct replay *r, const struct step *st, const struct proc
 		[TOLD_ADDRESS] = "another chosen address",
 		[TOLD_REFUSED] = "refused by the recording",
 	};
-	char call[400], ours[40], kernel[40];
+	char call[400], ours[40], kernel[40], path[200], command[200];
 	size_t n;
 	unsigned long recorded =
 		st->ev.result == RESULT_ERROR ? (unsigned long)-(long)st->ev.err : st->ev.value;
 
-	n = (size_t)snprintf(call, sizeof(call), "%.*s(", (int)st->ev.call.len, st->ev.call.at);
-	for (unsigned int i = 0; i < st->ev.nr_args && n < sizeof(call); i++)
-		n += (size_t)snprintf(call + n, sizeof(call) - n, "%s%.*s", i ? ", " : "",
-				      (int)st->ev.args[i].len, st->ev.args[i].at);
+	n = clean_text(st->ev.call.at, st->ev.call.len, call, sizeof(call));
+	n += clean_text("(", 1, call + n, sizeof(call) - n);
+	for (unsigned int i = 0; i < st->ev.nr_args; i++) {
+		n += clean_text(", ", i ? 2 : 0, call + n, sizeof(call) - n);
+		n += clean_text(st->ev.args[i].at, st->ev.args[i].len, call + n, sizeof(call) - n);
+	}
 	answer_text(got, ours, sizeof(ours));
 	answer_text(recorded, kernel, sizeof(kernel));
-	replay_tell(r, "%s:%lu: %d %s: %s\n    %s)\n    %-24s | %s\n    %-24s | %s\n", st->path,
-		    st->line, p->pid, p->command, sentence[what], call, "ours", "kernel's", ours,
-		    kernel);
+	replay_tell(r, "%s:%lu: %d %s: %s\n    %s)\n    %-24s | %s\n    %-24s | %s\n",
+		    clean(st->path, path, sizeof(path)), st->line, p->pid,
+		    clean(p->command, command, sizeof(command)), sentence[what], call, "ours",
+		    "kernel's", ours, kernel);
 }
 
 int replay_compare(struct replay *r, struct process *p, const struct step *st)
@@ -101,10 +114,13 @@ int replay_compare(struct replay *r, struct process *p, const struct step *st)
 		return 0;
 	r->stats.map_diffs++;
 	if (p->map_diffs++ == 0 && r->out && r->told < MAX_TOLD) {
+		char path[200], command[200];
+
 		replay_tell(r,
 			    "%s:%lu: %d %s: the map differs (%s snapshot), first at mapping %zu\n",
-			    st->path, st->line, p->pid, p->command, snapshot_kind_name(s->kind),
-			    diff.at + 1);
+			    clean(st->path, path, sizeof(path)), st->line, p->pid,
+			    clean(p->command, command, sizeof(command)),
+			    snapshot_kind_name(s->kind), diff.at + 1);
 		compare_print(p->space, s, &diff, r->out);
 	}
 	return 0;
