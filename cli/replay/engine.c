@@ -182,6 +182,7 @@ static int memory_call(struct replay *r, struct thread *t, struct step *st, stru
 		return 0; /* it was never done, or its thread died in it */
 	if (st->ev.result == RESULT_ERROR)
 		a.recorded = (unsigned long)-(long)st->ev.err;
+	arch_settle(a.space->arch, c, &a.recorded, &r->world.in_pages);
 	if (c->kind == CALL_SHMGET)
 		return st->ev.result == RESULT_VALUE ?
 			       world_shm_add(&r->world, (int)st->ev.value, c->id, c->len) :
@@ -228,6 +229,10 @@ static int call_ended(struct replay *r, struct thread *t, struct step *st, enum 
 	struct call c;
 
 	t->in_call = CALL_OTHER;
+	if (!r->world.arch_given && arch_call_is_32(st->ev.call) &&
+	    !arch_is_32(t->process->space->arch) &&
+	    world_set_arch(&r->world, t->process, arch_of_mode(MODE_32, r->world.arch)))
+		return -ENOMEM;
 	if (call_decode(&st->ev, &c, why)) {
 		replay_bad_line(r, st->path, st->line, why);
 		return 0;
@@ -286,6 +291,11 @@ static int handle(struct replay *r, struct thread *t, struct step *st, enum urge
 		break;
 	case TRACE_SUPERSEDED:
 		t->in_call = CALL_OTHER;
+		break;
+	case TRACE_MODE:
+		if (!r->world.arch_given)
+			ret = world_set_arch(&r->world, t->process,
+					     arch_of_mode(st->ev.mode, t->process->space->arch));
 		break;
 	default:
 		if (st->snapshot)

@@ -30,6 +30,7 @@ struct replay {
 	struct trace_parser *parser;
 	struct snapshots *snapshots;
 	enum placing place;
+	enum arch arch;  /* of processes of which no map was recorded */
 	bool unordered;  /* several files without time stamps: threads' order is not known */
 	FILE *out;       /* differences are told here; NULL: nowhere */
 	FILE *malformed; /* and bad lines here; NULL: nowhere */

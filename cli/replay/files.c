@@ -16,6 +16,7 @@
 struct known_path {
 	struct known_path *next;
 	struct samara_file *file;
+	enum arch arch; /* of the machine that the file is on */
 	long fd;
 	unsigned long ino;
 	char path[];
@@ -23,9 +24,9 @@ struct known_path {
 
 struct shm_segment {
 	struct shm_segment *next;
-	struct samara_file *file;
+	struct samara_file *file[ARCH_NR]; /* on each machine that has attached it */
 	unsigned long size;
-	int id;
+	int id, key;
 };
 
 static unsigned int hash_of(const char *path, long fd)
@@ -49,25 +50,28 @@ static unsigned int kind_flags(const char *path)
 	return SAMARA_FILE_HUGE_ALIGN;
 }
 
-static struct samara_file *find_or_add(struct world *w, long fd, struct samara_file_identity *id)
+static struct samara_file *find_or_add(struct world *w, enum arch arch, long fd,
+				       struct samara_file_identity *id)
 {
 	struct known_path **head = &w->paths[hash_of(id->name, fd)], *known;
 	size_t len = strlen(id->name);
 
 	for (known = *head; known; known = known->next)
-		if (known->fd == fd && known->ino == id->ino && strcmp(known->path, id->name) == 0)
+		if (known->fd == fd && known->arch == arch && known->ino == id->ino &&
+		    strcmp(known->path, id->name) == 0)
 			return known->file;
 	known = malloc(sizeof(*known) + len + 1);
 	if (!known)
 		return NULL;
 	id->size = sizeof(*id);
 	id->flags = kind_flags(id->name);
-	if (samara_file_named(w->machine, id, &known->file)) {
+	if (samara_file_named(world_machine(w, arch), id, &known->file)) {
 		free(known);
 		return NULL;
 	}
 	memcpy(known->path, id->name, len + 1);
 	known->fd = fd;
+	known->arch = arch;
 	known->ino = id->ino;
 	known->next = *head;
 	*head = known;
@@ -93,7 +97,8 @@ static void identify(const struct world *w, const struct trace_fd *fd, unsigned 
 	id->ino = who.ino;
 }
 
-struct samara_file *world_file(struct world *w, const struct trace_fd *fd, unsigned long line)
+struct samara_file *world_file(struct world *w, enum arch arch, const struct trace_fd *fd,
+			       unsigned long line)
 {
 	struct samara_file_identity id = { 0 };
 	char name[4096];
@@ -106,10 +111,10 @@ struct samara_file *world_file(struct world *w, const struct trace_fd *fd, unsig
 		snprintf(name, sizeof(name), "?fd %ld", fd->fd); /* a trace without -y */
 	}
 	id.name = name;
-	return find_or_add(w, fd->fd, &id);
+	return find_or_add(w, arch, fd->fd, &id);
 }
 
-struct samara_file *world_map_file(struct world *w, const struct map_line *line)
+struct samara_file *world_map_file(struct world *w, enum arch arch, const struct map_line *line)
 {
 	struct samara_file_identity id = {
 		.name = line->name,
@@ -118,7 +123,7 @@ struct samara_file *world_map_file(struct world *w, const struct map_line *line)
 		.ino = line->ino,
 	};
 
-	return find_or_add(w, -2, &id);
+	return find_or_add(w, arch, -2, &id);
 }
 
 int world_shm_add(struct world *w, int id, int key, unsigned long size)
@@ -128,29 +133,30 @@ int world_shm_add(struct world *w, int id, int key, unsigned long size)
 	for (shm = w->shm; shm; shm = shm->next)
 		if (shm->id == id)
 			return 0;
-	shm = malloc(sizeof(*shm));
+	shm = calloc(1, sizeof(*shm));
 	if (!shm)
 		return -ENOMEM;
-	if (samara_file_sysv(w->machine, key, id, size, &shm->file)) {
-		free(shm);
-		return -ENOMEM;
-	}
 	shm->id = id;
+	shm->key = key;
 	shm->size = size;
 	shm->next = w->shm;
 	w->shm = shm;
 	return 0;
 }
 
-struct samara_file *world_shm(struct world *w, int id, unsigned long *size)
+struct samara_file *world_shm(struct world *w, enum arch arch, int id, unsigned long *size)
 {
-	for (struct shm_segment *shm = w->shm; shm; shm = shm->next) {
-		if (shm->id == id) {
-			*size = shm->size;
-			return shm->file;
-		}
-	}
-	return NULL;
+	struct shm_segment *shm = w->shm;
+
+	while (shm && shm->id != id)
+		shm = shm->next;
+	if (!shm)
+		return NULL;
+	*size = shm->size;
+	if (!shm->file[arch] &&
+	    samara_file_sysv(world_machine(w, arch), shm->key, id, shm->size, &shm->file[arch]))
+		shm->file[arch] = NULL;
+	return shm->file[arch];
 }
 
 void world_files_end(struct world *w)
@@ -167,7 +173,9 @@ void world_files_end(struct world *w)
 	while (w->shm) {
 		struct shm_segment *next = w->shm->next;
 
-		samara_file_put(w->shm->file);
+		for (size_t i = 0; i < ARCH_NR; i++)
+			if (w->shm->file[i])
+				samara_file_put(w->shm->file[i]);
 		free(w->shm);
 		w->shm = next;
 	}

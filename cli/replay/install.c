@@ -16,6 +16,8 @@ static int set_layout(struct space *s, const struct snapshot *from)
 	struct samara_layout layout = SAMARA_LAYOUT_INIT;
 
 	layout.mmap_base = from->mmap_base;
+	if (arch_geometry(s->arch)->task_size == 1UL << 48 || s->arch == ARCH_AARCH64_39)
+		layout.legacy_base = arch_geometry(s->arch)->map_window / 4;
 	layout.start_code = from->start_code;
 	layout.end_code = from->end_code;
 	layout.start_data = from->start_data;
@@ -57,7 +59,7 @@ static int install_line(struct world *w, struct space *s, const struct map_line 
 		 (line->perms[1] == 'w' ? PROT_WRITE : 0) | (line->perms[2] == 'x' ? PROT_EXEC : 0);
 	m.flags = line->perms[3] == 's' ? MAP_SHARED : MAP_PRIVATE;
 	if (line->ino) {
-		m.file = world_map_file(w, line);
+		m.file = world_map_file(w, s->arch, line);
 		if (!m.file)
 			return -ENOMEM;
 	} else if (line->name[0] == '[' && strcmp(line->name, "[heap]") != 0 &&
@@ -69,8 +71,10 @@ static int install_line(struct world *w, struct space *s, const struct map_line 
 
 int install_exec(struct world *w, struct process *p, const struct snapshot *s)
 {
-	int err = set_layout(p->space, s);
+	int err = world_set_arch(w, p, arch_of_map(s, p->space->arch));
 
+	if (!err)
+		err = set_layout(p->space, s);
 	if (s->has_caps)
 		space_caps(p->space, known_caps(s));
 	for (size_t i = 0; !err && i < s->nr_lines; i++)

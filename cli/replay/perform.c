@@ -81,7 +81,7 @@ static void do_mmap(const struct attempt *a, struct outcome *out)
 	bool failed = SAMARA_IS_ERR_VALUE(a->recorded);
 
 	if (!(flags & MAP_ANONYMOUS) && c->file.fd >= 0) {
-		file = world_file(a->w, &c->file, a->line);
+		file = world_file(a->w, a->space->arch, &c->file, a->line);
 		if (!file) {
 			out->got = as_answer(-ENOMEM);
 			return;
@@ -158,7 +158,7 @@ static void do_shmat(const struct attempt *a, struct outcome *out)
 {
 	const struct call *c = a->call;
 	unsigned long size = 0, addr = c->addr;
-	struct samara_file *file = world_shm(a->w, c->id, &size);
+	struct samara_file *file = world_shm(a->w, a->space->arch, c->id, &size);
 	int prot = PROT_READ, flags = MAP_SHARED;
 
 	if (!file) { /* made before the trace, or by a process outside it */
@@ -188,7 +188,7 @@ static void do_shmdt(const struct attempt *a, struct outcome *out)
 	if (samara_vma_next(a->space->mm, addr, &vma) || vma.start != addr ||
 	    strncmp(vma.name, "/SYSV", 5) != 0)
 		return;
-	if (world_shm(a->w, (int)vma.ino, &size))
+	if (world_shm(a->w, a->space->arch, (int)vma.ino, &size))
 		out->got = as_answer(samara_munmap(a->space->mm, addr, size));
 }
 
@@ -326,7 +326,7 @@ static void keep_translation(const struct attempt *a, struct outcome *out)
 	if (a->place != PLACE_OWN || SAMARA_IS_ERR_VALUE(out->got))
 		return;
 	if (c->kind == CALL_SHMAT)
-		world_shm(a->w, c->id, &len);
+		world_shm(a->w, a->space->arch, c->id, &len);
 	if (c->kind == CALL_MUNMAP)
 		err = own_set(a->space, c->addr, c->len, c->addr);
 	if (c->kind == CALL_MREMAP)

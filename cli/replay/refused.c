@@ -42,7 +42,7 @@ static int put_back(const struct attempt *a, const struct samara_vma_info *vma,
 		m.prot = (int)(vma->flags & (PROT_READ | PROT_WRITE | PROT_EXEC));
 		m.flags = vma->flags & SAMARA_VM_MAYSHARE ? MAP_SHARED : MAP_PRIVATE;
 		m.vm_flags = SAMARA_VM_DONTCOPY;
-		m.file = vma->ino ? world_map_file(a->w, &line) : NULL;
+		m.file = vma->ino ? world_map_file(a->w, a->space->arch, &line) : NULL;
 		err = vma->ino && !m.file ? -ENOMEM : samara_mm_install(copy, &m);
 	}
 	if (!err && (vma->flags & SAMARA_VM_LOCKED))

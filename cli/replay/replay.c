@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "clean.h"
 #include "common.h"
 #include "replay/run.h"
 #include "replay/summary.h"
@@ -23,6 +24,8 @@ static const char usage[] =
 	"\n"
 	"  --place=recorded   areas go where the kernel put them (the default)\n"
 	"  --place=own        the library chooses; addresses of later calls are translated\n"
+	"  --arch=NAME        the machine: x86_64, i386 (i386-3g under its own kernel), aarch64\n"
+	"                     (48 bits) or aarch64-39; default: what the trace says\n"
 	"  --maps=FILE        the recorded maps (default: maps.zst beside a trace.strace.zst,\n"
 	"                     FILE.maps or FILE.maps.zst)\n"
 	"  --final-map[=PID]  print the last map of the first process, or of PID\n"
@@ -39,10 +42,11 @@ struct options {
 	FILE *final;
 };
 
-enum { OPT_PLACE = 256, OPT_MAPS, OPT_FINAL_MAP, OPT_JSON, OPT_HELP };
+enum { OPT_PLACE = 256, OPT_ARCH, OPT_MAPS, OPT_FINAL_MAP, OPT_JSON, OPT_HELP };
 
 static const struct option long_options[] = {
 	{ "place", required_argument, NULL, OPT_PLACE },
+	{ "arch", required_argument, NULL, OPT_ARCH },
 	{ "maps", required_argument, NULL, OPT_MAPS },
 	{ "final-map", optional_argument, NULL, OPT_FINAL_MAP },
 	{ "json", no_argument, NULL, OPT_JSON },
@@ -56,7 +60,7 @@ static int parse_options(int argc, char **argv, struct options *o, bool *done)
 {
 	int opt;
 
-	*o = (struct options){ .run = { .command = "replay", .progress = true } };
+	*o = (struct options){ .run = { .command = "replay", .progress = true, .arch = -1 } };
 	*done = false;
 	while ((opt = getopt_long(argc, argv, ":q", long_options, NULL)) != -1) {
 		switch (opt) {
@@ -64,6 +68,10 @@ static int parse_options(int argc, char **argv, struct options *o, bool *done)
 			if (strcmp(optarg, "own") != 0 && strcmp(optarg, "recorded") != 0)
 				return fail("replay", "--place is recorded or own, not %s", optarg);
 			o->run.place = *optarg == 'o' ? PLACE_OWN : PLACE_RECORDED;
+			break;
+		case OPT_ARCH:
+			if (run_arch("replay", optarg, &o->run.arch))
+				return EXIT_USAGE;
 			break;
 		case OPT_MAPS:
 			o->run.maps = optarg;
@@ -111,14 +119,18 @@ static void keep_final_map(void *ctx, struct process *p)
 static void print_final_map(struct options *o, FILE *to)
 {
 	char buf[4096];
-	size_t got;
+	size_t len;
 
 	if (!o->final)
 		return;
 	fprintf(to, "the last map of process %d:\n", o->final_pid);
 	rewind(o->final);
-	while ((got = fread(buf, 1, sizeof(buf), o->final)) > 0)
-		fwrite(buf, 1, got, to);
+	while (fgets(buf, sizeof(buf), o->final)) { /* the names are the trace's */
+		len = strcspn(buf, "\n");
+		clean_put(buf, len, to);
+		if (buf[len])
+			fputc('\n', to);
+	}
 	fclose(o->final);
 	o->final = NULL;
 }

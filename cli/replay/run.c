@@ -41,6 +41,17 @@ static int run_lines(struct replay *r, struct sources *s, const struct run_optio
 	return err ? fail(o->command, "%s: %s", name, strerror(-err)) : 0;
 }
 
+int run_arch(const char *command, const char *name, int *out)
+{
+	enum arch arch;
+
+	if (arch_by_name(name, &arch))
+		return fail(command,
+			    "--arch is x86_64, i386, i386-3g, aarch64 or aarch64-39, not %s", name);
+	*out = (int)arch;
+	return 0;
+}
+
 int run_trace(struct replay *r, const char *path, const struct run_options *o)
 {
 	struct sources *s = NULL;
@@ -60,7 +71,9 @@ int run_trace(struct replay *r, const char *path, const struct run_options *o)
 	}
 	maps = o->maps ? o->maps : sources_maps(s);
 	r->unordered = sources_count(s) > 1 && !sources_timed(s);
+	r->arch = sources_arch(s, o->arch);
 	err = replay_begin(r, *maps ? maps : NULL, why);
+	r->world.arch_given = o->arch >= 0;
 	if (err) {
 		err = fail(o->command, "%s: %s", *maps ? maps : path, why);
 	} else {

@@ -311,6 +311,15 @@ int sources_next(struct sources *s, struct replay *r, struct source_line *out, c
 	return give(src, out);
 }
 
+enum arch sources_arch(const struct sources *s, int wanted)
+{
+	const struct source *src = &s->all[0];
+	size_t len;
+	const char *text = input_ahead(src->in, &len);
+
+	return arch_of_text(text, len, wanted);
+}
+
 double sources_progress(const struct sources *s)
 {
 	double sum = 0;

@@ -27,6 +27,8 @@ size_t sources_count(const struct sources *s);
 bool sources_timed(const struct sources *s); /* several files with time stamps */
 /* The recorded maps that belong to it: beside a single file; "" for none. */
 const char *sources_maps(const struct sources *s);
+/* arch_of_text() of what has been read of the first file. */
+enum arch sources_arch(const struct sources *s, int wanted);
 
 /*
  * The next line for r: 1; 0 at the end; -errno with the file in *name (not to

@@ -103,7 +103,7 @@ int replay_begin(struct replay *r, const char *maps_path, char why[160])
 	if (err)
 		return err;
 	r->parser = trace_parser_new();
-	if (!r->parser || world_init(&r->world, r->snapshots)) {
+	if (!r->parser || world_init(&r->world, r->snapshots, r->arch)) {
 		snprintf(why, 160, "%s", strerror(ENOMEM));
 		return -ENOMEM;
 	}

@@ -111,10 +111,11 @@ static json_t *process_json(const struct process *p)
 {
 	char command[256];
 
-	return json_pack("{s:i, s:s, s:I, s:I, s:I, s:I, s:s}", "pid", p->pid, "command",
-			 clean(p->command, command, sizeof(command)), "calls", (json_int_t)p->calls,
-			 "call_differences", (json_int_t)p->call_diffs, "maps", (json_int_t)p->maps,
-			 "map_differences", (json_int_t)p->map_diffs, "final_map", ending(p));
+	return json_pack("{s:i, s:s, s:s, s:I, s:I, s:I, s:I, s:s}", "pid", p->pid, "command",
+			 clean(p->command, command, sizeof(command)), "arch", arch_name(p->arch),
+			 "calls", (json_int_t)p->calls, "call_differences",
+			 (json_int_t)p->call_diffs, "maps", (json_int_t)p->maps, "map_differences",
+			 (json_int_t)p->map_diffs, "final_map", ending(p));
 }
 
 json_t *summary_json(const struct replay *r, const char *name)

@@ -12,34 +12,46 @@
 #define CLONE_VM 0x100UL
 #define CLONE_THREAD 0x10000UL
 
-int world_init(struct world *w, const struct snapshots *snapshots)
+int world_init(struct world *w, const struct snapshots *snapshots, enum arch arch)
+{
+	*w = (struct world){ .snapshots = snapshots, .arch = arch };
+	w->last_process = &w->processes;
+	return world_machine(w, arch) ? 0 : -ENOMEM;
+}
+
+struct samara_machine *world_machine(struct world *w, enum arch arch)
 {
 	struct samara_machine_config cfg = SAMARA_MACHINE_CONFIG_INIT;
 
-	*w = (struct world){ .snapshots = snapshots };
-	w->last_process = &w->processes;
+	if (w->machine[arch])
+		return w->machine[arch];
 	/*
 	 * The recorded machine's memory is not known; a call that it refused
 	 * for lack of it is judged leniently, one that it granted must pass.
 	 */
 	cfg.swap_bytes = 1UL << 40;
-	cfg.overcommit = (enum samara_overcommit)snapshots_overcommit(snapshots);
-	if (snapshots_overcommit(snapshots) < 0)
+	cfg.overcommit = (enum samara_overcommit)snapshots_overcommit(w->snapshots);
+	if (snapshots_overcommit(w->snapshots) < 0)
 		cfg.overcommit = SAMARA_OVERCOMMIT_GUESS;
-	cfg.max_map_count = snapshots_max_map_count(snapshots);
-	return samara_machine_create(&cfg, &w->machine);
+	cfg.max_map_count = snapshots_max_map_count(w->snapshots);
+	cfg.geometry = arch_geometry(arch);
+	if (samara_machine_create(&cfg, &w->machine[arch]))
+		return NULL;
+	return w->machine[arch];
 }
 
-static struct space *space_new(struct world *w)
+static struct space *space_new(struct world *w, enum arch arch)
 {
-	struct space *s = calloc(1, sizeof(*s));
+	struct samara_machine *machine = world_machine(w, arch);
+	struct space *s = machine ? calloc(1, sizeof(*s)) : NULL;
 
-	if (s && samara_mm_create(w->machine, &s->mm)) {
+	if (s && samara_mm_create(machine, &s->mm)) {
 		free(s);
 		s = NULL;
 	}
 	if (s) {
 		s->users = 1;
+		s->arch = arch;
 		/* Not known: what the kernel refused is taken from the trace then. */
 		space_caps(s, SAMARA_CAP_IPC_LOCK | SAMARA_CAP_SYS_RAWIO | SAMARA_CAP_SYS_ADMIN);
 	}
@@ -73,6 +85,36 @@ static void limits_copy(struct space *to, const struct space *from)
 		space_limit(to, from->limits[i].resource, from->limits[i].cur, from->limits[i].max);
 }
 
+int world_set_arch(struct world *w, struct process *p, enum arch arch)
+{
+	struct samara_layout layout = SAMARA_LAYOUT_INIT;
+	struct space *s = p->space, *new;
+	struct samara_vma_info vma;
+
+	if (s->arch == arch || s->known || samara_vma_next(s->mm, 0, &vma) == 0)
+		return 0;
+	new = space_new(w, arch);
+	if (!new)
+		return -ENOMEM;
+	samara_get_layout(s->mm, &layout);
+	samara_mm_exit(s->mm);
+	s->mm = new->mm;
+	s->arch = arch;
+	free(new);
+	space_caps(s, s->caps);
+	for (size_t i = 0; i < s->nr_limits; i++)
+		(void)!samara_set_rlimit(s->mm, s->limits[i].resource, s->limits[i].cur,
+					 s->limits[i].max);
+	if (s->brk_known) { /* the program has asked where its heap is */
+		struct samara_layout heap = SAMARA_LAYOUT_INIT;
+
+		heap.start_brk = layout.start_brk;
+		heap.brk = layout.brk;
+		s->brk_known = samara_set_layout(s->mm, &heap) == 0;
+	}
+	return 0;
+}
+
 static struct space *space_fork(struct space *from, int *err)
 {
 	struct space *s = calloc(1, sizeof(*s));
@@ -91,6 +133,7 @@ static struct space *space_fork(struct space *from, int *err)
 	if (*err)
 		goto fail;
 	s->users = 1;
+	s->arch = from->arch;
 	s->known = from->known;
 	s->brk_known = from->brk_known;
 	s->caps = from->caps;
@@ -132,6 +175,10 @@ struct thread *world_only_thread(struct world *w)
 
 struct process *world_process(struct world *w, int pid)
 {
+	struct thread *leader = world_thread(w, pid);
+
+	if (leader && leader->process && leader->process->pid == pid)
+		return leader->process;
 	for (struct process *p = w->processes; p; p = p->next)
 		if (p->pid == pid && !p->ended)
 			return p;
@@ -176,7 +223,7 @@ static void join_process(struct thread *t, struct process *p)
 struct thread *world_add_root(struct world *w, int tid)
 {
 	struct thread *t = thread_new(w, tid);
-	struct space *s = t ? space_new(w) : NULL;
+	struct space *s = t ? space_new(w, w->arch) : NULL;
 	struct process *p = s ? process_new(w, tid, s) : NULL;
 
 	if (!p) {
@@ -275,6 +322,7 @@ void world_thread_ends(struct world *w, struct thread *t)
 		return;
 	if (w->ending)
 		w->ending(w->ctx, p);
+	p->arch = p->space->arch;
 	space_put(p->space);
 	p->space = NULL;
 	p->ended = true;
@@ -283,7 +331,7 @@ void world_thread_ends(struct world *w, struct thread *t)
 int world_exec(struct world *w, struct thread *t)
 {
 	struct process *p = t->process;
-	struct space *s = space_new(w);
+	struct space *s = space_new(w, p->space->arch);
 
 	if (!s)
 		return -ENOMEM;
@@ -317,6 +365,7 @@ void world_end(struct world *w)
 		w->processes = next;
 	}
 	world_files_end(w);
-	if (w->machine)
-		samara_machine_destroy(w->machine);
+	for (size_t i = 0; i < ARCH_NR; i++)
+		if (w->machine[i])
+			samara_machine_destroy(w->machine[i]);
 }

@@ -14,6 +14,7 @@
 
 #include <samara/mm.h>
 
+#include "replay/arch.h"
 #include "replay/call.h"
 #include "replay/snapshot.h"
 
@@ -25,6 +26,7 @@ struct moved_area {
 
 struct space {
 	struct samara_mm *mm;
+	enum arch arch;
 	unsigned int users; /* processes */
 	bool known;         /* its starting map was recorded */
 	bool brk_known;
@@ -52,6 +54,7 @@ struct process {
 	int pid;
 	char command[64];
 	struct space *space; /* NULL once it has ended */
+	enum arch arch;      /* of its last space */
 	unsigned int threads;
 	unsigned long calls, call_diffs;
 	unsigned long maps, map_diffs; /* snapshots compared; differing ones */
@@ -84,7 +87,10 @@ struct known_path; /* files.c */
 struct shm_segment;
 
 struct world {
-	struct samara_machine *machine;
+	struct samara_machine *machine[ARCH_NR]; /* made when the first space needs it */
+	enum arch arch;                          /* of a process of which nothing is known */
+	bool arch_given; /* by the user: what the trace says later is not asked */
+	bool in_pages;   /* see arch_settle() */
 	struct thread *bucket[WORLD_BUCKETS];
 	struct process *processes, **last_process;
 	struct known_path *paths[WORLD_BUCKETS];
@@ -96,8 +102,10 @@ struct world {
 };
 
 /* world.c */
-int world_init(struct world *w, const struct snapshots *snapshots);
+int world_init(struct world *w, const struct snapshots *snapshots, enum arch arch);
 void world_end(struct world *w); /* everything that is left ends */
+/* The machine for spaces of that kind, made when it is first asked for; NULL: no memory. */
+struct samara_machine *world_machine(struct world *w, enum arch arch);
 
 struct thread *world_thread(struct world *w, int tid);
 struct process *world_process(struct world *w, int pid); /* alive, or NULL */
@@ -117,19 +125,25 @@ int world_add_child(struct world *w, struct thread *parent, unsigned long flags,
 		    struct thread *t);
 /* t is gone; with its process's last thread the process ends. */
 void world_thread_ends(struct world *w, struct thread *t);
-/* A successful execve by t: a new, empty space, and no other thread. */
+/* A successful execve by t: a new, empty space of the same machine, and no other thread. */
 int world_exec(struct world *w, struct thread *t);
+/*
+ * The process's space belongs to that machine: 0 or -ENOMEM. Only an empty space
+ * changes; a program that makes a call of the other kind keeps its space.
+ */
+int world_set_arch(struct world *w, struct process *p, enum arch arch);
 
 /* The owner's capabilities, and a limit; one of something else than memory is passed over. */
 void space_caps(struct space *s, unsigned int caps);
 void space_limit(struct space *s, int resource, unsigned long cur, unsigned long max);
 
-/* files.c: a reference to the file that fd names, kept by the world; NULL: no memory */
-struct samara_file *world_file(struct world *w, const struct trace_fd *fd, unsigned long line);
+/* files.c: the file that fd names, on that machine; the world keeps it. NULL: no memory */
+struct samara_file *world_file(struct world *w, enum arch arch, const struct trace_fd *fd,
+			       unsigned long line);
 /* The file of a line in a recorded map: device and inode are in the line. */
-struct samara_file *world_map_file(struct world *w, const struct map_line *line);
+struct samara_file *world_map_file(struct world *w, enum arch arch, const struct map_line *line);
 int world_shm_add(struct world *w, int id, int key, unsigned long size);
-struct samara_file *world_shm(struct world *w, int id, unsigned long *size);
+struct samara_file *world_shm(struct world *w, enum arch arch, int id, unsigned long *size);
 void world_files_end(struct world *w);
 
 #endif

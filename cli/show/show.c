@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "clean.h"
 #include "common.h"
 #include "replay/run.h"
 #include "show/picture.h"
@@ -23,6 +24,7 @@ static const char usage[] =
 	"  --tree        the range tree that holds them, as Graphviz text: nodes, pivots, gaps\n"
 	"  --pid=PID     the process (default: the first)\n"
 	"  --line=N      after line N of the trace instead of at the process's end\n"
+	"  --arch=NAME   the machine, as for samara replay\n"
 	"  --maps=FILE   the recorded maps, as for samara replay\n"
 	"  --help\n"
 	"\n"
@@ -32,11 +34,11 @@ static const char usage[] =
 struct options {
 	bool map, tree, done;
 	const char *svg, *maps;
-	int pid, line;
+	int pid, line, arch;
 	int status; /* of showing */
 };
 
-enum { OPT_MAP = 256, OPT_SVG, OPT_TREE, OPT_PID, OPT_LINE, OPT_MAPS, OPT_HELP };
+enum { OPT_MAP = 256, OPT_SVG, OPT_TREE, OPT_PID, OPT_LINE, OPT_ARCH, OPT_MAPS, OPT_HELP };
 
 static const struct option long_options[] = {
 	{ "map", no_argument, NULL, OPT_MAP },
@@ -44,6 +46,7 @@ static const struct option long_options[] = {
 	{ "tree", no_argument, NULL, OPT_TREE },
 	{ "pid", required_argument, NULL, OPT_PID },
 	{ "line", required_argument, NULL, OPT_LINE },
+	{ "arch", required_argument, NULL, OPT_ARCH },
 	{ "maps", required_argument, NULL, OPT_MAPS },
 	{ "help", no_argument, NULL, OPT_HELP },
 	{ NULL, 0, NULL, 0 },
@@ -53,7 +56,7 @@ static int parse_options(int argc, char **argv, struct options *o, bool *help)
 {
 	int opt;
 
-	*o = (struct options){ 0 };
+	*o = (struct options){ .arch = -1 };
 	*help = false;
 	while ((opt = getopt_long(argc, argv, ":", long_options, NULL)) != -1) {
 		switch (opt) {
@@ -73,6 +76,10 @@ static int parse_options(int argc, char **argv, struct options *o, bool *help)
 		case OPT_LINE:
 			if (parse_int(optarg, &o->line) || !o->line)
 				return fail("show", "%s is no line number", optarg);
+			break;
+		case OPT_ARCH:
+			if (run_arch("show", optarg, &o->arch))
+				return EXIT_USAGE;
 			break;
 		case OPT_MAPS:
 			o->maps = optarg;
@@ -109,11 +116,12 @@ static int show_process(struct options *o, const struct process *p)
 {
 	bool colours = colours_wanted(stdout);
 	struct picture picture;
-	char title[160];
+	char title[160], command[120];
 
 	o->done = true;
 	if (o->map || o->svg) {
-		snprintf(title, sizeof(title), "process %d, %s", p->pid, p->command);
+		snprintf(title, sizeof(title), "process %d, %s", p->pid,
+			 clean(p->command, command, sizeof(command)));
 		if (picture_of(p->space->mm, title, &picture))
 			return fail("show", "out of memory");
 		if (o->map)
@@ -159,6 +167,7 @@ static int run(int argc, char **argv)
 	if (status || help)
 		return status;
 	how.maps = o.maps;
+	how.arch = o.arch;
 	how.watch = at_step;
 	how.ending = at_end;
 	how.stop_line = (unsigned long)o.line;
