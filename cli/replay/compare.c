@@ -74,11 +74,8 @@ void compare_settle(struct space *s, const struct snapshot *kernel)
 		    kernel->lines[i].start < vma.start)
 			(void)!samara_touch(s->mm, kernel->lines[i].start, 1, PROT_WRITE);
 	}
-	for (i = 0; i < kernel->nr_touched; i++) {
-		const struct map_range *r = &kernel->touched[i];
-
-		(void)!samara_touch(s->mm, own_address(s, r->start), r->end - r->start, PROT_WRITE);
-	}
+	for (i = 0; i < kernel->nr_touched; i++)
+		touch_range(s, kernel->touched[i]);
 }
 
 /* Inodes of nameless memory: ours to theirs, one to one within a map. */

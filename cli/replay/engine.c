@@ -274,7 +274,7 @@ static int handle(struct replay *r, struct thread *t, struct step *st, enum urge
 	int ret = 0, pid = t->process->pid;
 
 	if (t->writes.end && st->ev.kind != TRACE_OTHER) {
-		touch_written(t->process->space, &t->writes);
+		touch_writable(&r->world, t->process, t->writes);
 		t->writes.end = 0;
 	}
 	switch (st->ev.kind) {

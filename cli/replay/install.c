@@ -83,8 +83,7 @@ int install_exec(struct world *w, struct process *p, const struct snapshot *s)
 	for (size_t i = 0; i < s->nr_limits; i++)
 		space_limit(p->space, s->limits[i].resource, s->limits[i].cur, s->limits[i].max);
 	for (size_t i = 0; !err && i < s->nr_touched; i++)
-		(void)!samara_touch(p->space->mm, s->touched[i].start,
-				    s->touched[i].end - s->touched[i].start, PROT_WRITE);
+		touch_range(p->space, s->touched[i]);
 	p->space->known = err == 0;
 	return err;
 }

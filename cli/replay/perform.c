@@ -278,19 +278,6 @@ void make_call(const struct attempt *a, struct outcome *out)
 	}
 }
 
-void touch_written(struct space *s, const struct map_range *range)
-{
-	struct samara_vma_info vma;
-	unsigned long at = range->start;
-
-	while (at < range->end && samara_vma_next(s->mm, at, &vma) == 0 && vma.start < range->end) {
-		if (vma.perms[1] == 'w' && vma.perms[3] == 'p' &&
-		    !(vma.flags & SAMARA_VM_GROWSDOWN))
-			(void)!samara_touch(s->mm, vma.start > at ? vma.start : at, 1, PROT_WRITE);
-		at = vma.end;
-	}
-}
-
 /* What a call that has succeeded lets the program write. */
 static void note_writable(const struct attempt *a, struct outcome *out)
 {

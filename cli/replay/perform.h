@@ -54,12 +54,13 @@ void perform_refused(const struct attempt *a, struct outcome *out);
 void perform_refused_part(const struct attempt *a);
 
 /*
- * Let the program write to each private mapping in the range. What it has
- * written decides what merges later, and a trace does not say; but who asks for
- * writable memory writes to it, most often before the next call. Where a
- * snapshot says better, compare_settle() has followed it.
+ * touch.c: the program has written to pages of that range, in recorded addresses;
+ * or it may write to that range from now on, in ours.
  */
-void touch_written(struct space *s, const struct map_range *range);
+void touch_range(struct space *s, struct map_range range);
+void touch_writable(struct world *w, const struct process *p, struct map_range range);
+/* A snapshot has been passed; what had not been written to by then may be from now on. */
+void touch_again(struct world *w, const struct process *p, const struct snapshot *passed);
 
 /* own.c: recorded addresses to ours. own_set: 0 or -ENOMEM */
 unsigned long own_address(const struct space *s, unsigned long recorded);

@@ -15,10 +15,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #include "replay/input.h"
-#include "replay/snapshot.h"
+#include "replay/snapshot_block.h"
 
 struct known_file {
 	char *path;
@@ -39,27 +38,16 @@ struct snapshots {
 	size_t nr_mapped, room_mapped;
 	int overcommit;
 	unsigned long max_map_count;
-	char *head;            /* the `@` line that has been read and not used yet */
-	struct snapshot *next; /* the block read ahead */
+	bool all_touches;
+	char *head; /* the `@` line that has been read and not used yet */
+	/* the blocks read ahead, at least one until the end, in the order of the file */
+	struct snapshot *next, **last;
+	size_t nr_ahead;
+	int err; /* of reading ahead: it is told when the replay comes to that block */
+	char why[160];
 };
 
-static const char *const kinds[] = { "exec", "fork", "mid", "exit" };
-
-const char *snapshot_kind_name(enum snapshot_kind kind)
-{
-	return kinds[kind];
-}
-
-void snapshot_free(struct snapshot *s)
-{
-	if (!s)
-		return;
-	for (size_t i = 0; i < s->nr_lines; i++)
-		free((char *)s->lines[i].name);
-	free(s->lines);
-	free(s->touched);
-	free(s);
-}
+#define AHEAD 1024 /* blocks: how far a process's next map is looked for */
 
 void snapshots_close(struct snapshots *all)
 {
@@ -70,25 +58,14 @@ void snapshots_close(struct snapshots *all)
 	free(all->files);
 	free(all->mapped);
 	free(all->head);
-	snapshot_free(all->next);
+	while (all->next) {
+		struct snapshot *next = all->next->next;
+
+		snapshot_free(all->next);
+		all->next = next;
+	}
 	input_close(all->in);
 	free(all);
-}
-
-/* Room for one more element; doubles. */
-static int grow(void **array, size_t have, size_t *room, size_t size)
-{
-	void *more;
-	size_t want = *room ? 2 * *room : 16;
-
-	if (have < *room)
-		return 0;
-	more = realloc(*array, want * size);
-	if (!more)
-		return -ENOMEM;
-	*array = more;
-	*room = want;
-	return 0;
 }
 
 static int header_line(struct snapshots *all, const char *line)
@@ -100,7 +77,8 @@ static int header_line(struct snapshots *all, const char *line)
 	if (sscanf(line, "file %x:%x %lu %n", &file.id.dev_major, &file.id.dev_minor, &file.id.ino,
 		   &at) == 3 &&
 	    at) {
-		err = grow((void **)&all->files, all->nr_files, &all->room_files, sizeof(file));
+		err = snapshot_grow((void **)&all->files, all->nr_files, &all->room_files,
+				    sizeof(file));
 		if (err)
 			return err;
 		file.path = strdup(line + at);
@@ -109,11 +87,13 @@ static int header_line(struct snapshots *all, const char *line)
 		all->files[all->nr_files++] = file;
 	} else if (sscanf(line, "mapped %lu %x:%x %lu", &mapped.line, &mapped.id.dev_major,
 			  &mapped.id.dev_minor, &mapped.id.ino) == 4) {
-		err = grow((void **)&all->mapped, all->nr_mapped, &all->room_mapped,
-			   sizeof(mapped));
+		err = snapshot_grow((void **)&all->mapped, all->nr_mapped, &all->room_mapped,
+				    sizeof(mapped));
 		if (err)
 			return err;
 		all->mapped[all->nr_mapped++] = mapped;
+	} else if (strcmp(line, "touched calls") == 0) {
+		all->all_touches = true;
 	} else if (sscanf(line, "sysctl overcommit_memory %d", &all->overcommit) == 1 ||
 		   sscanf(line, "sysctl max_map_count %lu", &all->max_map_count) == 1) {
 		return 0;
@@ -166,136 +146,9 @@ unsigned long snapshots_max_map_count(const struct snapshots *all)
 	return all ? all->max_map_count : 0;
 }
 
-int map_line_parse(char *text, struct map_line *out)
+bool snapshots_all_touches(const struct snapshots *all)
 {
-	int at = 0;
-
-	if (sscanf(text, "%lx-%lx %4s %lx %x:%x %lu%n", &out->start, &out->end, out->perms,
-		   &out->offset, &out->dev_major, &out->dev_minor, &out->ino, &at) != 7 ||
-	    !at)
-		return -EINVAL;
-	if (out->start >= out->end || strlen(out->perms) != 4)
-		return -EINVAL;
-	text += at;
-	while (*text == ' ')
-		text++;
-	out->name = text;
-	return 0;
-}
-
-static void layout_line(struct snapshot *s, const char *line)
-{
-	const struct {
-		const char *name;
-		unsigned long *value;
-	} fields[] = {
-		{ "start_brk", &s->start_brk },
-		{ "mmap_base", &s->mmap_base },
-		{ "start_stack", &s->start_stack },
-		{ "start_code", &s->start_code },
-		{ "end_code", &s->end_code },
-		{ "start_data", &s->start_data },
-		{ "end_data", &s->end_data },
-		{ "personality", &s->personality },
-		{ "caps", &s->caps },
-	};
-	char name[32];
-	unsigned long value;
-	int used;
-
-	while (sscanf(line, " %31s %lx%n", name, &value, &used) == 2) {
-		s->has_caps |= strcmp(name, "caps") == 0;
-		for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
-			if (strcmp(fields[i].name, name) == 0)
-				*fields[i].value = value;
-		line += used;
-	}
-}
-
-static int limit_line(struct snapshot *s, const char *line)
-{
-	static const struct {
-		const char *name;
-		int resource;
-	} known[] = { { "stack", RLIMIT_STACK },
-		      { "data", RLIMIT_DATA },
-		      { "as", RLIMIT_AS },
-		      { "memlock", RLIMIT_MEMLOCK } };
-	char name[32], cur[32], max[32];
-
-	if (sscanf(line, " %31s %31s %31s", name, cur, max) != 3)
-		return -EINVAL;
-	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
-		struct map_limit *limit = &s->limits[s->nr_limits];
-
-		if (strcmp(known[i].name, name) != 0)
-			continue;
-		if (s->nr_limits == sizeof(s->limits) / sizeof(s->limits[0]))
-			return -EINVAL;
-		limit->resource = known[i].resource;
-		limit->cur = cur[0] == 'u' ? RLIM_INFINITY : strtoul(cur, NULL, 10);
-		limit->max = max[0] == 'u' ? RLIM_INFINITY : strtoul(max, NULL, 10);
-		s->nr_limits++;
-	}
-	return 0;
-}
-
-static int block_line(struct snapshot *s, const char *line, size_t *room_lines,
-		      size_t *room_touched)
-{
-	struct map_line map;
-	char *copy;
-	int err;
-
-	if (strncmp(line, "layout ", 7) == 0) {
-		layout_line(s, line + 7);
-		return 0;
-	}
-	if (strncmp(line, "limit ", 6) == 0)
-		return limit_line(s, line + 6);
-	if (*line == '~') {
-		struct map_range range;
-
-		if (sscanf(line, "~ %lx-%lx", &range.start, &range.end) != 2)
-			return -EINVAL;
-		err = grow((void **)&s->touched, s->nr_touched, room_touched, sizeof(range));
-		if (!err)
-			s->touched[s->nr_touched++] = range;
-		return err;
-	}
-	copy = strdup(line);
-	if (!copy)
-		return -ENOMEM;
-	err = map_line_parse(copy, &map);
-	if (!err)
-		err = grow((void **)&s->lines, s->nr_lines, room_lines, sizeof(map));
-	if (!err) {
-		map.name = strdup(map.name);
-		if (!map.name)
-			err = -ENOMEM;
-		else
-			s->lines[s->nr_lines++] = map;
-	}
-	free(copy);
-	return err;
-}
-
-/* `@ line N pid P kind K` */
-static struct snapshot *block_head(const char *line)
-{
-	struct snapshot *s = calloc(1, sizeof(*s));
-	char kind[16];
-
-	if (s && sscanf(line, "@ line %lu pid %d kind %15s", &s->line, &s->pid, kind) == 3) {
-		for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-			if (strcmp(kinds[i], kind) == 0) {
-				s->kind = (enum snapshot_kind)i;
-				return s;
-			}
-		}
-	}
-	free(s);
-	return NULL;
+	return all && all->all_touches;
 }
 
 static int bad_line(struct snapshots *all, int err, char why[160])
@@ -308,7 +161,7 @@ static int bad_line(struct snapshots *all, int err, char why[160])
 	return err;
 }
 
-/* Read the block whose head has been read; all->next NULL at the end. */
+/* Read the block whose head has been read, and put it behind the others; none at the end. */
 static int read_block(struct snapshots *all, char why[160])
 {
 	size_t room_lines = 0, room_touched = 0;
@@ -318,7 +171,7 @@ static int read_block(struct snapshots *all, char why[160])
 
 	if (!all->head)
 		return 0;
-	s = block_head(all->head);
+	s = snapshot_block_head(all->head);
 	free(all->head);
 	all->head = NULL;
 	if (!s)
@@ -330,13 +183,15 @@ static int read_block(struct snapshots *all, char why[160])
 				err = -ENOMEM;
 			break;
 		}
-		err = block_line(s, line, &room_lines, &room_touched);
+		err = snapshot_block_line(s, line, &room_lines, &room_touched);
 	}
 	if (err || got < 0) {
 		snapshot_free(s);
 		return err ? bad_line(all, err, why) : got;
 	}
-	all->next = s;
+	*all->last = s;
+	all->last = &s->next;
+	all->nr_ahead++;
 	return 0;
 }
 
@@ -349,6 +204,7 @@ int snapshots_open(const char *path, struct snapshots **out, char why[160])
 	if (!all)
 		return -ENOMEM;
 	all->overcommit = -1;
+	all->last = &all->next;
 	err = input_open(path, &all->in, why);
 	if (err)
 		goto fail;
@@ -388,22 +244,42 @@ fail:
 int snapshots_at(struct snapshots *all, unsigned long line, struct snapshot **out, char why[160])
 {
 	struct snapshot **tail = out;
-	int err;
 
 	*out = NULL;
 	while (all && all->next && all->next->line <= line) {
 		struct snapshot *s = all->next;
 
-		all->next = NULL;
+		all->next = s->next;
+		if (!all->next)
+			all->last = &all->next;
+		all->nr_ahead--;
+		s->next = NULL;
 		if (s->line == line) {
 			*tail = s;
 			tail = &s->next;
 		} else {
 			snapshot_free(s);
 		}
-		err = read_block(all, why);
-		if (err)
-			return err;
+		if (!all->next && !all->err)
+			all->err = read_block(all, all->why);
+		if (!all->next && all->err) {
+			memcpy(why, all->why, sizeof(all->why));
+			return all->err;
+		}
 	}
 	return 0;
+}
+
+const struct snapshot *snapshots_next(struct snapshots *all, int pid)
+{
+	struct snapshot **at = &all->next;
+
+	for (;;) {
+		for (; *at; at = &(*at)->next)
+			if ((*at)->pid == pid && (*at)->kind != SNAPSHOT_TOUCH)
+				return (*at)->kind == SNAPSHOT_EXEC ? NULL : *at;
+		if (all->nr_ahead >= AHEAD || !all->head || all->err)
+			return NULL;
+		all->err = read_block(all, all->why);
+	}
 }

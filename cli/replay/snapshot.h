@@ -9,7 +9,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum snapshot_kind { SNAPSHOT_EXEC, SNAPSHOT_FORK, SNAPSHOT_MID, SNAPSHOT_EXIT };
+enum snapshot_kind {
+	SNAPSHOT_EXEC,
+	SNAPSHOT_FORK,
+	SNAPSHOT_MID,
+	SNAPSHOT_EXIT,
+	SNAPSHOT_TOUCH, /* no map; what was written to since the last block of the process */
+};
 
 /* One line of /proc/PID/maps. */
 struct map_line {
@@ -32,11 +38,11 @@ struct map_limit {
 struct snapshot {
 	struct snapshot *next;
 	unsigned long line; /* of the trace: the map is this after so many lines */
-	int pid;
+	int pid, tid;       /* tid: the thread that it was taken at, or 0 */
 	enum snapshot_kind kind;
 	size_t nr_lines, nr_touched, nr_limits;
 	struct map_line *lines;
-	struct map_range *touched; /* mappings with anonymous pages */
+	struct map_range *touched; /* mappings with anonymous pages; TOUCH: pages */
 	struct map_limit limits[8];
 	/* layout, exec only; 0 is unknown */
 	unsigned long mmap_base, start_brk, start_stack, start_code, end_code, start_data, end_data;
@@ -67,6 +73,14 @@ int snapshots_file(const struct snapshots *all, const char *path, unsigned long 
 
 int snapshots_overcommit(const struct snapshots *all);              /* -1: not recorded */
 unsigned long snapshots_max_map_count(const struct snapshots *all); /* 0: not recorded */
+
+bool snapshots_all_touches(const struct snapshots *all); /* TOUCH blocks before every call */
+
+/*
+ * The next map of process pid that snapshots_at() has not given yet; it stays. NULL: none,
+ * it cannot be read, or it is too far ahead.
+ */
+const struct snapshot *snapshots_next(struct snapshots *all, int pid);
 
 /*
  * The blocks of that line of the trace, in the order of the file; those of

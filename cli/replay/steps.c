@@ -156,7 +156,9 @@ static int compare_list(struct replay *r, const char *path, struct snapshot *lis
 
 		list->next = NULL;
 		st.ev.kind = TRACE_OTHER;
-		st.ev.tid = thread_for(&r->world, list->pid);
+		st.ev.tid = list->tid && world_thread(&r->world, list->tid) ?
+				    list->tid :
+				    thread_for(&r->world, list->pid);
 		if (ret == 0 && st.ev.tid)
 			ret = replay_step(r, &st);
 		snapshot_free(st.snapshot);

@@ -103,9 +103,12 @@ int replay_compare(struct replay *r, struct process *p, const struct step *st)
 	if (!p->space->known) /* compared only from a known beginning on */
 		return 0;
 	compare_settle(p->space, s);
+	if (s->kind == SNAPSHOT_TOUCH)
+		return 0;
 	ret = compare_maps(p->space, s, &diff);
 	if (ret < 0)
 		return ret;
+	touch_again(&r->world, p, s);
 	r->stats.maps++;
 	p->maps++;
 	if (s->kind == SNAPSHOT_EXIT)

@@ -12,7 +12,7 @@
 #define CLONE_VM 0x100UL
 #define CLONE_THREAD 0x10000UL
 
-int world_init(struct world *w, const struct snapshots *snapshots, enum arch arch)
+int world_init(struct world *w, struct snapshots *snapshots, enum arch arch)
 {
 	*w = (struct world){ .snapshots = snapshots, .arch = arch };
 	w->last_process = &w->processes;

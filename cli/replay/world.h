@@ -77,7 +77,7 @@ struct thread {
 	enum call_kind in_call;
 	unsigned long clone_flags;
 	int child;               /* already made for the clone that has not ended; 0: none */
-	struct map_range writes; /* taken to be written before its next call; see touch_written() */
+	struct map_range writes; /* taken to be written before its next call; see touch.c */
 	int vfork_child;         /* several files: shares our map until it executes; 0: none */
 };
 
@@ -95,14 +95,14 @@ struct world {
 	struct process *processes, **last_process;
 	struct known_path *paths[WORLD_BUCKETS];
 	struct shm_segment *shm;
-	const struct snapshots *snapshots;
+	struct snapshots *snapshots;
 	size_t nr_threads, nr_waiting;
 	void (*ending)(void *ctx, struct process *p); /* before p's map goes; may be NULL */
 	void *ctx;
 };
 
 /* world.c */
-int world_init(struct world *w, const struct snapshots *snapshots, enum arch arch);
+int world_init(struct world *w, struct snapshots *snapshots, enum arch arch);
 void world_end(struct world *w); /* everything that is left ends */
 /* The machine for spaces of that kind, made when it is first asked for; NULL: no memory. */
 struct samara_machine *world_machine(struct world *w, enum arch arch);
