@@ -10,7 +10,7 @@
 #include "replay/room.h"
 
 #define PAGE 4096UL
-#define ALIGNED_FROM (2UL << 20) /* from here on alignment rules come in */
+#define HUGE_SIZE (2UL << 20) /* from here on alignment rules come in */
 
 static unsigned long pages(unsigned long len)
 {
@@ -123,6 +123,27 @@ static unsigned long highest_fit(const struct room *room, unsigned long len)
 	return end >= len ? end - len : 0;
 }
 
+/*
+ * May the kernel have put a mapping of len bytes at answer? Anonymous memory whose
+ * length is a multiple of huge pages is placed for them: in a room of one huge page
+ * more, at the first multiple in there, and at the second when the room begins with
+ * one. Files have rules of their own.
+ */
+static bool fits_best(const struct room *room, const struct call *c, unsigned long len,
+		      unsigned long answer)
+{
+	unsigned long room_at;
+
+	if (len < HUGE_SIZE)
+		return highest_fit(room, len) == answer;
+	if (!(c->flags & MAP_ANONYMOUS) || !(c->flags & MAP_PRIVATE))
+		return true;
+	room_at = len % HUGE_SIZE == 0 ? highest_fit(room, len + HUGE_SIZE) : 0;
+	if (room_at)
+		return answer == (room_at & ~(HUGE_SIZE - 1)) + HUGE_SIZE;
+	return highest_fit(room, len) == answer;
+}
+
 int room_of(struct samara_mm *mm, struct room *out)
 {
 	struct samara_layout layout = SAMARA_LAYOUT_INIT;
@@ -151,8 +172,8 @@ static int mmap_call(struct room *room, const struct call *c, unsigned long answ
 		return take(room, answer, answer + len) ? -ENOMEM : 1;
 	if (!is_free(room, answer, answer + len))
 		return 0;
-	if (call_chooses(c) && !c->addr && len < ALIGNED_FROM &&
-	    !(c->flags & (MAP_32BIT | MAP_GROWSDOWN)) && highest_fit(room, len) != answer)
+	if (call_chooses(c) && !c->addr && !(c->flags & (MAP_32BIT | MAP_GROWSDOWN)) &&
+	    !fits_best(room, c, len, answer))
 		return 0;
 	return insert_at(room, above(room, answer), answer, answer + len) ? -ENOMEM : 1;
 }
@@ -173,7 +194,7 @@ static int mremap_call(struct room *room, const struct call *c, unsigned long an
 	if ((answer == c->addr) != in_place)
 		return 0;
 	if (!in_place && (!is_free(room, answer, answer + len) ||
-			  (len < ALIGNED_FROM && highest_fit(room, len) != answer)))
+			  (len < HUGE_SIZE && highest_fit(room, len) != answer)))
 		return 0;
 	if (give_back(room, c->addr, old_end))
 		return -ENOMEM;

@@ -22,7 +22,7 @@ void room_free(struct room *room);
 /*
  * Could the call have been done in this state with this answer (a value, or
  * -errno)? 1, and the state is the one after it; 0: no; -ENOMEM. Lenient where the kernel's choice
- * has further rules: areas of 2 MiB and more, hints, shared memory segments.
+ * has further rules: files and moved areas of 2 MiB and more, hints, shared memory segments.
  */
 int room_call(struct room *room, const struct call *c, unsigned long answer);
 

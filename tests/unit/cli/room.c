@@ -35,6 +35,13 @@ static int map(unsigned long nr_pages, unsigned long answer)
 	return room_call(&room, &c, answer);
 }
 
+static int map_anonymous(unsigned long len, unsigned long answer)
+{
+	struct call c = { .kind = CALL_MMAP, .len = len, .flags = MAP_PRIVATE | MAP_ANONYMOUS };
+
+	return room_call(&room, &c, answer);
+}
+
 static int unmap(unsigned long addr, unsigned long nr_pages)
 {
 	struct call c = { .kind = CALL_MUNMAP, .addr = addr, .len = nr_pages * PAGE };
@@ -96,6 +103,22 @@ static void growing_stays_if_it_can(void **state)
 	assert_int_equal(grow(BASE - 20 * PAGE, 1, 2, BASE - 22 * PAGE), 0); /* nothing there */
 }
 
+#define MIB (1UL << 20)
+
+static void big_anonymous_memory_is_placed_for_huge_pages(void **state)
+{
+	(void)state;
+	room.base = 64 * MIB;
+	assert_int_equal(map_anonymous(8 * MIB, 56 * MIB), 1);
+	assert_int_equal(map_anonymous(PAGE, 56 * MIB - PAGE), 1);
+	assert_int_equal(map_anonymous(8 * MIB, 48 * MIB - PAGE), 0);
+	assert_int_equal(map_anonymous(8 * MIB, 48 * MIB), 0);
+	assert_int_equal(map_anonymous(8 * MIB, 46 * MIB), 1);
+	/* no multiple of 2 MiB: where it fits best */
+	assert_int_equal(map_anonymous(8 * MIB + PAGE, 36 * MIB), 0);
+	assert_int_equal(map_anonymous(8 * MIB + PAGE, 38 * MIB - PAGE), 1);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -103,6 +126,7 @@ int main(void)
 		TEST(the_highest_room_is_taken),
 		TEST(unmapping_cuts_areas),
 		TEST(growing_stays_if_it_can),
+		TEST(big_anonymous_memory_is_placed_for_huge_pages),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
