@@ -20,10 +20,14 @@ if(NOT samara_sources)
 	message(FATAL_ERROR "no source in src/${SAMARA_ROOMS}")
 endif()
 
+set(samara_visibility hidden)
+if(SAMARA_OPEN)
+	set(samara_visibility default)
+endif()
 add_library(samara_objs OBJECT ${samara_sources})
 set_target_properties(samara_objs PROPERTIES
 	POSITION_INDEPENDENT_CODE ON
-	C_VISIBILITY_PRESET hidden)
+	C_VISIBILITY_PRESET ${samara_visibility})
 target_include_directories(samara_objs PUBLIC
 	"${PROJECT_SOURCE_DIR}/src" "${PROJECT_SOURCE_DIR}/include")
 target_compile_options(samara_objs PRIVATE
