@@ -69,8 +69,8 @@ struct samara_machine_config {
 SAMARA_API SAMARA_MUST_CHECK int samara_machine_create(const struct samara_machine_config *cfg,
 						       struct samara_machine **out);
 /*
- * Give the machine up. It goes when its last mm, file and pinned page have gone; until then they work as before. NULL is
- * allowed.
+ * Drop the caller's reference. The machine is freed with its last mm, file and pinned page; until then they work as
+ * before. NULL is allowed.
  */
 SAMARA_API void samara_machine_destroy(struct samara_machine *machine);
 

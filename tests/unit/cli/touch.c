@@ -14,9 +14,9 @@
 #include "feed.h"
 
 #define HEAD "# samara maps 1\n"
-#define EXEC "@ line 1 pid 7 kind exec\n400000-401000 r-xp 00000000 00:00 0 \n"
 #define TEXT "400000-401000 r-xp 00000000 00:00 0 \n"
 #define GATE "ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0 [vsyscall]\n"
+#define EXEC "@ line 1 pid 7 kind exec\n" TEXT GATE
 #define ONE "7ffff0000000-7ffff0006000 rw-p 00000000 00:00 0 \n" GATE
 #define TWO \
 	"7ffff0000000-7ffff0004000 rw-p 00000000 00:00 0 \n" \
