@@ -257,7 +257,8 @@ SAMARA_API SAMARA_MUST_CHECK int samara_vmf_insert(struct samara_vmf *vmf, unsig
 
 /*
  * Take pages [first, first + nr) of file out of all mappings of it: the next access faults again. For drivers that
- * change what a page shows. Private copies stay. Any thread, no lock of this library held.
+ * change what a page shows, before they call this: a fault that fault() has answered before, and that is not over
+ * yet, asks it again. Private copies stay. Any thread, no lock of this library held.
  */
 SAMARA_API void samara_file_unmap_pages(struct samara_file *file, unsigned long first, unsigned long nr);
 

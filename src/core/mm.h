@@ -56,13 +56,13 @@ struct samara_machine {
 
 static inline void machine_get(struct samara_machine *machine, unsigned long n)
 {
-	__atomic_fetch_add(&machine->refs, n, __ATOMIC_RELAXED);
+	atomic_add(&machine->refs, n);
 }
 
 /* n references less; the last one frees the machine, unless a file still needs its frames. */
 static inline void machine_put(struct samara_machine *machine, unsigned long n)
 {
-	if (__atomic_fetch_sub(&machine->refs, n, __ATOMIC_ACQ_REL) == n)
+	if (!atomic_sub_return_acq_rel(&machine->refs, n))
 		machine->release(machine);
 }
 

@@ -102,6 +102,11 @@ unsigned int handle_mm_fault(struct vma *vma, unsigned long addr, unsigned int f
 		return ret;
 	if (table_get(mm, vmf.addr, &vmf.leaf))
 		return VM_FAULT_OOM;
+	if (!vma_faults_anon(vma)) {
+		/* Behind the new table: filemap/unmap.c. */
+		smp_mb();
+		vmf.unmaps = smp_load_acquire(&vma_inode(vma)->unmaps);
+	}
 	vmf.pte = table_pte(mm, vmf.leaf, vmf.addr);
 	vmf.orig = pte_read(vmf.pte);
 	if (pte_none(vmf.orig))

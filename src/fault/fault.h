@@ -45,7 +45,8 @@ struct vm_fault {
 	unsigned int flags;
 	struct table *leaf; /* filled by handle_mm_fault() */
 	pte_t *pte;
-	pte_t orig; /* the entry as it was when the fault began */
+	pte_t orig;           /* the entry as it was when the fault began */
+	unsigned long unmaps; /* of a file: its inode's count then */
 };
 
 /* The file that a mapping of one shows. */

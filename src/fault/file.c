@@ -113,7 +113,8 @@ static unsigned int read_fault(struct vm_fault *vmf)
 	if (ret & VM_FAULT_ERROR) {
 		/* Beyond the end; Linux has looked around before it notices. */
 		table_lock(vmf->leaf);
-		map_around(vmf);
+		if (fault_holds(vmf))
+			map_around(vmf);
 		table_unlock(vmf->leaf);
 		return ret;
 	}

@@ -4,8 +4,9 @@
  * but for what it allocates, with no lock but the VMA's held, and follows one pattern:
  *
  *   allocate, read, copy          may fail, nothing has happened yet
- *   fault_lock(vmf)               the leaf's lock, if the entry is still vmf->orig; else somebody
- *                                 else was here: VM_FAULT_DONE, and the access is tried again
+ *   fault_lock(vmf)               the leaf's lock, if the entry is still vmf->orig and no page of
+ *                                 the file was unmapped meanwhile; else VM_FAULT_DONE, and the
+ *                                 access is tried again
  *   write the entry               cannot fail
  *   table_unlock(vmf->leaf)
  */
@@ -73,10 +74,19 @@ static inline struct folio *pte_folio(const struct ram *ram, pte_t pte)
 	return pte_special(pte) ? NULL : pfn_folio(ram, pte_pfn(pte));
 }
 
+/*
+ * What the file's page was when the fault began, it still is. Leaf's lock: an unmapping that this
+ * does not see comes to the entry later, and takes out what the fault puts there.
+ */
+static inline bool fault_holds(const struct vm_fault *vmf)
+{
+	return vma_faults_anon(vmf->vma) || vmf->unmaps == READ_ONCE(vma_inode(vmf->vma)->unmaps);
+}
+
 static inline bool fault_lock(const struct vm_fault *vmf)
 {
 	table_lock(vmf->leaf);
-	if (likely(pte_same(pte_read(vmf->pte), vmf->orig)))
+	if (likely(pte_same(pte_read(vmf->pte), vmf->orig) && fault_holds(vmf)))
 		return true;
 	table_unlock(vmf->leaf);
 	return false;

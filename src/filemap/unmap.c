@@ -43,6 +43,12 @@ void unmap_mapping_pages(struct inode *inode, unsigned long start, unsigned long
 	struct i_mmap_iter it = { .start = start, .last = last };
 	struct vma *vma;
 
+	/*
+	 * A fault makes its leaf table and then reads the count. Either it reads the new one, or
+	 * the walk below finds that table. Then the table's lock decides: see fault/parts.h.
+	 */
+	atomic_fetch_add_seq_cst(&inode->unmaps, 1);
+	smp_mb();
 	down_read(&inode->i_mmap_lock);
 	while ((vma = i_mmap_next(inode, &it)))
 		unmap_from_vma(vma, start, last,

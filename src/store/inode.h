@@ -78,9 +78,10 @@ struct inode {
 	unsigned long reserved;      /* lock: pages of shared memory that were charged at once */
 	struct rwsem i_mmap_lock;    /* RANK_FILE_RMAP */
 	struct interval_tree i_mmap; /* i_mmap_lock: links of the VMAs that map it */
+	unsigned long unmaps;        /* atomic: how often pages of it were unmapped; faults look */
 	struct samara_file_ops ops;  /* (i) of a device; else all NULL */
 	void *priv;                  /* (i) */
-	struct inode *hash_next;           /* the store's lock */
+	struct inode *hash_next;     /* the store's lock */
 };
 
 /* inode.c ---------------------------------------------------------------------- */
