@@ -28,30 +28,12 @@
 #include "replay/engine.h"
 #include "replay/steps.h"
 
+#define MAX_WAITING 64 /* calls tried again after each one in their map; see replay_step() */
+
 /* Several clones may be under way: whose child is a new thread? */
 static struct thread *only_cloning(struct world *w)
 {
-	struct thread *found = NULL;
-
-	for (size_t i = 0; i < WORLD_BUCKETS; i++) {
-		for (struct thread *t = w->bucket[i]; t; t = t->hash_next) {
-			if (t->wait != THREAD_RUNS || t->in_call != CALL_CLONE || t->child)
-				continue;
-			if (found)
-				return NULL;
-			found = t;
-		}
-	}
-	return found;
-}
-
-static bool any_cloning(struct world *w)
-{
-	for (size_t i = 0; i < WORLD_BUCKETS; i++)
-		for (struct thread *t = w->bucket[i]; t; t = t->hash_next)
-			if (t->wait == THREAD_RUNS && t->in_call == CALL_CLONE && !t->child)
-				return true;
-	return false;
+	return w->cloning.nr == 1 ? w->cloning.head : NULL;
 }
 
 /* The thread of an event, made if it is new. NULL: no memory. */
@@ -76,10 +58,10 @@ static struct thread *thread_of(struct replay *r, const struct trace_event *ev)
 	if (parent) {
 		if (world_add_child(w, parent, parent->clone_flags, ev->tid, NULL))
 			return NULL;
-		parent->child = ev->tid;
+		thread_has_child(w, parent, ev->tid);
 		return world_thread(w, ev->tid);
 	}
-	if (any_cloning(w))
+	if (w->cloning.nr)
 		return world_add_orphan(w, ev->tid);
 	t = world_thread(w, 0);
 	if (t) /* strace began to write numbers: it is the process that had none */
@@ -139,18 +121,16 @@ static int exec_ended(struct replay *r, struct thread *t, struct step *st)
 	return 0;
 }
 
-/* Is a call on t's map under way in another thread? */
+/* Is a call on t's map under way in another thread? t itself is in none. */
 static bool others_busy(struct replay *r, const struct thread *t)
 {
-	for (size_t i = 0; i < WORLD_BUCKETS; i++) {
-		for (struct thread *o = r->world.bucket[i]; o; o = o->hash_next) {
-			if (o == t || !o->process || o->process->space != t->process->space)
-				continue;
-			if (o->wait == THREAD_RUNS &&
-			    (r->unordered || (o->in_call > CALL_OTHER && o->in_call < CALL_CLONE)))
-				return true;
-		}
-	}
+	if (!r->unordered)
+		return t->process->space->busy != 0;
+	/* Any other thread may be at any place in its file. */
+	for (struct thread *o = r->world.all.head; o; o = o->link[LIST_ALL].next)
+		if (o != t && o->process && o->process->space == t->process->space &&
+		    o->wait == THREAD_RUNS)
+			return true;
 	return false;
 }
 
@@ -200,6 +180,7 @@ static int memory_call(struct replay *r, struct thread *t, struct step *st, stru
 	if (out.verdict == VERDICT_REFUSED)
 		perform_refused_part(&a);
 	t->writes = out.writable;
+	space_dirty(&r->world, a.space);
 	r->stats.calls++;
 	t->process->calls++;
 	r->stats.refused += out.verdict == VERDICT_REFUSED;
@@ -228,7 +209,7 @@ static int call_ended(struct replay *r, struct thread *t, struct step *st, enum 
 	char why[120];
 	struct call c;
 
-	t->in_call = CALL_OTHER;
+	thread_in_call(&r->world, t, CALL_OTHER);
 	if (!r->world.arch_given && arch_call_is_32(st->ev.call) &&
 	    !arch_is_32(t->process->space->arch) &&
 	    world_set_arch(&r->world, t->process, arch_of_mode(MODE_32, r->world.arch)))
@@ -263,9 +244,9 @@ static void call_begins(struct replay *r, struct thread *t, const struct step *s
 		replay_bad_line(r, st->path, st->line, why);
 		return;
 	}
-	t->in_call = c.kind;
 	t->clone_flags = c.flags;
 	t->child = 0;
+	thread_in_call(&r->world, t, c.kind);
 }
 
 /* One step of a thread that runs. 0; 1: it must wait for another call; -errno. */
@@ -290,7 +271,7 @@ static int handle(struct replay *r, struct thread *t, struct step *st, enum urge
 		world_thread_ends(&r->world, t);
 		break;
 	case TRACE_SUPERSEDED:
-		t->in_call = CALL_OTHER;
+		thread_in_call(&r->world, t, CALL_OTHER);
 		break;
 	case TRACE_MODE:
 		if (!r->world.arch_given)
@@ -328,45 +309,64 @@ int run_waiting(struct replay *r, int tid, enum urgency urgency)
 	return ret;
 }
 
-/* After a change: orphans whose parent is clear now, calls that may fit now. */
-static int look_again(struct replay *r)
+/* A new thread whose parent is clear now. */
+static int adopt(struct replay *r)
 {
 	struct world *w = &r->world;
-	int ret = 0;
+	struct thread *parent = only_cloning(w), *t = w->orphans.head;
+	int err;
 
-	for (size_t i = 0; ret == 0 && w->nr_waiting && i < WORLD_BUCKETS; i++) {
-		struct thread *t = w->bucket[i];
+	if (!parent || !t)
+		return 0;
+	err = world_add_child(w, parent, parent->clone_flags, t->tid, t);
+	if (err)
+		return err;
+	thread_has_child(w, parent, t->tid);
+	return run_waiting(r, t->tid, URGENCY_NONE);
+}
 
-		while (t && !t->first)
-			t = t->hash_next;
-		if (!t)
-			continue;
-		if (t->wait == THREAD_WAITS_PARENT) {
-			struct thread *parent = only_cloning(w);
+/* Calls that may fit now. */
+static int try_again(struct replay *r, const struct space *s)
+{
+	int tid[MAX_WAITING], nr = 0, ret = 0;
 
-			if (!parent)
-				continue;
-			ret = world_add_child(w, parent, parent->clone_flags, t->tid, t);
-			parent->child = t->tid;
-		}
-		if (!ret && (r->place == PLACE_RECORDED || t->wait == THREAD_RUNS))
-			ret = run_waiting(r, t->tid, URGENCY_NONE);
+	for (struct thread *t = s->waiting.head; t && nr < MAX_WAITING;
+	     t = t->link[LIST_SPACE_WAITING].next)
+		tid[nr++] = t->tid;
+	for (int i = 0; !ret && i < nr; i++)
+		ret = run_waiting(r, tid[i], URGENCY_NONE);
+	return ret;
+}
+
+/* After a change: what waited for it. */
+static int look_again(struct replay *r)
+{
+	struct space *s;
+	int ret = adopt(r);
+
+	while (!ret && (s = r->world.dirty) != NULL) {
+		space_clean(&r->world, s);
+		ret = r->place == PLACE_OWN ? order_settle(r, s) : try_again(r, s);
 	}
-	return ret || r->place == PLACE_RECORDED ? ret : order_settle(r);
+	return ret;
 }
 
 int replay_step(struct replay *r, struct step *st)
 {
 	struct thread *t = thread_of(r, &st->ev);
+	enum urgency urgency = URGENCY_NONE;
 	int ret;
 
 	if (!t)
 		return -ENOMEM;
-	order_fed(t, st);
+	order_fed(&r->world, t, st);
 	if (t->first || t->wait != THREAD_RUNS) {
 		ret = step_queue(t, st);
 	} else {
-		ret = handle(r, t, st, URGENCY_NONE);
+		/* Each is tried again at each call; so many do not come by overlapping. */
+		if (r->place == PLACE_RECORDED && t->process->space->waiting.nr >= MAX_WAITING)
+			urgency = URGENCY_FORCE;
+		ret = handle(r, t, st, urgency);
 		if (ret == 1)
 			ret = step_wait(&r->world, t, st);
 	}
@@ -380,7 +380,7 @@ bool replay_ready(struct replay *r, int tid)
 	struct thread *t = world_thread(&r->world, tid), *child;
 
 	if (!t)
-		return r->world.nr_threads == 0;
+		return r->world.all.nr == 0;
 	child = t->vfork_child ? world_thread(&r->world, t->vfork_child) : NULL;
 	if (child && t->process && child->process && child->process->space == t->process->space)
 		return false;
@@ -389,26 +389,29 @@ bool replay_ready(struct replay *r, int tid)
 
 int replay_force(struct replay *r)
 {
-	for (size_t i = 0; i < WORLD_BUCKETS; i++)
-		for (struct thread *t = r->world.bucket[i]; t; t = t->hash_next)
-			if (t->wait == THREAD_WAITS_CALL)
-				return run_waiting(r, t->tid, URGENCY_FORCE);
-	return 0;
+	struct thread *t = r->world.waiting.head;
+
+	return t ? run_waiting(r, t->tid, URGENCY_FORCE) : 0;
 }
 
 int replay_finish(struct replay *r)
 {
-	size_t before;
+	struct world *w = &r->world;
 	int ret = 0;
 
-	do {
-		before = r->world.nr_waiting;
-		ret = replay_force(r);
-		if (!ret && r->world.nr_waiting)
+	while (!ret && w->nr_waiting) {
+		int tid = w->waiting.head ? 0 : w->orphans.head->tid;
+
+		if (w->waiting.head)
+			ret = replay_force(r);
+		else /* the line that tells its parent has never come */
+			ret = world_orphan_root(w, w->orphans.head);
+		if (!ret && tid)
+			ret = run_waiting(r, tid, URGENCY_NONE);
+		if (!ret)
 			ret = look_again(r);
-	} while (!ret && r->world.nr_waiting && r->world.nr_waiting != before);
-	for (size_t i = 0; i < WORLD_BUCKETS; i++)
-		while (r->world.bucket[i])
-			world_thread_ends(&r->world, r->world.bucket[i]);
+	}
+	while (w->all.head)
+		world_thread_ends(w, w->all.head);
 	return ret;
 }

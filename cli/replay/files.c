@@ -35,7 +35,7 @@ static unsigned int hash_of(const char *path, long fd)
 
 	while (*path)
 		h = h * 33 + (unsigned char)*path++;
-	return (unsigned int)(h ^ (h >> 20)) % WORLD_BUCKETS;
+	return (unsigned int)(h ^ (h >> 20)) % WORLD_PATHS;
 }
 
 /* What the name tells of a file's kind. */
@@ -161,7 +161,7 @@ struct samara_file *world_shm(struct world *w, enum arch arch, int id, unsigned 
 
 void world_files_end(struct world *w)
 {
-	for (size_t i = 0; i < WORLD_BUCKETS; i++) {
+	for (size_t i = 0; i < WORLD_PATHS; i++) {
 		while (w->paths[i]) {
 			struct known_path *next = w->paths[i]->next;
 

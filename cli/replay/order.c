@@ -24,6 +24,7 @@
 #include "replay/steps.h"
 
 #define MAX_TOGETHER 7 /* calls whose orders are tried: 5040 at most */
+#define MAX_LOOKED 64  /* waiting calls that are looked at for them */
 
 static bool matters(enum call_kind kind)
 {
@@ -31,41 +32,43 @@ static bool matters(enum call_kind kind)
 	       kind == CALL_MUNMAP || kind == CALL_BRK || kind == CALL_SHMDT;
 }
 
-void order_fed(struct thread *t, struct step *st)
+void order_fed(struct world *w, struct thread *t, struct step *st)
 {
 	static struct call c; /* large; used here only, and by one thread */
 	char why[120];
 
-	st->began = st->line;
-	if (st->ev.kind == TRACE_CALL) {
-		if (t->open != CALL_OTHER)
-			st->began = t->open_line;
-		t->open = CALL_OTHER;
-	} else if (st->ev.kind == TRACE_ENTRY && call_decode(&st->ev, &c, why) == 0) {
+	st->began = st->order;
+	if (st->ev.kind != TRACE_CALL && st->ev.kind != TRACE_ENTRY)
+		return;
+	if (st->ev.kind == TRACE_CALL && t->open != CALL_OTHER)
+		st->began = t->open_order;
+	thread_closes(w, t);
+	t->open = CALL_OTHER;
+	t->open_matters = false;
+	if (st->ev.kind == TRACE_ENTRY && call_decode(&st->ev, &c, why) == 0) {
 		t->open = c.kind;
-		t->open_line = st->line;
+		t->open_order = st->order;
+		t->open_matters = matters(c.kind);
+		if (t->open_matters)
+			list_add(w, t, LIST_OPEN);
 	}
 }
 
-/* Has another thread a call under way that may come before the one that ended in line? */
-static bool undecided(const struct replay *r, const struct thread *t, unsigned long line)
+/* Has another thread a call under way that may come before the one that ended there? */
+static bool undecided(const struct thread *t, unsigned long order)
 {
-	for (size_t i = 0; i < WORLD_BUCKETS; i++)
-		for (const struct thread *o = r->world.bucket[i]; o; o = o->hash_next)
-			if (o != t && o->process && o->process->space == t->process->space &&
-			    matters(o->open) && o->open_line < line)
-				return true;
-	return false;
+	const struct thread *o = t->process->space->open.head;
+
+	if (o == t)
+		o = o->link[LIST_OPEN].next;
+	return o && o->open_order < order;
 }
 
-static bool others_wait(const struct replay *r, const struct thread *t)
+static bool others_wait(const struct thread *t)
 {
-	for (size_t i = 0; r->world.nr_waiting && i < WORLD_BUCKETS; i++)
-		for (const struct thread *o = r->world.bucket[i]; o; o = o->hash_next)
-			if (o != t && o->wait == THREAD_WAITS_CALL &&
-			    o->process->space == t->process->space)
-				return true;
-	return false;
+	const struct thread_list *waiting = &t->process->space->waiting;
+
+	return waiting->nr > t->link[LIST_SPACE_WAITING].on;
 }
 
 bool order_must_wait(const struct replay *r, const struct thread *t, const struct step *st,
@@ -75,7 +78,7 @@ bool order_must_wait(const struct replay *r, const struct thread *t, const struc
 		return false;
 	if (t->process->threads == 1 && t->process->space->users == 1)
 		return false;
-	return undecided(r, t, st->line) || others_wait(r, t);
+	return undecided(t, st->order) || others_wait(t);
 }
 
 /* The calls whose order is looked for; the first is X. */
@@ -89,7 +92,7 @@ struct together {
 	unsigned int nr_best;
 };
 
-static void add_call(struct together *g, const struct thread *t)
+static void add_call(struct replay *r, struct together *g, const struct thread *t)
 {
 	const struct trace_event *ev = &t->first->ev;
 	char why[120];
@@ -97,6 +100,8 @@ static void add_call(struct together *g, const struct thread *t)
 	if (g->nr == MAX_TOGETHER || call_decode(ev, &g->call[g->nr], why))
 		return;
 	g->answer[g->nr] = ev->result == RESULT_ERROR ? (unsigned long)-(long)ev->err : ev->value;
+	arch_settle(t->process->space->arch, &g->call[g->nr], &g->answer[g->nr],
+		    &r->world.in_pages);
 	g->tid[g->nr++] = t->tid;
 }
 
@@ -130,34 +135,19 @@ static int try_orders(struct together *g, const struct room *room, unsigned int 
 	return err;
 }
 
-/* The waiting thread whose call ended first; NULL: none, or it is not decided yet. */
-static struct thread *first_decided(struct replay *r)
-{
-	struct thread *best = NULL;
-
-	for (size_t i = 0; i < WORLD_BUCKETS; i++)
-		for (struct thread *t = r->world.bucket[i]; t; t = t->hash_next)
-			if (t->wait == THREAD_WAITS_CALL && !undecided(r, t, t->first->line) &&
-			    (!best || t->first->line < best->first->line))
-				best = t;
-	return best;
-}
-
 /* Find the order of x and what may come before it, and do it up to x. */
 static int settle_one(struct replay *r, struct thread *x)
 {
 	static struct together g; /* large; used here only, and by one thread */
 	struct room room;
-	int err, tid = x->tid;
+	int err, tid = x->tid, looked = 0;
 
 	g.nr = g.nr_best = 0;
-	add_call(&g, x);
-	for (size_t i = 0; i < WORLD_BUCKETS; i++)
-		for (struct thread *t = r->world.bucket[i]; t; t = t->hash_next)
-			if (t != x && t->wait == THREAD_WAITS_CALL &&
-			    t->process->space == x->process->space &&
-			    t->first->began < x->first->line)
-				add_call(&g, t);
+	add_call(r, &g, x);
+	for (struct thread *t = x->link[LIST_SPACE_WAITING].next; t && looked++ < MAX_LOOKED;
+	     t = t->link[LIST_SPACE_WAITING].next)
+		if (t->first->began < x->first->order)
+			add_call(r, &g, t);
 	if (g.nr > 1 && own_same(x->process->space)) {
 		err = room_of(x->process->space->mm, &room);
 		if (!err) {
@@ -177,12 +167,13 @@ static int settle_one(struct replay *r, struct thread *x)
 	return run_waiting(r, tid, URGENCY_FORCE);
 }
 
-int order_settle(struct replay *r)
+int order_settle(struct replay *r, struct space *s)
 {
-	struct thread *x;
-	int err = 0;
+	struct thread *x = s->waiting.head;
 
-	while (!err && r->world.nr_waiting && (x = first_decided(r)) != NULL)
-		err = settle_one(r, x);
-	return err;
+	/* The space may go with what is done; a change in it makes it dirty again. */
+	if (!x || undecided(x, x->first->order))
+		return 0;
+	space_dirty(&r->world, s);
+	return settle_one(r, x);
 }

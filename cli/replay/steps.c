@@ -56,10 +56,8 @@ int step_wait(struct world *w, struct thread *t, struct step *st)
 {
 	int err = step_queue(t, st);
 
-	if (!err) {
-		t->wait = THREAD_WAITS_CALL;
-		w->nr_waiting++;
-	}
+	if (!err)
+		thread_waits(w, t);
 	return err;
 }
 
@@ -67,13 +65,11 @@ struct step *step_take(struct world *w, struct thread *t)
 {
 	struct step *st = t->first;
 
+	if (t->wait == THREAD_WAITS_CALL)
+		thread_goes_on(w, t);
 	t->first = st->next;
 	if (!t->first)
 		t->last = &t->first;
-	if (t->wait == THREAD_WAITS_CALL) {
-		t->wait = THREAD_RUNS;
-		w->nr_waiting--;
-	}
 	return st;
 }
 
@@ -83,8 +79,7 @@ int step_put_back(struct world *w, struct thread *t, struct step *st)
 	t->first = st;
 	if (t->last == &t->first)
 		t->last = &st->next;
-	t->wait = THREAD_WAITS_CALL;
-	w->nr_waiting++;
+	thread_waits(w, t);
 	return 0;
 }
 
@@ -139,10 +134,9 @@ static int thread_for(struct world *w, int pid)
 
 	if (world_thread(w, pid))
 		return pid;
-	for (size_t i = 0; p && i < WORLD_BUCKETS; i++)
-		for (struct thread *t = w->bucket[i]; t; t = t->hash_next)
-			if (t->process == p)
-				return t->tid;
+	for (struct thread *t = p ? w->all.head : NULL; t; t = t->link[LIST_ALL].next)
+		if (t->process == p)
+			return t->tid;
 	return 0;
 }
 
@@ -226,7 +220,7 @@ int replay_line(struct replay *r, const char *path, unsigned long line, const ch
 		char why[160])
 {
 	struct snapshot *list = NULL;
-	struct step st = { .path = path, .line = line, .ev.tid = tid };
+	struct step st = { .path = path, .line = line, .ev.tid = tid, .order = r->stats.lines };
 	char *held = NULL, *rest = NULL;
 	unsigned int events = 0;
 	int err = snapshots_at(r->snapshots, line, &list, why);

@@ -26,10 +26,10 @@ enum urgency {
 int run_waiting(struct replay *r, int tid, enum urgency urgency);
 
 /* order.c */
-void order_fed(struct thread *t, struct step *st);
+void order_fed(struct world *w, struct thread *t, struct step *st);
 bool order_must_wait(const struct replay *r, const struct thread *t, const struct step *st,
 		     const struct call *c);
-int order_settle(struct replay *r); /* 0 or -errno */
+int order_settle(struct replay *r, struct space *s); /* what is decided there; 0 or -errno */
 
 /* tell.c */
 __attribute__((format(printf, 2, 3))) void replay_tell(struct replay *r, const char *fmt, ...);

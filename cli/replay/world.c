@@ -145,32 +145,19 @@ fail:
 	return NULL;
 }
 
-static void space_put(struct space *s)
+static void space_put(struct world *w, struct space *s)
 {
 	if (--s->users)
 		return;
+	space_clean(w, s);
 	samara_mm_exit(s->mm);
 	free(s->moved);
 	free(s);
 }
 
-struct thread *world_thread(struct world *w, int tid)
-{
-	struct thread *t = w->bucket[(unsigned int)tid % WORLD_BUCKETS];
-
-	while (t && t->tid != tid)
-		t = t->hash_next;
-	return t;
-}
-
 struct thread *world_only_thread(struct world *w)
 {
-	if (w->nr_threads != 1)
-		return NULL;
-	for (size_t i = 0; i < WORLD_BUCKETS; i++)
-		if (w->bucket[i])
-			return w->bucket[i];
-	return NULL;
+	return w->all.nr == 1 ? w->all.head : NULL;
 }
 
 struct process *world_process(struct world *w, int pid)
@@ -187,16 +174,16 @@ struct process *world_process(struct world *w, int pid)
 
 static struct thread *thread_new(struct world *w, int tid)
 {
-	struct thread *t = calloc(1, sizeof(*t)), **head;
+	struct thread *t = calloc(1, sizeof(*t));
 
 	if (!t)
 		return NULL;
 	t->tid = tid;
 	t->last = &t->first;
-	head = &w->bucket[(unsigned int)tid % WORLD_BUCKETS];
-	t->hash_next = *head;
-	*head = t;
-	w->nr_threads++;
+	if (table_add(w, t)) {
+		free(t);
+		return NULL;
+	}
 	return t;
 }
 
@@ -213,11 +200,17 @@ static struct process *process_new(struct world *w, int pid, struct space *s)
 	return p;
 }
 
-static void join_process(struct thread *t, struct process *p)
+static void join_process(struct world *w, struct thread *t, struct process *p)
 {
+	if (t->wait == THREAD_WAITS_PARENT) {
+		list_del(w, t, LIST_ORPHANS);
+		w->nr_waiting--;
+	}
 	t->process = p;
 	t->wait = THREAD_RUNS;
 	p->threads++;
+	if (t->open_matters)
+		list_add(w, t, LIST_OPEN);
 }
 
 struct thread *world_add_root(struct world *w, int tid)
@@ -228,26 +221,34 @@ struct thread *world_add_root(struct world *w, int tid)
 
 	if (!p) {
 		if (s)
-			space_put(s);
+			space_put(w, s);
 		return NULL; /* t stays in the table without a process; world_end() frees it */
 	}
-	join_process(t, p);
+	join_process(w, t, p);
 	return t;
+}
+
+int world_orphan_root(struct world *w, struct thread *t)
+{
+	struct space *s = space_new(w, w->arch);
+	struct process *p = s ? process_new(w, t->tid, s) : NULL;
+
+	if (!p) {
+		if (s)
+			space_put(w, s);
+		return -ENOMEM;
+	}
+	join_process(w, t, p);
+	return 0;
 }
 
 struct thread *world_rename(struct world *w, struct thread *t, int tid)
 {
-	struct thread **at = &w->bucket[(unsigned int)t->tid % WORLD_BUCKETS];
-
-	while (*at != t)
-		at = &(*at)->hash_next;
-	*at = t->hash_next;
+	table_del(w, t);
 	if (t->process && t->process->pid == t->tid)
 		t->process->pid = tid;
 	t->tid = tid;
-	at = &w->bucket[(unsigned int)tid % WORLD_BUCKETS];
-	t->hash_next = *at;
-	*at = t;
+	(void)!table_add(w, t); /* the table is not smaller than it was */
 	return t;
 }
 
@@ -258,6 +259,7 @@ struct thread *world_add_orphan(struct world *w, int tid)
 	if (t) {
 		t->wait = THREAD_WAITS_PARENT;
 		w->nr_waiting++;
+		list_add(w, t, LIST_ORPHANS);
 	}
 	return t;
 }
@@ -278,29 +280,23 @@ int world_add_child(struct world *w, struct thread *parent, unsigned long flags,
 			return err;
 		p = process_new(w, tid, s);
 		if (!p) {
-			space_put(s);
+			space_put(w, s);
 			return -ENOMEM;
 		}
 		memcpy(p->command, from->command, sizeof(p->command));
 	}
-	if (t)
-		w->nr_waiting--;
-	else
+	if (!t)
 		t = thread_new(w, tid);
 	if (!t)
 		return -ENOMEM;
-	join_process(t, p);
+	join_process(w, t, p);
 	return 0;
 }
 
 static void thread_free(struct world *w, struct thread *t)
 {
-	struct thread **at = &w->bucket[(unsigned int)t->tid % WORLD_BUCKETS];
-
-	while (*at != t)
-		at = &(*at)->hash_next;
-	*at = t->hash_next;
-	w->nr_threads--;
+	thread_off_lists(w, t);
+	table_del(w, t);
 	if (t->wait != THREAD_RUNS)
 		w->nr_waiting--;
 	while (t->first) {
@@ -323,7 +319,7 @@ void world_thread_ends(struct world *w, struct thread *t)
 	if (w->ending)
 		w->ending(w->ctx, p);
 	p->arch = p->space->arch;
-	space_put(p->space);
+	space_put(w, p->space);
 	p->space = NULL;
 	p->ended = true;
 }
@@ -335,19 +331,16 @@ int world_exec(struct world *w, struct thread *t)
 
 	if (!s)
 		return -ENOMEM;
-	for (size_t i = 0; i < WORLD_BUCKETS; i++) {
-		struct thread *other = w->bucket[i], *next;
-
-		for (; other; other = next) {
-			next = other->hash_next;
-			if (other != t && other->process == p) {
-				p->threads--;
-				thread_free(w, other);
-			}
+	for (struct thread *o = p->threads > 1 ? w->all.head : NULL, *next; o; o = next) {
+		next = o->link[LIST_ALL].next;
+		if (o != t && o->process == p) {
+			p->threads--;
+			thread_free(w, o);
 		}
 	}
 	limits_copy(s, p->space);
-	space_put(p->space);
+	thread_off_lists(w, t);
+	space_put(w, p->space);
 	p->space = s;
 	p->threads = 1;
 	return 0;
@@ -355,9 +348,11 @@ int world_exec(struct world *w, struct thread *t)
 
 void world_end(struct world *w)
 {
-	for (size_t i = 0; i < WORLD_BUCKETS; i++)
-		while (w->bucket[i])
-			world_thread_ends(w, w->bucket[i]);
+	while (w->all.head)
+		world_thread_ends(w, w->all.head);
+	free(w->bucket);
+	w->bucket = NULL;
+	w->nr_buckets = 0;
 	while (w->processes) {
 		struct process *next = w->processes->next;
 

@@ -24,6 +24,27 @@ struct moved_area {
 	unsigned long to;         /* ours, for start */
 };
 
+/* lists.c */
+enum list_kind {
+	LIST_ALL,
+	LIST_CLONING,
+	LIST_ORPHANS,
+	LIST_WAITING,
+	LIST_OPEN,
+	LIST_SPACE_WAITING,
+	LIST_NR,
+};
+
+struct thread_list {
+	struct thread *head, *tail;
+	size_t nr;
+};
+
+struct thread_link {
+	struct thread *prev, *next;
+	bool on;
+};
+
 struct space {
 	struct samara_mm *mm;
 	enum arch arch;
@@ -36,6 +57,10 @@ struct space {
 	size_t nr_limits;
 	struct moved_area *moved;
 	size_t nr_moved, room_moved;
+	struct thread_list open, waiting;
+	unsigned int busy; /* threads in a memory call */
+	bool dirty;        /* on the world's list of such spaces */
+	struct space *dirty_prev, *dirty_next;
 };
 
 /* One event with everything that must happen at it. */
@@ -43,7 +68,8 @@ struct step {
 	struct step *next;
 	struct trace_event ev;
 	unsigned long line;
-	unsigned long began; /* the line of the call's entry; line itself if it was not torn */
+	unsigned long order; /* of all lines, over all files */
+	unsigned long began; /* the order of the call's entry; order itself if it was not torn */
 	const char *path;    /* the trace's file */
 	struct snapshot *snapshot; /* exec: the new map; TRACE_OTHER: compare with it */
 	char text[];               /* what ev's slices point into, in a step that waits */
@@ -72,16 +98,18 @@ struct thread {
 	struct step *first, **last; /* what waits, in order */
 	/* as far as the trace has been read: the call under way, and where it began */
 	enum call_kind open;
-	unsigned long open_line;
+	unsigned long open_order;
+	bool open_matters; /* to the order of others' calls; see order.c */
 	/* as far as it has been replayed: a call that has begun and not ended */
 	enum call_kind in_call;
 	unsigned long clone_flags;
 	int child;               /* already made for the clone that has not ended; 0: none */
 	struct map_range writes; /* taken to be written before its next call; see touch.c */
 	int vfork_child;         /* several files: shares our map until it executes; 0: none */
+	struct thread_link link[LIST_NR];
 };
 
-#define WORLD_BUCKETS 1024
+#define WORLD_PATHS 1024
 
 struct known_path; /* files.c */
 struct shm_segment;
@@ -89,14 +117,18 @@ struct shm_segment;
 struct world {
 	struct samara_machine *machine[ARCH_NR]; /* made when the first space needs it */
 	enum arch arch;                          /* of a process of which nothing is known */
-	bool arch_given; /* by the user: what the trace says later is not asked */
-	bool in_pages;   /* see arch_settle() */
-	struct thread *bucket[WORLD_BUCKETS];
+	bool arch_given;        /* by the user: what the trace says later is not asked */
+	bool in_pages;          /* see arch_settle() */
+	struct thread **bucket; /* by number */
+	size_t nr_buckets;      /* a power of two, or 0 */
 	struct process *processes, **last_process;
-	struct known_path *paths[WORLD_BUCKETS];
+	struct known_path *paths[WORLD_PATHS];
 	struct shm_segment *shm;
 	struct snapshots *snapshots;
-	size_t nr_threads, nr_waiting;
+	size_t nr_waiting; /* orphans too */
+	struct thread_list all, cloning, orphans, waiting;
+	struct space *dirty;
+	unsigned long looked_at; /* threads passed in searches of lists, for the tests */
 	void (*ending)(void *ctx, struct process *p); /* before p's map goes; may be NULL */
 	void *ctx;
 };
@@ -117,6 +149,8 @@ struct thread *world_add_root(struct world *w, int tid);
 struct thread *world_rename(struct world *w, struct thread *t, int tid);
 /* A thread whose parent is not known yet. */
 struct thread *world_add_orphan(struct world *w, int tid);
+/* No parent was found: a process of its own. 0 or -ENOMEM. */
+int world_orphan_root(struct world *w, struct thread *t);
 /*
  * What clone(flags) by parent makes; t is the orphan that it turns out to be,
  * or NULL. 0, -ENOMEM, or what samara_fork() said.
@@ -132,6 +166,24 @@ int world_exec(struct world *w, struct thread *t);
  * changes; a program that makes a call of the other kind keeps its space.
  */
 int world_set_arch(struct world *w, struct process *p, enum arch arch);
+
+/*
+ * lists.c. A thread's place on the lists follows from its state; these change
+ * both. list_add() and list_del() do nothing when it is there, or is not.
+ */
+int table_add(struct world *w, struct thread *t); /* to all; 0 or -ENOMEM */
+void table_del(struct world *w, struct thread *t);
+void list_add(struct world *w, struct thread *t, enum list_kind kind);
+void list_del(struct world *w, struct thread *t, enum list_kind kind);
+void thread_in_call(struct world *w, struct thread *t, enum call_kind kind);
+void thread_has_child(struct world *w, struct thread *t, int tid); /* before its clone ends */
+void thread_waits(struct world *w, struct thread *t); /* its first step, for another call */
+void thread_goes_on(struct world *w, struct thread *t);
+void thread_closes(struct world *w, struct thread *t);    /* the call that it has open */
+void thread_off_lists(struct world *w, struct thread *t); /* before it, or its space, goes */
+/* Something has happened there that a waiting call may have waited for. */
+void space_dirty(struct world *w, struct space *s);
+void space_clean(struct world *w, struct space *s);
 
 /* The owner's capabilities, and a limit; one of something else than memory is passed over. */
 void space_caps(struct space *s, unsigned int caps);

@@ -146,7 +146,7 @@ static void execve_by_a_thread_ends_the_others(void **state)
 	assert_null(world_thread(&r.world, 8));
 	assert_string_equal(world_process(&r.world, 7)->command, "true");
 	feed("7 +++ exited with 0 +++");
-	assert_int_equal(r.world.nr_threads, 0);
+	assert_int_equal(r.world.all.nr, 0);
 	assert_int_equal(r.stats.malformed, 0);
 }
 

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The threads that the replay looks for again and again, in lists, so that a
+ * line costs the same among four threads and among forty thousand.
+ *
+ *	world    all       found by number in a table that grows with them
+ *	         cloning   in a clone whose child is not known yet
+ *	         orphans   whose parent is not known yet
+ *	         waiting   whose call waits for another one, as they began to wait
+ *	         dirty     spaces in which a waiting call may fit now
+ *	space    open      in a call that may matter to others, by where it began
+ *	         waiting   the same threads as above, by where their call ended
+ *
+ * Invariants: a thread is on a list if its state says so; open and waiting of a
+ * space ascend; a space's busy is the number of its threads in a memory call.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "replay/world.h"
+
+#define FIRST_BUCKETS 64
+
+static struct thread **bucket_of(const struct world *w, int tid)
+{
+	return &w->bucket[(unsigned int)tid * 2654435761U & (w->nr_buckets - 1)];
+}
+
+struct thread *world_thread(struct world *w, int tid)
+{
+	struct thread *t = w->all.nr ? *bucket_of(w, tid) : NULL;
+
+	while (t && t->tid != tid) {
+		w->looked_at++;
+		t = t->hash_next;
+	}
+	return t;
+}
+
+/* Twice the buckets; with too little memory for them the old ones serve on. */
+static int grow(struct world *w)
+{
+	size_t nr = w->nr_buckets ? 2 * w->nr_buckets : FIRST_BUCKETS;
+	struct thread **bucket = calloc(nr, sizeof(*bucket));
+
+	if (!bucket)
+		return w->nr_buckets ? 0 : -ENOMEM;
+	free(w->bucket);
+	w->bucket = bucket;
+	w->nr_buckets = nr;
+	for (struct thread *t = w->all.head; t; t = t->link[LIST_ALL].next) {
+		struct thread **head = bucket_of(w, t->tid);
+
+		t->hash_next = *head;
+		*head = t;
+	}
+	return 0;
+}
+
+int table_add(struct world *w, struct thread *t)
+{
+	struct thread **head;
+
+	if (w->all.nr >= w->nr_buckets && grow(w))
+		return -ENOMEM;
+	head = bucket_of(w, t->tid);
+	t->hash_next = *head;
+	*head = t;
+	list_add(w, t, LIST_ALL);
+	return 0;
+}
+
+void table_del(struct world *w, struct thread *t)
+{
+	struct thread **at = bucket_of(w, t->tid);
+
+	while (*at != t)
+		at = &(*at)->hash_next;
+	*at = t->hash_next;
+	list_del(w, t, LIST_ALL);
+}
+
+static struct thread_list *list_of(struct world *w, const struct thread *t, enum list_kind kind)
+{
+	struct space *s = t->process ? t->process->space : NULL;
+
+	switch (kind) {
+	case LIST_ALL:
+		return &w->all;
+	case LIST_CLONING:
+		return &w->cloning;
+	case LIST_ORPHANS:
+		return &w->orphans;
+	case LIST_WAITING:
+		return &w->waiting;
+	case LIST_OPEN:
+		return s ? &s->open : NULL;
+	default:
+		return s ? &s->waiting : NULL;
+	}
+}
+
+/* What the lists of a space are sorted by. */
+static unsigned long key_of(const struct thread *t, enum list_kind kind)
+{
+	if (kind == LIST_OPEN)
+		return t->open_order;
+	return kind == LIST_SPACE_WAITING ? t->first->order : 0;
+}
+
+void list_add(struct world *w, struct thread *t, enum list_kind kind)
+{
+	struct thread_list *l = list_of(w, t, kind);
+	struct thread_link *link = &t->link[kind];
+	struct thread *before;
+
+	if (!l || link->on)
+		return;
+	before = l->tail;
+	while (before && key_of(before, kind) > key_of(t, kind)) {
+		w->looked_at++;
+		before = before->link[kind].prev;
+	}
+	link->on = true;
+	link->prev = before;
+	link->next = before ? before->link[kind].next : l->head;
+	*(before ? &before->link[kind].next : &l->head) = t;
+	*(link->next ? &link->next->link[kind].prev : &l->tail) = t;
+	l->nr++;
+}
+
+void list_del(struct world *w, struct thread *t, enum list_kind kind)
+{
+	struct thread_list *l = list_of(w, t, kind);
+	struct thread_link *link = &t->link[kind];
+
+	if (!l || !link->on)
+		return;
+	*(link->prev ? &link->prev->link[kind].next : &l->head) = link->next;
+	*(link->next ? &link->next->link[kind].prev : &l->tail) = link->prev;
+	link->on = false;
+	l->nr--;
+}
+
+void space_dirty(struct world *w, struct space *s)
+{
+	if (s->dirty || !s->waiting.nr)
+		return;
+	s->dirty = true;
+	s->dirty_next = w->dirty;
+	s->dirty_prev = NULL;
+	if (w->dirty)
+		w->dirty->dirty_prev = s;
+	w->dirty = s;
+}
+
+void space_clean(struct world *w, struct space *s)
+{
+	if (!s->dirty)
+		return;
+	s->dirty = false;
+	*(s->dirty_prev ? &s->dirty_prev->dirty_next : &w->dirty) = s->dirty_next;
+	if (s->dirty_next)
+		s->dirty_next->dirty_prev = s->dirty_prev;
+}
+
+static bool is_memory(enum call_kind kind)
+{
+	return kind > CALL_OTHER && kind < CALL_CLONE;
+}
+
+void thread_in_call(struct world *w, struct thread *t, enum call_kind kind)
+{
+	struct space *s = t->process ? t->process->space : NULL;
+
+	if (s && is_memory(t->in_call)) {
+		s->busy--;
+		space_dirty(w, s);
+	}
+	if (s && is_memory(kind))
+		s->busy++;
+	list_del(w, t, LIST_CLONING);
+	t->in_call = kind;
+	if (kind == CALL_CLONE && !t->child)
+		list_add(w, t, LIST_CLONING);
+}
+
+void thread_has_child(struct world *w, struct thread *t, int tid)
+{
+	t->child = tid;
+	list_del(w, t, LIST_CLONING);
+}
+
+void thread_waits(struct world *w, struct thread *t)
+{
+	t->wait = THREAD_WAITS_CALL;
+	w->nr_waiting++;
+	list_add(w, t, LIST_WAITING);
+	list_add(w, t, LIST_SPACE_WAITING);
+}
+
+void thread_goes_on(struct world *w, struct thread *t)
+{
+	list_del(w, t, LIST_WAITING);
+	list_del(w, t, LIST_SPACE_WAITING);
+	t->wait = THREAD_RUNS;
+	w->nr_waiting--;
+}
+
+void thread_closes(struct world *w, struct thread *t)
+{
+	if (!t->link[LIST_OPEN].on)
+		return;
+	list_del(w, t, LIST_OPEN);
+	space_dirty(w, t->process->space);
+}
+
+void thread_off_lists(struct world *w, struct thread *t)
+{
+	thread_closes(w, t);
+	thread_in_call(w, t, CALL_OTHER);
+	list_del(w, t, LIST_ORPHANS);
+	list_del(w, t, LIST_WAITING);
+	list_del(w, t, LIST_SPACE_WAITING);
+}
