@@ -215,7 +215,7 @@ static int call_ended(struct replay *r, struct thread *t, struct step *st, enum 
 	    world_set_arch(&r->world, t->process, arch_of_mode(MODE_32, r->world.arch)))
 		return -ENOMEM;
 	if (call_decode(&st->ev, &c, why)) {
-		replay_bad_line(r, st->path, st->line, why);
+		replay_bad_call(r, st->path, st->line, &st->ev, why);
 		return 0;
 	}
 	switch (c.kind) {
@@ -241,7 +241,7 @@ static void call_begins(struct replay *r, struct thread *t, const struct step *s
 	struct call c;
 
 	if (call_decode(&st->ev, &c, why)) {
-		replay_bad_line(r, st->path, st->line, why);
+		replay_bad_call(r, st->path, st->line, &st->ev, why);
 		return;
 	}
 	t->clone_flags = c.flags;

@@ -56,6 +56,9 @@ void replay_end(struct replay *r);
  */
 int replay_line(struct replay *r, const char *path, unsigned long line, const char *text, int tid,
 		char why[160]);
+/* The arguments of a call were not understood. */
+void replay_bad_call(struct replay *r, const char *path, unsigned long line,
+		     const struct trace_event *ev, const char *reason);
 /* What of a call that the kernel has made is not done here. */
 void replay_left_out(struct replay *r, const char *name, size_t len);
 void replay_bad_line(struct replay *r, const char *path, unsigned long line, const char *reason);

@@ -35,6 +35,18 @@ static int set_layout(struct space *s, const struct snapshot *from)
 	return samara_set_layout(s->mm, &layout);
 }
 
+enum snapshot_gate snapshot_gate(const struct snapshot *s)
+{
+	const struct map_line *last = s && s->nr_lines ? &s->lines[s->nr_lines - 1] : NULL;
+
+	if (last && strcmp(last->name, "[vsyscall]") == 0)
+		return last->perms[0] == 'r' ? GATE_READ : GATE_EXECUTE;
+	/* x86-64 alone has its stack there. */
+	if (last && last->end > 1UL << 46 && last->end < 1UL << 47)
+		return GATE_NONE;
+	return GATE_UNKNOWN;
+}
+
 /* capabilities(7): the ones that memory calls ask for */
 static unsigned int known_caps(const struct snapshot *s)
 {
@@ -71,7 +83,11 @@ static int install_line(struct world *w, struct space *s, const struct map_line 
 
 int install_exec(struct world *w, struct process *p, const struct snapshot *s)
 {
-	int err = world_set_arch(w, p, arch_of_map(s, p->space->arch));
+	int err;
+
+	if (w->gate == GATE_UNKNOWN)
+		w->gate = snapshot_gate(s);
+	err = world_set_arch(w, p, arch_of_map(s, p->space->arch));
 
 	if (!err)
 		err = set_layout(p->space, s);

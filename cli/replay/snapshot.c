@@ -146,6 +146,11 @@ unsigned long snapshots_max_map_count(const struct snapshots *all)
 	return all ? all->max_map_count : 0;
 }
 
+const struct snapshot *snapshots_first(const struct snapshots *all)
+{
+	return all ? all->next : NULL;
+}
+
 bool snapshots_all_touches(const struct snapshots *all)
 {
 	return all && all->all_touches;

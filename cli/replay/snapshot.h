@@ -82,6 +82,13 @@ bool snapshots_all_touches(const struct snapshots *all); /* TOUCH blocks before 
  */
 const struct snapshot *snapshots_next(struct snapshots *all, int pid);
 
+/* The vsyscall page, as the map of a 64-bit x86 process shows it; other maps tell nothing. */
+enum snapshot_gate { GATE_UNKNOWN, GATE_NONE, GATE_EXECUTE, GATE_READ };
+enum snapshot_gate snapshot_gate(const struct snapshot *s); /* NULL: unknown */
+
+/* The first block, before snapshots_at() has been called; NULL: there is none. */
+const struct snapshot *snapshots_first(const struct snapshots *all);
+
 /*
  * The blocks of that line of the trace, in the order of the file; those of
  * earlier lines that were never asked for are dropped. 0 (*out may be NULL),

@@ -28,6 +28,13 @@ void replay_left_out(struct replay *r, const char *name, size_t len)
 	tally_add(&r->left_out, name, len);
 }
 
+void replay_bad_call(struct replay *r, const char *path, unsigned long line,
+		     const struct trace_event *ev, const char *reason)
+{
+	tally_add(&r->unread, ev->call.at, ev->call.len);
+	replay_bad_line(r, path, line, reason);
+}
+
 void replay_bad_line(struct replay *r, const char *path, unsigned long line, const char *reason)
 {
 	char where[200], text[280];

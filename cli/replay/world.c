@@ -15,6 +15,7 @@
 int world_init(struct world *w, struct snapshots *snapshots, enum arch arch)
 {
 	*w = (struct world){ .snapshots = snapshots, .arch = arch };
+	w->gate = snapshot_gate(snapshots_first(snapshots));
 	w->last_process = &w->processes;
 	return world_machine(w, arch) ? 0 : -ENOMEM;
 }
@@ -35,6 +36,10 @@ struct samara_machine *world_machine(struct world *w, enum arch arch)
 		cfg.overcommit = SAMARA_OVERCOMMIT_GUESS;
 	cfg.max_map_count = snapshots_max_map_count(w->snapshots);
 	cfg.geometry = arch_geometry(arch);
+	if (w->gate == GATE_NONE)
+		cfg.flags |= SAMARA_MACHINE_NO_GATE;
+	if (w->gate == GATE_READ)
+		cfg.flags |= SAMARA_MACHINE_GATE_READ;
 	if (samara_machine_create(&cfg, &w->machine[arch]))
 		return NULL;
 	return w->machine[arch];

@@ -117,6 +117,7 @@ struct shm_segment;
 struct world {
 	struct samara_machine *machine[ARCH_NR]; /* made when the first space needs it */
 	enum arch arch;                          /* of a process of which nothing is known */
+	enum snapshot_gate gate;                 /* what the machines are made with */
 	bool arch_given;        /* by the user: what the trace says later is not asked */
 	bool in_pages;          /* see arch_settle() */
 	struct thread **bucket; /* by number */
