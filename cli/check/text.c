@@ -217,9 +217,35 @@ static void answer_split(char *text, struct answer *answer, char **ret)
 	snprintf(answer->fault, sizeof(answer->fault), "%s", trim(text));
 }
 
+/*
+ * What is walked through here, not by the kernel or the library, and so has no end but
+ * this: bytes of an access, or mappings of a crowd.
+ */
+#define BYTES_MOST (16UL << 20)
+#define CROWD_MOST (1UL << 20)
+
+/* NULL, or why op would cost too much. */
+static const char *too_much(const struct wire_op *op)
+{
+	switch (op->nr) {
+	case OP_STORE:
+	case OP_LOAD:
+	case OP_SURVEY:
+		return op->arg[1] > BYTES_MOST ? "more than 16 MiB at once" : NULL;
+	case OP_FILE_WRITE:
+	case OP_FILE_READ:
+		return op->arg[2] > BYTES_MOST ? "more than 16 MiB at once" : NULL;
+	case OP_CROWD:
+		return op->arg[1] > CROWD_MOST ? "more than 2^20 mappings at once" : NULL;
+	default:
+		return NULL;
+	}
+}
+
 const char *op_parse(char *line, struct wire_op *op, struct answer *answer)
 {
 	char *open = strchr(line, '('), *close = strrchr(line, ')'), *equals, *text;
+	const char *why;
 	int id = 0;
 
 	*answer = (struct answer){ 0 };
@@ -238,5 +264,6 @@ const char *op_parse(char *line, struct wire_op *op, struct answer *answer)
 	if (id == CALLS)
 		return "no call of that name";
 	*op = (struct wire_op){ .nr = calls[id].nr };
-	return args_parse(&calls[id], open + 1, op);
+	why = args_parse(&calls[id], open + 1, op);
+	return why ? why : too_much(op);
 }

@@ -86,6 +86,20 @@ a_wrong_expectation_is_shown_with_both_answers() {
 	expect 1 --case --json "$tmp/wrong.case" "$cases"/*.case
 }
 
+what_one_line_may_cost_is_bounded() {
+	local line
+	for line in 'file_write(memfd, 0, -14000, 1)' 'file_write(disk, 0x1000, 0x1000001, 1)' \
+		    'file_read(memfd, 0, -1)' 'store(W, 0x40000000, 1)' 'load(W, -4096)' 'survey(W, -1)' \
+		    'map_crowd(0x480000000000, 0x100001)'; do
+		printf 'mmap(W, 0x100000000, READ|WRITE, PRIVATE|ANONYMOUS|FIXED|NORESERVE, -1, 0) = W\n%s\n' \
+		       "$line" >"$tmp/costly.case"
+		expect 2 --case "$tmp/costly.case"
+		one_line_about 'line 2: more than'
+	done
+	printf 'file_write(memfd, 0, 0x1000000, 1) = 0x1000000\nfile_read(memfd, 0, 0x1000000)\n' >"$tmp/large.case"
+	expect 0 --case "$tmp/large.case"
+}
+
 bad_usage_is_one_line_and_status_two() {
 	local args
 	for args in --seqs=0 --pages=0 --mix=store \
@@ -180,6 +194,7 @@ a_difference_is_shrunk_and_written_down() {
 every_case_is_as_expected
 cases_say_what_kind_of_kernel_they_need
 a_wrong_expectation_is_shown_with_both_answers
+what_one_line_may_cost_is_bounded
 bad_usage_is_one_line_and_status_two
 got=0
 "$SAMARA" check --seqs=1 --ops=8 >"$tmp/out" 2>"$tmp/err" || got=$?
