@@ -29,7 +29,7 @@ static int set_layout(struct space *s, const struct snapshot *from)
 	for (size_t i = 0; i < from->nr_limits; i++)
 		if (from->limits[i].resource == 3 /* RLIMIT_STACK */ && from->limits[i].cur == ~0UL)
 			layout.flags |= SAMARA_LAYOUT_BOTTOM_UP;
-	if (from->personality & ADDR_COMPAT_LAYOUT)
+	if ((from->personality & ADDR_COMPAT_LAYOUT) || from->legacy)
 		layout.flags |= SAMARA_LAYOUT_BOTTOM_UP;
 	s->brk_known = from->start_brk != 0;
 	return samara_set_layout(s->mm, &layout);

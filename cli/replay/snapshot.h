@@ -46,7 +46,7 @@ struct snapshot {
 	struct map_limit limits[8];
 	/* layout, exec only; 0 is unknown */
 	unsigned long mmap_base, start_brk, start_stack, start_code, end_code, start_data, end_data;
-	unsigned long personality, caps;
+	unsigned long personality, caps, legacy; /* legacy: vm.legacy_va_layout */
 	bool has_caps;
 };
 

@@ -76,6 +76,7 @@ static void layout_line(struct snapshot *s, const char *line)
 		{ "end_data", &s->end_data },
 		{ "personality", &s->personality },
 		{ "caps", &s->caps },
+		{ "legacy", &s->legacy },
 	};
 	char name[32];
 	unsigned long value;

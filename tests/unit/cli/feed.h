@@ -7,6 +7,7 @@
 #define TESTS_UNIT_CLI_FEED_H
 
 #include <string.h>
+#include <unistd.h>
 
 #include "support/cmocka_all.h"
 
@@ -32,6 +33,21 @@ static inline int teardown(void **state)
 	(void)state;
 	replay_end(&r);
 	return 0;
+}
+
+/* As setup(), beside these recorded maps. */
+static inline void begin_beside(const char *maps, enum placing place)
+{
+	char path[] = "/tmp/samara-maps-XXXXXX", why[160] = "";
+	int fd = mkstemp(path);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, maps, strlen(maps)), strlen(maps));
+	close(fd);
+	r = (struct replay){ .place = place };
+	line_number = 0;
+	assert_int_equal(replay_begin(&r, path, why), 0);
+	unlink(path);
 }
 
 static inline void feed(const char *text)

@@ -7,9 +7,6 @@
  *	     |   A    |  B   |  C   |
  */
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
 
 #include "feed.h"
 
@@ -28,16 +25,7 @@
 /* Replay execve, A, C, B beside these maps; then more calls. */
 static void replay_beside(const char *maps, const char *const *more)
 {
-	char path[] = "/tmp/samara-maps-XXXXXX", why[160] = "";
-	int fd = mkstemp(path);
-
-	assert_true(fd >= 0);
-	assert_int_equal(write(fd, maps, strlen(maps)), strlen(maps));
-	close(fd);
-	r = (struct replay){ .place = PLACE_RECORDED };
-	line_number = 0;
-	assert_int_equal(replay_begin(&r, path, why), 0);
-	unlink(path);
+	begin_beside(maps, PLACE_RECORDED);
 	feed_all((const char *const[]){
 		"7 execve(\"/bin/x\", [\"x\"], 0x7ffe /* 1 var */) = 0",
 		"7 mmap(NULL, 8192, " RW ") = 0x7ffff0000000",
