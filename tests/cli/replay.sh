@@ -32,7 +32,25 @@ every_shipped_trace_matches() {
 		done
 		n=$((n + 1))
 	done
-	[ $n -ge 6 ] || die "only $n traces"
+	[ $n -ge 18 ] || die "only $n traces"
+}
+
+# Refused there by a file's rights and by a filter, and not made here; refused by limits and by the
+# map itself, and refused here as well. What each of them left behind is in the recorded map.
+what_the_recording_refused_is_not_made() {
+	local t=$SRC/tests/cli/traces/refused
+	for place in recorded own; do
+		expect 0 replay --place=$place "$t"
+		grep -q '50 calls: 6 refused by the recording, the others answered as recorded; 2 maps compared: all equal' \
+		     "$tmp/out" || die "$place: $(tail -n 5 "$tmp/out")"
+		[ "$(grep -c ': refused by the recording$' "$tmp/out")" = 6 ] || die "not each of them is shown"
+	done
+	expect 0 replay --json "$t"
+	grep -q '"from_trace": 6,' "$tmp/out" || die "not counted in the JSON"
+	# the same calls, granted: then the map is another one
+	zstd -qdc "$t/trace.strace.zst" | sed '/mprotect.*EACCES/s/= -1.*/= 0/' >"$tmp/granted"
+	expect 1 replay --maps="$t/maps.zst" "$tmp/granted"
+	grep -q 'the map differs' "$tmp/out" || die "no difference seen"
 }
 
 # Change one thing in the recorded maps of gcc, or in its trace: it must be seen.
