@@ -282,13 +282,41 @@ static void script_free(struct script *s)
 	free(s);
 }
 
-/* The library against what is written. False: it differs. */
+/* The library's machine; need UNKNOWN: as it is. 0 or -errno. */
+static int be_as_needed(struct side_by_side *side, int need)
+{
+	if (need == ZERO_PAGE_UNKNOWN || need == side->ours.set.zero_page)
+		return 0;
+	return ours_other_machine(&side->ours, need);
+}
+
+static bool is_as_needed(const struct side_by_side *side, int need)
+{
+	return need == ZERO_PAGE_UNKNOWN || need == (int)side->ours.set.facts.zero_page;
+}
+
+/* Why the host is not asked, or NULL. */
+static const char *why_not_asked(const struct side_by_side *side, const struct script *s)
+{
+	const struct host_facts *facts = &side->ours.set.facts;
+	const char *why = NULL;
+
+	if (!is_as_needed(side, s->zero_page))
+		return "its zero page is not as the case needs it";
+	for (unsigned int i = 0; !why && i < s->seq.n; i++)
+		why = facts_cannot_judge_op(facts, &s->seq.op[i]);
+	return why;
+}
+
+/* The library, with addresses in their usual places, against what is written. False: it differs. */
 static bool as_written(struct side_by_side *side, const struct script *s, const char *path,
 		       int *err)
 {
 	struct difference d;
 	bool same = true;
 
+	side->ours.base = 0;
+	side->ours.bottom_up = false;
 	*err = ours_begin(&side->ours);
 	for (unsigned int i = 0; !*err && same && i < s->seq.n; i++) {
 		*err = ours_do(&side->ours, &s->seq.op[i], i);
@@ -298,6 +326,8 @@ static bool as_written(struct side_by_side *side, const struct script *s, const 
 		}
 	}
 	ours_end(&side->ours);
+	side->ours.base = side->host.base;
+	side->ours.bottom_up = side->host.bottom_up;
 	return same;
 }
 
@@ -315,25 +345,12 @@ static int save(const struct script *s, const struct ours *o, const char *path)
 	return fclose(to) ? -errno : err;
 }
 
-/* The library's machine; need UNKNOWN: as it is. 0 or -errno. */
-static int be_as_needed(struct side_by_side *side, int need)
-{
-	if (need == ZERO_PAGE_UNKNOWN || need == side->ours.set.zero_page)
-		return 0;
-	return ours_other_machine(&side->ours, need);
-}
-
-static bool is_as_needed(const struct side_by_side *side, int need)
-{
-	return need == ZERO_PAGE_UNKNOWN || need == (int)side->ours.set.facts.zero_page;
-}
-
 int case_run(struct side_by_side *side, const char *path, const char *host_reason,
 	     const char *save_to, json_t *out)
 {
 	struct script *s = calloc(1, sizeof(*s));
 	const int usual = side->ours.set.zero_page;
-	const char *host = host_reason ? "not asked" : "agrees";
+	const char *host = "agrees";
 	bool same = false, host_same = true;
 	int err;
 
@@ -346,8 +363,10 @@ int case_run(struct side_by_side *side, const char *path, const char *host_reaso
 		return 2;
 	}
 	err = be_as_needed(side, s->zero_page);
-	if (!err && !is_as_needed(side, s->zero_page))
-		host = host_reason = "not asked: its zero page is not as the case needs it";
+	if (!host_reason)
+		host_reason = why_not_asked(side, s);
+	if (host_reason)
+		host = "not asked";
 	if (!err)
 		same = as_written(side, s, path, &err);
 	if (!err && same && !host_reason) {
@@ -366,7 +385,8 @@ int case_run(struct side_by_side *side, const char *path, const char *host_reaso
 		fail_check("%s: %s", path,
 			   err == -EUCLEAN ? side->ours.broken.text : strerror(-err));
 	else if (!out && same && host_same)
-		printf("%s: %u calls as expected; the host: %s\n", path, s->seq.n, host);
+		printf("%s: %u calls as expected; the host: %s%s%s\n", path, s->seq.n, host,
+		       host_reason ? ": " : "", host_reason ? host_reason : "");
 	json_array_append_new(out, json_pack("{s:s s:b s:s}", "case", path, "as_expected", same,
 					     "host", same ? host : "not asked"));
 	script_free(s);

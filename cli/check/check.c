@@ -86,9 +86,12 @@ static int tell_difference(const struct options *o, const struct result *r, json
 		status = fail("check", "%s", err ? strerror(-err) : "no host to ask");
 		goto out;
 	}
-	err = seq_make(&s, seq, nr, NULL);
+	err = seq_make(&s, seq, nr, NULL, NULL);
 	if (!err && !seq_compare(&s, seq, NULL)) {
-		printf("sequence %lu differed (%s), but not again\n", nr, r->how);
+		status = fail(
+			"check",
+			"cannot judge: sequence %lu differed (%s), but not when made again%s%s", nr,
+			r->how, s.error ? ": " : "", s.error ? s.error : "");
 		goto out;
 	}
 	if (!o->json)
@@ -114,7 +117,7 @@ static void save_unanswered(const struct options *o, unsigned long nr)
 	struct side_by_side s;
 	const int err = side_open(&s, &o->set);
 
-	if (!err && seq && !seq_make(&s, seq, nr, NULL))
+	if (!err && seq && !seq_make(&s, seq, nr, NULL, NULL))
 		(void)write_file(o->save, seq, &s, false);
 	side_close(&s);
 	free(seq);
@@ -140,6 +143,12 @@ static void print_summary(const struct options *o, const struct result *r, doubl
 		       r->pages.pages, r->pages.present, r->pages.zeros, r->pages.shared,
 		       signals[0] + signals[1] + signals[2] + signals[3], signals[0], signals[1],
 		       signals[2], signals[3]);
+	if (r->pages.unframed)
+		printf("the frames of %lu pages were not shown to this process, nor compared\n",
+		       r->pages.unframed);
+	if (r->left_out)
+		printf("%lu calls were left out, which the host cannot judge: %s\n", r->left_out,
+		       r->why_left_out);
 	if (r->cut_short)
 		printf("%lu sequences were cut short: no room for more maps\n", r->cut_short);
 	if (r->differs == NONE && !r->error[0])
@@ -201,40 +210,46 @@ static int write_compat(const struct options *o, const struct cover *cover)
 	return n ? EXIT_DIFFERS : EXIT_SAME;
 }
 
-static int run_random(struct options *o)
+/* NULL, or why nothing can be compared. */
+static const char *host_reason(struct options *o)
 {
-	static struct cover cover;
-	const char *reason = host_cannot_judge();
-	const double start = now();
-	struct result r;
-	json_t *out = NULL;
-	int status = EXIT_SAME;
+	const char *why = host_settings_change(o->host_overcommit, o->host_max_map_count);
+	struct side_by_side s;
+	int err;
 
-	if (!reason)
-		reason = host_settings_change(o->host_overcommit, o->host_max_map_count);
-	if (reason) {
-		host_settings_restore();
-		return fail("check", "nothing was compared: %s", reason);
-	}
+	if (why)
+		return why;
+	o->set.commit_is_ours = o->host_overcommit == 2;
 	settings_find_out(&o->set);
-	if (jobs_run(&o->set, o->jobs, &r, &cover))
-		return fail("check", "cannot start %d jobs", o->jobs);
-	if (o->json)
-		out = summary_json(o, &r, now() - start, &cover);
+	why = facts_cannot_judge(&o->set.facts);
+	if (why)
+		return why;
+	err = side_open(&s, &o->set);
+	why = err ? strerror(-err) : canary_dies(&s, &o->set);
+	side_close(&s);
+	return why;
+}
+
+/* What came of the sequences: told, written where asked for, and the exit status. */
+static int tell(const struct options *o, const struct result *r, double seconds,
+		const struct cover *cover)
+{
+	json_t *out = o->json ? summary_json(o, r, seconds, cover) : NULL;
+	int status;
+
+	if (!out)
+		print_summary(o, r, seconds, cover);
+	if (r->differs != NONE)
+		status = tell_difference(o, r, out);
+	else if (r->error[0])
+		status = fail("check", "%s: %s",
+			      r->compared ? "cannot judge" : "nothing was compared", r->error);
 	else
-		print_summary(o, &r, now() - start, &cover);
-	if (r.differs != NONE)
-		status = tell_difference(o, &r, out);
-	else if (r.error[0])
-		status = fail("check", "%s%s", r.compared ? "" : "nothing was compared: ", r.error);
-	else
-		status = write_compat(o, &cover);
-	if (r.failed != NONE)
-		save_unanswered(o, r.failed);
-	if (r.ended)
-		(void)write_file(o->save, r.ended, NULL, false);
-	free(r.ended);
-	host_settings_restore();
+		status = write_compat(o, cover);
+	if (r->failed != NONE)
+		save_unanswered(o, r->failed);
+	if (r->ended)
+		(void)write_file(o->save, r->ended, NULL, false);
 	if (out)
 		json_dumpf(out, stdout, JSON_INDENT(2));
 	if (out)
@@ -243,20 +258,41 @@ static int run_random(struct options *o)
 	return status;
 }
 
+static int run_random(struct options *o)
+{
+	struct cover *cover = calloc(1, sizeof(*cover));
+	const char *reason = cover ? host_reason(o) : "out of memory";
+	const double start = now();
+	struct result r = { .ended = NULL };
+	int status;
+
+	if (reason)
+		status = fail("check", "nothing was compared: %s", reason);
+	else if (jobs_run(&o->set, o->jobs, &r, cover))
+		status = fail("check", "cannot start %d jobs", o->jobs);
+	else
+		status = tell(o, &r, now() - start, cover);
+	free(r.ended);
+	free(cover);
+	host_settings_restore();
+	return status;
+}
+
 static int run_cases(struct options *o, int argc, char **argv)
 {
-	const char *reason = host_cannot_judge();
+	const char *reason;
 	json_t *out = o->json ? json_array() : NULL;
 	struct side_by_side s;
 	int status = EXIT_SAME, err;
 
 	settings_find_out(&o->set);
+	reason = facts_cannot_judge(&o->set.facts);
 	err = side_open(&s, &o->set);
 	if (err) {
 		status = fail("check", "%s", strerror(-err));
 		argc = 0;
-	} else if (!reason && !host_fresh(&s)) {
-		reason = s.error;
+	} else if (!reason) {
+		reason = canary_dies(&s, &o->set);
 	}
 	for (int i = optind; i < argc; i++) {
 		const int one = case_run(&s, argv[i], reason, o->save, out);
@@ -278,9 +314,13 @@ static int run(int argc, char **argv)
 {
 	struct options o;
 	const int status = options_parse(argc, argv, &o);
+	const char *why;
 
 	if (status || o.help)
 		return status;
+	why = caller_undo();
+	if (why)
+		return fail("check", "nothing was compared: %s", why);
 	return o.cases ? run_cases(&o, argc, argv) : run_random(&o);
 }
 

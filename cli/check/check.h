@@ -5,8 +5,10 @@
  *   gen.c      random calls --> struct seq;  gen_map.c  mappings, stacks, beginnings;
  *              gen_pages.c  accesses, files, processes
  *   ours.c     a struct seq carried out by the library --> answers and maps;
- *              ours_pages.c  accesses and pages
+ *              ours_machine.c  on which machine;  ours_pages.c  accesses and pages
  *   host.c     the same by the running kernel (child/child.c)
+ *   facts.h    what kind of kernel that is: probe.c measures, judge.c says if it can be the
+ *              referee;  canary.c  calls that it may refuse;  caller.c  what is inherited
  *   compare.c  both, side by side;  compare_pages.c  contents, pagemap, frames
  *   files.c    what both map
  *   shrink.c   the shortest sequence that still differs
@@ -23,12 +25,18 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/syscall.h>
 
 #include <jansson.h>
 #include <samara/access.h>
 #include <samara/mm.h>
 
+#include "check/facts.h"
 #include "check/wire.h"
+
+#ifndef SYS_mseal
+#define SYS_mseal 462 /* newer than the C library's headers */
+#endif
 
 #define PAGE 4096UL
 #define CALL_TEXT 200
@@ -123,19 +131,6 @@ enum profile {
 };
 extern const char *const profile_names[PROFILES + 1]; /* the last: mixed */
 
-/* What reading untouched anonymous memory maps. */
-enum zero_page {
-	ZERO_PAGE_UNKNOWN = -1,
-	ZERO_PAGE_NONE,  /* a page of one's own */
-	ZERO_PAGE_SHARED /* the page of zeros */
-};
-
-/* The host, as host_probe() found it. */
-struct host_facts {
-	enum zero_page zero_page;
-	unsigned long zero_frame; /* that pagemap shows; NONE: there is no such frame */
-};
-
 struct settings {
 	uint64_t seed;
 	unsigned long seqs, ops, window, every;
@@ -145,12 +140,12 @@ struct settings {
 	enum profile profile; /* PROFILES: mixed */
 	/* what the library assumes; -1: the host's */
 	int overcommit, max_map_count;
-	int zero_page; /* enum zero_page */
+	int zero_page;       /* enum zero_page */
+	bool commit_is_ours; /* in overcommit mode 2 the host's limit was set for the run */
 	/* found out */
 	struct host_facts facts;
 	unsigned long arena;     /* bytes of it */
 	unsigned long map_limit; /* the host's max_map_count */
-	bool has_pkeys;
 };
 
 struct range {
@@ -203,6 +198,8 @@ struct ours {
 	unsigned int caps;
 	int print_fd;
 	bool crowd;     /* mappings from WIRE_CROWD on are not shown */
+	bool bottom_up; /* the layout, as in struct host */
+	unsigned long base;
 	char *base_map; /* the map that a sequence begins with, or NULL for the child's usual one */
 	struct seen *seen; /* MAX_OPS */
 	char *text;
@@ -213,8 +210,12 @@ struct ours {
 /* Resources whose limits a sequence begins with, on both sides. */
 extern const int start_limits[4];
 struct rlimit;
+/* This process's own, which cannot be raised everywhere. */
+unsigned long hard_limit(int resource);
 void start_limit(int resource, struct rlimit *out);
 
+/* An empty file in /var/tmp without a name, or -1 and errno. */
+int file_on_disk(void);
 int files_open(struct files *f);
 void files_close(struct files *f);
 /* Nothing is in the files: the host's; the library's, opened anew. 0 or -errno. */
@@ -223,6 +224,10 @@ int files_reset(struct ours *o);
 void files_put(struct files *f);
 int ours_open(struct ours *o, const struct settings *set);
 void ours_close(struct ours *o);
+/* o->machine, as o->set says. 0 or -errno. */
+int ours_build_machine(struct ours *o);
+/* Where addresses are chosen. */
+void ours_places(const struct ours *o, struct samara_layout *layout);
 /* Between sequences: from now on on a machine with or without a page of zeros. 0 or -errno. */
 int ours_other_machine(struct ours *o, enum zero_page zero_page);
 int ours_begin(struct ours *o);
@@ -244,17 +249,13 @@ struct host {
 	struct wire_head *head;
 	size_t size;
 	const struct files *files;
-	char map[1024]; /* what a sequence begins with: two lines, and the gate's */
+	char map[1024];     /* what a sequence begins with: two lines, and the gate's */
+	bool bottom_up;     /* addresses are chosen upwards */
+	unsigned long base; /* from here on */
 };
 
-void host_probe(struct host_facts *facts);
-const char *host_cannot_judge(void);
-unsigned int host_caps(void);
-unsigned long host_number(const char *path, unsigned long otherwise);
-/* The number, kB, behind name in /proc/meminfo; 0: not there. */
-unsigned long host_meminfo(const char *name);
-unsigned long host_min_addr(unsigned long otherwise);
-bool host_has_pkeys(void);
+/* The number behind name in path; 0: not there. */
+unsigned long host_counter(const char *path, const char *name);
 /* NULL, or why it could not be started. */
 const char *host_start(struct host *h, const struct files *files, size_t arena);
 void host_stop(struct host *h);
@@ -277,12 +278,19 @@ struct page_counts {
 	unsigned long pages, present;
 	unsigned long shared;         /* with a page that came before, maybe of another process */
 	unsigned long zeros;          /* the page of zeros */
+	unsigned long unframed;       /* present, but which frame was not shown */
 	unsigned long faults[FAULTS]; /* SEGV_MAPERR, SEGV_ACCERR, SI_KERNEL, SIGBUS */
 };
 const struct page_counts *pages_counted(void);
 /* The fault of call i, and the pages after it. */
 bool same_fault(const struct wire_answer *a, const struct seen *b, struct difference *d);
 bool same_pages(const struct host *h, const struct ours *o, unsigned int i, struct difference *d);
+/*
+ * Why the host's answer to op, where ours is another, says nothing of the kernel's memory
+ * management; or NULL.
+ */
+const char *answer_cannot_judge(const struct settings *set, const struct wire_op *op, long host,
+				long ours);
 /* Call i on both sides. False: they differ, and how. */
 bool same_answer(const struct host *h, const struct ours *o, unsigned int i, struct difference *d);
 
@@ -330,14 +338,19 @@ int case_run(struct side_by_side *s, const char *path, const char *host_reason, 
 	     json_t *out);
 int repro_write(FILE *to, const struct seq *seq, const struct ours *o);
 
+/* What the caller made of this process is undone as far as it is in the way. NULL, or why not. */
+const char *caller_undo(void);
+
 /* sequences and jobs --------------------------------------------------------- */
 
 struct result {
 	unsigned long seqs, compared, cut_short;
-	unsigned long differs; /* the first sequence that does; NONE */
-	char how[200];         /* it differs */
-	char error[160];       /* the host could not be asked */
-	unsigned long failed;  /* in this sequence; NONE */
+	unsigned long differs;  /* the first sequence that does; NONE */
+	char how[200];          /* it differs */
+	char error[160];        /* the host could not be asked */
+	unsigned long failed;   /* in this sequence; NONE */
+	unsigned long left_out; /* calls that the host cannot judge, */
+	char why_left_out[80];  /* the last of them */
 	struct page_counts pages;
 	struct seq *ended; /* the library ended the process in its last call; or NULL */
 };
@@ -348,8 +361,11 @@ void settings_find_out(struct settings *set);
 enum profile profile_of(const struct settings *set, unsigned long nr);
 int side_open(struct side_by_side *s, const struct settings *set);
 void side_close(struct side_by_side *s);
-/* Make sequence nr and carry it out in the library. 0, -EUCLEAN or -errno. */
-int seq_make(struct side_by_side *s, struct seq *seq, unsigned long nr, struct cover *cover);
+/* NULL, or why the host cannot be the referee: set's calls are refused, or no child runs. */
+const char *canary_dies(struct side_by_side *s, const struct settings *set);
+/* Make sequence nr and carry it out in the library. 0, -EUCLEAN or -errno. r, cover: or NULL. */
+int seq_make(struct side_by_side *s, struct seq *seq, unsigned long nr, struct result *r,
+	     struct cover *cover);
 /* All sequences, in so many processes. 0 or -errno. */
 int jobs_run(const struct settings *set, int jobs, struct result *sum, struct cover *cover);
 
@@ -423,6 +439,8 @@ int compat_write(const char *path, const struct cover *c, const char *command);
 
 /* settings of the host -------------------------------------------------------- */
 
+/* The number in path, or -1. */
+long host_setting(const char *path);
 /* Until host_settings_restore(), or until this process ends in whatever way. NULL, or why not. */
 const char *host_settings_change(int overcommit, int max_map_count);
 void host_settings_restore(void);

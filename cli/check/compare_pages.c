@@ -6,9 +6,11 @@
  */
 #define _GNU_SOURCE
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "check/check.h"
+#include "common.h"
 
 #define BUCKETS 65536U /* more than there are pages to compare */
 #define FLAGS \
@@ -147,36 +149,89 @@ static bool say_page(struct difference *d, const struct page_list *a, const stru
 	return false;
 }
 
+/* Megabytes, without which the program starts under a small RLIMIT_DATA, and can say so. */
+struct tables {
+	struct frames host, ours;
+	struct wire_page seen[BUCKETS];
+};
+
+static struct tables *tables(void)
+{
+	static struct tables *all;
+
+	if (!all)
+		all = calloc(1, sizeof(*all));
+	if (!all)
+		exit(fail("check", "out of memory"));
+	return all;
+}
+
+/* The pages of processes that the host showed; list becomes those. */
+static void leave_unseen_out(struct page_list *list, uint32_t unseen)
+{
+	struct wire_page *const seen = tables()->seen;
+	size_t n = 0;
+
+	for (size_t i = 0; i < list->n && n < BUCKETS; i++)
+		if (!(unseen >> list->page[i].at % PAGE & 1))
+			seen[n++] = list->page[i];
+	*list = (struct page_list){ seen, n };
+}
+
+/* Capabilities that a process has dropped, or never had, hide the frames from it. */
+static bool shows_frames(const struct page_list *list)
+{
+	for (size_t i = 0; i < list->n; i++)
+		if ((list->page[i].entry & SAMARA_PM_PRESENT) &&
+		    !(list->page[i].entry & SAMARA_PM_PFN))
+			return false;
+	return true;
+}
+
+static void count_page(unsigned long class, size_t i, bool framed)
+{
+	counts.pages++;
+	counts.present += class != NO_FRAME;
+	counts.unframed += class != NO_FRAME && !framed;
+	if (!framed)
+		return;
+	counts.zeros += class == PAGE_OF_ZEROS;
+	counts.shared += class > PAGE_OF_ZEROS && class < i + 2;
+}
+
 bool same_pages(const struct host *h, const struct ours *o, unsigned int i, struct difference *d)
 {
-	static struct frames host_frames, our_frames;
+	struct tables *const t = tables();
 	const struct wire_answer *answer = host_answer(h, i);
 	const struct seen *seen = &o->seen[i];
 	const struct page_list a = {
 		(const struct wire_page *)(const void *)((const char *)h->head + answer->pages_at),
 		answer->n_pages,
 	};
-	const struct page_list b = {
+	struct page_list b = {
 		(const struct wire_page *)(const void *)(o->text + seen->pages_at),
 		seen->n_pages,
 	};
+	const bool framed = shows_frames(&a);
 
-	frames_begin(&host_frames, o->set.facts.zero_frame);
-	frames_begin(&our_frames, 0);
+	if (answer->unseen)
+		leave_unseen_out(&b, answer->unseen);
+	frames_begin(&t->host, o->set.facts.zero_frame);
+	frames_begin(&t->ours, 0);
 	for (size_t at = 0; (at < a.n || at < b.n) && at < BUCKETS / 2; at++) {
 		unsigned long class[2] = { 0 };
+		bool unread;
 
 		if (at >= a.n || at >= b.n || a.page[at].at != b.page[at].at)
 			return say_page(d, &a, &b, at, class);
-		class[0] = class_of(&host_frames, a.page[at].entry, (uint32_t)at);
-		class[1] = class_of(&our_frames, b.page[at].entry, (uint32_t)at);
-		if ((a.page[at].entry ^ b.page[at].entry) & FLAGS || class[0] != class[1] ||
-		    a.page[at].sum != b.page[at].sum)
+		class[0] = class_of(&t->host, a.page[at].entry, (uint32_t)at);
+		class[1] = class_of(&t->ours, b.page[at].entry, (uint32_t)at);
+		unread = answer->unread >> a.page[at].at % PAGE & 1;
+		if ((a.page[at].entry ^ b.page[at].entry) & FLAGS ||
+		    (framed && class[0] != class[1]) ||
+		    (!unread && a.page[at].sum != b.page[at].sum))
 			return say_page(d, &a, &b, at, class);
-		counts.pages++;
-		counts.present += class[0] != NO_FRAME;
-		counts.zeros += class[0] == PAGE_OF_ZEROS;
-		counts.shared += class[0] > PAGE_OF_ZEROS && class[0] < at + 2;
+		count_page(class[0], at, framed);
 	}
 	return true;
 }

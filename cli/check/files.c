@@ -18,15 +18,23 @@ static int file_empty(int fd)
 	return ftruncate(fd, 0) || ftruncate(fd, FILE_PAGES * PAGE) ? -errno : 0;
 }
 
+int file_on_disk(void)
+{
+	char name[] = "/var/tmp/samara-check-XXXXXX";
+	const int fd = mkostemp(name, O_CLOEXEC);
+
+	if (fd >= 0)
+		unlink(name);
+	return fd;
+}
+
 /* Each side has its own, of the same kinds; the library's memfd is one of its own making. */
 static int set_open(int fd[FILES])
 {
-	char name[] = "/var/tmp/samara-check-XXXXXX", path[64];
+	char path[64];
 
 	fd[FILE_MEMFD] = memfd_create("window", MFD_CLOEXEC);
-	fd[FILE_DISK] = mkostemp(name, O_CLOEXEC);
-	if (fd[FILE_DISK] >= 0)
-		unlink(name);
+	fd[FILE_DISK] = file_on_disk();
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd[FILE_MEMFD]);
 	fd[FILE_READONLY] = open(path, O_RDONLY | O_CLOEXEC);
 	fd[FILE_ZERO] = open("/dev/zero", O_RDWR | O_CLOEXEC);

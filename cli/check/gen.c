@@ -109,7 +109,7 @@ unsigned long pick_prot(struct gen *gen)
 	if (gen->profile == PROFILE_PAGES && one_in(gen, 2))
 		prot = PROT_READ | PROT_WRITE;
 	/* Executing alone takes a key where there are any, and keys are not simulated. */
-	return prot == PROT_EXEC && gen->set->has_pkeys ? PROT_READ | PROT_EXEC : prot;
+	return prot == PROT_EXEC && gen->set->facts.pkeys ? PROT_READ | PROT_EXEC : prot;
 }
 
 static void gen_ranged(struct gen *gen, struct wire_op *op, long nr)

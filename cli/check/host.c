@@ -11,81 +11,23 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/personality.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
-#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "check/check.h"
 #include "check/embed.h"
 
-#define PATIENCE 60000 /* milliseconds for one sequence */
+#define PATIENCE 60000 /* milliseconds without a call done */
+#define GLANCE 1000    /* milliseconds between looks at how far it is */
+#define SET_MEMORY_MERGE 67
+#define MAY_RUN 0x10U /* MFD_EXEC */
 
-static bool file_contains(const char *path, const char *text)
+unsigned long host_counter(const char *path, const char *name)
 {
-	char line[4096];
-	FILE *f = fopen(path, "r");
-	bool found = false;
-
-	while (f && !found && fgets(line, sizeof(line), f))
-		found = strstr(line, text);
-	if (f)
-		fclose(f);
-	return found;
-}
-
-/* Why the running kernel cannot be the referee, or NULL. */
-const char *host_cannot_judge(void)
-{
-	struct utsname host;
-
-	if (uname(&host) || strncmp(host.release, "6.18.", 5) || strcmp(host.machine, "x86_64"))
-		return "the host does not run Linux 6.18 on x86-64";
-	if (file_contains("/proc/self/smaps", " sd "))
-		return "the host's kernel tracks soft-dirty pages, which VmFlags shows";
-	if (!file_contains("/sys/kernel/mm/transparent_hugepage/shmem_enabled", "[never]"))
-		return "the host's kernel places shared memory on huge pages";
-	return NULL;
-}
-
-/* This process's capabilities, as the library names them. */
-unsigned int host_caps(void)
-{
-	static const struct {
-		int bit;
-		unsigned int ours;
-	} known[] = {
-		{ 14, SAMARA_CAP_IPC_LOCK },
-		{ 17, SAMARA_CAP_SYS_RAWIO },
-		{ 21, SAMARA_CAP_SYS_ADMIN },
-	};
-	unsigned int head[2] = { 0x20080522, 0 }, data[6] = { 0 }, caps = 0;
-
-	if (syscall(SYS_capget, head, data))
-		return 0;
-	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
-		if (data[0] & (1U << known[i].bit))
-			caps |= known[i].ours;
-	return caps;
-}
-
-unsigned long host_number(const char *path, unsigned long otherwise)
-{
-	FILE *f = fopen(path, "r");
-	unsigned long value = otherwise;
-
-	if (!f)
-		return otherwise;
-	if (fscanf(f, "%lu", &value) != 1)
-		value = otherwise;
-	fclose(f);
-	return value;
-}
-
-unsigned long host_meminfo(const char *name)
-{
-	FILE *f = fopen("/proc/meminfo", "r");
+	FILE *f = fopen(path, "re");
 	unsigned long value = 0;
 	char line[128];
 
@@ -97,34 +39,13 @@ unsigned long host_meminfo(const char *name)
 	return value;
 }
 
-/*
- * Where a hint below the least address goes. Not always what vm.mmap_min_addr
- * says: a security module may ask for more, and then who has CAP_SYS_RAWIO is
- * asked for less only below that.
- */
-unsigned long host_min_addr(unsigned long otherwise)
-{
-	void *at = mmap((void *)PAGE, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	const unsigned long addr = (unsigned long)at;
-
-	if (at == MAP_FAILED)
-		return otherwise;
-	munmap(at, PAGE);
-	return addr <= 1UL << 20 ? addr : otherwise;
-}
-
-bool host_has_pkeys(void)
-{
-	return file_contains("/proc/cpuinfo", " ospke");
-}
-
 /* The descriptors in their places, which may be those of others: first all out of the way. */
 static bool place_descriptors(const int *fd, const int *place, int n)
 {
 	int safe[16];
 
 	for (int i = 0; i < n; i++)
-		if ((safe[i] = fcntl(fd[i], F_DUPFD, 100)) < 0)
+		if ((safe[i] = fcntl(fd[i], F_DUPFD, WIRE_FD_END)) < 0)
 			return false;
 	for (int i = 0; i < n; i++)
 		if (dup2(safe[i], place[i]) < 0)
@@ -134,29 +55,42 @@ static bool place_descriptors(const int *fd, const int *place, int n)
 	return true;
 }
 
+/*
+ * What the caller has made of this process, and caller_undo() has left: personalities, memory that
+ * is given to KSM. Where addresses are random all the same (a filter may refuse personality(2)) the
+ * layout that is measured tells.
+ */
+static void forget_the_caller(void)
+{
+	prctl(SET_MEMORY_MERGE, 0, 0, 0, 0);
+	personality(ADDR_NO_RANDOMIZE);
+}
+
 static __attribute__((noreturn)) void become_child(const int *fd, const int *place, int n, int exe)
 {
 	static char *const argv[] = { (char *)"samara-check", NULL };
 	static char *const none[] = { NULL };
 	struct rlimit limit;
-	const int now = personality(0xffffffff);
 
-	exe = fcntl(exe, F_DUPFD_CLOEXEC, 200);
+	exe = fcntl(exe, F_DUPFD_CLOEXEC, WIRE_FD_END);
 	for (size_t i = 0; i < sizeof(start_limits) / sizeof(start_limits[0]); i++) {
 		start_limit(start_limits[i], &limit);
 		setrlimit((__rlimit_resource_t)start_limits[i], &limit);
 	}
-	if (exe >= 0 && personality((unsigned long)now | ADDR_NO_RANDOMIZE) >= 0 &&
-	    place_descriptors(fd, place, n))
+	forget_the_caller();
+	if (exe >= 0 && place_descriptors(fd, place, n))
 		syscall(SYS_execveat, exe, "", argv, none, AT_EMPTY_PATH);
 	_exit(127);
 }
 
+/* In memory, where vm.memfd_noexec allows that; else on disk, where that may be run. */
 static int program_file(void)
 {
-	const int fd = memfd_create("samara-check", MFD_CLOEXEC);
 	const size_t size = check_child_size();
+	int fd = memfd_create("samara-check", MFD_CLOEXEC | MAY_RUN);
 
+	if (fd < 0 && errno == EINVAL)
+		fd = memfd_create("samara-check", MFD_CLOEXEC); /* a kernel without MFD_EXEC */
 	if (fd >= 0 && write(fd, check_child, size) == (ssize_t)size)
 		return fd;
 	if (fd >= 0)
@@ -164,35 +98,59 @@ static int program_file(void)
 	return -1;
 }
 
-/* The child is ready, or has done a sequence. */
+/*
+ * The child is ready, or has done a sequence. On a busy host a long sequence takes minutes: it is
+ * given up only when no call is completed any more.
+ */
 static bool await(struct host *h)
 {
 	struct pollfd poll_fd = { .fd = h->from, .events = POLLIN };
+	uint32_t done = h->head->done;
+	int waited = 0, n;
 	char byte;
 
-	while (poll(&poll_fd, 1, PATIENCE) < 0)
-		if (errno != EINTR)
+	while ((n = poll(&poll_fd, 1, GLANCE)) <= 0 && waited < PATIENCE) {
+		if (n < 0 && errno != EINTR)
 			return false;
+		waited = done == h->head->done ? waited + GLANCE : 0;
+		done = h->head->done;
+	}
 	return poll_fd.revents & POLLIN && read(h->from, &byte, 1) == 1;
 }
 
-/* Its own mappings, for the mirror: asked of it as a sequence of no effect. */
+/* Where it has addresses chosen: two mappings, each of which goes beside what is there. */
+static void learn_layout(struct host *h)
+{
+	const unsigned long first = (unsigned long)host_answer(h, 1)->ret;
+	const unsigned long second = (unsigned long)host_answer(h, 2)->ret;
+
+	h->bottom_up = second > first;
+	h->base = h->bottom_up ? first : first + PAGE;
+}
+
+/* Its own mappings and its layout, for the mirror: asked of it as a sequence. */
 static const char *learn_map(struct host *h)
 {
 	static struct seq seq;
 	const char *why, *text;
 	size_t len;
 
-	seq.n = 1;
+	seq.n = 3;
 	seq.op[0] = (struct wire_op){ .nr = SYS_getppid };
+	for (int i = 1; i < 3; i++)
+		seq.op[i] = (struct wire_op){
+			.nr = SYS_mmap,
+			.arg = { 0, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, ~0UL },
+		};
 	why = host_run(h, &seq);
 	if (why)
 		return why;
 	text = host_text(h, 0, &len);
-	if (h->head->done != 1 || len >= sizeof(h->map))
+	if (h->head->done != 3 || len >= sizeof(h->map) || host_answer(h, 2)->ret < 0)
 		return "the host's child did not tell its map";
 	memcpy(h->map, text, len);
 	h->map[len] = '\0';
+	learn_layout(h);
 	if (strtoul(strchr(h->map, '-') + 1, NULL, 16) != WIRE_TEXT + WIRE_TEXT_SIZE)
 		return "the host's child is not as long as WIRE_TEXT_SIZE says";
 	return h->head->broken ? "the host does not let the child set its break" : NULL;
@@ -281,7 +239,7 @@ const char *host_run(struct host *h, const struct seq *seq)
 
 	head->n_ops = seq->n;
 	head->done = head->full = head->forks = head->crowd = 0;
-	head->now = head->over = head->carried = head->no_huge = 0;
+	head->now = head->over = head->carried = 0;
 	head->last_text = head->last_len = 0;
 	head->answers_at = round_up(WIRE_OPS_AT + seq->n * (uint32_t)sizeof(struct wire_op));
 	head->scratch_at =
@@ -294,11 +252,9 @@ const char *host_run(struct host *h, const struct seq *seq)
 		/* 0 stands for a pointer that cannot be one of a program's. */
 		if (op->nr == SYS_mincore)
 			op->arg[2] = op->arg[2] ? WIRE_ARENA + head->scratch_at : 1UL << 63;
-		head->no_huge |= op->look & LOOK_PAGES;
 		collapses |= op->nr == SYS_madvise && op->arg[2] == 25 /* COLLAPSE */;
 	}
-	if (collapses)
-		head->no_huge = 0; /* it would be refused */
+	head->no_huge = !collapses; /* it would be refused */
 	if (files_reset_host(h->files))
 		return "the host's files cannot be emptied";
 	if (write(h->to, &byte, 1) != 1 || !await(h))

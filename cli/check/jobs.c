@@ -34,9 +34,9 @@ void settings_find_out(struct settings *set)
 	set->arena = small ? 8UL << 20 : 64UL << 20;
 	if (set->profile == PROFILE_PAGES)
 		set->arena = 64UL << 20;
-	set->map_limit = host_number("/proc/sys/vm/max_map_count", 65530);
-	set->has_pkeys = host_has_pkeys();
 	host_probe(&set->facts);
+	set->map_limit =
+		set->facts.max_map_count < 0 ? 65530 : (unsigned long)set->facts.max_map_count;
 	if (set->zero_page == ZERO_PAGE_UNKNOWN)
 		set->zero_page = set->facts.zero_page;
 }
@@ -115,7 +115,22 @@ static bool changes_pages(const struct wire_op *op)
 	}
 }
 
-int seq_make(struct side_by_side *s, struct seq *seq, unsigned long nr, struct cover *cover)
+/* What the host cannot judge becomes a call without effect. */
+static void leave_out(const struct settings *set, struct wire_op *op, struct result *r)
+{
+	const char *why = facts_cannot_judge_op(&set->facts, op);
+
+	if (!why)
+		return;
+	*op = (struct wire_op){ .nr = SYS_munmap, .arg = { WIRE_WINDOW } };
+	if (!r)
+		return;
+	r->left_out++;
+	snprintf(r->why_left_out, sizeof(r->why_left_out), "%s", why);
+}
+
+int seq_make(struct side_by_side *s, struct seq *seq, unsigned long nr, struct result *r,
+	     struct cover *cover)
 {
 	const struct settings *set = &s->ours.set;
 	const uint64_t random = mix(set->seed * UINT64_C(0x9e3779b97f4a7c15) + nr);
@@ -133,6 +148,7 @@ int seq_make(struct side_by_side *s, struct seq *seq, unsigned long nr, struct c
 
 		if (seq->n >= prefix)
 			gen_next(&gen, op);
+		leave_out(set, op, r);
 		if ((seq->n + 1) % set->every == 0 && profile != PROFILE_CROWD)
 			op->look |= LOOK_FLAGS;
 		if (profile == PROFILE_PAGES &&
@@ -162,7 +178,7 @@ static const char *work_through(struct side_by_side *s, struct job *job, int nr,
 		job->nr = i;
 		if (!host_fresh(s))
 			break;
-		err = seq_make(s, seq, i, &job->cover);
+		err = seq_make(s, seq, i, r, &job->cover);
 		if (err && err != -EUCLEAN)
 			return strerror(-err);
 		if (err || seq_compare(s, seq, &r->compared)) {
@@ -243,6 +259,9 @@ static void add(struct result *sum, const struct job *job, int status)
 	sum->seqs += part->seqs;
 	sum->compared += part->compared;
 	sum->cut_short += part->cut_short;
+	sum->left_out += part->left_out;
+	if (part->left_out)
+		memcpy(sum->why_left_out, part->why_left_out, sizeof(sum->why_left_out));
 	add_pages(&sum->pages, &part->pages);
 	if (part->differs < sum->differs) {
 		sum->differs = part->differs;
@@ -281,9 +300,12 @@ int jobs_run(const struct settings *set, int jobs, struct result *sum, struct co
 	watch(tick[0], set->seqs);
 	close(tick[0]);
 	for (int i = 0; i < jobs; i++) {
-		status = -1;
+		status = 0;
 		if (pid[i] > 0)
 			waitpid(pid[i], &status, 0);
+		else
+			snprintf(all[i].result.error, sizeof(all[i].result.error),
+				 "no process for a job (RLIMIT_NPROC, a PIDs cgroup)");
 		add(sum, &all[i], status);
 		cover_add(cover, &all[i].cover);
 	}

@@ -11,10 +11,6 @@
 
 #include "check/names.h"
 
-#ifndef SYS_mseal
-#define SYS_mseal 462 /* newer than the C library's headers */
-#endif
-
 const char *const file_names[FILES] = { "memfd", "disk", "readonly", "zero" };
 
 const char *const profile_names[PROFILES + 1] = {

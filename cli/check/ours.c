@@ -18,50 +18,14 @@
 #include "check/gen.h"
 #include "check/pattern.h"
 
-/* vm.overcommit_ratio without what the host has promised to others already, kB in meminfo. */
-static unsigned long ratio_left(unsigned long ram_bytes)
-{
-	const unsigned long ratio = host_number("/proc/sys/vm/overcommit_ratio", 50);
-	const unsigned long taken = host_meminfo("Committed_AS:") * 100 / (ram_bytes >> 10);
-
-	return taken < ratio ? ratio - taken : 1;
-}
-
-static int machine_open(struct ours *o)
-{
-	struct samara_machine_config cfg = SAMARA_MACHINE_CONFIG_INIT;
-	struct samara_geometry geo = *samara_geometry_x86_64();
-	unsigned long mode = host_number("/proc/sys/vm/overcommit_memory", 0);
-	struct sysinfo info;
-
-	sysinfo(&info);
-	if (o->set.overcommit >= 0)
-		mode = (unsigned long)o->set.overcommit;
-	cfg.ram_bytes = info.totalram * info.mem_unit;
-	cfg.swap_bytes = info.totalswap * info.mem_unit;
-	cfg.overcommit = (enum samara_overcommit)mode;
-	if (mode == SAMARA_OVERCOMMIT_NEVER)
-		cfg.overcommit_ratio = (unsigned int)ratio_left(cfg.ram_bytes);
-	cfg.admin_reserve_bytes = host_number("/proc/sys/vm/admin_reserve_kbytes", 0) << 10;
-	cfg.user_reserve_bytes = host_number("/proc/sys/vm/user_reserve_kbytes", 0) << 10;
-	cfg.max_map_count = o->set.max_map_count >= 0 ?
-				    (unsigned long)o->set.max_map_count :
-				    host_number("/proc/sys/vm/max_map_count", 0);
-	if (o->set.zero_page == ZERO_PAGE_NONE)
-		cfg.flags |= SAMARA_MACHINE_NO_ZERO_PAGE;
-	geo.map_min_addr = host_min_addr(geo.map_min_addr);
-	cfg.geometry = &geo;
-	return samara_machine_create(&cfg, &o->machine);
-}
-
 int ours_open(struct ours *o, const struct settings *set)
 {
 	int err;
 
-	*o = (struct ours){ .set = *set, .caps = host_caps(), .print_fd = -1 };
+	*o = (struct ours){ .set = *set, .caps = set->facts.caps, .print_fd = -1 };
 	err = files_open(&o->files);
 	if (!err)
-		err = machine_open(o);
+		err = ours_build_machine(o);
 	if (err)
 		return err;
 	o->print_fd = memfd_create("text", MFD_CLOEXEC);
@@ -69,15 +33,6 @@ int ours_open(struct ours *o, const struct settings *set)
 	o->text_size = 1 << 20;
 	o->text = malloc(o->text_size);
 	return o->print_fd < 0 || !o->seen || !o->text ? -ENOMEM : 0;
-}
-
-int ours_other_machine(struct ours *o, enum zero_page zero_page)
-{
-	files_put(&o->files);
-	samara_machine_destroy(o->machine);
-	o->machine = NULL;
-	o->set.zero_page = zero_page;
-	return machine_open(o);
 }
 
 void ours_close(struct ours *o)
@@ -91,27 +46,6 @@ void ours_close(struct ours *o)
 	free(o->seen);
 	free(o->text);
 	free(o->base_map);
-}
-
-const int start_limits[4] = { RLIMIT_AS, RLIMIT_DATA, RLIMIT_STACK, RLIMIT_MEMLOCK };
-
-/* Hard limits are this process's own: they cannot be raised everywhere. */
-static unsigned long hard_limit(int resource)
-{
-	struct rlimit limit = { 0, RLIM_INFINITY };
-
-	getrlimit((__rlimit_resource_t)resource, &limit);
-	return limit.rlim_max;
-}
-
-/* What a sequence begins with: 8 MiB of stack and of locked memory, the others unlimited. */
-void start_limit(int resource, struct rlimit *out)
-{
-	const bool small = resource == RLIMIT_STACK || resource == RLIMIT_MEMLOCK;
-	const unsigned long soft = small ? 8UL << 20 : RLIM_INFINITY;
-
-	out->rlim_max = hard_limit(resource);
-	out->rlim_cur = soft < out->rlim_max ? soft : out->rlim_max;
 }
 
 /* One line of the child's map as a mapping of ours. */
@@ -170,7 +104,7 @@ int ours_begin(struct ours *o)
 	o->text_len = 0;
 	o->crowd = false;
 	o->broken = (struct samara_report){ 0 };
-	layout.mmap_base = samara_mmap_base(samara_geometry_x86_64(), 8UL << 20, 0);
+	ours_places(o, &layout);
 	layout.start_code = WIRE_TEXT;
 	layout.end_code = layout.start_data = WIRE_TEXT + WIRE_TEXT_SIZE;
 	layout.end_data = layout.start_data + 1;

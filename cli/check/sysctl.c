@@ -31,7 +31,7 @@ static struct {
 	int pipe, keeper;
 } change = { .pipe = -1 };
 
-static long read_setting(const char *path)
+long host_setting(const char *path)
 {
 	FILE *f = fopen(path, "r");
 	long value = -1;
@@ -112,10 +112,10 @@ const char *host_settings_change(int overcommit, int max_map_count)
 	change.wanted[SET_MAPS] = max_map_count;
 	if (overcommit < 0 && max_map_count < 0)
 		return NULL;
-	if (read_setting("/proc/sys/vm/overcommit_kbytes") > 0)
+	if (host_setting("/proc/sys/vm/overcommit_kbytes") > 0)
 		return "vm.overcommit_kbytes is in use, which could not be put back";
 	for (int i = 0; i < SETTINGS; i++) {
-		change.was[i] = read_setting(paths[i]);
+		change.was[i] = host_setting(paths[i]);
 		if (change.was[i] < 0)
 			return "the host's settings cannot be read";
 	}

@@ -42,7 +42,8 @@ enum {
 	WIRE_FD_TO = 11,
 	WIRE_FD_ZERO = 12,
 	WIRE_FD_SINK = 13,
-	WIRE_FD_FILE = 14
+	WIRE_FD_FILE = 14,
+	WIRE_FD_END = 32 /* none of them is as high */
 };
 
 /* Calls that are no system calls of that number. */
@@ -88,6 +89,7 @@ struct wire_answer {
 	int32_t signo, code; /* of an access that was stopped, and at which address */
 	uint64_t fault_at;
 	uint32_t pages_at, n_pages; /* struct wire_page */
+	uint32_t unseen, unread; /* processes whose pages, or whose memory, are not shown: bits */
 };
 
 /*

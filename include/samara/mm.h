@@ -44,6 +44,7 @@ enum samara_machine_flags {
 	 * so where a guest's memory has storage keys (s390), and on some hosts of virtual machines.
 	 */
 	SAMARA_MACHINE_NO_ZERO_PAGE = 1 << 4,
+	SAMARA_MACHINE_NO_1G_PAGES = 1 << 5, /* a CPU without pages of 1 GiB: MAP_HUGETLB knows no such size */
 };
 
 /* vm.overcommit_memory */

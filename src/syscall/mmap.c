@@ -217,7 +217,7 @@ static unsigned long huge_page_size(const struct samara_mm *mm, int flags)
 
 	if (!log || 1UL << log == huge)
 		return huge;
-	return log == 30 ? 1UL << log : 0;
+	return log == 30 && !(mm->machine->flags & SAMARA_MACHINE_NO_1G_PAGES) ? 1UL << log : 0;
 }
 
 /* What MAP_HUGETLB without a file maps: only asked for its rights. */

@@ -2,6 +2,7 @@
 /*
  * What the child tells of pages: pagemap and sums of contents, of its own and
  * of the processes that wait, into the arena. Nothing is brought in by looking.
+ * A process that dropped its capabilities is not shown one that has them.
  * Part of child.c.
  */
 #ifndef CLI_CHECK_CHILD_PAGES_H
@@ -70,6 +71,8 @@ static uint64_t sum_of_page(const struct looked_at *p, uint64_t at)
 
 	if (p->own)
 		return sum_add(0, (const void *)at, at, 4096);
+	if (p->mem < 0)
+		return 0;
 	if (sys4(__NR_pread64, (uint64_t)p->mem, (uint64_t)buf, 4096, at) != 4096)
 		return ~0UL;
 	return sum_add(0, buf, at, 4096);
@@ -105,15 +108,13 @@ static int look_at_mapping(const struct looked_at *p, const struct mapped *m,
 	return 0;
 }
 
-static int look_at_process(const struct looked_at *p, int32_t pid, struct wire_answer *answer)
+static int look_at_process(const struct looked_at *p, long maps, struct wire_answer *answer)
 {
 	char *const text = work_at(WIRE_WORK_MAP);
-	const long fd = open_of(pid, "maps");
-	const long len = slurp(fd, text, WIRE_WORK - WIRE_WORK_MAP);
+	const long len = slurp(maps, text, WIRE_WORK - WIRE_WORK_MAP);
 	const char *at = text;
 	int err = len < 0 ? -1 : 0;
 
-	sys3(__NR_close, (uint64_t)fd, 0, 0);
 	while (!err && at < text + len) {
 		struct mapped m;
 
@@ -123,6 +124,12 @@ static int look_at_process(const struct looked_at *p, int32_t pid, struct wire_a
 	return err;
 }
 
+static void close_file(long fd)
+{
+	if (fd >= 0)
+		sys3(__NR_close, (uint64_t)fd, 0, 0);
+}
+
 static int show_pages(struct wire_answer *answer)
 {
 	int err = 0;
@@ -130,6 +137,7 @@ static int show_pages(struct wire_answer *answer)
 	answer->pages_at = HEAD->text_at;
 	for (uint32_t i = 0; !err && i <= HEAD->forks; i++) {
 		const int32_t pid = HEAD->pid[i];
+		const long maps = open_of(pid, "maps");
 		const struct looked_at p = {
 			.nr = i,
 			.own = i == HEAD->now,
@@ -137,10 +145,15 @@ static int show_pages(struct wire_answer *answer)
 			.mem = i == HEAD->now ? -1 : open_of(pid, "mem"),
 		};
 
-		err = look_at_process(&p, pid, answer);
-		sys3(__NR_close, (uint64_t)p.pagemap, 0, 0);
-		if (!p.own)
-			sys3(__NR_close, (uint64_t)p.mem, 0, 0);
+		if (maps < 0 || p.pagemap < 0)
+			answer->unseen |= 1U << i;
+		else
+			err = look_at_process(&p, maps, answer);
+		if (!p.own && p.mem < 0)
+			answer->unread |= 1U << i;
+		close_file(maps);
+		close_file(p.pagemap);
+		close_file(p.mem);
 	}
 	return err;
 }

@@ -125,6 +125,22 @@ static void flags_show_in_vmflags(void **state)
 	assert_int_equal(map(f, RW, ANON | MAP_HUGETLB | (17 << 26), NULL, 0), -EINVAL);
 }
 
+static void pages_of_a_gibibyte_need_a_cpu_that_has_them(void **state)
+{
+	struct samara_machine_config cfg = SAMARA_MACHINE_CONFIG_INIT;
+	const int gibibyte = ANON | MAP_HUGETLB | (30 << 26);
+	struct fixture *f = *state, none = { 0 };
+
+	assert_int_equal(map(f, RW, gibibyte, NULL, 0), -ENOMEM);
+	cfg.flags = SAMARA_MACHINE_NO_1G_PAGES;
+	assert_int_equal(samara_machine_create(&cfg, &none.machine), 0);
+	assert_int_equal(samara_mm_create(none.machine, &none.mm), 0);
+	assert_int_equal(map(&none, RW, gibibyte, NULL, 0), -EINVAL);
+	assert_int_equal(map(&none, RW, ANON | MAP_HUGETLB | (21 << 26), NULL, 0), -ENOMEM);
+	samara_mm_exit(none.mm);
+	samara_machine_destroy(none.machine);
+}
+
 static void fixed_replaces_what_is_there(void **state)
 {
 	struct fixture *f = *state;
@@ -212,6 +228,7 @@ int main(void)
 		test(unknown_flags_matter_to_shared_validate_only),
 		test(rights_of_the_file_decide),
 		test(flags_show_in_vmflags),
+		test(pages_of_a_gibibyte_need_a_cpu_that_has_them),
 		test(fixed_replaces_what_is_there),
 		test(fixed_over_a_sealed_mapping_is_refused),
 		test(dev_zero_is_anonymous_memory_with_a_name),

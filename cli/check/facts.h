@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What kind of kernel the host runs, and what this process may do there.
+ *
+ *   probe.c   measures it, in processes of its own
+ *   judge.c   says why such a host cannot be the referee, wholly or of one call
+ *   ours.c    makes the library's machine the same
+ *
+ * Settings that are text in /proc are believed only where no program can see what they do.
+ */
+#ifndef CLI_CHECK_FACTS_H
+#define CLI_CHECK_FACTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "check/wire.h"
+
+/* What reading untouched anonymous memory maps. */
+enum zero_page {
+	ZERO_PAGE_UNKNOWN = -1,
+	ZERO_PAGE_NONE,  /* a page of one's own */
+	ZERO_PAGE_SHARED /* the page of zeros */
+};
+
+/* The vsyscall page in maps. */
+enum gate { GATE_NONE, GATE_EXEC, GATE_READ };
+
+struct host_facts {
+	char release[65], machine[65]; /* uname(2) without personalities */
+	bool ended;                    /* the measuring process came to its end */
+	bool proc;                     /* /proc is there, and of this PID namespace */
+	bool soft_dirty;               /* VmFlags shows it */
+	bool ksm_runs;                 /* equal pages are merged */
+	bool no_thp;                   /* the kernel has no transparent huge pages */
+	bool thp_stays;                /* they cannot be disabled for a process */
+	bool shmem_huge;               /* shared memory gets huge pages, or places for them */
+	bool huge_pages_odd;           /* MAP_HUGETLB is granted, or not known */
+	bool no_gibibytes;             /* of 1 GiB it is not known */
+	bool la57;                     /* there are addresses above 47 bits */
+	bool pkeys;                    /* PROT_EXEC alone takes a protection key */
+	bool random;                   /* addresses are, as personality(2) is refused */
+	bool no_write_exec;            /* memory that is writable and executable is refused */
+	bool frames;                   /* pagemap shows frame numbers */
+	enum zero_page zero_page;
+	unsigned long zero_frame; /* that pagemap shows; NONE: there is no such frame */
+	enum gate gate;
+	unsigned int caps;       /* enum samara_caps, by what they allow */
+	unsigned long min_hint;  /* where a hint of one page goes */
+	unsigned long min_fixed; /* the least address for MAP_FIXED without CAP_SYS_RAWIO */
+	unsigned long stack_gap; /* bytes kept free below a stack; 0: unknown */
+	/* settings; -1: cannot be read */
+	long overcommit, overcommit_ratio, overcommit_kbytes, max_map_count;
+	unsigned long file_limit, nofile_limit; /* hard: RLIMIT_FSIZE, RLIMIT_NOFILE */
+	int no_disk;                            /* errno: no file can be made in /var/tmp */
+	unsigned int disk_dev[2];               /* device of such a file in maps, */
+	unsigned int disk_stat[2];              /* and in stat(2) */
+};
+
+void host_probe(struct host_facts *facts);
+
+/* Why such a host cannot be the referee, or NULL. */
+const char *facts_cannot_judge(const struct host_facts *facts);
+/* Why it cannot judge op, or NULL. */
+const char *facts_cannot_judge_op(const struct host_facts *facts, const struct wire_op *op);
+
+#endif

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Why a host cannot be the referee. What the library can be made to do the same, ours.c does; what
+ * is left is here. Each reason is one line for whoever runs the check.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/sysinfo.h>
+#include <sys/syscall.h>
+
+#include "check/check.h"
+#include "check/facts.h"
+
+#define FILES_NEED 64 /* descriptors */
+#define LEAST_OF_MOST (1UL << 20)
+#define NOREPLACE 0x100000UL
+#define GAP_KNOWN (1UL << 28)
+
+static const char *odd_kernel(const struct host_facts *f)
+{
+	if (strncmp(f->release, "6.18.", 5) || strcmp(f->machine, "x86_64"))
+		return "the host does not run Linux 6.18 on x86-64";
+	if (!f->proc)
+		return "no /proc, or one of other processes (PID namespace)";
+	if (f->soft_dirty)
+		return "the host's kernel tracks soft-dirty pages, which VmFlags shows";
+	if (f->la57)
+		return "the host uses five levels of page tables";
+	if (f->zero_page == ZERO_PAGE_UNKNOWN)
+		return "the host does not tell what reading untouched memory maps (pagemap)";
+	if (f->min_hint > LEAST_OF_MOST || f->min_fixed >= LEAST_OF_MOST)
+		return "the host's vm.mmap_min_addr is above 1 MiB";
+	if (!f->stack_gap || f->stack_gap >= GAP_KNOWN)
+		return "the host does not tell how wide the gap below a stack is";
+	return NULL;
+}
+
+static const char *odd_setting(const struct host_facts *f)
+{
+	if (f->shmem_huge)
+		return "the host's kernel places shared memory on huge pages";
+	if (f->thp_stays && !f->no_thp)
+		return "the host's transparent huge pages cannot be disabled (PR_SET_THP_DISABLE)";
+	if (f->ksm_runs)
+		return "the host merges equal pages (/sys/kernel/mm/ksm/run)";
+	if (f->no_write_exec)
+		return "memory that is writable and executable is refused here";
+	if (f->max_map_count < 0 || f->overcommit < 0)
+		return "vm.max_map_count or vm.overcommit_memory cannot be read";
+	if (f->overcommit == 2 && f->overcommit_kbytes > 0)
+		return "vm.overcommit_kbytes is in use";
+	return NULL;
+}
+
+static const char *odd_process(const struct host_facts *f)
+{
+	struct sysinfo info = { 0 };
+
+	sysinfo(&info);
+	if (f->file_limit / 2 < info.totalram * info.mem_unit)
+		return "RLIMIT_FSIZE is less than the check's files need";
+	if (f->nofile_limit < FILES_NEED)
+		return "RLIMIT_NOFILE is less than the check needs";
+	if (f->no_disk)
+		return "no file can be made in /var/tmp";
+	if (memcmp(f->disk_dev, f->disk_stat, sizeof(f->disk_dev)) != 0)
+		return "maps shows another device than stat(2) for files in /var/tmp";
+	return NULL;
+}
+
+const char *facts_cannot_judge(const struct host_facts *facts)
+{
+	const char *why = facts->ended ? odd_kernel(facts) : "the host could not be measured";
+
+	if (!why)
+		why = odd_setting(facts);
+	return why ? why : odd_process(facts);
+}
+
+const char *facts_cannot_judge_op(const struct host_facts *facts, const struct wire_op *op)
+{
+	const unsigned long *const a = op->arg;
+	const unsigned long low =
+		facts->min_hint < facts->min_fixed ? facts->min_hint : facts->min_fixed;
+	const unsigned long high = facts->min_hint + facts->min_fixed - low;
+
+	if (op->nr != SYS_mmap)
+		return NULL;
+	if ((a[3] & MAP_HUGETLB) && facts->huge_pages_odd)
+		return "it grants huge pages, or knows none";
+	if ((a[3] & (MAP_FIXED | NOREPLACE)) && a[0] < high && a[0] >= low)
+		return "it has two least addresses";
+	if ((a[3] & MAP_32BIT) && !(a[3] & (MAP_FIXED | NOREPLACE)) && facts->random)
+		return "addresses are random, since personality(2) is refused";
+	return NULL;
+}
+
+const char *answer_cannot_judge(const struct settings *set, const struct wire_op *op, long host,
+				long ours)
+{
+	if (host == ours)
+		return NULL;
+	if ((op->nr == OP_FORK || op->nr == OP_FORK_STAY) && host == -EAGAIN)
+		return "no further process is allowed here (RLIMIT_NPROC, a PIDs cgroup)";
+	if (host == -ENOSYS)
+		return "a call is not known here, or filtered";
+	if (host == -ENOSPC || host == -EDQUOT || host == -EIO)
+		return "the file system of /var/tmp is full or broken";
+	if (host == -EMFILE || host == -ENFILE)
+		return "no further file can be opened";
+	/* Other programs' promises come and go. */
+	if (set->facts.overcommit == 2 && !set->commit_is_ours && set->overcommit < 0 &&
+	    (host == -ENOMEM || ours == -ENOMEM))
+		return "in overcommit mode 2 it depends on what other programs were promised";
+	return NULL;
+}
