@@ -19,6 +19,9 @@ static const unsigned long nowhere[] = {
 	0xffff800000000000,
 	-8UL,
 	0x123456789abcd000,
+	WIRE_GATE,
+	WIRE_GATE + 0x10,
+	WIRE_GATE + 0x1000 - 8,
 };
 
 /* Bytes at odd places, mostly few; sometimes whole pages or many. */

@@ -79,6 +79,11 @@ const char *facts_cannot_judge(const struct host_facts *facts)
 	return why ? why : odd_process(facts);
 }
 
+static bool is_access(const struct wire_op *op)
+{
+	return op->nr == OP_LOAD || op->nr == OP_FETCH || op->nr == OP_READ || op->nr == OP_SURVEY;
+}
+
 const char *facts_cannot_judge_op(const struct host_facts *facts, const struct wire_op *op)
 {
 	const unsigned long *const a = op->arg;
@@ -86,6 +91,9 @@ const char *facts_cannot_judge_op(const struct host_facts *facts, const struct w
 		facts->min_hint < facts->min_fixed ? facts->min_hint : facts->min_fixed;
 	const unsigned long high = facts->min_hint + facts->min_fixed - low;
 
+	if (facts->gate == GATE_READ && is_access(op) &&
+	    (a[0] >= WIRE_GATE || a[1] > WIRE_GATE - a[0]))
+		return "its vsyscall page can be read";
 	if (op->nr != SYS_mmap)
 		return NULL;
 	if ((a[3] & MAP_HUGETLB) && facts->huge_pages_odd)

@@ -137,6 +137,10 @@ long ours_access(struct ours *o, const struct wire_op *op)
 
 	switch (op->nr) {
 	case OP_FETCH:
+		if (is_gate_call(a[0])) {
+			err = load(o, a[0], 1, &sum);
+			return err;
+		}
 		return samara_fetch(o->mm, a[0], words, 1, &o->fault) < 0 ? -ENOMEM : 0;
 	case OP_STORE:
 		return store(o, a[0], a[1], a[2]);

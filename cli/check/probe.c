@@ -86,24 +86,34 @@ static void probe_pages(struct host_facts *facts)
 	munmap((void *)page, 3 * PAGE);
 }
 
-/* Shared memory that lies 2 MiB-aligned each time, or has pages that were not written. */
+/* Two pieces of shared memory with a page between them: both aligned only if that is meant. */
+static bool aligns_shared(unsigned long size)
+{
+	unsigned long where = 0;
+
+	for (int i = 0; i < 2; i++) {
+		where |= (unsigned long)map(0, size, PROT_READ, MAP_SHARED | MAP_ANONYMOUS);
+		map(0, PAGE, PROT_NONE, ANON);
+	}
+	return !(where & (size - 1));
+}
+
+/* Shared memory that lies aligned to a size of huge pages, or has pages that were not written. */
 static bool shares_huge_pages(void)
 {
 	const int fd = memfd_create("probe", MFD_CLOEXEC);
 	unsigned char seen[16];
-	unsigned long where = 0;
 	char *at;
 
-	for (int i = 0; i < 3; i++) {
-		where |= (unsigned long)map(0, HUGE_PAGE, PROT_READ, MAP_SHARED | MAP_ANONYMOUS);
-		map(0, PAGE, PROT_NONE, ANON);
-	}
+	for (unsigned long size = 2 * PAGE; size <= HUGE_PAGE; size *= 2)
+		if (aligns_shared(size))
+			return true;
 	if (fd < 0 || ftruncate(fd, HUGE_PAGE) || pwrite(fd, "x", 1, 0) != 1)
 		return false;
 	at = mmap(NULL, HUGE_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (at == MAP_FAILED || mincore(at, sizeof(seen) * PAGE, seen))
 		return false;
-	return !(where & (HUGE_PAGE - 1)) || ((seen[1] | seen[15]) & 1);
+	return (seen[1] | seen[15]) & 1;
 }
 
 static void probe_huge_pages(struct host_facts *facts)

@@ -24,8 +24,9 @@
 #define WIRE_WINDOW 0x400000000000UL
 #define WIRE_CROWD 0x480000000000UL /* mappings that are many and not shown */
 #define WIRE_CROWD_END 0x490000000000UL
-#define WIRE_STACK 0x4000UL /* bytes of each stack */
-#define WIRE_FORKS 16U      /* forks in one sequence, at most */
+#define WIRE_GATE 0xffffffffff600000UL /* the vsyscall page */
+#define WIRE_STACK 0x4000UL            /* bytes of each stack */
+#define WIRE_FORKS 16U                 /* forks in one sequence, at most */
 #define WIRE_STACKS_AT 0x1000UL
 #define WIRE_OPS_AT (WIRE_STACKS_AT + (WIRE_FORKS + 3) * WIRE_STACK)
 #define WIRE_SCRATCH 0x10000UL /* for reading smaps, status, and mincore's vector */
@@ -34,6 +35,12 @@
 #define WIRE_WORK_MAP 0x6000UL
 #define WIRE_RUN 2048UL /* pages: of longer mappings only contents that are accessed are compared */
 #define WIRE_SAME 0xffffffffU /* text_len: the text is the one before */
+
+/* Where the vsyscall page has a call: fetch reads there. */
+static inline int is_gate_call(uint64_t at)
+{
+	return at == WIRE_GATE || at == WIRE_GATE + 0x400 || at == WIRE_GATE + 0x800;
+}
 
 /* Descriptors that the child inherits. */
 enum {

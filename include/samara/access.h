@@ -37,7 +37,11 @@ SAMARA_API long samara_read(struct samara_mm *mm, unsigned long addr, void *buf,
 			    struct samara_fault *fault);
 SAMARA_API long samara_write(struct samara_mm *mm, unsigned long addr, const void *buf, unsigned long len,
 			     struct samara_fault *fault);
-/* The same with the rights of PROT_EXEC: what an instruction fetch does. */
+/*
+ * The same with the rights of PROT_EXEC: what an instruction fetch does. In the vsyscall page it always stops, with
+ * SI_KERNEL: at offsets 0, 0x400 and 0x800 Linux makes the calls gettimeofday, time and getcpu itself, which is the
+ * caller's to do; everywhere else in it the signal is what Linux sends.
+ */
 SAMARA_API long samara_fetch(struct samara_mm *mm, unsigned long addr, void *buf, unsigned long len,
 			     struct samara_fault *fault);
 

@@ -4,6 +4,7 @@
  *
  *   nothing mapped, beyond the task size, a stack that may not grow    SIGSEGV SEGV_MAPERR
  *   no canonical address (neither half of a sign-extended space)       SIGSEGV SI_KERNEL
+ *   running in the vsyscall page (its three calls are the caller's)    SIGSEGV SI_KERNEL
  *   the mapping does not allow it                                      SIGSEGV SEGV_ACCERR
  *   a guard                                                            SIGSEGV SEGV_MAPERR
  *   beyond the file's end, a driver's refusal, reading failed          SIGBUS  BUS_ADRERR
@@ -64,6 +65,14 @@ static bool canonical(const struct samara_geometry *geo, unsigned long addr)
 	return geo->task_size > 1UL << (bits - 1) || !top || top == ~0UL >> (bits - 1);
 }
 
+/* At an address above all user addresses. The gate is run by the kernel, or not at all. */
+static int code_above(const struct samara_mm *mm, unsigned long addr, enum samara_access kind)
+{
+	if (kind == SAMARA_ACCESS_EXEC && mm_is_gate(mm, addr))
+		return SI_KERNEL;
+	return canonical(mm->geo, addr) ? SEGV_MAPERR : SI_KERNEL;
+}
+
 /* Rights, then the fault; a fetch is stopped last. */
 static unsigned int fault_checked(struct vma *vma, unsigned long addr, unsigned int flags)
 {
@@ -120,8 +129,7 @@ int access_fault(struct samara_mm *mm, unsigned long addr, enum samara_access ki
 	struct vma *vma;
 
 	if (addr >= mm->geo->task_size)
-		return refuse(fault, addr, SIGSEGV,
-			      canonical(mm->geo, addr) ? SEGV_MAPERR : SI_KERNEL);
+		return refuse(fault, addr, SIGSEGV, code_above(mm, addr, kind));
 	vma = lock_vma_under_rcu(mm, addr);
 	if (vma) {
 		codes = fault_checked(vma, addr, flags | FAULT_VMA_LOCK);

@@ -271,6 +271,13 @@ static inline bool mm_has_zero_page(const struct samara_mm *mm)
 	return !(mm->machine->flags & SAMARA_MACHINE_NO_ZERO_PAGE);
 }
 
+/* Whether addr lies in the vsyscall page, and there is one. */
+static inline bool mm_is_gate(const struct samara_mm *mm, unsigned long addr)
+{
+	return addr >= mm->geo->gate_start && addr < mm->geo->gate_end &&
+	       !(mm->machine->flags & SAMARA_MACHINE_NO_GATE);
+}
+
 /* At the limit that vm.max_map_count sets on splitting. */
 static inline bool mm_map_full(const struct samara_mm *mm)
 {

@@ -61,7 +61,7 @@ bool gate_describe(const struct samara_mm *mm, struct samara_vma_info *out)
 	const struct samara_geometry *geo = mm->geo;
 	const bool reads = mm->machine->flags & SAMARA_MACHINE_GATE_READ;
 
-	if (geo->gate_start == geo->gate_end || (mm->machine->flags & SAMARA_MACHINE_NO_GATE))
+	if (!mm_is_gate(mm, geo->gate_start))
 		return false;
 	*out = (struct samara_vma_info){
 		.start = geo->gate_start,

@@ -156,7 +156,11 @@ static long survey(const struct wire_op *op)
 	return sum_answer(sum);
 }
 
-/* May at be executed, or would once a stack had grown there? Who knows what it would do. */
+/*
+ * May at be executed, or would once a stack had grown there? Who knows what it would do. Of the
+ * vsyscall page only the places of its calls are: there the kernel would return to whatever lies
+ * on the stack.
+ */
 static int is_executable(uint64_t at)
 {
 	char *const text = work_at(WIRE_WORK_MAP);
@@ -165,6 +169,8 @@ static int is_executable(uint64_t at)
 	const char *line = text;
 
 	sys3(__NR_close, (uint64_t)fd, 0, 0);
+	if (at >= WIRE_GATE)
+		return is_gate_call(at);
 	while (line < text + len) {
 		const uint64_t end = (hex(&line), line++, hex(&line));
 

@@ -91,7 +91,8 @@ static void places_without_memory(void **state)
 		{ 0x1234000000000000, SI_KERNEL },
 		{ 0xffff7fffffffffff, SI_KERNEL },
 		{ 0xffff800000000000, SEGV_MAPERR },
-		{ 0xffffffffff600000, SEGV_MAPERR },
+		{ 0xffffffffff5fffff, SEGV_MAPERR },
+		{ 0xffffffffff601000, SEGV_MAPERR },
 		{ ~0UL, SEGV_MAPERR },
 	};
 
@@ -99,6 +100,28 @@ static void places_without_memory(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
 		for (int how = LOAD; how <= FETCH; how++)
 			expect(how, rows[i].addr, SIGSEGV, rows[i].code);
+}
+
+/* Only running there is another matter; where there is none (vsyscall=none) it is not. */
+static void the_vsyscall_page(void **state)
+{
+	static const unsigned long at[] = { 0xffffffffff600000, 0xffffffffff600010,
+					    0xffffffffff600fff };
+	struct samara_machine_config cfg = SAMARA_MACHINE_CONFIG_INIT;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(at); i++) {
+		expect(LOAD, at[i], SIGSEGV, SEGV_MAPERR);
+		expect(STORE, at[i], SIGSEGV, SEGV_MAPERR);
+		expect(FETCH, at[i], SIGSEGV, SI_KERNEL);
+	}
+	mem_close(&m);
+	cfg.ram_bytes = 4 << 20;
+	cfg.flags = SAMARA_MACHINE_NO_GATE;
+	mem_open_machine(&m, &cfg);
+	for (size_t i = 0; i < ARRAY_SIZE(at); i++)
+		for (int how = LOAD; how <= FETCH; how++)
+			expect(how, at[i], SIGSEGV, SEGV_MAPERR);
 }
 
 static void guards(void **state)
@@ -190,6 +213,7 @@ int main(void)
 		TEST(rights),
 		TEST(rights_follow_mprotect_also_where_pages_are),
 		TEST(places_without_memory),
+		TEST(the_vsyscall_page),
 		TEST(guards),
 		TEST(poison),
 		TEST(beyond_the_end_of_a_file),
