@@ -134,19 +134,24 @@ bool write_page(struct worker *w, struct slot *s, unsigned int i)
 /* A page of any slot, whatever others do to it meanwhile. */
 static void op_stroll(struct worker *w)
 {
-	const unsigned int page = (unsigned int)roll(w, SLOTS * SLOT_PAGES);
+	const struct slot *s = &w->t->slot[roll(w, SLOTS)];
+	const unsigned int page = (unsigned int)roll(w, SLOT_PAGES);
+	bool fits;
 	long got;
 
 	do {
-		got = samara_read(w->t->mm, BASE + page * PAGE, w->buf, PAGE, NULL);
+		got = samara_read(w->t->mm, page_addr(w->t, s, page), w->buf, PAGE, NULL);
 	} while (again(w, got));
-	if (ran_out(w, got))
+	if (!got || ran_out(w, got))
 		return;
-	if (got && got != (long)PAGE)
+	if (got != (long)PAGE) {
 		wrong(w, "%ld bytes of a page were read", got);
-	else if (got && !holds_any(w->buf, page % SLOT_PAGES))
-		wrong(w, "page %u of slot %u holds %#lx, not whole or no page of that number",
-		      page % SLOT_PAGES, page / SLOT_PAGES, (unsigned long)w->buf[0]);
+		return;
+	}
+	fits = is_shared(s) ? each_holds_any(w->t, w->buf, page) : holds_any(w->buf, page);
+	if (!fits)
+		wrong(w, "page %u of slot %lu holds %#lx, not whole or no page of that number",
+		      page, (unsigned long)(s - w->t->slot), (unsigned long)w->buf[0]);
 }
 
 static void op_discard(struct worker *w, struct slot *s)

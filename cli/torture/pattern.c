@@ -21,6 +21,14 @@ static uint64_t mix(uint64_t z)
 	return z ^ (z >> 31);
 }
 
+/* What mix() makes z of. */
+static uint64_t unmix(uint64_t z)
+{
+	z = (z ^ (z >> 31) ^ (z >> 62)) * UINT64_C(0x319642b2d24d8ec3);
+	z = (z ^ (z >> 27) ^ (z >> 54)) * UINT64_C(0x96de1b173f119089);
+	return z ^ (z >> 30) ^ (z >> 60);
+}
+
 unsigned long roll(struct worker *w, unsigned long n)
 {
 	w->random += UINT64_C(0x9e3779b97f4a7c15);
@@ -87,6 +95,19 @@ bool holds(const uint64_t *words, uint64_t id)
 bool holds_any(const uint64_t *words, unsigned int page)
 {
 	return holds(words, words[0]) && (!words[0] || (words[0] & 0xff) == page);
+}
+
+bool each_holds_any(const struct torture *t, const uint64_t *words, unsigned int page)
+{
+	const uint64_t given = __atomic_load_n(&t->next_id, __ATOMIC_RELAXED);
+
+	for (size_t i = 0; i < WORDS; i++) {
+		const uint64_t id = i ? unmix(words[i]) - i : words[0];
+
+		if (words[i] && ((id & 0xff) != page || !(id >> 8) || id >> 8 > given))
+			return false;
+	}
+	return true;
 }
 
 void check_page(struct worker *w, struct samara_mm *mm, unsigned long addr,

@@ -13,7 +13,9 @@
  * A page that was written holds one pattern, which follows from its first word, the page's
  * id: the page's number within its slot, and a number that is never used again. So a page
  * that is read without the slot's lock must be zeros, or a whole pattern that was given to a
- * page of this number: a frame that was freed too early, or mapped in a wrong place, shows.
+ * page of this number: a frame that was freed too early, or mapped in a wrong place, shows. Shared
+ * memory is also written through other address spaces (children). There a page is not moved at
+ * once (<samara/access.h>), so each word is looked at by itself.
  *
  * Memory may fail. With --refuse a call now and then has one of its allocations refused: it says
  * so, and made again it does what it was asked to, whatever the first try had got done. With
@@ -143,6 +145,11 @@ void fill(uint64_t *words, uint64_t id);
 /* Whether words hold the pattern of id (0: zeros); of any id that a page of this number may get. */
 bool holds(const uint64_t *words, uint64_t id);
 bool holds_any(const uint64_t *words, unsigned int page);
+/*
+ * Each word for itself is zero, or belongs at its place in a pattern that was given to a page of
+ * this number.
+ */
+bool each_holds_any(const struct torture *t, const uint64_t *words, unsigned int page);
 
 /* Read the page at addr in mm, and say so if it isn't what p says. */
 void check_page(struct worker *w, struct samara_mm *mm, unsigned long addr,

@@ -30,8 +30,18 @@ struct samara_fault {
 
 /*
  * Bytes moved: len, or fewer when a fault stopped it, which *fault (may be NULL) then describes; -ENOMEM when memory
- * ran out before the first. All of it in order; other threads may see a part of a long write. A page's part is moved at
- * once.
+ * ran out before the first. Pages are moved one after the other, from the first to the last.
+ *
+ * What is whole when threads access the same bytes at once:
+ *  - Each word of 1, 2, 4 or 8 bytes at a multiple of its size, if it lies within the range. It is read as some
+ *    store left it, and others see it as it was before or as it is after. This holds against samara_read(), _write(),
+ *    _fetch(), _cmpxchg(), samara_file_pread(), _pwrite(), and the host's own aligned loads and stores through
+ *    samara_cpu_lookup() or a pin, in every address space that shares the memory; and in the copies that fork and
+ *    copy-on-write make. A word that the range holds only a part of is moved in parts. buf may have any address.
+ *  - A page's part, between two of the first four calls at the same page of the same mm, and against fork, unmapping
+ *    and copy-on-write of that page in that mm: it is moved before, or after.
+ * Nothing else is: other addresses, other mms, files, a CPU's own accesses and pins may see a range half moved, its
+ * words in any order.
  */
 SAMARA_API long samara_read(struct samara_mm *mm, unsigned long addr, void *buf, unsigned long len,
 			    struct samara_fault *fault);
@@ -46,9 +56,10 @@ SAMARA_API long samara_fetch(struct samara_mm *mm, unsigned long addr, void *buf
 			     struct samara_fault *fault);
 
 /*
- * Compare and exchange of a guest word of size 1, 2, 4 or 8 bytes at a multiple of its size, atomic against every other
- * access. *expected becomes what was there. 1: exchanged; 0: it was something else; -EFAULT, -ENOMEM: *fault says
- * why; -EINVAL: size or alignment. As cmpxchg on x86 it needs the right to write in any case.
+ * Compare and exchange of a guest word of size 1, 2, 4 or 8 bytes at a multiple of its size, atomic against every
+ * other access (samara_read() says what those are). *expected becomes what was there. 1: exchanged; 0: it was
+ * something else; -EFAULT, -ENOMEM: *fault says why; -EINVAL: size or alignment. As cmpxchg on x86 it needs the right
+ * to write in any case.
  */
 SAMARA_API int samara_cmpxchg(struct samara_mm *mm, unsigned long addr, unsigned int size, uint64_t *expected,
 			      uint64_t desired, struct samara_fault *fault);

@@ -15,6 +15,10 @@
  * section and enters it again. In between no call of the library may be made with
  * this mm, and no lock be waited for: whoever takes memory away waits until the CPU has left.
  *
+ * An aligned load or store of 1, 2, 4 or 8 bytes through the pointer is whole against every other access to the
+ * memory, as far as the host makes it by one instruction (in C: volatile, or atomic). The library's own calls tear
+ * no such word either (samara_read()).
+ *
  * A CPU belongs to the thread that called samara_cpu_run() for it last; another thread takes it over by
  * calling it again, while the first does nothing with it. Any number of CPUs may run one mm.
  *

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Bytes in and out of an address space, page by page. A page's part is moved while the leaf is
- * locked: against fork, unmapping and copy-on-write it happens before or after, never in
- * between.
+ * locked: against fork, unmapping, copy-on-write and other copies through this leaf it happens
+ * before or after, never in between. Others who have the page (another mm, the file, a CPU
+ * inside its section) see a range half moved, but no torn word (base/bytes.h).
  */
 #include <errno.h>
 
@@ -41,9 +42,9 @@ static long transfer(const struct transfer *t)
 		}
 		n = page_rest(t->mm, t->addr + done, len - done);
 		if (t->from)
-			bytes_copy(at.host, t->from + done, n);
+			bytes_store(at.host, t->from + done, n);
 		else
-			bytes_copy(t->to + done, at.host, n);
+			bytes_load(t->to + done, at.host, n);
 		access_end(&at);
 		done += n;
 	}

@@ -2,8 +2,9 @@
 /*
  * read(2) and write(2) on the pages that mappings see.
  *
- * A page's part is moved at once. Writes exclude each other and truncation (inode->lock);
- * each page is made longer room for before its bytes come, under the folio's lock.
+ * Writes exclude each other and truncation (inode->lock); a page's bytes come after the file was
+ * made long enough for them, under the folio's lock. Reads and mappings see a write half done, but
+ * no torn word (base/bytes.h).
  */
 #include <errno.h>
 #include <limits.h>
@@ -67,7 +68,7 @@ static int read_part(struct inode *inode, struct part part, char *buf)
 		memset(buf, 0, part.size);
 		return 0;
 	}
-	bytes_copy(buf, (char *)folio_virt(inode->ram, folio) + part.from, part.size);
+	bytes_load(buf, (char *)folio_virt(inode->ram, folio) + part.from, part.size);
 	folio_put(inode->ram, folio);
 	return 0;
 }
@@ -121,7 +122,7 @@ static int write_part(struct inode *inode, struct part part, const char *buf)
 	if (end > to_end(inode, 0))
 		err = inode_grow(inode, end);
 	if (!err) {
-		bytes_copy((char *)folio_virt(inode->ram, folio) + part.from, buf, part.size);
+		bytes_store((char *)folio_virt(inode->ram, folio) + part.from, buf, part.size);
 		folio_set(folio, FOLIO_DIRTY);
 	} else if (part.index >= inode_pages(inode)) {
 		page_cache_remove(inode, folio);
