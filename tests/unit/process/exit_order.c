@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The order of an exit: pages are given up while the families they belong to are still
- * linked, so that whoever comes from a mapped folio finds its family alive.
+ * linked, so that a walk from a mapped folio finds its family alive.
  */
 #include <pthread.h>
 #include <sched.h>
