@@ -87,6 +87,31 @@ static char *cpu_at(struct zapper *z, unsigned long addr)
 	return samara_cpu_lookup(z->cpu, addr, SAMARA_ACCESS_WRITE);
 }
 
+/* What was flushed is not flushed again: a CPU may know other pages there by then. */
+static void a_flush_takes_what_was_gathered_since_the_last(void **state)
+{
+	struct zapper *z = *state;
+
+	map_page(z, AT);
+	map_page(z, AT + 20 * PAGE);
+	tlb_gather_mmu(&z->tlb, z->s.mm, GATHER_RANGE);
+	zap_page(z, AT, GATHER_LATER);
+	tlb_flush_mmu(&z->tlb);
+	map_page(z, AT);
+	map_page(z, AT + 9 * PAGE);
+	zap_page(z, AT + 20 * PAGE, GATHER_LATER);
+	tlb_flush_mmu(&z->tlb);
+	assert_non_null(cpu_at(z, AT));
+	assert_non_null(cpu_at(z, AT + 9 * PAGE));
+	assert_null(cpu_at(z, AT + 20 * PAGE));
+	zap_page(z, AT + 9 * PAGE, GATHER_LATER);
+	tlb_flush_mmu(&z->tlb);
+	assert_non_null(cpu_at(z, AT));
+	assert_null(cpu_at(z, AT + 9 * PAGE));
+	zap_page(z, AT, GATHER_LATER);
+	tlb_finish_mmu(&z->tlb);
+}
+
 static void a_page_is_freed_after_the_flush(void **state)
 {
 	struct zapper *z = *state;
@@ -308,6 +333,8 @@ static void a_page_in_use_inside_a_section_is_not_freed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(a_flush_takes_what_was_gathered_since_the_last, up,
+						down),
 		cmocka_unit_test_setup_teardown(a_page_is_freed_after_the_flush, up, down),
 		cmocka_unit_test_setup_teardown(an_entry_without_a_folio_is_flushed_too, up, down),
 		cmocka_unit_test_setup_teardown(tables_go_with_the_pages, up, down),
