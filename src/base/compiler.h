@@ -31,38 +31,27 @@
 #define smp_load_acquire(p) __atomic_load_n((p), __ATOMIC_ACQUIRE)
 #define smp_store_release(p, v) __atomic_store_n((p), (v), __ATOMIC_RELEASE)
 
-/*
- * A store before it is seen by a sequentially consistent load that comes after it in the one order
- * of such operations. gcc refuses fences with ThreadSanitizer, which does not need this one: the
- * words are atomic.
- */
-#if SAMARA_TSAN
-#define smp_mb() __asm__ __volatile__("" ::: "memory")
-#else
-#define smp_mb() __atomic_thread_fence(__ATOMIC_SEQ_CST)
-#endif
-
 #define container_of(ptr, type, member) \
 	((type *)((char *)(1 ? (ptr) : &((type *)0)->member) - offsetof(type, member)))
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
-#define min(a, b)                       \
-	({                              \
+#define min(a, b) \
+	({ \
 		__typeof__(a) min_a_ = (a); \
 		__typeof__(b) min_b_ = (b); \
 		min_a_ < min_b_ ? min_a_ : min_b_; \
 	})
-#define max(a, b)                       \
-	({                              \
+#define max(a, b) \
+	({ \
 		__typeof__(a) max_a_ = (a); \
 		__typeof__(b) max_b_ = (b); \
 		max_a_ > max_b_ ? max_a_ : max_b_; \
 	})
 
-#define ALIGN_UP(x, a) (((x) + (__typeof__(x))(a) - 1) & ~((__typeof__(x))(a) - 1))
-#define ALIGN_DOWN(x, a) ((x) & ~((__typeof__(x))(a) - 1))
-#define IS_ALIGNED(x, a) (((x) & ((__typeof__(x))(a) - 1)) == 0)
+#define ALIGN_UP(x, a) (((x) + (__typeof__(x))(a)-1) & ~((__typeof__(x))(a)-1))
+#define ALIGN_DOWN(x, a) ((x) & ~((__typeof__(x))(a)-1))
+#define IS_ALIGNED(x, a) (((x) & ((__typeof__(x))(a)-1)) == 0)
 
 #define CACHE_LINE 64
 
@@ -97,6 +86,17 @@
 #endif
 #ifndef SAMARA_UBSAN
 #define SAMARA_UBSAN 0
+#endif
+
+/*
+ * A store before it is seen by a sequentially consistent load that comes after it in the one order
+ * of such operations. gcc refuses fences with ThreadSanitizer, which does not need this one: the
+ * words are atomic.
+ */
+#if SAMARA_TSAN
+#define smp_mb() __asm__ __volatile__("" ::: "memory")
+#else
+#define smp_mb() __atomic_thread_fence(__ATOMIC_SEQ_CST)
 #endif
 
 static inline void cpu_relax(void)
