@@ -33,6 +33,7 @@
 
 #include "base/atomic.h"
 #include "base/lock.h"
+#include "base/refcount.h"
 #include "core/geometry.h"
 #include "core/vma.h"
 #include "maple/store.h"
@@ -49,20 +50,20 @@ struct samara_machine {
 	unsigned long max_map_count; /* (i) */
 	struct file_store *store;    /* (i) counted */
 	struct ram *ram;             /* (i) its frames; the store's */
-	unsigned long refs;          /* the creator, each mm and each pinned page; atomic */
+	refcount_t refs;             /* the creator, each mm and each pinned page */
 	/* (i) The last reference is gone. No lock is held. */
 	void (*release)(struct samara_machine *machine);
 };
 
 static inline void machine_get(struct samara_machine *machine, unsigned long n)
 {
-	atomic_add(&machine->refs, n);
+	refcount_add(n, &machine->refs);
 }
 
 /* n references less; the last one frees the machine, unless a file still needs its frames. */
 static inline void machine_put(struct samara_machine *machine, unsigned long n)
 {
-	if (!atomic_sub_return_acq_rel(&machine->refs, n))
+	if (refcount_sub_and_test(n, &machine->refs))
 		machine->release(machine);
 }
 
@@ -114,7 +115,7 @@ enum vma_lock_stat {
  */
 #define MM_SHARDS 4
 struct mm_shard {
-	long rss[MM_RSS];                       /* (a) */
+	long rss[MM_RSS];                        /* (a) */
 	unsigned long lock_stat[VMA_LOCK_STATS]; /* (a) */
 	unsigned long changing[2];               /* (a) open pairs, by phase: mmu/notifier.h */
 	char apart[CACHE_LINE];
@@ -140,15 +141,15 @@ struct samara_mm {
 	char apart[CACHE_LINE];
 
 	struct rwsem mmap_lock;
-	unsigned int mm_lock_seq;          /* (m) writers; each unlock adds 1 */
-	struct maple_store store;          /* (m) all changes to mt; remembers where the last was */
+	unsigned long mm_lock_seq; /* (m) writers; each unlock adds 1 */
+	struct maple_store store;  /* (m) all changes to mt; remembers where the last was */
 	struct mm_counters count;
 	struct mm_layout layout;
-	unsigned long def_flags;           /* (m) VM_LOCKED_MASK of mlockall(MCL_FUTURE) */
-	unsigned long rlim[MM_RLIMITS];    /* (m) bytes */
+	unsigned long def_flags;        /* (m) VM_LOCKED_MASK of mlockall(MCL_FUTURE) */
+	unsigned long rlim[MM_RLIMITS]; /* (m) bytes */
 	unsigned long rlim_max[MM_RLIMITS];
-	unsigned int caps;                 /* (m) enum samara_caps */
-	enum samara_touch_policy touch;    /* (m) */
+	unsigned int caps;              /* (m) enum samara_caps */
+	enum samara_touch_policy touch; /* (m) */
 	char apart_too[CACHE_LINE];
 
 	struct mm_shard shard[MM_SHARDS];

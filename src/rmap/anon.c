@@ -28,7 +28,7 @@ static struct anon_vma *anon_vma_alloc(struct anon_vma *parent)
 	rwsem_init(&anon->lock, RANK_ANON_RMAP);
 	if (parent) {
 		anon->root = parent->root;
-		__atomic_fetch_add(&anon->root->refs, 1, __ATOMIC_RELAXED);
+		refcount_inc(&anon->root->refs);
 	}
 	return anon;
 }
@@ -44,19 +44,12 @@ static void anon_vma_free(struct anon_vma *anon)
 
 bool anon_vma_try_get(struct anon_vma *anon)
 {
-	unsigned int refs = READ_ONCE(anon->refs);
-
-	do {
-		if (!refs)
-			return false;
-	} while (!__atomic_compare_exchange_n(&anon->refs, &refs, refs + 1, true, __ATOMIC_ACQUIRE,
-					      __ATOMIC_RELAXED));
-	return true;
+	return refcount_inc_not_zero(&anon->refs);
 }
 
 void anon_vma_put(struct anon_vma *anon)
 {
-	if (__atomic_fetch_sub(&anon->refs, 1, __ATOMIC_ACQ_REL) == 1)
+	if (refcount_dec_and_test(&anon->refs))
 		anon_vma_free(anon);
 }
 
@@ -64,7 +57,9 @@ void anon_vma_put(struct anon_vma *anon)
 static void link_anon(struct vma *vma, struct anon_vma *anon, struct rmap_link *link,
 		      struct rmap_link **at)
 {
-	__atomic_fetch_add(&anon->refs, 1, __ATOMIC_RELAXED);
+	/* The first link of a new one, which nobody else knows? */
+	if (!refcount_inc_not_zero(&anon->refs))
+		refcount_set(&anon->refs, 1);
 	link->vma = vma;
 	link->anon = anon;
 	link->next = NULL;
@@ -129,7 +124,7 @@ int anon_vma_fork(struct vma *child, const struct vma *parent)
 
 	if (!of)
 		return 0;
-	if (link_stock_add(&stock, parent->anon_links + 1))
+	if (parent->anon_links >= ANON_LINKS_MAX || link_stock_add(&stock, parent->anon_links + 1))
 		return -ENOMEM;
 	own = anon_vma_alloc(of);
 	if (!own) {

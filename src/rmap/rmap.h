@@ -37,6 +37,7 @@
 #define RMAP_RMAP_H
 
 #include "base/interval_tree.h"
+#include "base/refcount.h"
 #include "core/mm.h"
 #include "frame/frame.h"
 #include "mmu/pte.h"
@@ -47,9 +48,9 @@ struct anon_vma {
 	struct anon_vma *parent;   /* (i) or NULL; not counted: there while tree has a link */
 	struct rwsem lock;         /* the root's is used */
 	struct interval_tree tree; /* under the root's lock */
-	unsigned int refs;         /* links, families it is root of, lookups; atomic */
-	unsigned int children;     /* families whose parent it is; under the root's lock */
-	unsigned int active_vmas;  /* VMAs whose anon_vma this is; under the root's lock */
+	refcount_t refs;           /* links, families it is root of, lookups */
+	unsigned long children;    /* families whose parent it is; under the root's lock */
+	unsigned long active_vmas; /* VMAs whose anon_vma this is; under the root's lock */
 };
 
 struct rmap_link {
@@ -58,6 +59,9 @@ struct rmap_link {
 	struct rmap_link *next; /* of the same VMA */
 	struct anon_vma *anon;  /* NULL: a file link */
 };
+
+/* A VMA that forks have left as many links is not forked again. */
+#define ANON_LINKS_MAX (1U << 31)
 
 /* families ------------------------------------------------------------------- */
 

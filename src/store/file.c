@@ -18,19 +18,19 @@ struct file_store *file_store_create(void)
 	struct file_store *store = mem_zalloc(&store_site, sizeof(*store));
 
 	if (store)
-		store->refs = 1;
+		refcount_set(&store->refs, 1);
 	return store;
 }
 
 struct file_store *file_store_get(struct file_store *store)
 {
-	__atomic_fetch_add(&store->refs, 1, __ATOMIC_RELAXED);
+	refcount_inc(&store->refs);
 	return store;
 }
 
 void file_store_put(struct file_store *store)
 {
-	if (__atomic_fetch_sub(&store->refs, 1, __ATOMIC_ACQ_REL) != 1)
+	if (!refcount_dec_and_test(&store->refs))
 		return;
 	VM_WARN_ON(store->commit.pages);
 	if (store->ram)
@@ -48,7 +48,7 @@ int file_open(struct inode *inode, const char *name, unsigned int flags, struct 
 	file = mem_zalloc(&file_site, sizeof(*file) + size);
 	if (!file)
 		return -ENOMEM;
-	file->refs = 1;
+	refcount_set(&file->refs, 1);
 	file->flags = flags;
 	file->max_length = LLONG_MAX;
 	file->inode = inode;
@@ -114,13 +114,13 @@ int file_shmem(struct file_store *store, const struct shmem_desc *desc, struct s
 
 struct samara_file *file_get(struct samara_file *file)
 {
-	__atomic_fetch_add(&file->refs, 1, __ATOMIC_RELAXED);
+	refcount_inc(&file->refs);
 	return file;
 }
 
 void file_put(struct samara_file *file)
 {
-	if (!file || __atomic_fetch_sub(&file->refs, 1, __ATOMIC_ACQ_REL) != 1)
+	if (!file || !refcount_dec_and_test(&file->refs))
 		return;
 	inode_put(file->inode);
 	mem_free(&file_site, file);

@@ -16,13 +16,14 @@
 #include <samara/file.h>
 
 #include "base/compiler.h"
+#include "base/refcount.h"
 #include "store/commit.h"
 #include "store/inode.h"
 
 #define INODE_HASH 64
 
 struct file_store {
-	unsigned int refs; /* the machine and each inode; atomic */
+	refcount_t refs; /* the machine and each inode */
 	unsigned int page_shift;
 	unsigned int shmem_minor;
 	unsigned long next_ino; /* of shared memory and devices; atomic */
@@ -33,7 +34,7 @@ struct file_store {
 };
 
 struct samara_file {
-	unsigned int refs;             /* atomic */
+	refcount_t refs;               /* VMAs, holders */
 	unsigned int flags;            /* enum samara_file_flags */
 	unsigned long long max_length; /* no offset of the file system's lies above */
 	struct inode *inode;           /* counted */

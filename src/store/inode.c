@@ -37,7 +37,7 @@ struct inode *inode_create(struct file_store *store, const struct inode_desc *de
 	if (!inode)
 		return NULL;
 	inode->kind = desc->kind;
-	inode->refs = 1;
+	refcount_set(&inode->refs, 1);
 	inode->dev_major = desc->dev_major;
 	inode->dev_minor = desc->dev_minor;
 	inode->ino = desc->ino;
@@ -126,7 +126,7 @@ static struct inode *hash_find(struct file_store *store, const struct inode_desc
 			 inode->dev_minor != desc->dev_minor))
 		inode = inode->hash_next;
 	if (inode) {
-		__atomic_fetch_add(&inode->refs, 1, __ATOMIC_RELAXED);
+		refcount_inc(&inode->refs);
 		smp_store_release(&inode->opened, inode->opened + 1);
 	}
 	return inode;
@@ -216,18 +216,6 @@ int inode_of_host(struct file_store *store, int fd, const struct stat *st, struc
 
 /* putting ---------------------------------------------------------------------- */
 
-static bool put_not_last(struct inode *inode)
-{
-	unsigned int refs = smp_load_acquire(&inode->refs);
-
-	while (refs > 1) {
-		if (__atomic_compare_exchange_n(&inode->refs, &refs, refs - 1, true,
-						__ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
-			return true;
-	}
-	return false;
-}
-
 /* Nobody has a file of it: what is dirty goes home, or is lost. */
 static void write_back_last(struct inode *inode)
 {
@@ -250,8 +238,8 @@ static bool put_last(struct inode *inode, unsigned long opened, bool *gone)
 	bool done;
 
 	spin_lock(&store->lock, RANK_PAGE_CACHE);
-	done = inode->opened == opened || READ_ONCE(inode->refs) > 1;
-	*gone = done && !__atomic_sub_fetch(&inode->refs, 1, __ATOMIC_ACQ_REL);
+	done = inode->opened == opened || refcount_read(&inode->refs) > 1;
+	*gone = done && refcount_dec_and_test(&inode->refs);
 	if (*gone && inode->kind == INODE_HOST)
 		hash_remove(inode);
 	spin_unlock(&store->lock);
@@ -265,7 +253,7 @@ void inode_put(struct inode *inode)
 
 	do {
 		opened = smp_load_acquire(&inode->opened);
-		if (put_not_last(inode))
+		if (refcount_dec_not_one(&inode->refs))
 			return;
 		if (inode->kind == INODE_HOST)
 			write_back_last(inode);

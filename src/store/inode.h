@@ -44,6 +44,7 @@
 
 #include "base/interval_tree.h"
 #include "base/lock.h"
+#include "base/refcount.h"
 #include "frame/frame.h"
 #include "store/commit.h"
 
@@ -59,7 +60,7 @@ enum inode_kind {
 
 struct inode {
 	enum inode_kind kind;        /* (i) */
-	unsigned int refs;           /* atomic: files */
+	refcount_t refs;             /* files */
 	unsigned int dev_major;      /* (i) */
 	unsigned int dev_minor;      /* (i) */
 	unsigned long ino;           /* (i) */

@@ -105,7 +105,7 @@ int samara_machine_create(const struct samara_machine_config *callers, struct sa
 	machine->geo = geo;
 	machine->flags = own.flags;
 	machine->max_map_count = own.max_map_count ? own.max_map_count : DEFAULT_MAP_COUNT;
-	machine->refs = 1;
+	refcount_set(&machine->refs, 1);
 	machine->release = release;
 	*out = machine;
 	return 0;

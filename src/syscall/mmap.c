@@ -222,7 +222,7 @@ static unsigned long huge_page_size(const struct samara_mm *mm, int flags)
 
 /* What MAP_HUGETLB without a file maps: only asked for its rights. */
 static struct samara_file huge_pages = {
-	.refs = 1,
+	.refs = REFCOUNT_INIT(1),
 	.flags = SAMARA_FILE_READ | SAMARA_FILE_WRITE,
 	.max_length = LLONG_MAX,
 };

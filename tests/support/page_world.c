@@ -17,13 +17,13 @@
 static void file_up(struct world_file *f, enum inode_kind kind)
 {
 	f->inode.kind = kind;
-	f->inode.refs = 1;
+	refcount_set(&f->inode.refs, 1);
 	f->inode.fd = -1;
 	f->inode.length = WORLD_FILE_PAGES * WORLD_PAGE;
 	rwsem_init(&f->inode.i_mmap_lock, RANK_FILE_RMAP);
 	f->file = calloc(1, sizeof(*f->file) + 8);
 	assert_non_null(f->file);
-	f->file->refs = 1;
+	refcount_set(&f->file->refs, 1);
 	f->file->inode = &f->inode;
 }
 
@@ -45,7 +45,7 @@ int world_up_geometry(void **state, const struct samara_geometry *geo)
 	*state = w;
 	w->live = samara_live_objects();
 	w->machine.geo = *geo;
-	w->machine.refs = 1;
+	refcount_set(&w->machine.refs, 1);
 	if (ram_create(&config, &w->ram))
 		return -1;
 	w->machine.ram = w->ram;

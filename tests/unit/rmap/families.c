@@ -2,6 +2,8 @@
 /*
  * Families: who shares one, what fork makes of them, and when they go.
  */
+#include <errno.h>
+
 #include "support/cmocka_all.h"
 
 #include <samara/inject.h>
@@ -264,6 +266,23 @@ static void a_refused_link_leaves_nothing(void **state)
 
 #define test(name) cmocka_unit_test_setup_teardown(name, fixture_up, fixture_down)
 
+static void a_vma_with_too_many_families_is_not_forked(void **state)
+{
+	struct fixture *f = *state;
+	struct samara_mm *child = NULL;
+	struct vma *vma;
+
+	map_pages(f->mm, 0, 4, RW, 0);
+	prepare(f->mm, 0);
+	vma = at(f->mm, 0);
+	vma->anon_links = ANON_LINKS_MAX;
+	assert_int_equal(samara_fork(f->mm, &child), -ENOMEM);
+	vma->anon_links = 1;
+	assert_int_equal(samara_mm_validate(f->mm, NULL), 0);
+	assert_int_equal(samara_fork(f->mm, &child), 0);
+	samara_mm_exit(child);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -276,6 +295,7 @@ int main(void)
 		test(a_family_with_two_children_is_not_taken_over),
 		test(the_root_outlives_its_vmas),
 		test(a_refused_link_leaves_nothing),
+		test(a_vma_with_too_many_families_is_not_forked),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
