@@ -103,8 +103,8 @@ struct vma {
 	struct vma *dead_next;   /* (m) the list of what is to leave, or has left, the tree */
 	struct rmap_link *links; /* (w) the families it is in: rmap/rmap.h */
 	/* core/vma_lock.h; a free VMA keeps these two words as they are (vma.c) */
-	unsigned int vm_refcnt;   /* atomic; 0: detached, in a free one too */
-	unsigned int vm_lock_seq; /* (m), atomic; equal to the mm's: locked for writing */
+	unsigned int vm_refcnt;    /* atomic; 0: detached, in a free one too */
+	unsigned long vm_lock_seq; /* (m), atomic; equal to the mm's: locked for writing */
 };
 
 _Static_assert(sizeof(struct vma) <= 2 * CACHE_LINE, "two cache lines");

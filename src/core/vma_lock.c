@@ -39,7 +39,7 @@ enum vma_read vma_try_read(struct samara_mm *mm, struct vma *vma)
 	do {
 		if (!refs)
 			return VMA_READ_MISSED;
-		if (refs & VMA_WRITER)
+		if (unlikely(refs > VMA_READERS_MAX)) /* VMA_WRITER included */
 			return VMA_READ_BUSY;
 	} while (!__atomic_compare_exchange_n(&vma->vm_refcnt, &refs, refs + 1, true,
 					      __ATOMIC_SEQ_CST, __ATOMIC_RELAXED));

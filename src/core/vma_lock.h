@@ -5,11 +5,14 @@
  *   vm_refcnt   0               detached: in no tree, nobody may lock it
  *               1               attached
  *               1 + n           n page faults hold it for reading
- *               VMA_WRITER + .. somebody waits for the readers to leave; no new ones
+ *               VMA_WRITER + .. somebody waits for the readers to leave; no new ones.
+ *               Nor beyond VMA_READERS_MAX, though a thread holds one reference at most
  *
  *   vm_lock_seq == mm->mm_lock_seq     write-locked. It was locked under the mmap_lock held
  *               for writing, and stays so until that is dropped: mmap_write_unlock() adds 1 to
  *               mm_lock_seq, which unlocks all of the mm's VMAs at once. A new VMA is born so.
+ *               Both have 64 bits: a number that came twice would make a VMA look locked whose
+ *               readers nobody has waited for, and a guest makes 2^32 calls in minutes.
  *
  * A reader never waits: lock_vma_under_rcu() gives up when a writer is about, and the caller
  * takes the mmap_lock. It may hold a VMA that has been freed and used again, for another mm
@@ -42,6 +45,7 @@
 #include "core/mm.h"
 
 #define VMA_WRITER 0x40000000u
+#define VMA_READERS_MAX (VMA_WRITER / 2)
 
 /*
  * The VMA at addr, held for reading, or NULL: take the mmap_lock, which tells what is there. Counts
@@ -109,8 +113,8 @@ static inline void vma_mark_detached(struct vma *vma)
 {
 	unsigned int one = 1;
 
-	if (unlikely(!__atomic_compare_exchange_n(&vma->vm_refcnt, &one, 0, false,
-						  __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)))
+	if (unlikely(!__atomic_compare_exchange_n(&vma->vm_refcnt, &one, 0, false, __ATOMIC_ACQ_REL,
+						  __ATOMIC_RELAXED)))
 		vma_wait_detached(vma);
 }
 

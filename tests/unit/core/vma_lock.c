@@ -265,6 +265,24 @@ static void a_lookup_compares_the_bounds(void **state)
 	mmap_write_unlock(f->mm);
 }
 
+/* A number that came twice would spare vma_start_write() the wait for readers. */
+static void a_lock_that_was_dropped_does_not_come_back_after_2_to_the_32_others(void **state)
+{
+	struct fixture *f = *state;
+	struct vma *vma;
+
+	map_pages(f->mm, 0, 4, RW, 0);
+	mmap_write_lock(f->mm);
+	vma = vma_lookup(f->mm, AT(0));
+	vma_start_write(vma);
+	f->mm->mm_lock_seq += 0xffffffffU; /* as so many sections would */
+	mmap_write_unlock(f->mm);
+	mmap_write_lock(f->mm);
+	assert_false(vma_write_locked(vma));
+	mmap_write_unlock(f->mm);
+	vma_end_read(must_lock(f->mm, 0));
+}
+
 #define test(name) cmocka_unit_test_setup_teardown(name, fixture_up, fixture_down)
 
 int main(void)
@@ -281,6 +299,7 @@ int main(void)
 		test(a_lookup_notices_that_its_vma_is_another_mms),
 		test(a_lookup_notices_that_its_vma_lies_elsewhere),
 		test(a_lookup_compares_the_bounds),
+		test(a_lock_that_was_dropped_does_not_come_back_after_2_to_the_32_others),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
