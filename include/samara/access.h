@@ -81,9 +81,9 @@ struct samara_pin {
 
 /*
  * Pin nr pages from addr, which is a multiple of the page size. Pages pinned: nr, or fewer when one could not be;
- * -EFAULT, -ENOMEM, -EINVAL when that was the first. Reading needs PROT_READ, as for the kernel's pins; a stack does
- * not grow; device pages of a PFN map cannot be pinned, nor can a shared mapping of a host file with both WRITE
- * and LONGTERM.
+ * -EFAULT, -ENOMEM (also where a page has 8,191 pins), -EINVAL when that was the first. Reading needs PROT_READ, as
+ * for the kernel's pins; a stack does not grow; device pages of a PFN map cannot be pinned, nor can a shared mapping of
+ * a host file with both WRITE and LONGTERM.
  */
 SAMARA_API long samara_pin_pages(struct samara_mm *mm, unsigned long addr, unsigned long nr, unsigned int flags,
 				 struct samara_pin *out);

@@ -32,8 +32,6 @@ struct pin_ask {
 
 #define PIN_FLAGS (SAMARA_PIN_WRITE | SAMARA_PIN_LONGTERM | SAMARA_PIN_FORCE)
 #define PIN_WRITE_LONG (SAMARA_PIN_WRITE | SAMARA_PIN_LONGTERM)
-/* Leaves room for those who look at the page meanwhile. */
-#define PIN_REFS_MAX (FOLIO_COUNT_MAX / 2)
 
 static int check_vma(const struct vma *vma, const struct pin_ask *ask)
 {
@@ -99,10 +97,8 @@ static int follow(struct vma *vma, unsigned long addr, const struct pin_ask *ask
 	if (!folio && pte_pfn(pte) != ZERO_FRAME)
 		goto unlock;
 	ret = -ENOMEM;
-	if (folio && folio_refs(folio) > PIN_REFS_MAX)
+	if (folio && !folio_try_pin(folio))
 		goto unlock;
-	if (folio)
-		__atomic_fetch_add(&folio->state, FOLIO_PIN_BIAS * FOLIO_REF_ONE, __ATOMIC_RELAXED);
 	*ask->out = (struct samara_pin){
 		.host = pfn_to_virt(ram, pte_pfn(pte)),
 		.pfn = pte_pfn(pte),

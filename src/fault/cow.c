@@ -121,6 +121,7 @@ unsigned int fault_wp(struct vm_fault *vmf)
 {
 	struct folio *folio = pte_folio(fault_ram(vmf), vmf->orig);
 	unsigned int ret;
+	bool held;
 
 	if (vmf->vma->vm_flags & (VM_SHARED | VM_MAYSHARE))
 		return wp_shared(vmf);
@@ -132,9 +133,10 @@ unsigned int fault_wp(struct vm_fault *vmf)
 		table_unlock(vmf->leaf);
 		return VM_FAULT_DONE;
 	}
-	if (folio)
-		folio_get(folio);
+	held = !folio || folio_try_get(folio);
 	table_unlock(vmf->leaf);
+	if (!held)
+		return VM_FAULT_OOM;
 	ret = wp_copy(vmf, folio);
 	if (folio)
 		folio_put(fault_ram(vmf), folio);

@@ -85,7 +85,7 @@ put:
 	return ret;
 }
 
-static void set_frame(const struct vm_fault *vmf, unsigned long frame)
+static unsigned int set_frame(const struct vm_fault *vmf, unsigned long frame)
 {
 	struct vma *vma = vmf->vma;
 	struct folio *folio = pfn_folio(fault_ram(vmf), frame);
@@ -95,11 +95,13 @@ static void set_frame(const struct vm_fault *vmf, unsigned long frame)
 		pte = pte_written(pte, vma->vm_flags);
 	if (vma->vm_flags & VM_PFNMAP) {
 		pte = pte_with(pte, PTE_SPECIAL);
-	} else {
-		folio_map(folio);
+	} else if (folio_try_map(folio)) {
 		mm_rss_add(vma->vm_mm, folio_rss(folio), 1);
+	} else {
+		return VM_FAULT_OOM;
 	}
 	table_fill(vmf->leaf, vmf->pte, pte);
+	return VM_FAULT_DONE;
 }
 
 unsigned int fault_device(struct vm_fault *vmf)
@@ -114,7 +116,7 @@ unsigned int fault_device(struct vm_fault *vmf)
 		ret = fault_ask_write(vmf, frame);
 	if (ret || !fault_lock(vmf))
 		return ret;
-	set_frame(vmf, frame);
+	ret = set_frame(vmf, frame);
 	table_unlock(vmf->leaf);
-	return VM_FAULT_DONE;
+	return ret;
 }

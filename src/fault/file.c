@@ -27,12 +27,19 @@ static pte_t file_pte(const struct vm_fault *vmf, const struct folio *folio)
 	return mk_file_pte(vmf->vma, folio_pfn(fault_ram(vmf), folio));
 }
 
-/* Leaf's and folio's lock are held; the caller's reference becomes the entry's. */
-static void set_file(const struct vm_fault *vmf, pte_t *at, struct folio *folio, pte_t pte)
+/*
+ * Leaf's and folio's lock are held; the caller's reference becomes the entry's. False: too many
+ * entries point to it, and the reference is still the caller's.
+ */
+static bool set_file(const struct vm_fault *vmf, pte_t *at, struct folio *folio, pte_t pte)
 {
-	folio_ref_to_map(folio);
+	if (!folio_try_ref_to_map(folio))
+		return false;
+	if (pte_dirty(pte))
+		folio_set(folio, FOLIO_DIRTY);
 	table_fill(vmf->leaf, at, pte);
 	mm_rss_add(vmf->vma->vm_mm, folio_rss(folio), 1);
+	return true;
 }
 
 /* The file's page, locked and held, or what to answer. */
@@ -72,8 +79,7 @@ static void map_cached(const struct vm_fault *vmf, pte_t *at, unsigned long inde
 	if (!folio_trylock(folio))
 		goto put;
 	if (folio_test(folio, FOLIO_UPTODATE) && folio->mapping == inode && folio->index == index &&
-	    index < inode_pages(inode)) {
-		set_file(vmf, at, folio, file_pte(vmf, folio));
+	    index < inode_pages(inode) && set_file(vmf, at, folio, file_pte(vmf, folio))) {
 		folio_unlock(folio);
 		return;
 	}
@@ -105,6 +111,7 @@ static unsigned int read_fault(struct vm_fault *vmf)
 {
 	struct folio *folio;
 	unsigned int ret;
+	bool set;
 
 	/* The page itself first: without memory for it nothing changes. */
 	ret = get_page(vmf, &folio);
@@ -122,9 +129,14 @@ static unsigned int read_fault(struct vm_fault *vmf)
 		put_page(vmf, folio);
 		return ret;
 	}
-	set_file(vmf, vmf->pte, folio, file_pte(vmf, folio));
-	map_around(vmf);
+	set = set_file(vmf, vmf->pte, folio, file_pte(vmf, folio));
+	if (set)
+		map_around(vmf);
 	table_unlock(vmf->leaf);
+	if (!set) {
+		put_page(vmf, folio);
+		return VM_FAULT_OOM;
+	}
 	folio_unlock(folio);
 	return ret;
 }
@@ -162,6 +174,7 @@ static unsigned int shared_write(struct vm_fault *vmf)
 {
 	struct folio *folio;
 	unsigned int ret = get_page(vmf, &folio);
+	bool set;
 
 	if (ret & VM_FAULT_ERROR)
 		return ret;
@@ -169,9 +182,12 @@ static unsigned int shared_write(struct vm_fault *vmf)
 		put_page(vmf, folio);
 		return ret;
 	}
-	folio_set(folio, FOLIO_DIRTY);
-	set_file(vmf, vmf->pte, folio, pte_written(file_pte(vmf, folio), vmf->vma->vm_flags));
+	set = set_file(vmf, vmf->pte, folio, pte_written(file_pte(vmf, folio), vmf->vma->vm_flags));
 	table_unlock(vmf->leaf);
+	if (!set) {
+		put_page(vmf, folio);
+		return VM_FAULT_OOM;
+	}
 	folio_unlock(folio);
 	return ret;
 }

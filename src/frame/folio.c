@@ -18,6 +18,10 @@
 #define WAITED ((uint64_t)FOLIO_WAITED << FOLIO_FLAGS_SHIFT)
 #define SPINS 200
 
+#ifdef SAMARA_DEBUG
+unsigned long folio_maps_max = FOLIO_MAPS_LIMIT;
+#endif
+
 static unsigned int *upper_half(struct folio *folio)
 {
 	return (unsigned int *)&folio->state + (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__);

@@ -20,6 +20,11 @@
  *
  * When both are 0 the folio is free: whoever took the last one frees it.
  *
+ * Neither count can run over into its neighbour. maps ends at FOLIO_MAPS_MAX: whoever would map one
+ * more (a fault, a fork) fails with -ENOMEM. Pins take refs to FOLIO_PIN_REFS_MAX and fail in the
+ * same way. Above that are lookups, one or two a thread; at FOLIO_REFS_MAX folio_try_get() fails
+ * until others have put theirs.
+ *
  * Who protects a field:
  *   (a) atomic      (l) folio lock, or refs and maps are the caller's alone
  *   (L) the lru lock of the ram
@@ -36,6 +41,7 @@
 
 #include <samara/types.h>
 
+#include "base/atomic.h"
 #include "base/compiler.h"
 
 #define FRAME_ORDERS 10 /* 0..9: up to 512 frames, one entry of the second table level */
@@ -64,10 +70,21 @@ enum folio_flags {
 #define FOLIO_COUNT_MAX ((1UL << 24) - 1)
 #define FOLIO_PIN_BIAS 1024UL /* references that one pin counts as */
 
+/* The room above is for threads that have added theirs and not looked yet: Linux has 2^22. */
+#define FOLIO_MAPS_LIMIT (FOLIO_COUNT_MAX - (1UL << 22))
+#define FOLIO_REFS_MAX (FOLIO_COUNT_MAX - (1UL << 22))
+#define FOLIO_PIN_REFS_MAX (FOLIO_COUNT_MAX / 2)
+#ifdef SAMARA_DEBUG
+extern unsigned long folio_maps_max; /* a test lowers it; at least 2 */
+#define FOLIO_MAPS_MAX READ_ONCE(folio_maps_max)
+#else
+#define FOLIO_MAPS_MAX FOLIO_MAPS_LIMIT
+#endif
+
 struct folio {
-	uint64_t state;      /* (a) */
-	void *mapping;       /* (l) struct anon_vma, struct inode, or NULL */
-	unsigned long index; /* (l) page of the file, or vm_pgoff's page of the family */
+	uint64_t state;              /* (a) */
+	void *mapping;               /* (l) struct anon_vma, struct inode, or NULL */
+	unsigned long index;         /* (l) page of the file, or vm_pgoff's page of the family */
 	uint32_t lru_next, lru_prev; /* (L) the lists of LRU and free frames: ram.h */
 };
 _Static_assert(sizeof(struct folio) == 32, "two to a cache line");
@@ -160,9 +177,14 @@ static inline bool folio_test_clear(struct folio *folio, unsigned int flags)
 	return __atomic_fetch_and(&folio->state, ~bits, __ATOMIC_ACQ_REL) & bits;
 }
 
+static inline unsigned long folio_state_maps(uint64_t state)
+{
+	return (state >> 24) & FOLIO_COUNT_MAX;
+}
+
 static inline unsigned long folio_maps(const struct folio *folio)
 {
-	return (folio_state(folio) >> 24) & FOLIO_COUNT_MAX;
+	return folio_state_maps(folio_state(folio));
 }
 
 static inline unsigned long folio_refs(const struct folio *folio)
@@ -175,7 +197,7 @@ static inline unsigned long folio_count(const struct folio *folio)
 {
 	const uint64_t state = folio_state(folio);
 
-	return (state & FOLIO_COUNT_MAX) + ((state >> 24) & FOLIO_COUNT_MAX);
+	return (state & FOLIO_COUNT_MAX) + folio_state_maps(state);
 }
 
 /* May be pinned: as in Linux exact unless a thousand others look at it at once. */
@@ -207,23 +229,35 @@ static inline bool folio_gone(uint64_t state)
 	return !(state & (FOLIO_MAP_ONE * FOLIO_COUNT_MAX | FOLIO_COUNT_MAX));
 }
 
-/* The caller has, or otherwise knows of, a reference. */
+/* One reference more of a folio that nobody can look up yet. Elsewhere: folio_try_get(). */
 static inline void folio_get(struct folio *folio)
 {
-	__atomic_fetch_add(&folio->state, FOLIO_REF_ONE, __ATOMIC_RELAXED);
+	atomic_add(&folio->state, FOLIO_REF_ONE);
 }
 
-/* For lock-free lookups: false if it has no reference any more. */
-static inline __must_check bool folio_try_get(struct folio *folio)
+/* n references more, so that there are no more than most; false: none, or it has none at all. */
+static inline __must_check bool folio_try_get_many(struct folio *folio, unsigned long n,
+						   unsigned long most)
 {
-	uint64_t state = __atomic_load_n(&folio->state, __ATOMIC_RELAXED);
+	uint64_t state = READ_ONCE(folio->state);
 
 	do {
-		if (folio_gone(state))
+		if (folio_gone(state) || unlikely((state & FOLIO_COUNT_MAX) + n > most))
 			return false;
-	} while (!__atomic_compare_exchange_n(&folio->state, &state, state + FOLIO_REF_ONE, true,
-					      __ATOMIC_ACQUIRE, __ATOMIC_RELAXED));
+	} while (!try_cmpxchg_weak_acquire(&folio->state, &state, state + n * FOLIO_REF_ONE));
 	return true;
+}
+
+/* For lock-free lookups: false if it has no reference any more, or too many for the moment. */
+static inline __must_check bool folio_try_get(struct folio *folio)
+{
+	return folio_try_get_many(folio, 1, FOLIO_REFS_MAX);
+}
+
+/* A pin. The caller has, or otherwise knows of, a reference. False: there are too many. */
+static inline __must_check bool folio_try_pin(struct folio *folio)
+{
+	return folio_try_get_many(folio, FOLIO_PIN_BIAS, FOLIO_PIN_REFS_MAX);
 }
 
 static inline void folio_put_many(struct ram *ram, struct folio *folio, unsigned long n)
@@ -237,20 +271,31 @@ static inline void folio_put(struct ram *ram, struct folio *folio)
 	folio_put_many(ram, folio, 1);
 }
 
-/* One more page-table entry points here. */
-static inline void folio_map(struct folio *folio)
+/* maps and refs change by add. False: maps would be too many, and nothing has changed. */
+static inline __must_check bool folio_try_map_by(struct folio *folio, uint64_t add)
 {
-	__atomic_fetch_add(&folio->state, FOLIO_MAP_ONE, __ATOMIC_RELAXED);
+	const uint64_t old = atomic_fetch_add_acq_rel(&folio->state, add);
+
+	if (likely(folio_state_maps(old) < FOLIO_MAPS_MAX))
+		return true;
+	atomic_sub(&folio->state, add);
+	return false;
 }
 
-/* The caller's reference becomes that of a page-table entry. */
-static inline void folio_ref_to_map(struct folio *folio)
+/* One more page-table entry points here. False: too many do. */
+static inline __must_check bool folio_try_map(struct folio *folio)
 {
-	__atomic_fetch_add(&folio->state, FOLIO_MAP_ONE - FOLIO_REF_ONE, __ATOMIC_RELEASE);
+	return folio_try_map_by(folio, FOLIO_MAP_ONE);
+}
+
+/* The caller's reference becomes that of a page-table entry. False: it is still the caller's. */
+static inline __must_check bool folio_try_ref_to_map(struct folio *folio)
+{
+	return folio_try_map_by(folio, FOLIO_MAP_ONE - FOLIO_REF_ONE);
 }
 
 /*
- * As folio_ref_to_map() and folio_set() in one, for a new folio: none of flags is set, and
+ * As folio_try_ref_to_map() and folio_set() in one, for a new folio: none of flags is set, and
  * nobody else knows it but lookups that are mistaken (they try to get it and put it again).
  */
 static inline void folio_new_mapped(struct folio *folio, unsigned int flags)

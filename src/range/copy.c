@@ -42,6 +42,7 @@ struct copy {
 	struct ram *ram;
 	bool cow;
 	struct folio *spare; /* for a pinned page */
+	int err;             /* why copy_entries() stopped before the end: copy_folio() */
 	struct rss_delta rss;
 };
 
@@ -103,8 +104,11 @@ static void share_exclusive(struct folio *folio)
 			   __ATOMIC_ACQ_REL);
 }
 
-/* The folio gets one more mapping, or a copy. False: a copy is needed, and there is no spare. */
-static bool copy_folio(struct copy *c, unsigned long addr, pte_t *from, pte_t *child)
+/*
+ * The folio gets one more mapping, or a copy. 0; -EAGAIN: a copy is needed, and there is no spare;
+ * -ENOMEM: too many entries point to it.
+ */
+static int copy_folio(struct copy *c, unsigned long addr, pte_t *from, pte_t *child)
 {
 	struct folio *folio = pfn_folio(c->ram, pte_pfn(*from));
 
@@ -112,52 +116,59 @@ static bool copy_folio(struct copy *c, unsigned long addr, pte_t *from, pte_t *c
 	if (folio_test(folio, FOLIO_EXCLUSIVE)) {
 		if (unlikely(folio_maybe_pinned(folio))) {
 			if (!c->spare)
-				return false;
+				return -EAGAIN;
 			*child = copy_now(c, addr, folio, *from);
-			return true;
+			return 0;
 		}
 		share_exclusive(folio);
 		*from = pte_with(*from, PTE_WAS_EXCLUSIVE);
-	} else {
-		folio_map(folio);
+	} else if (!folio_try_map(folio)) {
+		return -ENOMEM;
 	}
 	c->rss.pages[folio_rss(folio)]++;
 	*child = share_entry(c, from);
-	return true;
+	return 0;
 }
 
-/* False: no spare. */
-static bool copy_entry(struct copy *c, unsigned long addr, pte_t *from_at, struct table *to)
+/* What copy_folio() says; after an error nothing has changed. */
+static int copy_entry(struct copy *c, unsigned long addr, pte_t *from_at, struct table *to)
 {
 	pte_t *to_at = table_pte(c->dst->vm_mm, to, addr);
 	const pte_t was = pte_read(from_at);
 	pte_t from = was, child;
+	int err;
 
 	if (pte_none(was))
-		return true;
+		return 0;
 	if (!pte_present(was)) {
 		copy_nonpresent(c, to, to_at, was);
-		return true;
+		return 0;
 	}
-	if (pte_special(was))
+	if (pte_special(was)) {
 		child = share_entry(c, &from);
-	else if (!copy_folio(c, addr, &from, &child))
-		return false;
+	} else {
+		err = copy_folio(c, addr, &from, &child);
+		if (err)
+			return err;
+	}
 	if (!pte_same(from, was))
 		pte_set(from_at, from);
 	table_fill(to, to_at, child);
-	return true;
+	return 0;
 }
 
-/* Returns part->end, or the address of a pinned page for which there was no spare folio. */
+/* Returns part->end, or the address of a page that could not be copied, for the reason c->err. */
 static unsigned long copy_entries(struct copy *c, const struct leaf_part *part, struct table *to)
 {
 	struct samara_mm *mm = c->src->vm_mm;
 	unsigned long addr = part->addr;
 
 	table_lock_pair(part->leaf, to);
-	while (addr < part->end && copy_entry(c, addr, table_pte(mm, part->leaf, addr), to))
-		addr += mm_page_size(mm);
+	for (c->err = 0; addr < part->end; addr += mm_page_size(mm)) {
+		c->err = copy_entry(c, addr, table_pte(mm, part->leaf, addr), to);
+		if (c->err)
+			break;
+	}
 	rss_apply(c->dst->vm_mm, &c->rss);
 	table_unlock_pair(part->leaf, to);
 	return addr;
@@ -172,8 +183,8 @@ static int copy_leaf(struct copy *c, struct leaf_part *part)
 		return -ENOMEM;
 	for (;;) {
 		part->addr = copy_entries(c, part, to);
-		if (part->addr >= part->end)
-			return 0;
+		if (c->err != -EAGAIN)
+			return c->err;
 		c->spare = folio_alloc(c->ram, 0, FOLIO_RAW);
 		if (!c->spare)
 			return -ENOMEM;

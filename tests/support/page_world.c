@@ -229,7 +229,7 @@ struct folio *put_file(struct vma *vma, unsigned long n, uint64_t bits)
 		if (inode_is_shmem(vma->vm_file->inode))
 			folio_set(*page, FOLIO_SWAPBACKED);
 	}
-	folio_map(*page);
+	assert_true(folio_try_map(*page));
 	put_pte(vma, n, pte_with(mk_pte(folio_pfn(ram, *page), vma->vm_flags), bits));
 	mm_rss_add(vma->vm_mm, folio_rss(*page), 1);
 	return *page;

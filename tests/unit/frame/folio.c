@@ -14,12 +14,12 @@ static void references_and_maps_count_side_by_side(void **state)
 	struct folio *folio = must_alloc(ram, 0, FOLIO_ZEROED);
 
 	folio_get(folio);
-	folio_map(folio);
-	folio_map(folio);
+	assert_true(folio_try_map(folio));
+	assert_true(folio_try_map(folio));
 	assert_int_equal(folio_refs(folio), 2);
 	assert_int_equal(folio_maps(folio), 2);
 	assert_int_equal(folio_count(folio), 4);
-	folio_ref_to_map(folio);
+	assert_true(folio_try_ref_to_map(folio));
 	assert_int_equal(folio_refs(folio), 1);
 	assert_int_equal(folio_maps(folio), 3);
 	folio_put(ram, folio);
@@ -53,7 +53,7 @@ static void flags_do_not_touch_the_counts(void **state)
 	struct ram *ram = *state;
 	struct folio *folio = must_alloc(ram, 0, FOLIO_ZEROED);
 
-	folio_map(folio);
+	assert_true(folio_try_map(folio));
 	for (unsigned int bit = 1; bit < FOLIO_ORDER; bit <<= 1) {
 		if (bit & (FOLIO_LOCKED | FOLIO_WAITED | FOLIO_LRU | FOLIO_ORDER))
 			continue;
@@ -76,7 +76,7 @@ static void a_pin_is_many_references(void **state)
 	struct folio *folio = must_alloc(ram, 0, FOLIO_ZEROED);
 
 	for (int i = 0; i < 500; i++)
-		folio_map(folio); /* maps do not look like pins */
+		assert_true(folio_try_map(folio)); /* maps do not look like pins */
 	assert_false(folio_maybe_pinned(folio));
 	__atomic_fetch_add(&folio->state, FOLIO_PIN_BIAS * FOLIO_REF_ONE, __ATOMIC_RELAXED);
 	assert_true(folio_maybe_pinned(folio));
@@ -99,10 +99,46 @@ static void what_has_no_reference_cannot_be_got(void **state)
 	assert_false(folio_try_get(folio));
 	assert_int_equal(folio->state, 0);
 	folio = must_alloc(ram, 0, FOLIO_ZEROED);
-	folio_ref_to_map(folio);
+	assert_true(folio_try_ref_to_map(folio));
 	assert_true(folio_try_get(folio));
 	folio_put(ram, folio);
 	folio_unmap(ram, folio);
+}
+
+/* refs and maps as if others held as many. */
+static void set_counts(struct folio *folio, unsigned long refs, unsigned long maps)
+{
+	__atomic_store_n(&folio->state, refs * FOLIO_REF_ONE + maps * FOLIO_MAP_ONE,
+			 __ATOMIC_RELAXED);
+}
+
+static void counts_end_before_they_run_over(void **state)
+{
+	struct ram *ram = *state;
+	struct folio *folio = must_alloc(ram, 0, FOLIO_ZEROED);
+	uint64_t full;
+
+	set_counts(folio, FOLIO_REFS_MAX - 1, FOLIO_MAPS_LIMIT - 2);
+	assert_true(folio_try_map(folio));
+	assert_true(folio_try_ref_to_map(folio));
+	full = folio->state;
+	assert_int_equal(folio_maps(folio), FOLIO_MAPS_LIMIT);
+	assert_false(folio_try_map(folio));
+	assert_false(folio_try_ref_to_map(folio));
+	assert_int_equal(folio->state, full);
+	assert_true(folio_try_get(folio));
+	assert_true(folio_try_get(folio));
+	assert_int_equal(folio_refs(folio), FOLIO_REFS_MAX);
+	assert_false(folio_try_get(folio));
+	assert_false(folio_try_pin(folio));
+	assert_int_equal(folio_refs(folio), FOLIO_REFS_MAX);
+	set_counts(folio, FOLIO_PIN_REFS_MAX - FOLIO_PIN_BIAS, 1);
+	assert_true(folio_try_pin(folio));
+	assert_false(folio_try_pin(folio));
+	assert_int_equal(folio_refs(folio), FOLIO_PIN_REFS_MAX);
+	assert_true(folio_try_get(folio));
+	set_counts(folio, 1, 0);
+	folio_put(ram, folio);
 }
 
 static void unmapping_many_frees_those_that_are_gone(void **state)
@@ -113,14 +149,14 @@ static void unmapping_many_frees_those_that_are_gone(void **state)
 
 	for (unsigned int i = 0; i < ARRAY_SIZE(folio); i++) {
 		folio[i] = must_alloc(ram, i % 100 ? 0 : 2, FOLIO_RAW);
-		folio_map(folio[i]);
+		assert_true(folio_try_map(folio[i]));
 		if (i % 4)
 			lru_add(ram, folio[i]);
 		if (i % 3)
 			folio_unmap(ram, folio[i]);
 		else
 			kept[keep++] = folio[i];
-		folio_ref_to_map(folio[i]);
+		assert_true(folio_try_ref_to_map(folio[i]));
 	}
 	folio_unmap_many(ram, folio, ARRAY_SIZE(folio));
 	assert_valid(ram);
@@ -149,7 +185,7 @@ static void *count_locked(void *arg)
 		++*l->plain;
 		folio_unlock(l->folio);
 		if (i % 8 == 0) { /* the rest of the word changes meanwhile */
-			folio_map(l->folio);
+			assert_true(folio_try_map(l->folio));
 			folio_set(l->folio, FOLIO_REFERENCED);
 			__atomic_fetch_sub(&l->folio->state, FOLIO_MAP_ONE, __ATOMIC_RELAXED);
 		}
@@ -270,6 +306,7 @@ int main(void)
 		ram_test(flags_do_not_touch_the_counts),
 		ram_test(a_pin_is_many_references),
 		ram_test(what_has_no_reference_cannot_be_got),
+		ram_test(counts_end_before_they_run_over),
 		ram_test(unmapping_many_frees_those_that_are_gone),
 		ram_test(the_lock_excludes),
 		ram_test(who_waits_sleeps_and_is_woken),

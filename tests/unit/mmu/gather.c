@@ -58,7 +58,7 @@ static struct folio *map_page(struct zapper *z, unsigned long addr)
 	pte_t pte;
 
 	assert_non_null(folio);
-	folio_ref_to_map(folio);
+	assert_true(folio_try_ref_to_map(folio));
 	pte = pte_with(mk_pte(folio_pfn(z->ram, folio), VM_READ | VM_WRITE), WRITABLE);
 	table_lock(leaf);
 	table_fill(leaf, table_pte(z->s.mm, leaf, addr), pte);
@@ -178,7 +178,7 @@ static unsigned long add_until_full(struct zapper *z, struct folio *folio, unsig
 	bool full = false;
 
 	while (!full && n < most) {
-		folio_map(folio);
+		assert_true(folio_try_map(folio));
 		full = tlb_remove_folio(&z->tlb, folio, AT, GATHER_LATER);
 		n++;
 	}

@@ -68,13 +68,12 @@ static inline struct folio *put_anon(struct samara_mm *mm, unsigned long page)
 static inline struct folio *put_file(struct samara_mm *mm, unsigned long page, uint64_t bits)
 {
 	struct vma *vma = vma_of(mm, page);
-	const unsigned long index =
-		vma->vm_pgoff + mm_pages(mm, AT(page) - vma->vm_start);
+	const unsigned long index = vma->vm_pgoff + mm_pages(mm, AT(page) - vma->vm_start);
 	struct folio *folio;
 	bool major = false;
 
 	assert_int_equal(page_cache_get(vma->vm_file->inode, index, &folio, &major), 0);
-	folio_ref_to_map(folio);
+	assert_true(folio_try_ref_to_map(folio));
 	mm_rss_add(mm, folio_rss(folio), 1);
 	set_pte(mm, page, pte_with(mk_pte(folio_pfn(ram_of(mm), folio), vma->vm_flags), bits));
 	folio_unlock(folio);
@@ -84,10 +83,9 @@ static inline struct folio *put_file(struct samara_mm *mm, unsigned long page, u
 /* One more mapping of a folio, as fork leaves it. */
 static inline void share(struct samara_mm *mm, unsigned long page, struct folio *folio)
 {
-	folio_map(folio);
+	assert_true(folio_try_map(folio));
 	mm_rss_add(mm, folio_rss(folio), 1);
-	set_pte(mm, page,
-		mk_pte(folio_pfn(ram_of(mm), folio), vma_of(mm, page)->vm_flags));
+	set_pte(mm, page, mk_pte(folio_pfn(ram_of(mm), folio), vma_of(mm, page)->vm_flags));
 }
 
 /* Whatever is there goes, as munmap would have it. */

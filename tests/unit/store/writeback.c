@@ -106,7 +106,7 @@ static void mapped_pages_are_asked_for_in_the_order_of_the_file(void **state)
 
 	for (unsigned int i = 0; i < 3; i++) {
 		mapped[i] = box_page(file, 5 - 2 * i); /* 5, 3, 1 */
-		folio_map(mapped[i]);
+		assert_true(folio_try_map(mapped[i]));
 		box_bytes(box, mapped[i])[0] = 200;
 	}
 	box_poke(box, file, 5 * BOX_PAGE + 1, 201);
