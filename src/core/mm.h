@@ -216,6 +216,29 @@ static inline bool mm_page_aligned(const struct samara_mm *mm, unsigned long x)
 	return !(x & ~mm_page_mask(mm));
 }
 
+/*
+ * What a guest names by an address and a length. Every length of a guest passes through
+ * mm_span(); each call says what it answers for each kind.
+ */
+enum span {
+	SPAN_PAGES,  /* some pages, the last of which has an address */
+	SPAN_EMPTY,  /* length 0 */
+	SPAN_ROUNDS, /* the length has no whole number of pages: it rounds up to 0 */
+	SPAN_WRAPS,  /* it ends beyond the last address */
+};
+
+/* *end: start and the pages of len, modulo 2^64. start is a page's. */
+static inline enum span mm_span(const struct samara_mm *mm, unsigned long start, unsigned long len,
+				unsigned long *end)
+{
+	const unsigned long size = mm_page_align(mm, len);
+
+	*end = start + size;
+	if (!size)
+		return len ? SPAN_ROUNDS : SPAN_EMPTY;
+	return *end > start ? SPAN_PAGES : SPAN_WRAPS;
+}
+
 /* Whether a page was ever asked for. Once it is so it stays so, until the mm dies. */
 static inline bool mm_has_tables(const struct samara_mm *mm)
 {

@@ -54,7 +54,8 @@ static unsigned long flags_of(const struct samara_mm *mm, const struct samara_ma
 static int check_range(struct samara_mm *mm, const struct samara_mapping *mapping)
 {
 	if (mapping->start >= mapping->end || mapping->end > mm->geo->task_size ||
-	    !mm_page_aligned(mm, mapping->start | mapping->end | mapping->offset))
+	    !mm_page_aligned(mm, mapping->start | mapping->end | mapping->offset) ||
+	    mapping->offset > ULONG_MAX - (mapping->end - mapping->start))
 		return -EINVAL;
 	if (mapping->file && !file_of_store(mapping->file, mm->machine->store))
 		return -EINVAL;

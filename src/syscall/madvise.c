@@ -175,21 +175,21 @@ static int advise_reading(struct vma_walk *walk)
 
 int samara_madvise(struct samara_mm *mm, unsigned long addr, unsigned long len, int advice)
 {
-	const unsigned long size = mm_page_align(mm, len);
 	struct door door;
 	struct vma_walk walk = {
 		.mm = mm,
 		.start = addr,
-		.end = addr + size,
 		.step = step,
 		.dead = &door.dead,
 		.arg = (unsigned long)advice,
 	};
+	const enum span span = mm_span(mm, addr, len, &walk.end);
 	int err;
 
-	if (!known(advice) || !mm_page_aligned(mm, addr) || (len && !size) || walk.end < addr)
+	if (!known(advice) || !mm_page_aligned(mm, addr) || span == SPAN_ROUNDS ||
+	    span == SPAN_WRAPS)
 		return -EINVAL;
-	if (!size)
+	if (span == SPAN_EMPTY)
 		return 0;
 	if (advice == ADV_HWPOISON || advice == ADV_SOFT_OFFLINE)
 		return -EPERM; /* there is no memory to break */

@@ -50,50 +50,41 @@ static unsigned long locked_pages(struct samara_mm *mm, unsigned long start, uns
 	return pages;
 }
 
-static bool within_limit(struct samara_mm *mm, unsigned long start, unsigned long len)
+static bool within_limit(struct samara_mm *mm, unsigned long start, unsigned long end,
+			 enum span span)
 {
 	const unsigned long limit = mm_pages(mm, mm->rlim[MM_RLIMIT_MEMLOCK]);
-	const unsigned long wanted = mm->count.locked_vm + mm_pages(mm, len);
+	const unsigned long wanted = mm->count.locked_vm + mm_pages(mm, end - start);
 
 	if (wanted <= limit || mm_capable(mm, SAMARA_CAP_IPC_LOCK))
 		return true;
-	return wanted - locked_pages(mm, start, start + len) <= limit;
+	return wanted - locked_pages(mm, start, span == SPAN_WRAPS ? ULONG_MAX : end) <= limit;
 }
 
-static int change_range(struct vma_walk *walk)
+static int change_range(struct vma_walk *walk, enum span span)
 {
-	if (walk->end < walk->start)
-		return -EINVAL;
-	return vma_walk_strict(walk);
+	return span == SPAN_WRAPS ? -EINVAL : vma_walk_strict(walk);
 }
 
-/* The range in whole pages; both ends wrap as Linux lets them. */
-static struct vma_walk walk_of(struct samara_mm *mm, unsigned long addr, unsigned long len,
-			       unsigned long flags)
+/* The range in whole pages; addr need not be a page's, and the sum of both may wrap. */
+static enum span set_range(struct vma_walk *walk, unsigned long addr, unsigned long len)
 {
-	const unsigned long start = addr & mm_page_mask(mm);
-
-	return (struct vma_walk){
-		.mm = mm,
-		.start = start,
-		.end = start + mm_page_align(mm, len + (addr - start)),
-		.step = step,
-		.arg = flags,
-	};
+	walk->start = addr & mm_page_mask(walk->mm);
+	return mm_span(walk->mm, walk->start, len + (addr - walk->start), &walk->end);
 }
 
 static int lock(struct samara_mm *mm, unsigned long addr, unsigned long len, unsigned long flags)
 {
-	struct vma_walk walk = walk_of(mm, addr, len, flags);
 	struct door door;
+	struct vma_walk walk = { .mm = mm, .step = step, .dead = &door.dead, .arg = flags };
+	const enum span span = set_range(&walk, addr, len);
 	int err = -ENOMEM;
 
-	walk.dead = &door.dead;
 	door_enter(&door, mm);
 	if (!can_do_mlock(mm))
 		err = -EPERM;
-	else if (within_limit(mm, walk.start, walk.end - walk.start))
-		err = change_range(&walk);
+	else if (within_limit(mm, walk.start, walk.end, span))
+		err = change_range(&walk, span);
 	if (!err && populate_range(mm, walk.start, walk.end))
 		err = -ENOMEM;
 	door_leave(&door);
@@ -114,13 +105,13 @@ int samara_mlock2(struct samara_mm *mm, unsigned long addr, unsigned long len, i
 
 int samara_munlock(struct samara_mm *mm, unsigned long addr, unsigned long len)
 {
-	struct vma_walk walk = walk_of(mm, addr, len, 0);
 	struct door door;
+	struct vma_walk walk = { .mm = mm, .step = step, .dead = &door.dead };
+	const enum span span = set_range(&walk, addr, len);
 	int err;
 
-	walk.dead = &door.dead;
 	door_enter(&door, mm);
-	err = change_range(&walk);
+	err = change_range(&walk, span);
 	door_leave(&door);
 	return err;
 }

@@ -115,15 +115,16 @@ int samara_mprotect(struct samara_mm *mm, unsigned long addr, unsigned long len,
 	const int grows = prot & (PROT_GROWSDOWN | PROT_GROWSUP);
 	struct door door;
 	struct vma_walk walk = { .mm = mm, .start = addr, .step = step, .dead = &door.dead };
+	enum span span;
 	int err;
 
 	prot &= ~grows;
 	if (grows == (PROT_GROWSDOWN | PROT_GROWSUP) || !mm_page_aligned(mm, addr))
 		return -EINVAL;
-	if (!len)
+	span = mm_span(mm, addr, len, &walk.end);
+	if (span == SPAN_EMPTY)
 		return 0;
-	walk.end = addr + mm_page_align(mm, len);
-	if (walk.end <= addr)
+	if (span != SPAN_PAGES)
 		return -ENOMEM;
 	if (prot & ~(PROT_READ | PROT_WRITE | PROT_EXEC | PROT_SEM))
 		return -EINVAL;

@@ -31,20 +31,19 @@ static bool has_hole(struct samara_mm *mm, unsigned long start, unsigned long en
 
 int samara_mseal(struct samara_mm *mm, unsigned long addr, unsigned long len, unsigned long flags)
 {
-	const unsigned long size = mm_page_align(mm, len);
 	struct door door;
 	struct vma_walk walk = {
 		.mm = mm,
 		.start = addr,
-		.end = addr + size,
 		.step = step,
 		.dead = &door.dead,
 	};
+	const enum span span = mm_span(mm, addr, len, &walk.end);
 	int err;
 
-	if (flags || !mm_page_aligned(mm, addr) || (len && !size) || walk.end < addr)
+	if (flags || !mm_page_aligned(mm, addr) || span == SPAN_ROUNDS || span == SPAN_WRAPS)
 		return -EINVAL;
-	if (!size)
+	if (span == SPAN_EMPTY)
 		return 0;
 	door_enter(&door, mm);
 	/* All of it is mapped, or nothing is sealed. */

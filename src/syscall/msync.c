@@ -71,44 +71,43 @@ int samara_msync(struct samara_mm *mm, unsigned long addr, unsigned long len, in
 	struct sync sync = {
 		.mm = mm,
 		.start = addr,
-		.end = addr + mm_page_align(mm, len),
 		.flags = flags,
 	};
+	const enum span span = mm_span(mm, addr, len, &sync.end);
 
 	if ((flags & ~(MS_ASYNC | MS_INVALIDATE | MS_SYNC)) || !mm_page_aligned(mm, addr) ||
 	    ((flags & MS_ASYNC) && (flags & MS_SYNC)))
 		return -EINVAL;
-	if (sync.end < addr)
+	if (span == SPAN_WRAPS)
 		return -ENOMEM;
 	return sync_range(&sync);
 }
 
 int samara_mincore(struct samara_mm *mm, unsigned long addr, unsigned long len, unsigned char *vec)
 {
-	const unsigned long pages = mm_pages(mm, len) + !mm_page_aligned(mm, len);
-	unsigned long at = addr, left = pages;
+	unsigned long at = addr, end;
+	const enum span span = mm_span(mm, addr, len, &end);
 	int err = 0;
 
 	if (!mm_page_aligned(mm, addr))
 		return -EINVAL;
-	if (addr > mm->layout.task_size || len > mm->layout.task_size - addr)
+	if (span == SPAN_ROUNDS || span == SPAN_WRAPS || end > mm->layout.task_size)
 		return -ENOMEM;
-	if (!vec)
-		return -EFAULT;
 	mmap_read_lock(mm);
-	while (left && !err) {
+	while (at < end && !err) {
 		struct vma *vma = vma_lookup(mm, at);
-		unsigned long here;
+		unsigned long to;
 
 		if (!vma) {
 			err = -ENOMEM;
-			break;
+		} else if (!vec) {
+			err = -EFAULT; /* the answers are written last */
+		} else {
+			to = min(vma->vm_end, end);
+			range_mincore(vma, at, to, vec);
+			vec += mm_pages(mm, to - at);
+			at = to;
 		}
-		here = min(mm_pages(mm, vma->vm_end - at), left);
-		range_mincore(vma, at, at + (here << mm->geo->page_shift), vec);
-		vec += here;
-		left -= here;
-		at = vma->vm_end;
 	}
 	mmap_read_unlock(mm);
 	return err;
@@ -156,9 +155,11 @@ int samara_remap_file_pages(struct samara_mm *mm, unsigned long addr, unsigned l
 		.pgoff = pgoff,
 		.dead = &door.dead,
 	};
+	unsigned long end;
 	int err;
 
-	if (prot || d.addr + d.len <= d.addr || pgoff + mm_pages(mm, d.len) < pgoff)
+	if (prot || mm_span(mm, d.addr, d.len, &end) != SPAN_PAGES ||
+	    pgoff + mm_pages(mm, d.len) < pgoff)
 		return -EINVAL;
 	door_enter(&door, mm);
 	err = remap_pages(&d);

@@ -51,13 +51,13 @@ static int check_growth(const struct remap_desc *r)
  */
 static int cut_out(struct remap_desc *r)
 {
-	const unsigned long end = r->addr + r->old_len;
 	int err = 0;
 
 	if (!vma_has_close(r->vma))
 		return 0;
-	if (r->old_len && end < r->vma->vm_end)
-		err = vma_split(r->vma, end);
+	/* A part that is shrunk may reach beyond the VMA, and its length wrap. */
+	if (r->old_len && r->old_len < r->vma->vm_end - r->addr)
+		err = vma_split(r->vma, r->addr + r->old_len);
 	if (!err && r->addr > r->vma->vm_start)
 		err = vma_split(r->vma, r->addr);
 	r->vma = vma_lookup(r->mm, r->addr);
@@ -101,14 +101,14 @@ static int shrink(struct remap_desc *r)
 	struct unmap_desc d = {
 		.mm = r->mm,
 		.start = r->addr + r->new_len,
-		.end = r->addr + r->old_len,
 		.dead = r->dead,
 		.keep_tables = r->tables_made,
 		.reserve = r->reserve.filled ? &r->reserve : NULL,
 	};
 	int err;
 
-	if (d.end < d.start || d.end > r->mm->layout.task_size)
+	if (mm_span(r->mm, d.start, r->delta, &d.end) != SPAN_PAGES ||
+	    d.end > r->mm->layout.task_size)
 		return -EINVAL;
 	err = unmap_gather(&d);
 	return err || !d.first ? err : unmap_commit(&d);

@@ -71,6 +71,7 @@ int vma_store(const struct vma_store *s)
 	const bool new_entry = s->entry && !vma_is_attached(s->entry);
 	int err;
 
+	BUG_ON(s->start >= s->end || s->end > s->mm->geo->task_size);
 	if (new_entry)
 		vma_mark_attached(s->entry);
 	if (s->above)

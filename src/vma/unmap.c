@@ -90,8 +90,7 @@ int vma_split(struct vma *vma, unsigned long at)
 	struct samara_mm *mm = vma->vm_mm;
 	struct vma_store store = { .mm = mm, .start = at, .end = vma->vm_end };
 
-	VM_WARN_ON(at <= vma->vm_start || at >= vma->vm_end);
-	if (!vma_may_split(vma))
+	if (at <= vma->vm_start || at >= vma->vm_end || !vma_may_split(vma))
 		return -EINVAL;
 	store.entry = vma_dup_part(vma, at, vma->vm_end, NULL);
 	if (!store.entry)
@@ -206,7 +205,7 @@ static int cut_edges(struct unmap_desc *d)
 int unmap_gather(struct unmap_desc *d)
 {
 	struct unmap_desc asked = *d;
-	int err = gather(d);
+	int err = d->start < d->end ? gather(d) : -EINVAL;
 
 	if (err || !((d->head && vma_has_close(d->head)) || (d->tail && vma_has_close(d->tail))))
 		return err;
@@ -310,11 +309,8 @@ int do_munmap(struct samara_mm *mm, unsigned long start, unsigned long len, stru
 {
 	unsigned long end;
 
-	if (!mm_page_aligned(mm, start) || start > mm->layout.task_size ||
-	    len > mm->layout.task_size - start)
-		return -EINVAL;
-	end = start + mm_page_align(mm, len);
-	if (end == start)
+	if (!mm_page_aligned(mm, start) || mm_span(mm, start, len, &end) != SPAN_PAGES ||
+	    end > mm->layout.task_size)
 		return -EINVAL;
 	return unmap_range(mm, start, end, dead);
 }

@@ -78,7 +78,7 @@ int unmap_range(struct samara_mm *mm, unsigned long start, unsigned long end,
 int do_munmap(struct samara_mm *mm, unsigned long start, unsigned long len,
 	      struct vma_dead *dead) __must_check;
 
-/* vma becomes [.., at) and a new VMA [at, ..). 0, -ENOMEM, -EINVAL (cannot be cut). */
+/* vma becomes [.., at) and a new VMA [at, ..). 0, -ENOMEM, -EINVAL (cannot be cut, not there). */
 int vma_split(struct vma *vma, unsigned long at) __must_check;
 
 /*
