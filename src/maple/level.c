@@ -22,6 +22,7 @@ struct packing pack_sizes(unsigned int items, unsigned int slots, enum growth gr
 		packing.size[growth == GROWS_AT_END ? 1 : 0] = items - slots;
 		return packing;
 	}
+	BUG_ON(items > GATHER_MAX(slots));
 	packing.nodes = (items + filled - 1) / filled;
 	BUG_ON(packing.nodes > FRESH_MAX);
 	for (unsigned int i = 0; i < packing.nodes; i++)

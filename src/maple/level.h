@@ -11,6 +11,12 @@
 /* Where in a level the new content stands: growth at an end leaves full nodes behind. */
 enum growth { GROWS_WITHIN, GROWS_AT_END, GROWS_AT_FRONT };
 
+/*
+ * The most items that one operation gathers for a level: a node's at each edge, a neighbour's, and
+ * what is new: an entry and the pieces that it leaves of others, or fresh nodes.
+ */
+#define GATHER_MAX(slots) (3 * (slots) + FRESH_MAX)
+
 struct packing {
 	unsigned int nodes;
 	unsigned int size[FRESH_MAX];

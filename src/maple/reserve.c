@@ -4,23 +4,60 @@
  *
  * How many a store needs is found out by doing it: mas_preallocate() builds
  * everything as the store will, and keeps the nodes instead of publishing them.
+ * What a store needs after others that are still to be made cannot be tried:
+ * reserve_for() asks pack_sizes(), which cuts every level, for the most it makes.
  */
-#include "maple/store.h"
+#include "maple/level.h"
 #include "maple/walk.h"
 
-static void reserve_drop(struct ma_state *mas)
+void reserve_drop(const struct maple_tree *mt, void **reserve)
 {
 	for (unsigned int kind = 0; kind < 2; kind++) {
 		maple_head *head;
 
-		while ((head = reserve_take(mas->prealloc, kind)))
-			node_free(mas->tree, head);
+		while ((head = reserve_take(reserve, kind)))
+			node_free(mt, head);
 	}
+}
+
+/* n more leaves, or inner nodes. 0 or -ENOMEM. */
+static int reserve_add(const struct maple_tree *mt, void **reserve, unsigned int kind,
+		       unsigned long n)
+{
+	while (n--) {
+		void *node = node_alloc(mt, kind);
+
+		if (!node)
+			return -ENOMEM;
+		reserve_put(reserve, node);
+	}
+	return 0;
+}
+
+/* The most nodes of that many slots that one operation makes of a level. */
+static unsigned long most_made(unsigned int slots)
+{
+	return pack_sizes(GATHER_MAX(slots), slots, GROWS_WITHIN).nodes;
+}
+
+int reserve_for(const struct maple_tree *mt, unsigned int ops, void **reserve)
+{
+	const void *root = mt->ma_root;
+	unsigned long levels = root_is_node(root) ? root_node(root)->level : 0, inner = 0;
+
+	/* Each makes its levels anew, and perhaps a root above them for the next. */
+	for (unsigned int op = 0; op < ops; op++)
+		inner += levels++ * most_made(INNER_SLOTS) + 1;
+	if (!reserve_add(mt, reserve, 0, ops * most_made(LEAF_SLOTS)) &&
+	    !reserve_add(mt, reserve, 1, inner))
+		return 0;
+	reserve_drop(mt, reserve);
+	return -ENOMEM;
 }
 
 void samara_mas_destroy(struct ma_state *mas)
 {
-	reserve_drop(mas);
+	reserve_drop(mas->tree, mas->prealloc);
 }
 
 static int preallocate(struct ma_state *mas, void *entry)
@@ -38,7 +75,7 @@ int samara_mas_preallocate(struct ma_state *mas, void *entry, gfp_t gfp)
 
 	(void)gfp;
 	if (err) {
-		reserve_drop(mas);
+		samara_mas_destroy(mas);
 		samara_mas_reset(mas);
 	}
 	return err;
@@ -52,21 +89,13 @@ int samara_mas_expected_entries(struct ma_state *mas, unsigned long nr_entries)
 {
 	unsigned long wanted = nr_entries / (LEAF_SLOTS / 2) + 3;
 
-	for (unsigned int kind = 0; kind < 2; kind++) {
-		for (unsigned long i = 0; i < wanted; i++) {
-			void *node = node_alloc(mas->tree, kind);
-
-			if (!node) {
-				reserve_drop(mas);
-				mas->status = ma_error;
-				mas->node = (void *)(long)-ENOMEM;
-				return -ENOMEM;
-			}
-			reserve_put(mas->prealloc, node);
-		}
-		wanted += MAX_LEVEL;
-	}
-	return 0;
+	if (!reserve_add(mas->tree, mas->prealloc, 0, wanted) &&
+	    !reserve_add(mas->tree, mas->prealloc, 1, wanted + MAX_LEVEL))
+		return 0;
+	samara_mas_destroy(mas);
+	mas->status = ma_error;
+	mas->node = (void *)(long)-ENOMEM;
+	return -ENOMEM;
 }
 
 bool samara_mas_nomem(struct ma_state *mas, gfp_t gfp)

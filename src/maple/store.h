@@ -170,6 +170,12 @@ void extents_slot_changed(const struct maple_tree *mt, const struct edge *edge);
 /* What the leaf's extent is, when slot i alone was filled or erased since it was `was`. */
 struct extent leaf_extent_after(const maple_leaf *leaf, int i, struct extent was);
 
+/*
+ * reserve.c: nodes for so many operations one after the other, whatever each of them is and does
+ * to the tree. 0 or -ENOMEM, and then reserve is empty. reserve_drop() frees what is left.
+ */
+int reserve_for(const struct maple_tree *mt, unsigned int ops, void **reserve);
+void reserve_drop(const struct maple_tree *mt, void **reserve);
 /* level.c: a chain of nodes set aside, leaves and inner nodes apart. */
 void *reserve_take(void **reserve, unsigned int level);
 void reserve_put(void **reserve, void *node);

@@ -81,7 +81,7 @@ static unsigned long remap_many(struct remap_desc *r)
 		r->new_addr = target;
 		res = remap_one(r);
 		vma_reserve_drop(&r->reserve);
-		r->tables_made = false;
+		r->begun = false;
 		if (SAMARA_IS_ERR_VALUE(res))
 			return res;
 		if (!seen)

@@ -76,18 +76,16 @@ static void plan(const struct remap_desc *r, struct target *t)
 /* Clearing the source needs no memory if it is a whole VMA that stays apart from the target. */
 static bool needs_reserve(const struct remap_desc *r, const struct target *t)
 {
-	if (r->reserve.filled)
-		return false; /* filled already */
 	if (t->merge.kind != MERGE_NONE && (t->merge.prev == r->vma || t->merge.next == r->vma))
 		return true;
-	return r->old_len && !(r->flags & MREMAP_DONTUNMAP) &&
+	return remap_clears_source(r) &&
 	       (r->vma->vm_start != r->addr || r->vma->vm_end != r->addr + r->old_len);
 }
 
 /* The VMA at the new place. NULL when refused. */
-static struct vma *make_copy(const struct remap_desc *r, const struct target *t,
-			     struct vma_reserve *reserve)
+static struct vma *make_copy(struct remap_desc *r, const struct target *t)
 {
+	struct vma_reserve *reserve = remap_reserve(r);
 	struct vma *copy = vma_take(r->mm, reserve);
 
 	if (!copy)
@@ -113,16 +111,20 @@ static struct move_desc pages_of(const struct remap_desc *r, struct vma *to)
 	};
 }
 
-int move_make_tables(struct remap_desc *r)
+/*
+ * A copy of r->vma has its links. If it has no family, a neighbour at the new place may bring one
+ * into a merge; and if it is itself what grows there, it has that when it is cut.
+ */
+int move_prepare_steps(struct remap_desc *r, unsigned int later)
 {
 	const struct move_desc pages = pages_of(r, r->vma);
 
-	if (r->tables_made || !mm_has_tables(r->mm) || !r->old_len)
+	if (r->begun)
 		return 0;
-	if (move_prepare(&pages))
+	if (later && vma_reserve_fill(&r->reserve, r->mm, later,
+				      vma_links_wanted(r->vma) + !r->vma->anon_vma))
 		return -ENOMEM;
-	r->tables_made = true;
-	return 0;
+	return mm_has_tables(r->mm) && r->old_len ? move_prepare(&pages) : 0;
 }
 
 /* Memory, then the destination: the point of no return. */
@@ -134,17 +136,14 @@ static int store(struct remap_desc *r, struct target *t)
 		.end = r->new_addr + r->new_len,
 	};
 
-	if (needs_reserve(r, t) && vma_reserve_fill(&r->reserve, r->mm, remap_links(r)))
+	if (move_prepare_steps(r, needs_reserve(r, t)))
 		return -ENOMEM;
-	if (move_make_tables(r))
-		return -ENOMEM;
-	if (r->reserve.filled)
-		store.reserve = t->merge.reserve = &r->reserve;
+	store.reserve = t->merge.reserve = remap_reserve(r);
 	t->vma = NULL;
 	vma_start_write(r->vma);
 	if (t->merge.kind != MERGE_NONE)
 		return vma_merge_store(&t->merge);
-	store.entry = make_copy(r, t, store.reserve);
+	store.entry = make_copy(r, t);
 	if (!store.entry)
 		return -ENOMEM;
 	if (vma_store(&store)) {
@@ -181,7 +180,7 @@ static void clear_source(struct remap_desc *r)
 		.dead = r->dead,
 		.keep_accounted = true,
 		.at_start = r->vma,
-		.reserve = r->reserve.filled ? &r->reserve : NULL,
+		.reserve = remap_reserve(r),
 	};
 
 	/* check_cuts() and the reserve have seen to it that neither fails. */
@@ -225,6 +224,7 @@ int move_vma(struct remap_desc *r)
 			mm_uncharge(r->mm, grows);
 		return err;
 	}
+	r->begun = true;
 	finish(r, &t);
 	vm_stat_account(r->mm, flags, (long)pages);
 	if (flags & VM_LOCKED)

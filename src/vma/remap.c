@@ -102,8 +102,8 @@ static int shrink(struct remap_desc *r)
 		.mm = r->mm,
 		.start = r->addr + r->new_len,
 		.dead = r->dead,
-		.keep_tables = r->tables_made,
-		.reserve = r->reserve.filled ? &r->reserve : NULL,
+		.keep_tables = remap_has_target(r),
+		.reserve = remap_reserve(r),
 	};
 	int err;
 
@@ -232,7 +232,6 @@ static int clear_target(struct remap_desc *r)
 		.dead = r->dead,
 		.around = true,
 	};
-	unsigned int links;
 	int err = unmap_gather(&d);
 
 	if (err)
@@ -244,14 +243,13 @@ static int clear_target(struct remap_desc *r)
 		r->around.next = d.next;
 		return 0;
 	}
-	links = remap_links(r) + (d.head ? vma_links_wanted(d.head) : 0);
-	if (vma_reserve_fill(&r->reserve, r->mm, links) || move_make_tables(r))
-		return -ENOMEM;
-	d.reserve = &r->reserve;
 	d.keep_tables = true;
-	err = unmap_commit(&d);
+	err = move_prepare_steps(r, 1 + (r->type == REMAP_SHRINK) + remap_clears_source(r));
+	if (!err)
+		err = unmap_commit(&d);
 	if (err)
 		return err;
+	r->begun = true;
 	r->vma = vma_lookup(r->mm, r->addr);
 	return r->vma ? 0 : -EFAULT;
 }
@@ -264,13 +262,13 @@ unsigned long remap_there(struct remap_desc *r)
 	if (r->flags & MREMAP_FIXED)
 		err = clear_target(r);
 	if (!err && r->type == REMAP_SHRINK) {
-		if (!r->reserve.filled && vma_reserve_fill(&r->reserve, r->mm, remap_links(r)))
-			return (unsigned long)-ENOMEM;
-		if (move_make_tables(r))
-			return (unsigned long)-ENOMEM;
-		err = shrink(r);
+		err = move_prepare_steps(r, 1 + remap_clears_source(r));
 		if (!err)
+			err = shrink(r);
+		if (!err) {
+			r->begun = true;
 			r->old_len = r->new_len;
+		}
 	}
 	if (err)
 		return (unsigned long)err;

@@ -7,9 +7,9 @@
  *   move      [addr ... old_len)  ->  [new_addr ........ new_len)
  *             then the source is unmapped, or stays empty with MREMAP_DONTUNMAP
  *
- * Steps of one call that each change the map (clear the destination, shrink,
- * insert, clear the source) draw their memory from one reserve that is filled
- * before the first of them, so that a refused allocation changes nothing.
+ * Each of the steps of one call (clear the destination, shrink, insert, clear the
+ * source) changes the map by one store. A reserve for all later ones is filled before
+ * the first that is needed, so that a refused allocation changes nothing.
  */
 #ifndef VMA_REMAP_H
 #define VMA_REMAP_H
@@ -37,7 +37,8 @@ struct remap_desc {
 	enum remap_type type;
 	unsigned long delta; /* bytes by which the size changes */
 	struct vma_reserve reserve;
-	bool tables_made;            /* page tables for the pages that move are there, and stay */
+	/* The map is changed: later steps draw on the reserve; page tables for what moves stay. */
+	bool begun;
 	unsigned long populate_from; /* what to fault in, when locked and grown */
 	unsigned long populate_to;
 };
@@ -48,14 +49,16 @@ static inline bool remap_has_target(const struct remap_desc *r)
 	return r->flags & (MREMAP_FIXED | MREMAP_DONTUNMAP);
 }
 
-/*
- * The links that may be needed for r->vma: when it is shrunk, at its new place, and when it is
- * cleared. If it has no family, a neighbour at the new place may bring one into a merge; and if it
- * is itself what grows there, it has that when it is cut.
- */
-static inline unsigned int remap_links(const struct remap_desc *r)
+/* Where a step's memory comes from: the first gets it itself. */
+static inline struct vma_reserve *remap_reserve(struct remap_desc *r)
 {
-	return 3 * (vma_links_wanted(r->vma) + !r->vma->anon_vma);
+	return r->begun ? &r->reserve : NULL;
+}
+
+/* The source goes: not when nothing moves, nor when it stays behind empty. */
+static inline bool remap_clears_source(const struct remap_desc *r)
+{
+	return r->old_len && !(r->flags & MREMAP_DONTUNMAP);
 }
 
 /* The checks on r->vma (or NULL) and the limits; sets type and delta. 0 or -errno. */
@@ -67,8 +70,11 @@ unsigned long remap_here(struct remap_desc *r);
 /* With a target; what is there is unmapped first (MREMAP_FIXED). An address or -errno. */
 unsigned long remap_there(struct remap_desc *r);
 
-/* move.c: page tables for the new place, unless they are made already. 0 or -ENOMEM. */
-int move_make_tables(struct remap_desc *r) __must_check;
+/*
+ * move.c: before the first step: memory for so many stores after it, and page tables for the new
+ * place. 0 or -ENOMEM.
+ */
+int move_prepare_steps(struct remap_desc *r, unsigned int later) __must_check;
 /* move.c: r->vma's part goes to r->new_addr, which is free. 0 or -errno. */
 int move_vma(struct remap_desc *r) __must_check;
 

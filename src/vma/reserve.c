@@ -9,47 +9,33 @@
 #include "maple/store.h"
 #include "vma/reserve.h"
 
-int vma_reserve_fill(struct vma_reserve *reserve, struct samara_mm *mm, unsigned int links)
+int vma_reserve_fill(struct vma_reserve *reserve, struct samara_mm *mm, unsigned int stores,
+		     unsigned int links)
 {
-	struct ma_state mas;
-
-	reserve->links.first = NULL;
-	if (link_stock_add(&reserve->links, links))
-		return -ENOMEM;
-	for (reserve->n = 0; reserve->n < RESERVE_VMAS; reserve->n++) {
-		reserve->spare[reserve->n] = vma_alloc(mm);
-		if (!reserve->spare[reserve->n])
-			goto drop;
-	}
-	mas_init(&mas, &mm->mt, 0);
-	if (mas_expected_entries(&mas, RESERVE_ENTRIES))
-		goto drop;
 	reserve->mm = mm;
-	reserve->nodes[0] = mas.prealloc[0];
-	reserve->nodes[1] = mas.prealloc[1];
-	reserve->filled = true;
+	while (reserve->n < stores) {
+		struct vma *vma = vma_alloc(mm);
+
+		if (!vma)
+			goto drop;
+		reserve->spare[reserve->n++] = vma;
+	}
+	if (link_stock_add(&reserve->links, stores * links) ||
+	    reserve_for(&mm->mt, stores, reserve->nodes))
+		goto drop;
 	return 0;
 drop:
-	while (reserve->n)
-		vma_free(reserve->spare[--reserve->n]);
-	link_stock_drop(&reserve->links);
+	vma_reserve_drop(reserve);
 	return -ENOMEM;
 }
 
 void vma_reserve_drop(struct vma_reserve *reserve)
 {
-	struct ma_state mas;
-
-	if (!reserve->filled)
-		return;
 	while (reserve->n)
 		vma_free(reserve->spare[--reserve->n]);
 	link_stock_drop(&reserve->links);
-	mas_init(&mas, &reserve->mm->mt, 0);
-	mas.prealloc[0] = reserve->nodes[0];
-	mas.prealloc[1] = reserve->nodes[1];
-	mas_destroy(&mas);
-	reserve->filled = false;
+	if (reserve->mm)
+		reserve_drop(&reserve->mm->mt, reserve->nodes);
 }
 
 struct vma *vma_take(struct samara_mm *mm, struct vma_reserve *reserve)

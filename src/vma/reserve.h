@@ -5,8 +5,8 @@
  * One change is one store: it does everything or nothing, so a call that makes
  * one puts it at its point of no return, behind all that may fail and before
  * the fields of VMAs that were there. A call that makes several changes one
- * after the other (mremap) fills a struct vma_reserve for all of them first;
- * then each single step draws on it and finds what it needs.
+ * after the other (mremap) fills a struct vma_reserve first, for all of them
+ * but the first, which may fail. Each later one draws on it and cannot fail.
  */
 #ifndef VMA_RESERVE_H
 #define VMA_RESERVE_H
@@ -14,20 +14,22 @@
 #include "core/mm.h"
 #include "rmap/rmap.h"
 
-#define RESERVE_VMAS 4
-#define RESERVE_ENTRIES 64
+#define RESERVE_STORES 3
 
+/* One that is all zero holds nothing. */
 struct vma_reserve {
-	struct vma *spare[RESERVE_VMAS];
+	struct vma *spare[RESERVE_STORES];
 	unsigned int n;
-	bool filled;
 	struct samara_mm *mm;
 	struct link_stock links;
 	void *nodes[2]; /* of the tree: leaves, inner nodes */
 };
 
-/* For changes whose copies of VMAs need so many links. 0 or -ENOMEM, and then nothing is held. */
-int vma_reserve_fill(struct vma_reserve *reserve, struct samara_mm *mm,
+/*
+ * For so many stores, each of which brings one VMA with so many links. 0 or -ENOMEM, and then
+ * nothing is held.
+ */
+int vma_reserve_fill(struct vma_reserve *reserve, struct samara_mm *mm, unsigned int stores,
 		     unsigned int links) __must_check;
 /* What was not needed goes back. */
 void vma_reserve_drop(struct vma_reserve *reserve);

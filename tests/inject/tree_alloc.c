@@ -9,7 +9,9 @@
 
 #include <samara/inject.h>
 
+#include "maple/store.h"
 #include "support/inject_matrix.h"
+#include "support/random.h"
 #include "support/tree_pair.h"
 
 #define NEW ((void *)0xabc000)
@@ -160,6 +162,52 @@ static void expected_entries_are_stored_without_more_memory(void **state)
 	assert_int_equal(samara_live_objects(), before);
 }
 
+/* Stores one after the other, with nothing but what was set aside for that many. */
+static void stores_need_no_more_than_was_reserved(void **state)
+{
+	const unsigned long space = 6000, before = samara_live_objects();
+	struct maple_store op;
+	struct rng rng;
+
+	(void)state;
+	rng_init(&rng, test_seed());
+	for (unsigned int round = 0; round < 400 / test_slowdown(); round++) {
+		struct maple_tree mt = MTREE_INIT(mt, MT_FLAGS_ALLOC_RANGE);
+		const unsigned long step = rng_between(&rng, 2, 30), gap = rng_below(&rng, 2);
+		void *nodes[2] = { NULL, NULL };
+
+		/* In order, so that nodes are full; then some pieces of it anew. */
+		for (unsigned long at = 0; at + step < space; at += step)
+			assert_int_equal(mtree_store_range(&mt, at, at + step - 1 - gap, NEW,
+							   GFP_KERNEL),
+					 0);
+		for (unsigned int i = 0; i < 40; i++) {
+			const unsigned int n = 1 + i % 4;
+
+			assert_int_equal(reserve_for(&mt, n, nodes), 0);
+			samara_inject_from(1);
+			for (unsigned int j = 0; j < n; j++) {
+				const unsigned long first = rng_below(&rng, space);
+				unsigned long last = first;
+
+				last += rng_below(&rng, rng_one_in(&rng, 3) ? space : 2 * step);
+				store_begin(&op, &mt, first, last,
+					    rng_one_in(&rng, 2) ? NULL : NEW);
+				op.reserve = nodes;
+				if (maple_store(&op)) {
+					test_replay(test_seed());
+					fail_msg("store %u of %u needs more than its reserve", j,
+						 n);
+				}
+			}
+			samara_inject_from(0);
+			reserve_drop(&mt, nodes);
+		}
+		mtree_destroy(&mt);
+	}
+	assert_int_equal(samara_live_objects(), before);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -167,6 +215,7 @@ int main(void)
 		cmocka_unit_test(store_that_fails_leaves_cursor_in_error),
 		cmocka_unit_test(preallocation_survives_until_the_store),
 		cmocka_unit_test(expected_entries_are_stored_without_more_memory),
+		cmocka_unit_test(stores_need_no_more_than_was_reserved),
 	};
 
 	return inject_matrix("inject/tree_alloc", cmocka_run_group_tests(tests, NULL, NULL));

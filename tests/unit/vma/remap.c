@@ -12,6 +12,7 @@
 #include <samara/inject.h>
 
 #include "support/mm_shape.h"
+#include "support/random.h"
 
 #ifndef MREMAP_DONTUNMAP
 #define MREMAP_DONTUNMAP 4
@@ -212,6 +213,76 @@ static void a_move_in_a_large_map_needs_no_memory_beyond_its_reserve(void **stat
 	assert_true(nth > 2);
 }
 
+/* What stands at the destination, around the source, and what is asked. */
+struct shape {
+	unsigned long step, there, below, above, len; /* pages; VMAs; pages of the source */
+	unsigned long old, new, to;                   /* mremap of all of it but its ends */
+};
+
+static void pick_shape(struct rng *rng, struct shape *s)
+{
+	s->step = 2 + rng_below(rng, 3);
+	s->there = 20 * (1 + rng_below(rng, 10));
+	s->below = rng_below(rng, 60);
+	s->above = rng_below(rng, 60);
+	s->len = 50 + rng_below(rng, 800);
+	s->old = s->len - 2;
+	/* From inside a VMA of the source's rights to inside another such: it merges with both. */
+	s->new = 2 * s->step *(1 + rng_below(rng, s->old / (2 * s->step)));
+	s->to = s->step * (2 * rng_below(rng, s->there / 6 + 1) + 1) + 1;
+}
+
+/* Neighbours of other rights, now and then with a hole between, so that the tree has an entry for each. Returns the source. */
+static unsigned long map_shape(struct fixture *f, const struct shape *s, struct rng *rng)
+{
+	const unsigned long low = 5000, src = low + s->step * s->below;
+	unsigned long i;
+
+	for (i = 0; i < s->there; i++)
+		map_pages(f->mm, s->step * i, s->step * (i + 1) - rng_below(rng, 2),
+			  i % 2 ? RW : PROT_READ, 0);
+	for (i = 0; i < s->below; i++)
+		map_pages(f->mm, low + s->step * i, low + s->step * (i + 1), i % 2 ? RW : PROT_READ,
+			  0);
+	for (i = 0; i < s->above; i++)
+		map_pages(f->mm, src + s->len + s->step * i, src + s->len + s->step * (i + 1),
+			  i % 2 ? RW : PROT_READ, 0);
+	map_pages(f->mm, src, src + s->len, RW, 0);
+	return src;
+}
+
+/*
+ * A part of one VMA goes over many, from leaves of the tree that are full into others that are: a
+ * step that has begun needs no more than what was set aside, and before it nothing has changed.
+ */
+static void a_refused_move_over_many_mappings_changes_nothing(void **state)
+{
+	struct fixture *f = *state;
+	struct rng rng;
+	struct shape s;
+
+	rng_init(&rng, test_seed());
+	for (unsigned int round = 0; round < 300 / test_slowdown(); round++) {
+		unsigned long ret = (unsigned long)-ENOMEM, src, before;
+
+		pick_shape(&rng, &s);
+		src = map_shape(f, &s, &rng);
+		before = stats_of(f->mm).map_count;
+		for (unsigned int nth = 1; ret == (unsigned long)-ENOMEM && nth < 500; nth++) {
+			samara_inject_from(nth);
+			ret = remap(f, src + 1, s.old, s.new, TO, s.to);
+			samara_inject_from(0);
+			if (ret == (unsigned long)-ENOMEM && stats_of(f->mm).map_count != before)
+				break;
+		}
+		if (ret != AT(s.to))
+			test_replay(test_seed());
+		assert_int_equal(ret, AT(s.to));
+		assert_int_equal(samara_mm_validate(f->mm, NULL), 0);
+		assert_int_equal(samara_munmap(f->mm, AT(0), 20000 * PAGE), 0);
+	}
+}
+
 #define test(name) cmocka_unit_test_setup_teardown(name, fixture_up, fixture_down)
 
 int main(void)
@@ -231,6 +302,7 @@ int main(void)
 		test(old_length_zero_maps_shared_pages_a_second_time),
 		test(bad_arguments_in_linuxs_order),
 		test(a_move_in_a_large_map_needs_no_memory_beyond_its_reserve),
+		test(a_refused_move_over_many_mappings_changes_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
