@@ -32,7 +32,7 @@ enum samara_file_flags {
 	SAMARA_FILE_WRITE = 1 << 1,    /* opened for writing */
 	SAMARA_FILE_APPEND = 1 << 2,   /* the inode is append-only (chattr +a), not merely O_APPEND */
 	SAMARA_FILE_NOEXEC = 1 << 3,   /* on a mount with noexec: PROT_EXEC gives -EPERM */
-	SAMARA_FILE_NOMAP = 1 << 4,    /* cannot be mapped at all: -ENODEV (directory, pipe, socket) */
+	SAMARA_FILE_NOMAP = 1 << 4,    /* cannot be mapped at all: -ENODEV (directory, pipe, /dev/null) */
 	SAMARA_FILE_SHMEM = 1 << 5,    /* memory with a name: tmpfs, memfd, SysV shm, shared anonymous */
 	SAMARA_FILE_HUGE_ALIGN = 1 << 6, /* big mappings are placed by file offset (ext4, xfs, btrfs) */
 	SAMARA_FILE_CLOSE = 1 << 7,    /* mappings have a close hook (SysV shm, some drivers): never merged away */
@@ -56,7 +56,10 @@ struct samara_file_identity {
  * A file of the host. Identity, size, rights and kind are read now from fd,
  * which stays the caller's and may be closed afterwards (the library keeps its own duplicate). When the host file
  * is made shorter by somebody else, this is noticed when a page is read or written back, not before.
- * 0, -EBADF, -ENOMEM, or what fstat(2) or dup gave.
+ * What cannot be mapped is a file too, and samara_mmap() refuses it as Linux does. Of drivers, and of pseudo files as
+ * those of sysfs, the host's kernel is asked when they are mapped; their pages have the bytes that pread(2) of the
+ * host file gives up to the length that fstat(2) gives, so that of a driver every access is beyond the end (SIGBUS).
+ * 0, -EBADF (also of a descriptor that was opened with O_PATH), -ENOMEM, or what fstat(2) or dup gave.
  */
 SAMARA_API SAMARA_MUST_CHECK int samara_file_from_fd(struct samara_machine *machine, int fd,
 						     struct samara_file **out);

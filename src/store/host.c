@@ -38,7 +38,7 @@ static unsigned int access_flags(int fd)
 	}
 }
 
-static unsigned int mount_flags(int fd)
+static unsigned int mount_flags(int fd, const struct stat *st)
 {
 	struct statfs fs;
 	unsigned int flags;
@@ -46,6 +46,9 @@ static unsigned int mount_flags(int fd)
 	if (fstatfs(fd, &fs))
 		return 0;
 	flags = fs.f_flags & ST_NOEXEC ? SAMARA_FILE_NOEXEC : 0;
+	/* The others only lie there. */
+	if (!S_ISREG(st->st_mode))
+		return flags;
 	switch ((unsigned long)fs.f_type) {
 	case TMPFS_MAGIC:
 		return flags | SAMARA_FILE_SHMEM;
@@ -59,12 +62,12 @@ static unsigned int mount_flags(int fd)
 	}
 }
 
-/* The largest offset: what the file system can address; anything goes on a character device. */
+/* The largest offset: what the file system can address; anything goes where there is none. */
 static unsigned long long max_length(int fd, const struct stat *st)
 {
 	struct statfs fs;
 
-	if (S_ISCHR(st->st_mode))
+	if (!S_ISREG(st->st_mode) && !S_ISBLK(st->st_mode) && !S_ISSOCK(st->st_mode))
 		return ULLONG_MAX;
 	if (!fstatfs(fd, &fs) && fs.f_type == EXT4_SUPER_MAGIC)
 		return ((1ULL << 32) - 1) * (unsigned long long)fs.f_bsize;
@@ -86,8 +89,11 @@ static unsigned int kind_flags(int fd, const struct stat *st)
 		return SAMARA_FILE_NO_FALLOCATE;
 	case S_IFBLK:
 		return 0;
-	default:
+	case S_IFIFO:
+	case S_IFDIR:
 		return SAMARA_FILE_NOMAP;
+	default:
+		return SAMARA_FILE_NO_FALLOCATE;
 	}
 }
 
@@ -184,18 +190,22 @@ int host_write(int fd, const void *buf, size_t size, off_t offset)
 int file_from_fd(struct file_store *store, int fd, struct samara_file **out)
 {
 	char name[PATH_MAX];
+	struct host_file host = { .fd = fd };
 	unsigned int flags;
 	struct inode *inode;
-	struct stat st;
 	int err;
 
-	if (fstat(fd, &st))
+	if (fstat(fd, &host.st))
 		return -errno;
+	/* A descriptor that only names a file is none for whoever reads, writes or maps. */
+	if (fcntl(fd, F_GETFL) & O_PATH)
+		return -EBADF;
 	err = name_of(fd, name, sizeof(name));
 	if (err)
 		return err;
-	flags = access_flags(fd) | mount_flags(fd) | kind_flags(fd, &st);
-	err = inode_of_host(store, fd, &st, &inode);
+	flags = access_flags(fd) | mount_flags(fd, &host.st) | kind_flags(fd, &host.st) |
+		host_map_flags(fd, &host.st, &host.asks);
+	err = inode_of_host(store, &host, &inode);
 	if (err)
 		return err;
 	err = file_open(inode, name, flags, out);
@@ -203,6 +213,6 @@ int file_from_fd(struct file_store *store, int fd, struct samara_file **out)
 		inode_put(inode);
 		return err;
 	}
-	(*out)->max_length = max_length(fd, &st);
+	(*out)->max_length = max_length(fd, &host.st);
 	return 0;
 }

@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 
+#include <samara/file.h>
+
 #include "base/compiler.h"
 
 /*
@@ -18,6 +20,18 @@ int host_dup(int fd, int flags) __must_check;
 
 /* Bytes, also of a block device. */
 unsigned long long host_length(int fd, const struct stat *st);
+
+/* host_map.c: */
+
+/*
+ * SAMARA_FILE_NOMAP, _NOEXEC as the host's kernel has it of fd, which fstat(2) described as st.
+ * *asks: the host has to be asked about each mapping.
+ */
+unsigned int host_map_flags(int fd, const struct stat *st, bool *asks);
+/* Would the host map that? 0 or what mmap(2) gives. */
+int host_map_ask(const struct samara_vma_desc *desc) __must_check;
+
+/* host.c: */
 
 /*
  * All of size bytes unless the file ends. Bytes moved; -errno if an error came before the first.

@@ -43,6 +43,7 @@ struct inode *inode_create(struct file_store *store, const struct inode_desc *de
 	inode->ino = desc->ino;
 	inode->length = desc->length;
 	inode->charge_each = desc->charge_each;
+	inode->asks_host = desc->asks_host;
 	inode->store = file_store_get(store);
 	inode->ram = store->ram;
 	inode->fd = inode->write_fd = -1;
@@ -96,6 +97,17 @@ static int own_fd(struct inode *inode, int fd)
 	if (own < 0)
 		return own;
 	adopt_fd(inode, own, fcntl(own, F_GETFL) & O_ACCMODE);
+	return 0;
+}
+
+/* For a device: to open it again may do anything. */
+static int same_fd(struct inode *inode, int fd)
+{
+	const int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+
+	if (own < 0)
+		return -errno;
+	adopt_fd(inode, own, O_RDWR);
 	return 0;
 }
 
@@ -176,36 +188,50 @@ static void inode_destroy(struct inode *inode)
 	mem_free(&inode_site, inode);
 }
 
-/* What is neither regular nor a block device has no bytes that we could ask for. */
+/* What two descriptors of share. All others are files by themselves, whatever number they have. */
 static bool has_pages(const struct stat *st)
 {
 	return S_ISREG(st->st_mode) || S_ISBLK(st->st_mode);
 }
 
-int inode_of_host(struct file_store *store, int fd, const struct stat *st, struct inode **out)
+/* Found in the hash, or made and put there. */
+static struct inode *inode_hashed(struct file_store *store, const struct inode_desc *desc)
 {
+	struct inode *inode = hash_insert(store, desc, NULL), *fresh;
+
+	if (inode)
+		return inode;
+	fresh = inode_create(store, desc);
+	if (!fresh)
+		return NULL;
+	fresh->hashed = true;
+	inode = hash_insert(store, desc, fresh);
+	if (inode != fresh)
+		inode_destroy(fresh);
+	return inode;
+}
+
+int inode_of_host(struct file_store *store, const struct host_file *host, struct inode **out)
+{
+	const struct stat *st = &host->st;
 	const struct inode_desc desc = {
-		.kind = has_pages(st) ? INODE_HOST : INODE_NAMED,
+		.kind = has_pages(st) || host->asks ? INODE_HOST : INODE_NAMED,
 		.dev_major = major(st->st_dev),
 		.dev_minor = minor(st->st_dev),
 		.ino = st->st_ino,
-		.length = has_pages(st) ? host_length(fd, st) : 0,
+		.length = has_pages(st) ? host_length(host->fd, st) : 0,
+		.asks_host = host->asks,
 	};
-	struct inode *fresh = NULL, *inode = NULL;
-	int err;
+	struct inode *inode =
+		has_pages(st) ? inode_hashed(store, &desc) : inode_create(store, &desc);
+	int err = 0;
 
+	if (!inode)
+		return -ENOMEM;
 	if (has_pages(st))
-		inode = hash_insert(store, &desc, NULL);
-	if (!inode) {
-		inode = fresh = inode_create(store, &desc);
-		if (!fresh)
-			return -ENOMEM;
-		if (has_pages(st))
-			inode = hash_insert(store, &desc, fresh);
-		if (inode != fresh)
-			inode_destroy(fresh);
-	}
-	err = has_pages(st) ? own_fd(inode, fd) : 0;
+		err = own_fd(inode, host->fd);
+	else if (host->asks)
+		err = same_fd(inode, host->fd);
 	if (err) {
 		inode_put(inode);
 		return err;
@@ -240,7 +266,7 @@ static bool put_last(struct inode *inode, unsigned long opened, bool *gone)
 	spin_lock(&store->lock, RANK_PAGE_CACHE);
 	done = inode->opened == opened || refcount_read(&inode->refs) > 1;
 	*gone = done && refcount_dec_and_test(&inode->refs);
-	if (*gone && inode->kind == INODE_HOST)
+	if (*gone && inode->hashed)
 		hash_remove(inode);
 	spin_unlock(&store->lock);
 	return done;

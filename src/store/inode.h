@@ -39,6 +39,8 @@
 #ifndef STORE_INODE_H
 #define STORE_INODE_H
 
+#include <sys/stat.h>
+
 #include <samara/file.h>
 #include <samara/maple_tree.h>
 
@@ -49,11 +51,10 @@
 #include "store/commit.h"
 
 struct file_store;
-struct stat;
 
 enum inode_kind {
 	INODE_NAMED,  /* no bytes are known: zeros, without an end if length is 0 */
-	INODE_HOST,   /* a host file, by fd */
+	INODE_HOST,   /* a host file, by fd; empty if it is neither regular nor a block device */
 	INODE_SHMEM,  /* lives in its pages */
 	INODE_DEVICE, /* ops say; pages holds the frames it owns, by frame number */
 };
@@ -69,6 +70,8 @@ struct inode {
 	struct ram *ram;             /* (i) the store's */
 	int fd, write_fd;            /* atomic: a host file is read and written here; -1: not yet */
 	unsigned long opened;        /* the store's lock: how often it was found again */
+	bool asks_host;              /* (i) the host is asked about each mapping: host_map.c */
+	bool hashed;                 /* (i) found again by who it is */
 	bool charge_each;            /* (i) shared memory whose pages are charged as they come */
 	bool moved_end;              /* lock: somebody else made the host file shorter */
 	struct rwsem lock;           /* RANK_INODE */
@@ -93,14 +96,20 @@ struct inode_desc {
 	unsigned long ino;
 	unsigned long long length;
 	bool charge_each;
+	bool asks_host;
 };
 /* An inode of its own, one reference; NULL when refused. */
 struct inode *inode_create(struct file_store *store, const struct inode_desc *desc) __must_check;
+struct host_file {
+	int fd;
+	struct stat st; /* fstat(2)'s */
+	bool asks;      /* host_map_flags()'s */
+};
 /*
- * The inode of the host file behind fd, which fstat(2) described as st; a descriptor of its own
- * is kept. length is what st says, as far as it does. 0, -ENOMEM, or what dup or open(2) gave.
+ * The inode of the host file; a descriptor of its own is kept. length is what st says, as far as
+ * it does. 0, -ENOMEM, or what dup or open(2) gave.
  */
-int inode_of_host(struct file_store *store, int fd, const struct stat *st,
+int inode_of_host(struct file_store *store, const struct host_file *host,
 		  struct inode **out) __must_check;
 /*
  * The last one writes what is dirty back to the host file, three times if need be, and lets go of

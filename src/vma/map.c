@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "base/assert.h"
+#include "store/host.h"
 #include "vma/account.h"
 #include "vma/find.h"
 #include "vma/map.h"
@@ -77,8 +78,10 @@ static bool wants_shmem(const struct map_desc *d)
 	return (d->flags & VM_SHARED) && file_is(d->file, SAMARA_FILE_ZERO);
 }
 
-static int ask_driver(struct map_desc *d)
+/* The driver's, or the host's. */
+static int ask_mmap_operation(struct map_desc *d)
 {
+	const struct inode *inode = d->file->inode;
 	struct samara_vma_desc desc = {
 		.file = d->file,
 		.start = d->start,
@@ -86,8 +89,12 @@ static int ask_driver(struct map_desc *d)
 		.pgoff = d->pgoff,
 		.vm_flags = d->flags,
 	};
-	int err = device_mmap_prepare(&desc);
+	int err = 0;
 
+	if (inode_is_device(inode))
+		err = device_mmap_prepare(&desc);
+	else if (inode->asks_host)
+		err = host_map_ask(&desc);
 	if (!err)
 		d->flags = desc.vm_flags;
 	return err;
@@ -101,7 +108,7 @@ static int ask_file(struct map_desc *d)
 		return d->pgoff & (d->huge_pages - 1) ? -EINVAL : -ENOMEM;
 	if (d->file && (d->flags & VM_SYNC) && file_is(d->file, SAMARA_FILE_NO_SYNC))
 		return -EOPNOTSUPP;
-	return d->file && d->file->inode && inode_is_device(d->file->inode) ? ask_driver(d) : 0;
+	return d->file ? ask_mmap_operation(d) : 0;
 }
 
 /* What fresh shared memory may come to is promised as a whole. */
