@@ -10,7 +10,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "replay/strace.h"
+#include "replay/strace_line.h"
 
 bool slice_is(struct slice s, const char *word)
 {
@@ -243,31 +243,47 @@ int trace_string(struct slice s, char *out, size_t size)
 	return 0;
 }
 
+/* What -y wrote, </usr/lib/libc.so.6>, or -yy, </dev/null<char 1:3>>; behind it, or NULL. */
+static const char *read_note(const char *at, const char *end, struct trace_fd *out)
+{
+	const char *stop = line_skip_note(at), *inner;
+
+	if (!stop || stop > end)
+		return NULL;
+	/* A path's own < and > come escaped. */
+	inner = memchr(at + 1, '<', (size_t)(stop - 1 - (at + 1)));
+	copy_unescaped(at + 1, inner ? inner : stop - 1, out->path, sizeof(out->path));
+	return stop;
+}
+
 int trace_fd(struct slice s, struct trace_fd *out)
 {
-	struct slice number = s;
-	const char *open = memchr(s.at, '<', s.len);
-	const char *end = s.at + s.len, *stop;
+	static const char deleted[] = "(deleted)";
+	const char *at = s.at, *end = s.at + s.len;
 	unsigned long value;
 
 	out->path[0] = '\0';
 	out->deleted = false;
-	if (open)
-		number.len = (size_t)(open - s.at);
-	if (trace_number(number, &value))
+	while (at < end && *at != '<' && *at != '[')
+		at++;
+	if (trace_number((struct slice){ s.at, (size_t)(at - s.at) }, &value))
 		return -EINVAL;
 	out->fd = (long)(int)value;
-	if (!open)
-		return 0;
-	if (s.len > 9 && memcmp(end - 9, "(deleted)", 9) == 0) {
-		out->deleted = true;
-		end -= 9;
+	while (at && at < end) {
+		if (*at == ' ') {
+			at++;
+		} else if (*at == '<') {
+			at = read_note(at, end, out);
+		} else if (*at == '[') { /* --secontext */
+			at = memchr(at, ']', (size_t)(end - at));
+			at = at ? at + 1 : NULL;
+		} else if ((size_t)(end - at) >= sizeof(deleted) - 1 &&
+			   memcmp(at, deleted, sizeof(deleted) - 1) == 0) {
+			out->deleted = true;
+			at += sizeof(deleted) - 1;
+		} else {
+			return -EINVAL;
+		}
 	}
-	if (end <= open + 1 || end[-1] != '>')
-		return -EINVAL;
-	end--;
-	/* -yy: </dev/null<char 1:3>>. A path's own < and > come escaped. */
-	stop = memchr(open + 1, '<', (size_t)(end - open - 1));
-	copy_unescaped(open + 1, stop ? stop : end, out->path, sizeof(out->path));
-	return 0;
+	return at ? 0 : -EINVAL;
 }

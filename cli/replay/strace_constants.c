@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The names that strace writes for flags of memory calls and of calls which
- * make and end processes, with Linux's values on x86-64. Numbers stand here
+ * make and end processes, with Linux's values (x86, arm64). Numbers stand here
  * where the host's headers may be older than the trace.
  */
 #include <errno.h>
@@ -75,6 +75,7 @@ static const struct constant constants[] = {
 	{ "MADV_WILLNEED", 3 },
 	{ "MADV_WIPEONFORK", 18 },
 	{ "MAP_32BIT", 0x40 },
+	{ "MAP_ABOVE4G", 0x80 },
 	{ "MAP_ANON", 0x20 },
 	{ "MAP_ANONYMOUS", 0x20 },
 	{ "MAP_DENYWRITE", 0x800 },
@@ -106,9 +107,11 @@ static const struct constant constants[] = {
 	{ "MS_ASYNC", 1 },
 	{ "MS_INVALIDATE", 2 },
 	{ "MS_SYNC", 4 },
+	{ "PROT_BTI", 0x10 },
 	{ "PROT_EXEC", 0x4 },
 	{ "PROT_GROWSDOWN", 0x1000000 },
 	{ "PROT_GROWSUP", 0x2000000 },
+	{ "PROT_MTE", 0x20 },
 	{ "PROT_NONE", 0 },
 	{ "PROT_READ", 0x1 },
 	{ "PROT_SEM", 0x8 },
