@@ -66,7 +66,7 @@ bool arch_is_32(enum arch arch)
 	return arch == ARCH_I386 || arch == ARCH_I386_3G;
 }
 
-bool arch_call_is_32(struct slice name)
+static bool is_call_of_32(struct slice name)
 {
 	static const char *const calls[] = { "mmap2",           "old_mmap",       "set_thread_area",
 					     "get_thread_area", "fstat64",        "stat64",
@@ -79,6 +79,12 @@ bool arch_call_is_32(struct slice name)
 		if (slice_is(name, calls[i]))
 			return true;
 	return false;
+}
+
+/* The sign of a 32-bit address was extended. */
+static bool has_sign(unsigned long value)
+{
+	return value >> 31 == ~0UL >> 31;
 }
 
 /* What is known of a trace from its beginning. */
@@ -95,11 +101,11 @@ static void read_call(const struct trace_event *ev, struct clues *c)
 		       slice_is(ev->call, "old_mmap");
 	unsigned long hint;
 
-	if (arch_call_is_32(ev->call) && !c->said_64)
+	if (is_call_of_32(ev->call) && !c->said_64)
 		c->said_32 = true;
 	if (ev->result != RESULT_VALUE || (!is_mmap && !slice_is(ev->call, "brk")))
 		return;
-	if (ev->value >> 31 == ~0UL >> 31) { /* a sign was extended */
+	if (has_sign(ev->value)) {
 		c->said_32 |= !c->said_64;
 		return;
 	}
@@ -180,6 +186,18 @@ enum arch arch_of_map(const struct snapshot *s, enum arch now)
 	if (top >= 1UL << 47)
 		return ARCH_AARCH64;
 	return arch_is_32(now) || now == ARCH_AARCH64_39 ? ARCH_X86_64 : now;
+}
+
+enum arch arch_of_call(const struct trace_event *ev, enum arch now)
+{
+	if (is_call_of_32(ev->call))
+		return arch_is_32(now) ? now : ARCH_I386;
+	if (ev->result != RESULT_VALUE || has_sign(ev->value) ||
+	    (!slice_is(ev->call, "mmap") && !slice_is(ev->call, "brk")))
+		return now;
+	if (ev->value >= 1UL << 47)
+		return ARCH_AARCH64;
+	return arch_is_32(now) && ev->value > LOW_32 ? ARCH_X86_64 : now;
 }
 
 enum arch arch_of_mode(enum trace_mode mode, enum arch now)

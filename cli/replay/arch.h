@@ -12,8 +12,9 @@
  *
  *  1. --arch. `i386` and `aarch64` leave the size of the space to what follows.
  *  2. The recorded map after an execve, for the process that executes.
- *  3. `[ Process PID=N runs in 32 bit mode. ]`, and a call that only 32-bit
- *     programs make (mmap2), while the process's map is still empty.
+ *  3. `[ Process PID=N runs in 32 bit mode. ]`, a call that only 32-bit programs
+ *     make (mmap2), or an address that the space cannot have, while the
+ *     process's map is still empty.
  *  4. The beginning of the trace: the first such call or message, addresses
  *     that the kernel chose above 47 bits (aarch64) or below 39 (aarch64-39).
  *  5. x86_64.
@@ -47,8 +48,8 @@ enum arch arch_of_map(const struct snapshot *s, enum arch now);
 /* What [ Process PID=.. runs in .. mode. ] says of a process that was `now`. */
 enum arch arch_of_mode(enum trace_mode mode, enum arch now);
 
-/* Is it a call that only 32-bit programs make? */
-bool arch_call_is_32(struct slice name);
+/* What a call says of the process that has made it: only 32-bit programs make mmap2. */
+enum arch arch_of_call(const struct trace_event *ev, enum arch now);
 
 /*
  * A decoded call and its recorded answer as the library takes them: a 32-bit

@@ -210,9 +210,8 @@ static int call_ended(struct replay *r, struct thread *t, struct step *st, enum 
 	struct call c;
 
 	thread_in_call(&r->world, t, CALL_OTHER);
-	if (!r->world.arch_given && arch_call_is_32(st->ev.call) &&
-	    !arch_is_32(t->process->space->arch) &&
-	    world_set_arch(&r->world, t->process, arch_of_mode(MODE_32, r->world.arch)))
+	if (!r->world.arch_given &&
+	    world_set_arch(&r->world, t->process, arch_of_call(&st->ev, t->process->space->arch)))
 		return -ENOMEM;
 	if (call_decode(&st->ev, &c, why)) {
 		replay_bad_call(r, st->path, st->line, &st->ev, why);

@@ -287,6 +287,8 @@ int trace_parse(struct trace_parser *p, const char *line, int tid, struct trace_
 	if (*line == '\0' || line_is_frame(line))
 		return 0;
 	message = own_message(line);
+	if (message && strncmp(message, "[ Process PID=", 14) == 0)
+		return parse_mode(message, ev, why);
 	if (message)
 		parse_message(message, ev);
 	if (message || cut_by_message(p, line, ev))

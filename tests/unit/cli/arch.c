@@ -113,6 +113,24 @@ static void modes_change_with_execve(void **state)
 	assert_int_equal(mappings(8), 1);
 }
 
+/* strace was told to be quiet about modes, and no map was recorded. */
+static void an_address_beyond_the_space_makes_it_large(void **state)
+{
+	(void)state;
+	feed("7 execve(\"/x\", [\"x\"], 0x1 /* 1 var */) = 0");
+	feed("7 mmap2(NULL, 4096, " RW ") = 0xf7ff0000");
+	feed("7 execve(\"/y\", [\"y\"], 0x1 /* 1 var */) = 0");
+	feed("7 brk(NULL) = 0x403000");
+	assert_int_equal(space_of(7)->arch, ARCH_I386);
+	feed("7 mmap(NULL, 4096, " RW ") = 0x7ffff7fc0000");
+	assert_int_equal(space_of(7)->arch, ARCH_X86_64);
+	feed("7 execve(\"/y\", [\"y\"], 0x1 /* 1 var */) = 0");
+	feed("7 mmap(NULL, 4096, " RW ") = 0xfffff7fc0000");
+	assert_int_equal(space_of(7)->arch, ARCH_AARCH64);
+	assert_int_equal(r.stats.calls, 4);
+	assert_int_equal(r.stats.call_diffs, 0);
+}
+
 static void signs_are_taken_off_in_32_bits(void **state)
 {
 	(void)state;
@@ -156,6 +174,7 @@ int main(void)
 		cmocka_unit_test(every_geometry_makes_a_machine),
 		TEST(a_32_bit_call_makes_an_empty_space_small),
 		TEST(modes_change_with_execve),
+		TEST(an_address_beyond_the_space_makes_it_large),
 		TEST(signs_are_taken_off_in_32_bits),
 		TEST(offsets_of_mmap2_are_bytes_or_pages),
 	};

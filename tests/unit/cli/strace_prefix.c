@@ -116,6 +116,8 @@ static void a_process_s_mode_is_read(void **state)
 	assert_int_equal(f->ev.kind, TRACE_MODE);
 	assert_int_equal(f->ev.mode, MODE_32);
 	assert_int_equal(f->ev.tid, 9);
+	assert_int_equal(parse(f, "strace: [ Process PID=9 runs in 32 bit mode. ]"), 0);
+	assert_int_equal(f->ev.kind, TRACE_MODE);
 	assert_int_equal(parse(f, "[pid 7] [ Process PID=7 runs in 64 bit mode. ]"), 0);
 	assert_int_equal(f->ev.mode, MODE_64);
 	assert_int_equal(f->ev.tid, 7);
