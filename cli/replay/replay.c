@@ -38,7 +38,9 @@ static const char usage[] =
 struct options {
 	struct run_options run;
 	bool json, final_map;
-	int final_pid;
+	int final_pid; /* 0: the first process, which may have no number at first */
+	const struct process *first;
+	int kept_pid;
 	FILE *final;
 };
 
@@ -105,10 +107,9 @@ static void keep_final_map(void *ctx, struct process *p)
 {
 	struct options *o = ctx;
 
-	if (o->final_pid == 0)
-		o->final_pid = p->pid;
-	if (o->final_pid != p->pid)
+	if (o->final_pid ? p->pid != o->final_pid : o->first && p != o->first)
 		return;
+	o->kept_pid = p->pid;
 	if (o->final)
 		fclose(o->final);
 	o->final = tmpfile();
@@ -123,7 +124,7 @@ static void print_final_map(struct options *o, FILE *to)
 
 	if (!o->final)
 		return;
-	fprintf(to, "the last map of process %d:\n", o->final_pid);
+	fprintf(to, "the last map of process %d:\n", o->kept_pid);
 	rewind(o->final);
 	while (fgets(buf, sizeof(buf), o->final)) { /* the names are the trace's */
 		len = strcspn(buf, "\n");
@@ -141,15 +142,17 @@ static void note_first(void *ctx, struct process *p, unsigned long line)
 	struct options *o = ctx;
 
 	(void)line;
-	if (o->final_pid == 0)
-		o->final_pid = p->pid;
+	if (!o->first)
+		o->first = p;
 }
 
 static int replay_one(const char *path, struct options *o, json_t *all)
 {
 	struct replay r;
-	int wanted = o->final_pid;
-	int status = run_trace(&r, path, &o->run);
+	int status;
+
+	o->first = NULL;
+	status = run_trace(&r, path, &o->run);
 
 	if (status == 0) {
 		status = summary_same(&r) ? EXIT_SAME : EXIT_DIFFERS;
@@ -158,10 +161,9 @@ static int replay_one(const char *path, struct options *o, json_t *all)
 		else if (!o->run.quiet)
 			summary_print(&r, path, stdout);
 		if (o->final_map && !o->json && !o->final)
-			status = fail("replay", "%s: there is no process %d", path, wanted);
+			status = fail("replay", "%s: there is no process %d", path, o->final_pid);
 	}
 	print_final_map(o, stdout);
-	o->final_pid = wanted;
 	replay_end(&r);
 	return status;
 }

@@ -297,7 +297,7 @@ int trace_parse(struct trace_parser *p, const char *line, int tid, struct trace_
 	if (!line)
 		return -ENOMEM;
 	if (strncmp(line, " > ", 3) == 0) /* quoted */
-		line += 3;
+		line += 1 + strspn(line + 1, "> ");
 	text = line_prefix(line, ev);
 	if (strncmp(text, "--- ", 4) == 0) {
 		ev->kind = TRACE_SIGNAL;

@@ -49,6 +49,17 @@ static const char *time_stamp(const char *s, double *out)
 	return s;
 }
 
+/* (+     0.000131), of -r and -t together: where it ends, or NULL. */
+static const char *difference(const char *s, double *out)
+{
+	char *end;
+
+	if (strncmp(s, "(+", 2) != 0)
+		return NULL;
+	*out = strtod(s + 2, &end);
+	return *end == ')' ? end + 1 : NULL;
+}
+
 /* 7, 7<prog> (-Y), [pid 7], [pid 7<prog>]; s itself when it is none of them. */
 static const char *thread_id(const char *s, int *out)
 {
@@ -111,9 +122,8 @@ static const char *behind_strace(const char *line, struct trace_event *ev)
 		next = bracketed(s);
 		if (!next && stamps++ < 2) {
 			next = time_stamp(s, &t);
-			if (!next && *s == '(' && (next = strchr(s, '+')) &&
-			    time_stamp(next + 1, &t))
-				next = strchr(next, ')') ? strchr(next, ')') + 1 : NULL;
+			if (!next)
+				next = difference(s, &t);
 			if (next && ev->time < 0) {
 				ev->time = t;
 				ev->relative = t < 1e8 && strcspn(s, ":") > (size_t)(next - s);
@@ -127,8 +137,18 @@ static const char *behind_strace(const char *line, struct trace_event *ev)
 
 bool line_is_frame(const char *s)
 {
-	return strncmp(s, " > ", 3) == 0 && !strstr(s, ") = ") && !strstr(s, " resumed>") &&
-	       !strstr(s, "<unfinished ...>") && !strstr(s, " +++ ") && !strstr(s, " --- ");
+	const char *at;
+
+	if (strncmp(s, " > ", 3) != 0)
+		return false;
+	for (at = strchr(s, ')'); at; at = strchr(at + 1, ')'))
+		if (strncmp(skip_spaces(at + 1), "= ", 2) == 0)
+			return false; /* a call has a result; it is quoted */
+	at = strstr(s, " [0x");
+	if (!at)
+		return false;
+	at += 4 + strspn(at + 4, "0123456789abcdef");
+	return at[0] == ']' && (at[1] == '\0' || at[1] == ' ');
 }
 
 /* Can an event begin here? */

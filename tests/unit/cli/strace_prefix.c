@@ -28,6 +28,7 @@ static void every_prefix_gives_thread_and_time(void **state)
 		{ "7117  [00007f3a2696eca3] munmap(0x7ffff7fb4000, 47459) = 0", 7117, -1 },
 		{ "7117  [  11] munmap(0x7ffff7fb4000, 47459) = 0", 7117, -1 },
 		{ "7117  [????????????????] munmap(0x7ffff7fb4000, 47459) = 0", 7117, -1 },
+		{ "7117  01:41:05 (+     0.000131) munmap(0x7ffff7fb4000, 47459) = 0", 7117, 6065 },
 		/* -Y */
 		{ "4826<prog> munmap(0x7ffff7fb4000, 47459) = 0", 4826, -1 },
 		{ "[pid  4826<a\\74b\\76 c>] munmap(0x7ffff7fb4000, 47459) = 0", 4826, -1 },
@@ -55,6 +56,8 @@ static void every_prefix_gives_thread_and_time(void **state)
 		{ "web_1  | 7117  munmap(0x7ffff7fb4000, 47459) = 0", 7117, -1 },
 		/* quoted where a stack's frame would be */
 		{ " > 7117  munmap(0x7ffff7fb4000, 47459) = 0", 7117, -1 },
+		{ " > 7117  munmap(0x7ffff7fb4000, 47459)     = 0", 7117, -1 },
+		{ " > > [pid 7117] munmap(0x7ffff7fb4000, 47459) = 0", 7117, -1 },
 	};
 	struct fixture *f = *state;
 
@@ -79,6 +82,7 @@ static void prose_is_no_call(void **state)
 		"2026-11-28 nothing (here)",
 		"[pid 7<prog munmap(0x7ffff7fb4000, 47459) = 0",
 		"4826<prog munmap(0x7ffff7fb4000, 47459) = 0",
+		" > he wrote:",
 	};
 	struct fixture *f = *state;
 
