@@ -34,7 +34,9 @@ static const char usage[] =
 struct options {
 	bool map, tree, done;
 	const char *svg, *maps;
-	int pid, line, arch;
+	int pid; /* 0: the first process, which may have no number at first */
+	int line, arch;
+	const struct process *first;
 	int status; /* of showing */
 };
 
@@ -143,7 +145,7 @@ static void at_end(void *ctx, struct process *p)
 {
 	struct options *o = ctx;
 
-	if (!o->line && p->pid == o->pid && !o->done)
+	if (!o->line && !o->done && (o->pid ? p->pid == o->pid : !o->first || p == o->first))
 		o->status = show_process(o, p);
 }
 
@@ -152,8 +154,8 @@ static void at_step(void *ctx, struct process *p, unsigned long line)
 	struct options *o = ctx;
 
 	(void)line;
-	if (o->pid == 0)
-		o->pid = p->pid;
+	if (!o->first)
+		o->first = p;
 }
 
 static int run(int argc, char **argv)
@@ -173,9 +175,9 @@ static int run(int argc, char **argv)
 	how.stop_line = (unsigned long)o.line;
 	status = run_trace(&r, argv[optind], &how);
 	if (!status && o.line) {
-		const struct process *p = world_process(&r.world, o.pid);
+		const struct process *p = o.pid ? world_process(&r.world, o.pid) : o.first;
 
-		if (p)
+		if (p && p->space)
 			o.status = show_process(&o, p);
 	}
 	if (!status && !o.done)
