@@ -21,6 +21,8 @@ static int set_length_locked(struct inode *inode, unsigned long long length)
 {
 	const unsigned long before = inode_pages(inode);
 	const bool shorter = length < inode->length || before == ULONG_MAX || inode->moved_end;
+	/* Where the host has moved the end, what we still have behind it is old. */
+	const unsigned long long end = inode->moved_end ? min(length, inode->length) : length;
 	int err = inode_set_length(inode, length);
 	unsigned long first;
 
@@ -29,8 +31,10 @@ static int set_length_locked(struct inode *inode, unsigned long long length)
 	first = inode_pages(inode);
 	if (first == ULONG_MAX)
 		return 0;
+	if (end < length)
+		first = before;
 	drop_pages(inode, first, ULONG_MAX, EVEN_COWS);
-	page_cache_zero_tail(inode, length);
+	page_cache_zero_tail(inode, end);
 	return 0;
 }
 

@@ -18,6 +18,7 @@ import shutil
 import signal
 import subprocess
 import time
+from multiprocessing.pool import ThreadPool
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 PARTS = ["CMakeLists.txt", "bench", "cli", "cmake", "docs", "examples", "include", "src", "tests"]
@@ -101,15 +102,21 @@ class House:
 
     def compile_all(self, objects, *options):
         """All sources that changed; the names of headers each includes stand beside it."""
-        for name in self.sources:
+        def one(name):
             out = self.object_of(name, objects)
             depends = out.with_suffix(".d")
-            if out.exists() and all((self.tree / p).exists() and
+            return self._is_current(out, depends) or self.compile(
+                name, self.tree, out, "-MMD", "-MF", str(depends), *options)
+
+        with ThreadPool(2) as pool:
+            for name, done in zip(self.sources, pool.map(one, self.sources)):
+                if not done:
+                    raise SystemExit(f"{name} does not compile")
+
+    def _is_current(self, out, depends):
+        return out.exists() and all((self.tree / p).exists() and
                                     (self.tree / p).stat().st_mtime < out.stat().st_mtime
-                                    for p in self._prerequisites(depends)):
-                continue
-            if not self.compile(name, self.tree, out, "-MMD", "-MF", str(depends), *options):
-                raise SystemExit(f"{name} does not compile")
+                                    for p in self._prerequisites(depends))
 
     @staticmethod
     def _prerequisites(depends):
