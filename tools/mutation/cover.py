@@ -114,7 +114,7 @@ class Cover:
         must(["cc", "-O2", "-fPIC", "-c", probe.with_suffix(".c"), "-o", probe.with_suffix(".o")])
         objects = [house.object_of(s, self.folder) for s in house.sources]
         if not house.link([*objects, probe.with_suffix(".o")], out):
-            raise SystemExit("the library with probes does not link")
+            raise SystemExit(f"the library with probes does not link:\n{house.complaint}")
         return self._places(out)
 
     def _places(self, library):
