@@ -124,6 +124,23 @@ static void dirty_and_accessed_bits_go_to_a_files_folio(void **state)
 	assert_false(folio_test(once, FOLIO_REFERENCED));
 }
 
+/* It goes, or another process goes on with it, whose entry has bits of its own. */
+static void an_anonymous_folio_learns_nothing(void **state)
+{
+	struct world *w = *state;
+	struct vma *vma = world_vma(w, 0, 8, VM_RW, NULL);
+	struct folio *folio = put_anon(vma, 1, 1);
+	unsigned int before;
+
+	folio_get(folio);
+	before = folio_flags(folio);
+	assert_int_equal(before & (FOLIO_DIRTY | FOLIO_REFERENCED), 0);
+	assert_true(pte_dirty(pte_of(w->mm[0], 1)) && pte_young(pte_of(w->mm[0], 1)));
+	world_zap(vma, 0, 8, ZAP_ALL);
+	assert_int_equal(folio_flags(folio), before);
+	folio_put(w->ram, folio);
+}
+
 static void shared_memory_and_files_are_counted_apart(void **state)
 {
 	struct world *w = *state;
@@ -187,6 +204,7 @@ int main(void)
 		test(each_kind_of_entry_stays_or_leaves_as_the_table_says),
 		test(a_write_protected_page_of_a_file_leaves_its_mark),
 		test(dirty_and_accessed_bits_go_to_a_files_folio),
+		test(an_anonymous_folio_learns_nothing),
 		test(shared_memory_and_files_are_counted_apart),
 		test(a_full_batch_is_flushed_and_the_leaf_entered_again),
 		test(a_page_that_somebody_holds_outlives_its_mapping),
