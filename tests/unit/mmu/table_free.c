@@ -50,6 +50,30 @@ static void a_lone_range_takes_all_but_the_root(void **state)
 	space_down(&s);
 }
 
+/* One level: the root is the leaf, and goes with the mm only. */
+static void what_is_no_table_of_the_range_stays(void **state)
+{
+	struct samara_geometry one = *samara_geometry_x86_64();
+	struct space s;
+
+	(void)state;
+	space_up(&s, samara_geometry_x86_64());
+	assert_int_equal(freed(s.mm, TIB, TIB + PAGE, 0, 0), 0);
+	assert_int_equal(s.mm->nr_tables, 0);
+	must_get(s.mm, TIB);
+	assert_int_equal(freed(s.mm, TIB, TIB, 0, 0), 0);
+	assert_int_equal(freed(s.mm, TIB, TIB + PAGE, 0, 0), 3);
+	space_down(&s);
+
+	one.levels = 1;
+	one.task_size = one.map_window = one.low_start = one.low_end = LEAF;
+	space_up(&s, &one);
+	must_get(s.mm, 100 * PAGE);
+	assert_int_equal(s.mm->nr_tables, 1);
+	assert_int_equal(freed(s.mm, 100 * PAGE, 101 * PAGE, 0, 0), 0);
+	space_down(&s);
+}
+
 static void tables_shared_with_a_neighbour_stay(void **state)
 {
 	struct space s;
@@ -319,6 +343,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_lone_range_takes_all_but_the_root),
+		cmocka_unit_test(what_is_no_table_of_the_range_stays),
 		cmocka_unit_test(tables_shared_with_a_neighbour_stay),
 		cmocka_unit_test(a_range_over_many_tables_keeps_both_ends),
 		cmocka_unit_test(a_ceiling_at_the_task_size_is_as_good_as_0),
