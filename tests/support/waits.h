@@ -41,6 +41,18 @@ static inline bool waits_for(struct waiting_call *c, const struct rwsem *sem)
 	return false;
 }
 
+/* The same for a spinlock. A call that has spun for long enough sleeps, and says so in the word. */
+static inline bool waits_for_spinlock(struct waiting_call *c, const struct samara_spinlock *lock)
+{
+	assert_int_equal(pthread_create(&c->thread, NULL, waiting_call_thread, c), 0);
+	while (!__atomic_load_n(&c->done, __ATOMIC_ACQUIRE)) {
+		if (__atomic_load_n(&lock->word, __ATOMIC_RELAXED) == SPIN_WAITED)
+			return true;
+		sched_yield();
+	}
+	return false;
+}
+
 /* The caller has released the lock: wait until the call has returned. */
 static inline void call_returns(struct waiting_call *c)
 {
