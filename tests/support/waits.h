@@ -12,6 +12,7 @@
 #include "support/cmocka_all.h"
 
 #include "base/lock.h"
+#include "frame/frame.h"
 
 struct waiting_call {
 	void (*call)(void *arg);
@@ -29,28 +30,49 @@ static inline void *waiting_call_thread(void *arg)
 	return NULL;
 }
 
-/* call(arg) in a thread. True when it waits in the queue of sem, which the caller holds. */
-static inline bool waits_for(struct waiting_call *c, const struct rwsem *sem)
+/* call(arg) in a thread. Whether waited(lock), before it has returned. */
+static inline bool waits_until(struct waiting_call *c, bool (*waited)(const void *lock),
+			       const void *lock)
 {
 	assert_int_equal(pthread_create(&c->thread, NULL, waiting_call_thread, c), 0);
 	while (!__atomic_load_n(&c->done, __ATOMIC_ACQUIRE)) {
-		if (READ_ONCE(sem->state) & RWSEM_WAITERS)
+		if (waited(lock))
 			return true;
 		sched_yield();
 	}
 	return false;
 }
 
-/* The same for a spinlock. A call that has spun for long enough sleeps, and says so in the word. */
+static inline bool rwsem_waited(const void *lock)
+{
+	return READ_ONCE(((const struct rwsem *)lock)->state) & RWSEM_WAITERS;
+}
+
+/* A thread that has spun for long enough sleeps, and says so in the word. */
+static inline bool spinlock_waited(const void *lock)
+{
+	return READ_ONCE(((const struct samara_spinlock *)lock)->word) == SPIN_WAITED;
+}
+
+static inline bool folio_waited(const void *folio)
+{
+	return folio_test(folio, FOLIO_WAITED);
+}
+
+/* Whether the call waits for what the caller holds. */
+static inline bool waits_for(struct waiting_call *c, const struct rwsem *sem)
+{
+	return waits_until(c, rwsem_waited, sem);
+}
+
 static inline bool waits_for_spinlock(struct waiting_call *c, const struct samara_spinlock *lock)
 {
-	assert_int_equal(pthread_create(&c->thread, NULL, waiting_call_thread, c), 0);
-	while (!__atomic_load_n(&c->done, __ATOMIC_ACQUIRE)) {
-		if (__atomic_load_n(&lock->word, __ATOMIC_RELAXED) == SPIN_WAITED)
-			return true;
-		sched_yield();
-	}
-	return false;
+	return waits_until(c, spinlock_waited, lock);
+}
+
+static inline bool waits_for_folio(struct waiting_call *c, const struct folio *folio)
+{
+	return waits_until(c, folio_waited, folio);
 }
 
 /* The caller has released the lock: wait until the call has returned. */
