@@ -200,7 +200,7 @@ static void a_walk_waits_for_changes(void **state)
 	up_write(&fx->file->inode->i_mmap_lock);
 	call_returns(&file);
 	assert_int_equal(found, 1);
-	assert_int_equal(family->refs, 1); /* what the walk took is given back */
+	assert_int_equal(refcount_read(&family->refs), 1); /* what the walk took is given back */
 	clear_pages(fx->mm, 0, 24);
 }
 
