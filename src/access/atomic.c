@@ -10,9 +10,7 @@
 #define EXCHANGE(type, at, expected, desired) \
 	({ \
 		type was_ = (type) * (expected); \
-		const bool same_ = \
-			__atomic_compare_exchange_n((type *)(at), &was_, (type)(desired), false, \
-						    __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST); \
+		const bool same_ = try_cmpxchg_seq_cst((type *)(at), &was_, (type)(desired)); \
 		*(expected) = was_; \
 		same_; \
 	})

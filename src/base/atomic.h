@@ -47,7 +47,8 @@
 #define atomic_or_return_acquire(p, bits) __atomic_or_fetch((p), (bits), __ATOMIC_ACQUIRE)
 
 /*
- * *p becomes value if it is *old. False: it was not, *old is what it was, and nothing is ordered.
+ * *p becomes value if it is *old. False: it was not, *old is what it was, and nothing is ordered
+ * (but by the seq_cst one).
  * The weak ones may also fail without a reason, so they stand in loops.
  */
 #define try_cmpxchg(p, old, value, order) \
@@ -55,6 +56,8 @@
 #define try_cmpxchg_acquire(p, old, value) try_cmpxchg(p, old, value, __ATOMIC_ACQUIRE)
 #define try_cmpxchg_release(p, old, value) try_cmpxchg(p, old, value, __ATOMIC_RELEASE)
 #define try_cmpxchg_acq_rel(p, old, value) try_cmpxchg(p, old, value, __ATOMIC_ACQ_REL)
+#define try_cmpxchg_seq_cst(p, old, value) \
+	__atomic_compare_exchange_n((p), (old), (value), false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)
 #define try_cmpxchg_weak(p, old, value, order) \
 	__atomic_compare_exchange_n((p), (old), (value), true, (order), __ATOMIC_RELAXED)
 #define try_cmpxchg_weak_acquire(p, old, value) try_cmpxchg_weak(p, old, value, __ATOMIC_ACQUIRE)

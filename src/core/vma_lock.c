@@ -27,7 +27,7 @@ static void put_reader(struct vma *vma)
 {
 	unsigned int *word = &vma->vm_refcnt;
 
-	if (__atomic_sub_fetch(word, 1, __ATOMIC_RELEASE) == (VMA_WRITER | 1))
+	if (atomic_sub_return_release(word, 1) == (VMA_WRITER | 1))
 		futex_wake(word, 1, FUTEX_ANYONE);
 }
 
@@ -41,15 +41,13 @@ enum vma_read vma_try_read(struct samara_mm *mm, struct vma *vma)
 			return VMA_READ_MISSED;
 		if (unlikely(refs > VMA_READERS_MAX)) /* VMA_WRITER included */
 			return VMA_READ_BUSY;
-	} while (!__atomic_compare_exchange_n(&vma->vm_refcnt, &refs, refs + 1, true,
-					      __ATOMIC_SEQ_CST, __ATOMIC_RELAXED));
+	} while (!try_cmpxchg_weak_seq_cst(&vma->vm_refcnt, &refs, refs + 1));
 	/* From here on it is in some tree, and will not be freed. */
 	if (vma->vm_mm != mm) {
 		put_reader(vma);
 		return VMA_READ_MISSED;
 	}
-	if (__atomic_load_n(&vma->vm_lock_seq, __ATOMIC_SEQ_CST) ==
-	    __atomic_load_n(&mm->mm_lock_seq, __ATOMIC_SEQ_CST)) {
+	if (load_seq_cst(&vma->vm_lock_seq) == load_seq_cst(&mm->mm_lock_seq)) {
 		put_reader(vma);
 		return VMA_READ_BUSY;
 	}
@@ -99,7 +97,7 @@ static void wait_alone(struct vma *vma)
 	unsigned int refs, spins = VMA_LOCK_SPINS;
 
 	lock_rank_acquire(&vma->vm_refcnt, RANK_VMA, true);
-	refs = __atomic_or_fetch(&vma->vm_refcnt, VMA_WRITER, __ATOMIC_ACQUIRE);
+	refs = atomic_or_return_acquire(&vma->vm_refcnt, VMA_WRITER);
 	while (refs != (VMA_WRITER | 1)) {
 		if (!spins) {
 			futex_wait(&vma->vm_refcnt, refs, FUTEX_ANYONE, NULL);
@@ -107,7 +105,7 @@ static void wait_alone(struct vma *vma)
 			cpu_relax();
 			spins--;
 		}
-		refs = __atomic_load_n(&vma->vm_refcnt, __ATOMIC_ACQUIRE);
+		refs = smp_load_acquire(&vma->vm_refcnt);
 	}
 	lock_rank_release(&vma->vm_refcnt);
 }

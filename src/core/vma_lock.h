@@ -79,8 +79,8 @@ static inline void vma_start_write(struct vma *vma)
 {
 	if (vma_write_locked(vma))
 		return;
-	__atomic_exchange_n(&vma->vm_lock_seq, vma->vm_mm->mm_lock_seq, __ATOMIC_SEQ_CST);
-	if (unlikely(__atomic_load_n(&vma->vm_refcnt, __ATOMIC_SEQ_CST) > 1))
+	xchg(&vma->vm_lock_seq, vma->vm_mm->mm_lock_seq);
+	if (unlikely(load_seq_cst(&vma->vm_refcnt) > 1))
 		vma_wait_readers(vma);
 }
 
@@ -113,8 +113,7 @@ static inline void vma_mark_detached(struct vma *vma)
 {
 	unsigned int one = 1;
 
-	if (unlikely(!__atomic_compare_exchange_n(&vma->vm_refcnt, &one, 0, false, __ATOMIC_ACQ_REL,
-						  __ATOMIC_RELAXED)))
+	if (unlikely(!try_cmpxchg_acq_rel(&vma->vm_refcnt, &one, 0)))
 		vma_wait_detached(vma);
 }
 

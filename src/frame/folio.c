@@ -30,13 +30,13 @@ static unsigned int *upper_half(struct folio *folio)
 /* Whether it was free. */
 static bool set_locked(struct folio *folio, uint64_t bits)
 {
-	return !(__atomic_fetch_or(&folio->state, bits, __ATOMIC_ACQUIRE) & LOCKED);
+	return !(atomic_fetch_or_acquire(&folio->state, bits) & LOCKED);
 }
 
 static __noinline void lock_slow(struct folio *folio)
 {
 	for (int i = 0; i < SPINS; i++) {
-		const uint64_t state = __atomic_load_n(&folio->state, __ATOMIC_RELAXED);
+		const uint64_t state = READ_ONCE(folio->state);
 
 		if (state & WAITED)
 			break;
@@ -45,8 +45,7 @@ static __noinline void lock_slow(struct folio *folio)
 		cpu_relax();
 	}
 	for (;;) {
-		uint64_t state =
-			__atomic_fetch_or(&folio->state, LOCKED | WAITED, __ATOMIC_ACQUIRE);
+		uint64_t state = atomic_fetch_or_acquire(&folio->state, LOCKED | WAITED);
 
 		if (!(state & LOCKED))
 			return;
@@ -86,7 +85,7 @@ void folio_unlock(struct folio *folio)
 	uint64_t old;
 
 	lock_rank_release(folio);
-	old = __atomic_fetch_and(&folio->state, ~(LOCKED | WAITED), __ATOMIC_RELEASE);
+	old = atomic_fetch_and_release(&folio->state, ~(LOCKED | WAITED));
 	BUG_ON(!(old & LOCKED));
 	if (unlikely(old & WAITED))
 		futex_wake(upper_half(folio), 1, FUTEX_ANYONE);

@@ -151,7 +151,7 @@ static inline void *folio_virt(const struct ram *ram, const struct folio *folio)
 
 static inline uint64_t folio_state(const struct folio *folio)
 {
-	return __atomic_load_n(&folio->state, __ATOMIC_ACQUIRE);
+	return smp_load_acquire(&folio->state);
 }
 
 static inline unsigned int folio_flags(const struct folio *folio)
@@ -166,7 +166,7 @@ static inline bool folio_test(const struct folio *folio, unsigned int flag)
 
 static inline void folio_set(struct folio *folio, unsigned int flags)
 {
-	__atomic_fetch_or(&folio->state, (uint64_t)flags << FOLIO_FLAGS_SHIFT, __ATOMIC_ACQ_REL);
+	atomic_fetch_or_acq_rel(&folio->state, (uint64_t)flags << FOLIO_FLAGS_SHIFT);
 }
 
 /* Returns whether one of them was set. */
@@ -174,7 +174,7 @@ static inline bool folio_test_clear(struct folio *folio, unsigned int flags)
 {
 	const uint64_t bits = (uint64_t)flags << FOLIO_FLAGS_SHIFT;
 
-	return __atomic_fetch_and(&folio->state, ~bits, __ATOMIC_ACQ_REL) & bits;
+	return atomic_fetch_and_acq_rel(&folio->state, ~bits) & bits;
 }
 
 static inline unsigned long folio_state_maps(uint64_t state)
@@ -262,7 +262,7 @@ static inline __must_check bool folio_try_pin(struct folio *folio)
 
 static inline void folio_put_many(struct ram *ram, struct folio *folio, unsigned long n)
 {
-	if (folio_gone(__atomic_sub_fetch(&folio->state, n * FOLIO_REF_ONE, __ATOMIC_ACQ_REL)))
+	if (folio_gone(atomic_sub_return_acq_rel(&folio->state, n * FOLIO_REF_ONE)))
 		folio_free(ram, folio);
 }
 
@@ -300,15 +300,14 @@ static inline __must_check bool folio_try_ref_to_map(struct folio *folio)
  */
 static inline void folio_new_mapped(struct folio *folio, unsigned int flags)
 {
-	__atomic_fetch_add(&folio->state,
-			   ((uint64_t)flags << FOLIO_FLAGS_SHIFT) + FOLIO_MAP_ONE - FOLIO_REF_ONE,
-			   __ATOMIC_RELEASE);
+	atomic_add_release(&folio->state, ((uint64_t)flags << FOLIO_FLAGS_SHIFT) + FOLIO_MAP_ONE -
+						  FOLIO_REF_ONE);
 }
 
 /* One entry less points here, and if that was all, the folio is free. */
 static inline void folio_unmap(struct ram *ram, struct folio *folio)
 {
-	if (folio_gone(__atomic_sub_fetch(&folio->state, FOLIO_MAP_ONE, __ATOMIC_ACQ_REL)))
+	if (folio_gone(atomic_sub_return_acq_rel(&folio->state, FOLIO_MAP_ONE)))
 		folio_free(ram, folio);
 }
 

@@ -100,7 +100,7 @@ static int map(size_t size, int flags, int fd, void *out)
 {
 	void *p;
 
-	__atomic_fetch_add(&ram_site.asked, 1, __ATOMIC_RELAXED);
+	atomic_inc(&ram_site.asked);
 	cache_self.asked_other++;
 	if (!site_admit(&ram_site, 1))
 		return -ENOMEM;

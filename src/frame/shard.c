@@ -26,7 +26,7 @@ unsigned int shard_number(void)
 	static __thread unsigned int own; /* + 1; 0: none yet */
 
 	if (unlikely(!own))
-		own = __atomic_fetch_add(&numbers, 1, __ATOMIC_RELAXED) % RAM_SHARDS + 1;
+		own = atomic_fetch_add_relaxed(&numbers, 1) % RAM_SHARDS + 1;
 	return own - 1;
 }
 
@@ -144,7 +144,7 @@ static bool admit(void)
 		return true;
 	if (site_admit(&frame_site, 1))
 		return true;
-	__atomic_fetch_add(&frame_site.asked, 1, __ATOMIC_RELAXED);
+	atomic_inc(&frame_site.asked);
 	return false;
 }
 
@@ -160,16 +160,16 @@ struct folio *folio_alloc(struct ram *ram, unsigned int order, enum folio_fill f
 	if (unlikely(!pfn))
 		pfn = take_drained(ram, order);
 	if (unlikely(!pfn)) {
-		__atomic_fetch_add(&frame_site.asked, 1, __ATOMIC_RELAXED);
+		atomic_inc(&frame_site.asked);
 		site_refused(&frame_site, 1);
 		return NULL;
 	}
 	frames_out(ram, pfn, order, fill);
 	folio = pfn_folio(ram, pfn);
 	VM_WARN_ON(READ_ONCE(folio->state) || folio->mapping || folio->index);
-	__atomic_store_n(&folio->state,
-			 (uint64_t)order << (FOLIO_FLAGS_SHIFT + FOLIO_ORDER_SHIFT) | FOLIO_REF_ONE,
-			 __ATOMIC_RELEASE);
+	smp_store_release(&folio->state,
+			  (uint64_t)order << (FOLIO_FLAGS_SHIFT + FOLIO_ORDER_SHIFT) |
+				  FOLIO_REF_ONE);
 	return folio;
 }
 
@@ -185,7 +185,7 @@ static unsigned int forget(struct ram *ram, struct folio *folio)
 	frames_in(ram, folio_pfn(ram, folio), order);
 	folio->mapping = NULL;
 	folio->index = 0;
-	__atomic_store_n(&folio->state, 0, __ATOMIC_RELAXED);
+	WRITE_ONCE(folio->state, 0);
 	return order;
 }
 
@@ -242,7 +242,7 @@ void folio_unmap_many(struct ram *ram, struct folio **folios, unsigned int n)
 	for (unsigned int i = 0; i < n; i++) {
 		struct folio *folio = folios[i];
 
-		if (folio_gone(__atomic_sub_fetch(&folio->state, FOLIO_MAP_ONE, __ATOMIC_ACQ_REL)))
+		if (folio_gone(atomic_sub_return_acq_rel(&folio->state, FOLIO_MAP_ONE)))
 			folios[gone++] = folio;
 	}
 	if (gone)

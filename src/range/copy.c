@@ -99,9 +99,8 @@ static pte_t share_entry(const struct copy *c, pte_t *pte)
 /* One more entry, and not exclusive any more. That flag changes only under the leaf's lock. */
 static void share_exclusive(struct folio *folio)
 {
-	__atomic_fetch_add(&folio->state,
-			   FOLIO_MAP_ONE - ((uint64_t)FOLIO_EXCLUSIVE << FOLIO_FLAGS_SHIFT),
-			   __ATOMIC_ACQ_REL);
+	atomic_fetch_add_acq_rel(&folio->state,
+				 FOLIO_MAP_ONE - ((uint64_t)FOLIO_EXCLUSIVE << FOLIO_FLAGS_SHIFT));
 }
 
 /*

@@ -23,7 +23,7 @@ int device_create(struct file_store *store, const struct samara_file_ops *ops, v
 	const struct inode_desc desc = {
 		.kind = INODE_DEVICE,
 		.dev_minor = store->shmem_minor,
-		.ino = __atomic_fetch_add(&store->next_ino, 1, __ATOMIC_RELAXED),
+		.ino = atomic_fetch_add_relaxed(&store->next_ino, 1),
 	};
 	struct samara_file_ops own;
 	struct inode *inode;

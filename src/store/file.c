@@ -104,7 +104,7 @@ int file_shmem(struct file_store *store, const struct shmem_desc *desc, struct s
 	if (desc->length > LLONG_MAX)
 		return -EINVAL;
 	if (!inode.ino)
-		inode.ino = __atomic_fetch_add(&store->next_ino, 1, __ATOMIC_RELAXED);
+		inode.ino = atomic_fetch_add_relaxed(&store->next_ino, 1);
 	err = create(store, &inode, &identity, out);
 	if (err)
 		return err;

@@ -73,12 +73,10 @@ static void adopt_fd(struct inode *inode, int fd, int access)
 	bool used = false;
 
 	if (access != O_WRONLY)
-		used |= __atomic_compare_exchange_n(&inode->fd, &none, fd, false, __ATOMIC_ACQ_REL,
-						    __ATOMIC_RELAXED);
+		used |= try_cmpxchg_acq_rel(&inode->fd, &none, fd);
 	none = -1;
 	if (access != O_RDONLY)
-		used |= __atomic_compare_exchange_n(&inode->write_fd, &none, fd, false,
-						    __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+		used |= try_cmpxchg_acq_rel(&inode->write_fd, &none, fd);
 	if (!used)
 		close(fd);
 }
