@@ -42,7 +42,9 @@ const char *caller_undo(void)
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	signal(SIGCHLD, SIG_DFL);
-	signal(SIGXFSZ, SIG_IGN); /* an errno instead */
+	/* Errors instead: a file too long, a child that is gone. */
+	signal(SIGXFSZ, SIG_IGN);
+	signal(SIGPIPE, SIG_IGN);
 	raise_limits();
 	return NULL;
 }

@@ -303,8 +303,11 @@ static const char *why_not_asked(const struct side_by_side *side, const struct s
 
 	if (!is_as_needed(side, s->zero_page))
 		return "its zero page is not as the case needs it";
-	for (unsigned int i = 0; !why && i < s->seq.n; i++)
+	for (unsigned int i = 0; !why && i < s->seq.n; i++) {
 		why = facts_cannot_judge_op(facts, &s->seq.op[i]);
+		if (!why && seq_may_have_huge_pages(&s->seq) && op_touches(&s->seq.op[i]))
+			why = "it may build huge pages, and there are none here";
+	}
 	return why;
 }
 

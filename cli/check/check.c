@@ -9,6 +9,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "check/cover.h"
 #include "check/options.h"
 #include "common.h"
 

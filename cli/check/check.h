@@ -134,7 +134,8 @@ extern const char *const profile_names[PROFILES + 1]; /* the last: mixed */
 struct settings {
 	uint64_t seed;
 	unsigned long seqs, ops, window, every;
-	unsigned long pages; /* compared after every so many calls */
+	unsigned long pages;    /* compared after every so many calls */
+	unsigned long patience; /* seconds without a call done on the host */
 	int weight[MIXES];
 	enum { LIMITS_DEFAULT, LIMITS_TIGHT, LIMITS_MIXED } limits;
 	enum profile profile; /* PROFILES: mixed */
@@ -248,6 +249,7 @@ struct host {
 	int pid, to, from;
 	struct wire_head *head;
 	size_t size;
+	int patience; /* seconds */
 	const struct files *files;
 	char map[1024];     /* what a sequence begins with: two lines, and the gate's */
 	bool bottom_up;     /* addresses are chosen upwards */
@@ -257,8 +259,13 @@ struct host {
 /* The number behind name in path; 0: not there. */
 unsigned long host_counter(const char *path, const char *name);
 /* NULL, or why it could not be started. */
-const char *host_start(struct host *h, const struct files *files, size_t arena);
+const char *host_start(struct host *h, const struct files *files, const struct settings *set);
 void host_stop(struct host *h);
+/*
+ * The host's processes have huge pages disabled (PR_SET_THP_DISABLE), but where MADV_COLLAPSE,
+ * which would be refused, is asked for.
+ */
+bool seq_may_have_huge_pages(const struct seq *seq);
 /* NULL, or what went wrong; head->done answers are there. */
 const char *host_run(struct host *h, const struct seq *seq);
 const struct wire_answer *host_answer(const struct host *h, unsigned int i);
@@ -315,6 +322,7 @@ void seq_shrink(struct side_by_side *s, struct seq *seq);
 /* text ---------------------------------------------------------------------- */
 
 void answer_text(long ret, char *buf, size_t size);
+#define ERRORS 136 /* errno is below this */
 /* NAME of errno, or NULL. */
 const char *error_name(long err);
 void op_text(const struct wire_op *op, char *buf, size_t size);
@@ -368,74 +376,6 @@ int seq_make(struct side_by_side *s, struct seq *seq, unsigned long nr, struct r
 	     struct cover *cover);
 /* All sequences, in so many processes. 0 or -errno. */
 int jobs_run(const struct settings *set, int jobs, struct result *sum, struct cover *cover);
-
-/* coverage ------------------------------------------------------------------ */
-
-enum map_kind {
-	KIND_NOTHING,
-	KIND_PRIVATE,
-	KIND_NONE, /* private, and not accessible */
-	KIND_SHARED,
-	KIND_FILE_PRIVATE,
-	KIND_FILE_SHARED,
-	KIND_HEAP,
-	KIND_STACK,
-	KIND_DROPPABLE,
-	KIND_LOCKED,
-	KIND_SEALED,
-	KIND_SEVERAL,
-	KINDS
-};
-extern const char *const kind_names[KINDS];
-
-#define ERRORS 136      /* errno is below this */
-#define MAX_OUTCOMES 32 /* different ones: 0 is success */
-#define MAX_CLASSES 48  /* of one call */
-
-/* Arguments that are of one sort: args[arg] & mask, tested. */
-struct arg_class {
-	const char *name;
-	enum call_id call;
-	enum {
-		TEST_EQUAL,
-		TEST_NOT_EQUAL,
-		TEST_AT_LEAST,
-		TEST_MORE, /* than the argument of number value */
-		TEST_LESS,
-		TEST_SAME
-	} test;
-	int arg;
-	uint64_t mask, value;
-};
-extern const struct arg_class arg_classes[]; /* ends with a name of NULL; a call's stand together */
-bool is_of_class(const struct arg_class *class, const struct wire_op *op);
-/* The first of call's classes, and how many there are. */
-const struct arg_class *classes_of(enum call_id call, int *n);
-
-struct cover {
-	unsigned long seen[CALLS][MAX_CLASSES][KINDS][MAX_OUTCOMES];
-};
-
-/* The errno that an index of seen stands for; 0 is success. */
-int outcome_errno(int outcome);
-enum map_kind kind_at(struct samara_mm *mm, const struct wire_op *op);
-void cover_count(struct cover *cover, const struct wire_op *op, long ret, enum map_kind kind);
-void cover_add(struct cover *sum, const struct cover *part);
-void cover_print(const struct cover *c, FILE *to);
-json_t *cover_json(const struct cover *c);
-
-/* What differs from Linux, or is not asked, and why. */
-struct note {
-	const char *call, *what;
-	unsigned int kinds; /* bits; 0: not a matter of the mapping */
-	bool deviates;
-	const char *why;
-};
-extern const struct note notes[]; /* ends with a call of NULL */
-const struct note *note_for(const struct arg_class *class, enum map_kind kind);
-
-/* docs/compatibility.md. The number of cells that nothing explains, or -errno. */
-int compat_write(const char *path, const struct cover *c, const char *command);
 
 /* settings of the host -------------------------------------------------------- */
 

@@ -6,6 +6,7 @@
 #define _GNU_SOURCE
 #include <sys/mman.h>
 
+#include "check/cover.h"
 #include "check/gen.h"
 
 #define ALL ~UINT64_C(0)

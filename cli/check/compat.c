@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "check/check.h"
+#include "check/cover.h"
 
 struct page {
 	FILE *to;

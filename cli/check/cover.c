@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "check/check.h"
+#include "check/cover.h"
 
 const char *const kind_names[KINDS] = {
 	"nothing", "private", "PROT_NONE", "shared", "file,private", "file,shared",

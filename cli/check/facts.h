@@ -52,7 +52,7 @@ struct host_facts {
 	/* settings; -1: cannot be read */
 	long overcommit, overcommit_ratio, overcommit_kbytes, max_map_count;
 	unsigned long file_limit, nofile_limit; /* hard: RLIMIT_FSIZE, RLIMIT_NOFILE */
-	int no_disk;                            /* errno: no file can be made in /var/tmp */
+	int no_disk;                            /* errno: no file of some MiB in /var/tmp */
 	unsigned int disk_dev[2];               /* device of such a file in maps, */
 	unsigned int disk_stat[2];              /* and in stat(2) */
 };
@@ -61,6 +61,8 @@ void host_probe(struct host_facts *facts);
 
 /* Why such a host cannot be the referee, or NULL. */
 const char *facts_cannot_judge(const struct host_facts *facts);
+/* Whether op may bring pages in. */
+bool op_touches(const struct wire_op *op);
 /* Why it cannot judge op, or NULL. */
 const char *facts_cannot_judge_op(const struct host_facts *facts, const struct wire_op *op);
 

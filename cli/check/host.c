@@ -13,6 +13,7 @@
 #include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -20,8 +21,7 @@
 #include "check/check.h"
 #include "check/embed.h"
 
-#define PATIENCE 60000 /* milliseconds without a call done */
-#define GLANCE 1000    /* milliseconds between looks at how far it is */
+#define GLANCE 500 /* milliseconds between looks at how far it is */
 #define SET_MEMORY_MERGE 67
 #define MAY_RUN 0x10U /* MFD_EXEC */
 
@@ -83,16 +83,29 @@ static __attribute__((noreturn)) void become_child(const int *fd, const int *pla
 	_exit(127);
 }
 
-/* In memory, where vm.memfd_noexec allows that; else on disk, where that may be run. */
+/* The same file, not open for writing: such a one cannot be run. */
+static int reopened(int fd)
+{
+	char path[40];
+	int again;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	again = fchmod(fd, 0700) ? -1 : open(path, O_RDONLY | O_CLOEXEC);
+	close(fd);
+	return again;
+}
+
+/* In memory; where vm.memfd_noexec forbids that, on disk. */
 static int program_file(void)
 {
 	const size_t size = check_child_size();
 	int fd = memfd_create("samara-check", MFD_CLOEXEC | MAY_RUN);
+	const bool on_disk = fd < 0 && errno == EACCES;
 
-	if (fd < 0 && errno == EINVAL)
-		fd = memfd_create("samara-check", MFD_CLOEXEC); /* a kernel without MFD_EXEC */
+	if (fd < 0)
+		fd = on_disk ? file_on_disk() : memfd_create("samara-check", MFD_CLOEXEC);
 	if (fd >= 0 && write(fd, check_child, size) == (ssize_t)size)
-		return fd;
+		return on_disk ? reopened(fd) : fd;
 	if (fd >= 0)
 		close(fd);
 	return -1;
@@ -109,7 +122,7 @@ static bool await(struct host *h)
 	int waited = 0, n;
 	char byte;
 
-	while ((n = poll(&poll_fd, 1, GLANCE)) <= 0 && waited < PATIENCE) {
+	while ((n = poll(&poll_fd, 1, GLANCE)) <= 0 && waited < h->patience * 1000) {
 		if (n < 0 && errno != EINTR)
 			return false;
 		waited = done == h->head->done ? waited + GLANCE : 0;
@@ -187,12 +200,21 @@ static const char *launch(struct host *h, const struct files *files, int arena, 
 	return learn_map(h);
 }
 
-const char *host_start(struct host *h, const struct files *files, size_t arena)
+const char *host_start(struct host *h, const struct files *files, const struct settings *set)
 {
 	const int fd = memfd_create("samara-arena", MFD_CLOEXEC), exe = program_file();
-	const char *why = "no memory for the host's child";
+	const char *why = exe < 0 ? "no file for the host's child, which may be run" :
+				    "no memory for the host's child";
+	const size_t arena = set->arena;
 
-	*h = (struct host){ .pid = -1, .to = -1, .from = -1, .size = arena, .files = files };
+	*h = (struct host){
+		.pid = -1,
+		.to = -1,
+		.from = -1,
+		.size = arena,
+		.patience = (int)set->patience,
+		.files = files,
+	};
 	if (fd < 0 || exe < 0 || ftruncate(fd, (off_t)arena))
 		goto out;
 	h->head = mmap(NULL, arena, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
@@ -231,10 +253,42 @@ static uint32_t round_up(uint32_t offset)
 	return (offset + 63) & ~63U;
 }
 
+/* The child itself, whoever ended it. */
+static bool has_ended(struct host *h)
+{
+	if (waitpid(h->pid, NULL, WNOHANG) != h->pid)
+		return false;
+	h->pid = -1;
+	return true;
+}
+
+/* A process of the sequence, by its status for wait4(2); -1: there was none. */
+static const char *how_it_ended(int status)
+{
+	static char text[80];
+
+	if (status == -1)
+		return "the host's child cannot fork";
+	if (WIFSIGNALED(status))
+		snprintf(text, sizeof(text), "a process of the sequence was killed by signal %d%s",
+			 WTERMSIG(status), WTERMSIG(status) == SIGKILL ? " (out of memory?)" : "");
+	else
+		snprintf(text, sizeof(text), "a process of the sequence ended with status %d",
+			 WEXITSTATUS(status));
+	return text;
+}
+
+bool seq_may_have_huge_pages(const struct seq *seq)
+{
+	for (unsigned int i = 0; i < seq->n; i++)
+		if (seq->op[i].nr == SYS_madvise && seq->op[i].arg[2] == 25 /* COLLAPSE */)
+			return true;
+	return false;
+}
+
 const char *host_run(struct host *h, const struct seq *seq)
 {
 	struct wire_head *head = h->head;
-	bool collapses = false;
 	char byte = 0;
 
 	head->n_ops = seq->n;
@@ -252,16 +306,14 @@ const char *host_run(struct host *h, const struct seq *seq)
 		/* 0 stands for a pointer that cannot be one of a program's. */
 		if (op->nr == SYS_mincore)
 			op->arg[2] = op->arg[2] ? WIRE_ARENA + head->scratch_at : 1UL << 63;
-		collapses |= op->nr == SYS_madvise && op->arg[2] == 25 /* COLLAPSE */;
 	}
-	head->no_huge = !collapses; /* it would be refused */
+	head->no_huge = !seq_may_have_huge_pages(seq);
 	if (files_reset_host(h->files))
 		return "the host's files cannot be emptied";
 	if (write(h->to, &byte, 1) != 1 || !await(h))
-		return "the host's child does not answer";
-	if (head->status)
-		return "the host's child died in the sequence";
-	return NULL;
+		return has_ended(h) ? "the host's child was killed" :
+				      "the host's child does not answer";
+	return head->status ? how_it_ended(head->status) : NULL;
 }
 
 const struct wire_answer *host_answer(const struct host *h, unsigned int i)

@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "check/cover.h"
 #include "check/gen.h"
 #include "common.h"
 
@@ -44,7 +45,6 @@ void settings_find_out(struct settings *set)
 int side_open(struct side_by_side *s, const struct settings *set)
 {
 	*s = (struct side_by_side){ .host = { .pid = -1, .to = -1, .from = -1 } };
-	s->host.size = set->arena;
 	return ours_open(&s->ours, set);
 }
 

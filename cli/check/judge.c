@@ -64,7 +64,7 @@ static const char *odd_process(const struct host_facts *f)
 	if (f->nofile_limit < FILES_NEED)
 		return "RLIMIT_NOFILE is less than the check needs";
 	if (f->no_disk)
-		return "no file can be made in /var/tmp";
+		return "no file of some megabytes can be made in /var/tmp";
 	if (memcmp(f->disk_dev, f->disk_stat, sizeof(f->disk_dev)) != 0)
 		return "maps shows another device than stat(2) for files in /var/tmp";
 	return NULL;
@@ -82,6 +82,25 @@ const char *facts_cannot_judge(const struct host_facts *facts)
 static bool is_access(const struct wire_op *op)
 {
 	return op->nr == OP_LOAD || op->nr == OP_FETCH || op->nr == OP_READ || op->nr == OP_SURVEY;
+}
+
+bool op_touches(const struct wire_op *op)
+{
+	switch (op->nr) {
+	case OP_TOUCH:
+	case OP_STORE:
+	case SYS_mlock:
+	case SYS_mlock2:
+	case SYS_mlockall:
+	case SYS_remap_file_pages:
+		return true;
+	case SYS_mmap:
+		return op->arg[3] & (MAP_POPULATE | MAP_LOCKED);
+	case SYS_madvise:
+		return op->arg[2] == 22 || op->arg[2] == 23; /* POPULATE_READ, POPULATE_WRITE */
+	default:
+		return is_access(op);
+	}
 }
 
 const char *facts_cannot_judge_op(const struct host_facts *facts, const struct wire_op *op)
@@ -116,6 +135,8 @@ const char *answer_cannot_judge(const struct settings *set, const struct wire_op
 		return "a call is not known here, or filtered";
 	if (host == -ENOSPC || host == -EDQUOT || host == -EIO)
 		return "the file system of /var/tmp is full or broken";
+	if (op->nr == OP_FILE_WRITE && host >= 0 && host < ours)
+		return "the file system of /var/tmp is full";
 	if (host == -EMFILE || host == -ENFILE)
 		return "no further file can be opened";
 	/* Other programs' promises come and go. */

@@ -3,7 +3,7 @@
  * What is known to differ from Linux and what is not asked, with the reason.
  * Notes of no kind of mapping stand alone; the others explain empty cells.
  */
-#include "check/check.h"
+#include "check/cover.h"
 
 #define ALL_KINDS ((1U << KINDS) - 1)
 #define KIND(kind) (1U << KIND_##kind)

@@ -33,6 +33,7 @@ static const char usage[] =
 	"  --every=N         VmFlags and totals after every Nth call (16)\n"
 	"  --pages=N         in the profile pages: pages after every Nth call (4)\n"
 	"  --jobs=N          processes (1)\n"
+	"  --patience=N      seconds in which no call is done before the host is given up (60)\n"
 	"  --assume=LIST     the library is to take the host for another: overcommit=0..2,\n"
 	"                    max_map_count=N, zero_page=0 or 1\n"
 	"  --overcommit=0..2 and\n"
@@ -62,6 +63,7 @@ enum {
 	OPT_EVERY,
 	OPT_PAGES,
 	OPT_JOBS,
+	OPT_PATIENCE,
 	OPT_ASSUME,
 	OPT_COVERAGE,
 	OPT_COMPAT,
@@ -85,6 +87,7 @@ static const struct option long_options[] = {
 	{ "every", required_argument, NULL, OPT_EVERY },
 	{ "pages", required_argument, NULL, OPT_PAGES },
 	{ "jobs", required_argument, NULL, OPT_JOBS },
+	{ "patience", required_argument, NULL, OPT_PATIENCE },
 	{ "assume", required_argument, NULL, OPT_ASSUME },
 	{ "coverage", no_argument, NULL, OPT_COVERAGE },
 	{ "compat", required_argument, NULL, OPT_COMPAT },
@@ -223,6 +226,8 @@ static int parse_number(struct options *o, int opt)
 		return number("window", optarg, 8, MAX_WINDOW, &o->set.window);
 	case OPT_EVERY:
 		return number("every", optarg, 1, 1UL << 30, &o->set.every);
+	case OPT_PATIENCE:
+		return number("patience", optarg, 1, 86400, &o->set.patience);
 	case OPT_PAGES:
 		return number("pages", optarg, 1, 1UL << 30, &o->set.pages);
 	default:
@@ -287,6 +292,7 @@ int options_parse(int argc, char **argv, struct options *o)
 			 .window = 64,
 			 .every = 16,
 			 .pages = 4,
+			 .patience = 60,
 			 .limits = LIMITS_MIXED,
 			 .profile = PROFILES,
 			 .overcommit = -1,

@@ -29,7 +29,8 @@
 #define NOREPLACE 0x100000
 #define FAR 0x300000000000UL /* nothing of this process is near */
 #define ANON (MAP_PRIVATE | MAP_ANONYMOUS)
-#define GAP_MOST (1UL << 17) /* pages */
+#define GAP_MOST (1UL << 17)  /* pages */
+#define DISK_NEED (16L << 20) /* bytes; more than a sequence of the usual window writes */
 
 static void *map(unsigned long at, unsigned long len, int prot, int flags)
 {
@@ -260,6 +261,8 @@ static void probe_disk(struct host_facts *facts)
 	struct stat st;
 
 	facts->no_disk = fd < 0 ? errno : 0;
+	if (fd >= 0 && fallocate(fd, 0, 0, DISK_NEED) && errno != EOPNOTSUPP)
+		facts->no_disk = errno;
 	if (fd < 0 || ftruncate(fd, PAGE) || fstat(fd, &st))
 		return;
 	if (mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, fd, 0) == MAP_FAILED ||

@@ -113,8 +113,9 @@ int repro_write(FILE *to, const struct seq *seq, const struct ours *o)
 		fprintf(to, "\t{ \"%s\",\n\t  \"%s%s%s\" },\n", text, ret, *fault ? " " : "",
 			fault);
 	}
-	fputs("};\n\nint main(int argc, char **argv)\n{\n\t(void)argc;\n"
-	      "\treturn make_calls(argv, step, said, sizeof(said) / sizeof(said[0]));\n}\n",
-	      to);
+	fputs("};\n\nint main(int argc, char **argv)\n{\n\t(void)argc;\n", to);
+	if (!seq_may_have_huge_pages(seq))
+		fputs("\tprctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);\n", to);
+	fputs("\treturn make_calls(argv, step, said, sizeof(said) / sizeof(said[0]));\n}\n", to);
 	return ferror(to) ? -EIO : 0;
 }

@@ -17,7 +17,7 @@ bool host_fresh(struct side_by_side *s)
 {
 	if (s->host.pid > 0)
 		return true;
-	s->error = host_start(&s->host, &s->ours.files, s->host.size);
+	s->error = host_start(&s->host, &s->ours.files, &s->ours.set);
 	if (!s->error && !s->ours.base_map)
 		s->ours.base_map = strdup(s->host.map);
 	if (!s->error) {
