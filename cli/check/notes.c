@@ -39,8 +39,9 @@ const struct note notes[] = {
 	{ "madvise", "MADV_PAGEOUT where memory was accessed", 0, false,
 	  "nothing is reclaimed here yet" },
 	{ "all", "huge pages", 0, false,
-	  "there are none here yet: where pages are compared the host's processes have them "
-	  "disabled (PR_SET_THP_DISABLE)" },
+	  "there are none here yet: the host's processes have them disabled (PR_SET_THP_DISABLE), "
+	  "but in sequences with MADV_COLLAPSE, which access nothing. So memory that may have huge "
+	  "pages (madvise or always) is compared as memory without them" },
 	{ "fetch", "running code", 0, false,
 	  "the child cannot run what is mapped and go on: it reads there. Where nothing can be "
 	  "run it jumps, and the signals are compared (--profile=pages)" },
