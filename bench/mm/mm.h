@@ -47,6 +47,8 @@ void side_move(const struct side *s, unsigned long from, unsigned long pages, un
 void side_begin(struct side *s, enum side_kind kind, size_t vmas);
 void side_end(struct side *s);
 /* What our address spaces belong to, once one is open. */
+/* Whether reading untouched memory maps a page that all share. Our machine is as the host. */
+bool host_has_zero_page(void);
 struct samara_machine *ours_machine(void);
 /* Bytes the library has taken from its allocator and has some use for. */
 size_t ours_bytes(void);

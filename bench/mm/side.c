@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 #include <samara/alloc.h>
 #include <samara/maple_tree.h>
@@ -80,6 +81,34 @@ static size_t slots_size(const struct side *s)
 	return s->vmas * SLOT_STRIDE * PAGE;
 }
 
+static long minor_faults(void)
+{
+	struct rusage usage;
+
+	getrusage(RUSAGE_SELF, &usage);
+	return usage.ru_minflt;
+}
+
+/* Then the first write to a page that was read is a fault of its own. */
+bool host_has_zero_page(void)
+{
+	const size_t pages = 64;
+	volatile char *p = mmap(NULL, pages * PAGE, PROT_READ | PROT_WRITE, KIND, -1, 0);
+	long before;
+
+	if (p == MAP_FAILED)
+		return true;
+	(void)madvise((void *)p, pages * PAGE, MADV_NOHUGEPAGE);
+	for (size_t i = 0; i < pages; i++)
+		(void)p[i * PAGE];
+	before = minor_faults();
+	for (size_t i = 0; i < pages; i++)
+		p[i * PAGE] = 1;
+	before = minor_faults() - before;
+	munmap((void *)p, pages * PAGE);
+	return before >= (long)pages;
+}
+
 /* The slots lie at the top of the space the side chooses from, as in a process that grew. */
 void side_begin(struct side *s, enum side_kind kind, size_t vmas)
 {
@@ -88,6 +117,7 @@ void side_begin(struct side *s, enum side_kind kind, size_t vmas)
 	*s = (struct side){ .kind = kind, .vmas = vmas, .spare = SPARE_PLACE };
 	config.max_map_count = 1UL << 30;
 	config.ram_bytes = OUR_RAM;
+	config.flags = host_has_zero_page() ? 0 : SAMARA_MACHINE_NO_ZERO_PAGE;
 	if (kind == OURS && ((!machine && samara_machine_create(&config, &machine)) ||
 			     samara_mm_create(machine, &s->mm)))
 		fail(s, "setting up");
