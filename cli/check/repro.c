@@ -35,7 +35,7 @@ static void c_argument(FILE *to, const struct wire_op *op, int i)
 	const uint64_t value = op->arg[i];
 
 	if (op->nr == SYS_mincore && i == 2)
-		fputs(value ? "vec" : "1UL << 63", to);
+		fputs(value ? "vec" : "NULL", to);
 	else if (kind == ARG_FD && value - WIRE_FD_FILE < FILES)
 		fputs(file_names[value - WIRE_FD_FILE], to);
 	else if (kind == ARG_FD)
