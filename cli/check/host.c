@@ -303,7 +303,7 @@ const char *host_run(struct host *h, const struct seq *seq)
 	for (unsigned int i = 0; i < seq->n; i++) {
 		struct wire_op *op = (struct wire_op *)((char *)head + WIRE_OPS_AT) + i;
 
-		/* 0 stands for one that cannot be written to: NULL may be, where page 0 is mapped. */
+		/* 0: one that cannot be written to. NULL may be, where page 0 is mapped. */
 		if (op->nr == SYS_mincore)
 			op->arg[2] = op->arg[2] ? WIRE_ARENA + head->scratch_at : WIRE_TEXT;
 	}
