@@ -5,7 +5,10 @@
 #include "feed.h"
 
 #define HEAD "# samara maps 1\n@ line 1 pid 7 kind exec\n"
-#define MAP "400000-401000 r-xp 00000000 00:00 0 \n"
+#define MAP \
+	"400000-401000 r-xp 00000000 00:00 0 \n" \
+	"7ffffffde000-7ffffffff000 rw-p 00000000 00:00 0 [stack]\n" \
+	"ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0 [vsyscall]\n"
 #define EXEC "7 execve(\"/bin/x\", [\"x\"], 0x7ffe /* 1 var */) = 0"
 #define UP "7 mmap(NULL, 4096, " RW ") = 0x2aaaaaaab000"
 #define DOWN "7 mmap(NULL, 4096, " RW ") = 0x7ffff7ffe000"
