@@ -334,6 +334,7 @@ static void perform_granted(const struct attempt *a, struct outcome *out)
 	make_call(a, out);
 	if (out->verdict != VERDICT_SAME)
 		return;
+	pages_filled(a, out);
 	out->untouched = out->elsewhere || SAMARA_IS_ERR_VALUE(out->got);
 	if (out->got == a->recorded || (a->place == PLACE_OWN && address && !out->untouched))
 		keep_translation(a, out);

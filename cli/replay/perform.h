@@ -58,9 +58,16 @@ void perform_refused_part(const struct attempt *a);
  * or it may write to that range from now on, in ours.
  */
 void touch_range(struct space *s, struct map_range range);
+void touch_written(struct space *s, struct map_range range); /* the first, in ours */
 void touch_writable(struct world *w, const struct process *p, struct map_range range);
 /* A snapshot has been passed; what had not been written to by then may be from now on. */
 void touch_again(struct world *w, const struct process *p, const struct snapshot *passed);
+
+/* populate.c: private pages are given back; a written one leaves its mapping written to. */
+void pages_give_back(struct samara_mm *mm, unsigned long start, unsigned long end);
+void touch_page(struct samara_mm *mm, unsigned long addr);
+/* Of a call that the kernel granted: it gives its pages back, and has not failed for want of any. */
+void pages_filled(const struct attempt *a, struct outcome *out);
 
 /* own.c: recorded addresses to ours. own_set: 0 or -ENOMEM */
 unsigned long own_address(const struct space *s, unsigned long recorded);

@@ -17,22 +17,18 @@
  */
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "replay/perform.h"
 
-/* Each private mapping in the range, of ours, gets what a written one has. */
-static void touch_here(struct space *s, unsigned long start, unsigned long end)
+void touch_written(struct space *s, struct map_range range)
 {
+	unsigned long at = range.start;
 	struct samara_vma_info vma;
 
-	while (start < end && samara_vma_next(s->mm, start, &vma) == 0 && vma.start < end) {
-		if (vma.start > start)
-			start = vma.start;
+	for (; at < range.end && samara_vma_next(s->mm, at, &vma) == 0 && vma.start < range.end;
+	     at = vma.end)
 		if (vma.perms[3] == 'p')
-			(void)!samara_touch(s->mm, start, 1, PROT_WRITE);
-		start = vma.end;
-	}
+			touch_page(s->mm, vma.start > at ? vma.start : at);
 }
 
 void touch_range(struct space *s, struct map_range range)
@@ -43,7 +39,7 @@ void touch_range(struct space *s, struct map_range range)
 
 		if (len > range.end - range.start)
 			len = range.end - range.start;
-		touch_here(s, here, here + len);
+		touch_written(s, (struct map_range){ here, here + len });
 		range.start += len;
 	}
 }
@@ -126,7 +122,7 @@ void touch_writable(struct world *w, const struct process *p, struct map_range r
 		if (vma.start > at)
 			at = vma.start;
 		if (written_soon(&vma, at, next))
-			(void)!samara_touch(s->mm, at, 1, PROT_WRITE);
+			touch_page(s->mm, at);
 	}
 }
 
