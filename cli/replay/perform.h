@@ -66,7 +66,7 @@ void touch_again(struct world *w, const struct process *p, const struct snapshot
 /* populate.c: private pages are given back; a written one leaves its mapping written to. */
 void pages_give_back(struct samara_mm *mm, unsigned long start, unsigned long end);
 void touch_page(struct samara_mm *mm, unsigned long addr);
-/* Of a call that the kernel granted: it gives its pages back, and has not failed for want of any. */
+/* The kernel granted it: it gives its pages back, and has not failed for want of any. */
 void pages_filled(const struct attempt *a, struct outcome *out);
 
 /* own.c: recorded addresses to ours. own_set: 0 or -ENOMEM */
