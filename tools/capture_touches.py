@@ -10,8 +10,10 @@ While the call is held, the pages that the process has written to are read
 (PAGEMAP_SCAN of /proc/PID/pagemap, Linux 6.7; else smaps), and the call goes on as
 it came.
 
-The filter changes nothing else, but the program is one that has a filter (Seccomp
-in /proc/PID/status), and without root it has no_new_privs as well.
+The program sees that it has a filter (Seccomp in /proc/PID/status), and without
+root it has no_new_privs as well. A signal that arrives in the moment before the
+question is read interrupts the call. The call comes again, unless the handler was
+installed without SA_RESTART: then it fails with EINTR. --no-touches avoids all that.
 """
 import array
 import ctypes
@@ -57,13 +59,13 @@ def install_filter():
 	return -1
 
 
-def start(argv):
-	"""Start argv with the filter in place: its pid, and the listener or None."""
+def start(argv, filtered):
+	"""Start argv, with the filter in place if that is wanted: its pid, and the listener or None."""
 	ours, theirs = socket.socketpair()
 	pid = os.fork()
 	if pid == 0:
 		# From the filter on, this process must not want memory before it is served.
-		fd = install_filter() if os.uname().machine == "x86_64" else -1
+		fd = install_filter() if filtered and os.uname().machine == "x86_64" else -1
 		socket.send_fds(theirs, [b"x"], [fd] if fd >= 0 else [])
 		os.execvp(argv[0], argv)
 	theirs.close()
