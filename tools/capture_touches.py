@@ -22,6 +22,7 @@ import os
 import select
 import socket
 import struct
+import time
 
 CALLS = dict(mmap=9, mprotect=10, munmap=11, brk=12, mremap=25, madvise=28, shmat=30, shmdt=67,
 	     mlock=149, munlock=150, mlockall=151, munlockall=152, remap_file_pages=216, mlock2=325,
@@ -104,6 +105,20 @@ class Listener:
 			fcntl.ioctl(self.fd, NOTIF_SEND, struct.pack("=QqiI", ident, 0, 0, FLAG_CONTINUE))
 		except OSError:
 			pass	# killed, or interrupted by a signal: it asks again
+
+
+def start_stopped(argv, filtered):
+	"""argv about to be executed, without address randomisation, stopped: pid, listener."""
+	pid, listener = start(["setarch", "-R", "sh", "-c", 'kill -STOP $$; exec "$@"', "sh", *argv],
+			      filtered)
+	while not os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT):
+		if listener:	# setarch and sh make memory calls of their own
+			listener.receive()
+			for tid in list(listener.waiting):
+				listener.let_go(tid)
+		time.sleep(0.0002)
+	os.waitid(os.P_PID, pid, os.WSTOPPED)
+	return pid, listener
 
 
 def scan(pid):
