@@ -166,17 +166,17 @@ enum arch arch_of_text(const char *text, size_t len, int wanted)
 
 enum arch arch_of_map(const struct snapshot *s, enum arch now)
 {
-	unsigned long top = 0;
-	bool gate = false;
+	/* The stack is at the top of the space; code and heap may be low on every machine. */
+	unsigned long top = s->mmap_base > s->start_stack ? s->mmap_base : s->start_stack;
 
 	for (size_t i = 0; i < s->nr_lines; i++) {
 		if (strcmp(s->lines[i].name, "[vsyscall]") == 0)
-			gate = true;
-		else if (s->lines[i].end > top)
+			return ARCH_X86_64;
+		if (strcmp(s->lines[i].name, "[stack]") == 0 && s->lines[i].end > top)
 			top = s->lines[i].end;
 	}
-	if (!top || gate)
-		return top ? ARCH_X86_64 : now;
+	if (!top)
+		return now;
 	if (top <= 0xc0000000)
 		return arch_is_32(now) ? now : ARCH_I386_3G;
 	if (top <= 1UL << 32)

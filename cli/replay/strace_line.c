@@ -67,9 +67,12 @@ static const char *end_mark(const char *s, struct trace_event *ev, enum call_end
 
 		if (to <= 0 || to > PID_LIMIT)
 			return NULL;
+		s = strstr(s, "...>");
+		if (!s)
+			return NULL;
 		ev->number = (int)to;
 		*end = CALL_MOVED;
-		return strstr(s, "...>") ? strstr(s, "...>") + 4 : NULL;
+		return s + strlen("...>");
 	}
 	return NULL;
 }

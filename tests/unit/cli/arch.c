@@ -51,6 +51,37 @@ static void the_beginning_of_a_trace_tells(void **state)
 				 arch_name(of(cases[i].text, cases[i].wanted)));
 }
 
+static void a_recorded_map_tells(void **state)
+{
+	static const struct {
+		struct map_line line;
+		unsigned long mmap_base;
+		enum arch now, arch;
+	} cases[] = {
+		{ { .end = 0xffffe000, .name = "[stack]" }, 0, ARCH_X86_64, ARCH_I386 },
+		{ { .end = 0xc0000000, .name = "[stack]" }, 0, ARCH_X86_64, ARCH_I386_3G },
+		{ { .end = 0xbf800000, .name = "[stack]" }, 0, ARCH_I386, ARCH_I386 },
+		{ { .end = 0x7ffffffff000, .name = "[stack]" }, 0, ARCH_I386, ARCH_X86_64 },
+		{ { .end = 0xffffffffff601000, .name = "[vsyscall]" }, 0, ARCH_I386, ARCH_X86_64 },
+		{ { .end = 1UL << 48, .name = "[stack]" }, 0, ARCH_X86_64, ARCH_AARCH64 },
+		{ { .end = 1UL << 39, .name = "[stack]" }, 0, ARCH_X86_64, ARCH_AARCH64_39 },
+		/* code may be low on every machine */
+		{ { .end = 0x401000, .name = "/bin/x" }, 0, ARCH_X86_64, ARCH_X86_64 },
+		{ { .end = 0x401000, .name = "/bin/x" }, 0, ARCH_I386, ARCH_I386 },
+		{ { .end = 0x401000, .name = "/bin/x" }, 0x7ffff7fff000, ARCH_I386, ARCH_X86_64 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct map_line line = cases[i].line;
+		struct snapshot s = { .lines = &line,
+				      .nr_lines = 1,
+				      .mmap_base = cases[i].mmap_base };
+
+		assert_int_equal(arch_of_map(&s, cases[i].now), cases[i].arch);
+	}
+}
+
 static void every_geometry_makes_a_machine(void **state)
 {
 	enum arch found;
@@ -171,6 +202,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_beginning_of_a_trace_tells),
+		cmocka_unit_test(a_recorded_map_tells),
 		cmocka_unit_test(every_geometry_makes_a_machine),
 		TEST(a_32_bit_call_makes_an_empty_space_small),
 		TEST(modes_change_with_execve),

@@ -135,6 +135,7 @@ static void malformed_lines_say_why(void **state)
 		{ "7  <... what is this", "without `resumed>`" },
 		{ "7  \"abc", "neither a call nor an event" },
 		{ "7  execve(\"/bin/tr", "do not end" },
+		{ "7  execve(1 <pid changed to 8 )", "do not end" },
 	};
 	static const struct {
 		const char *line, *why;
