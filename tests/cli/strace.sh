@@ -8,10 +8,10 @@ set -euo pipefail
 # shellcheck source=tests/support/cli.sh
 . "$SRC/tests/support/cli.sh"
 
-command -v strace >/dev/null && setarch -R strace -o /dev/null true 2>/dev/null || {
+if ! setarch -R strace -o /dev/null true 2>/dev/null; then
 	echo "skipped: no strace here, or it may not trace"
 	exit 0
-}
+fi
 
 # capture FILE OPTION...: false when this strace does not know the option
 capture() {
@@ -117,7 +117,7 @@ handed_on_it_is_the_same() {
 	same "$tmp/t" "a quotation"
 	sed 's/^/ > > /' "$plain" >"$tmp/t"
 	same "$tmp/t" "a quotation, indented"
-	sed "s/\([a-z0-9_]*\)(/$esc[1;32m\1$esc[0m(/; s/= \(.*\)/= $esc[31m\1$esc[m$esc[K/" "$plain" >"$tmp/t"
+	sed "s/\([a-z0-9_]*\)(/${esc}[1;32m\1${esc}[0m(/; s/= \(.*\)/= ${esc}[31m\1${esc}[m${esc}[K/" "$plain" >"$tmp/t"
 	same "$tmp/t" colours
 	sed 's/^/Nov 28 16:29:48 host strace[4711]: /' "$plain" >"$tmp/t"
 	same "$tmp/t" "the journal"
@@ -157,8 +157,8 @@ no_escape_sequence_comes_through() {
 		LC_ALL=C grep -nP "$bad" "$tmp/out" && die "show $args prints control characters"
 		iconv -f UTF-8 -t UTF-8 "$tmp/out" >/dev/null || die "show $args prints what is no UTF-8"
 	done
-	cp "$tmp/evil" "$tmp/e$esc[31mvil"
-	"$SAMARA" replay "$tmp/e$esc[31mvil" "$tmp/n$esc[31mothing" >"$tmp/out" 2>&1 || true
+	cp "$tmp/evil" "$tmp/e${esc}[31mvil"
+	"$SAMARA" replay "$tmp/e${esc}[31mvil" "$tmp/n${esc}[31mothing" >"$tmp/out" 2>&1 || true
 	LC_ALL=C grep -nP "$bad" "$tmp/out" && die "a file's name prints control characters"
 	return 0
 }
@@ -178,8 +178,8 @@ nothing_about_memory_is_passed_over() {
 	} >"$tmp/t"
 	"$SAMARA" replay "$tmp/t" >"$tmp/out" 2>"$tmp/err" || die "$(cat "$tmp/out")"
 	grep -q ' 3 calls: all answered' "$tmp/out" || die "$(cat "$tmp/out")"
-	grep -q '4 calls about memory that are not made here: map_shadow_stack 1, process_madvise 1, mbind 1, syscall_0x200 1$' \
-		"$tmp/out" || die "$(cat "$tmp/out")"
+	grep -q '4 calls about memory that are not made here: map_shadow_stack 1, process_madvise 1,' "$tmp/out" &&
+		grep -q ' mbind 1, syscall_0x200 1$' "$tmp/out" || die "$(cat "$tmp/out")"
 	grep -q '2 malformed lines with memory calls: mprotect 1, mmap 1$' "$tmp/out" || die "$(cat "$tmp/out")"
 	grep -q '1 calls answered by strace (INJECTED)' "$tmp/out" || die "$(cat "$tmp/out")"
 	grep -q ':8: text behind a result: `mprotect(' "$tmp/err" || die "$(cat "$tmp/err")"
@@ -191,7 +191,6 @@ nothing_about_memory_is_passed_over() {
 	refused replay UTF-16 "$tmp/t"
 }
 
-[ -z "${KEEP:-}" ] || trap - EXIT
 for test in $(declare -F | awk '$3 ~ /_/ { print $3 }'); do
 	$test
 	echo "ok: $test"

@@ -92,14 +92,16 @@ static void flags_are_names_numbers_and_both(void **state)
 static void numbers_in_place_of_names(void **state)
 {
 	static const char *const lines[] = {
-		"mmap(0x10000, 8192, PROT_READ|PROT_WRITE, MAP_PRIVATE|MAP_ANONYMOUS, -1, 0) = 65536",
+		"mmap(0x10000, 8192, PROT_READ|PROT_WRITE, MAP_PRIVATE|MAP_ANONYMOUS, -1, 0) = "
+		"65536",
 		"mmap(0x10000, 8192, 0x3, 0x22, -1, 0) = 65536",
 		"mmap(0x10000, 8192, 0x3 /* PROT_READ|PROT_WRITE */, "
 		"0x22 /* MAP_PRIVATE|MAP_ANONYMOUS */, -1, 0) = 65536",
 		"mmap(0x10000, 0x2000, 0x3, 0x22, 0xffffffff, 0) = 0x10000",
 		"mmap(0x10000, 0x2000, 0x3, 0x22, 0xffffffffffffffff, 0) = 0x10000",
 		"mmap(0x10000,8192,PROT_READ|PROT_WRITE,MAP_PRIVATE|MAP_ANONYMOUS,-1,0) = 65536",
-		"old_mmap(0x10000, 8192, PROT_READ|PROT_WRITE, MAP_PRIVATE|MAP_ANONYMOUS, -1, 0) = 65536",
+		"old_mmap(0x10000, 8192, PROT_READ|PROT_WRITE, MAP_PRIVATE|MAP_ANONYMOUS, -1, 0) = "
+		"65536",
 	};
 	struct fixture *f = *state;
 
