@@ -29,7 +29,8 @@ int room_copy(const struct room *from, struct room *out)
 	out->taken = malloc((from->size ? from->size : 1) * sizeof(*out->taken));
 	if (!out->taken)
 		return -ENOMEM;
-	memcpy(out->taken, from->taken, from->nr * sizeof(*out->taken));
+	if (from->nr) /* an empty room has no array */
+		memcpy(out->taken, from->taken, from->nr * sizeof(*out->taken));
 	return 0;
 }
 
