@@ -205,6 +205,7 @@ int file_from_fd(struct file_store *store, int fd, struct samara_file **out)
 		return err;
 	flags = access_flags(fd) | mount_flags(fd, &host.st) | kind_flags(fd, &host.st) |
 		host_map_flags(fd, &host.st, &host.asks);
+	host.in_memory = flags & SAMARA_FILE_SHMEM;
 	err = inode_of_host(store, &host, &inode);
 	if (err)
 		return err;

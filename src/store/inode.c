@@ -44,6 +44,7 @@ struct inode *inode_create(struct file_store *store, const struct inode_desc *de
 	inode->length = desc->length;
 	inode->charge_each = desc->charge_each;
 	inode->asks_host = desc->asks_host;
+	inode->in_memory = desc->in_memory || desc->kind == INODE_SHMEM;
 	inode->store = file_store_get(store);
 	inode->ram = store->ram;
 	inode->fd = inode->write_fd = -1;
@@ -219,6 +220,7 @@ int inode_of_host(struct file_store *store, const struct host_file *host, struct
 		.ino = st->st_ino,
 		.length = has_pages(st) ? host_length(host->fd, st) : 0,
 		.asks_host = host->asks,
+		.in_memory = host->in_memory,
 	};
 	struct inode *inode =
 		has_pages(st) ? inode_hashed(store, &desc) : inode_create(store, &desc);

@@ -71,6 +71,7 @@ struct inode {
 	int fd, write_fd;            /* atomic: a host file is read and written here; -1: not yet */
 	unsigned long opened;        /* the store's lock: how often it was found again */
 	bool asks_host;              /* (i) the host is asked about each mapping: host_map.c */
+	bool in_memory;              /* (i) shared memory, or a host file on tmpfs */
 	bool hashed;                 /* (i) found again by who it is */
 	bool charge_each;            /* (i) shared memory whose pages are charged as they come */
 	bool moved_end;              /* lock: somebody else made the host file shorter */
@@ -97,6 +98,7 @@ struct inode_desc {
 	unsigned long long length;
 	bool charge_each;
 	bool asks_host;
+	bool in_memory; /* INODE_SHMEM always is */
 };
 /* An inode of its own, one reference; NULL when refused. */
 struct inode *inode_create(struct file_store *store, const struct inode_desc *desc) __must_check;
@@ -104,6 +106,7 @@ struct host_file {
 	int fd;
 	struct stat st; /* fstat(2)'s */
 	bool asks;      /* host_map_flags()'s */
+	bool in_memory; /* on tmpfs */
 };
 /*
  * The inode of the host file; a descriptor of its own is kept. length is what st says, as far as
@@ -142,6 +145,12 @@ int page_cache_get(struct inode *inode, unsigned long index, struct folio **out,
 void page_cache_truncate(struct inode *inode, unsigned long start, unsigned long last);
 /* The part of the last page beyond length becomes zeros. */
 void page_cache_zero_tail(struct inode *inode, unsigned long long length);
+/*
+ * The file is about to grow, by bytes that begin at offset: what mappings stored between the end
+ * and there becomes zeros; in memory (tmpfs) it stays and is part of the file from then on, as in
+ * Linux. lock is held for writing.
+ */
+void page_cache_pass_end(struct inode *inode, unsigned long long offset);
 
 /*
  * The length, and the host file's too. lock is held for writing. 0; -EINVAL: it has none, or is

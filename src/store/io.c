@@ -139,8 +139,8 @@ static long write_locked(struct samara_file *file, const char *buf, unsigned lon
 	unsigned long done = 0;
 	int err = 0;
 
-	if (len && offset + len > READ_ONCE(inode->length) && !inode_is_shmem(inode))
-		page_cache_zero_tail(inode, inode->length);
+	if (len)
+		page_cache_pass_end(inode, offset);
 	while (done < len && !err) {
 		const struct part part = part_at(inode, offset + done, len - done);
 

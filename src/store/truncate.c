@@ -59,6 +59,30 @@ void page_cache_zero_tail(struct inode *inode, unsigned long long length)
 		zero_part(inode, (unsigned long)(length >> inode_shift(inode)), inside, page);
 }
 
+void page_cache_pass_end(struct inode *inode, unsigned long long offset)
+{
+	const unsigned long long end = inode->length;
+	const size_t page = (size_t)1 << inode_shift(inode), inside = end & (page - 1);
+	const unsigned long last = (unsigned long)(end >> inode_shift(inode));
+	struct folio *folio;
+
+	rwsem_assert_held_write(&inode->lock);
+	if (!inside || offset <= end)
+		return;
+	if (!inode->in_memory) {
+		zero_part(inode, last, inside,
+			  (size_t)min(offset - end + inside, (unsigned long long)page));
+		return;
+	}
+	/* Clean it may be, but only as far as the old end. */
+	folio = page_cache_find_locked(inode, last);
+	if (!folio)
+		return;
+	folio_set(folio, FOLIO_DIRTY);
+	folio_unlock(folio);
+	folio_put(inode->ram, folio);
+}
+
 /* length ------------------------------------------------------------------------ */
 
 static unsigned long pages_of(const struct inode *inode, unsigned long long length)
@@ -112,27 +136,44 @@ int inode_set_length(struct inode *inode, unsigned long long length)
 	rwsem_assert_held_write(&inode->lock);
 	if (inode_is_device(inode))
 		return -EINVAL;
-	/* What mappings stored beyond the end stays hidden; not in shared memory, as in Linux. */
-	if (length > old && !inode_is_shmem(inode))
-		page_cache_zero_tail(inode, old);
+	if (length > old)
+		page_cache_pass_end(inode, ULLONG_MAX);
 	return change_length(inode, length);
 }
 
-/* Somebody else made the file longer: what he wrote into our last page. */
+/* Bytes that mappings stored here and bytes that the host has; where it has none, ours. */
+static void merge_bytes(unsigned char *ours, const unsigned char *theirs, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (theirs[i])
+			bytes_copy(&ours[i], &theirs[i], 1);
+}
+
+/* The host made the file longer: what it has behind the old end, in our last page. */
 static void read_tail(struct inode *inode, unsigned long long old)
 {
 	const size_t page = (size_t)1 << inode_shift(inode), inside = old & (page - 1);
+	unsigned char theirs[256], *ours;
 	struct folio *folio;
-	ssize_t n;
+	ssize_t n = 1;
 
 	if (!inside)
 		return;
 	folio = page_cache_find_locked(inode, (unsigned long)(old >> inode_shift(inode)));
 	if (!folio)
 		return;
-	n = host_read(inode_any_fd(inode), (char *)folio_virt(inode->ram, folio) + inside,
-		      page - inside, (off_t)old);
-	(void)n; /* where the host has nothing, what is there stays */
+	ours = folio_virt(inode->ram, folio);
+	for (size_t at = inside; at < page && n > 0; at += (size_t)max(n, (ssize_t)0)) {
+		n = host_read(inode_any_fd(inode), theirs, min(sizeof(theirs), page - at),
+			      (off_t)(old - inside + at));
+		if (n > 0 && inode->in_memory)
+			merge_bytes(ours + at, theirs, (size_t)n);
+		else if (n > 0)
+			bytes_copy(ours + at, theirs, (size_t)n);
+	}
+	/* Only a file that is open for writing has bytes that the host lacks. */
+	if (inode->in_memory && smp_load_acquire(&inode->write_fd) >= 0)
+		folio_set(folio, FOLIO_DIRTY);
 	folio_unlock(folio);
 	folio_put(inode->ram, folio);
 }
@@ -194,6 +235,8 @@ static void zero_edges(struct inode *inode, struct inode_hole *hole)
 
 int inode_punch(struct inode *inode, struct inode_hole *hole)
 {
+	const unsigned long long page = 1ULL << inode_shift(inode), length = inode->length;
+
 	rwsem_assert_held_write(&inode->lock);
 	if (inode_is_device(inode))
 		return -EOPNOTSUPP;
@@ -201,6 +244,9 @@ int inode_punch(struct inode *inode, struct inode_hole *hole)
 	    fallocate(inode->write_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
 		      (off_t)hole->offset, (off_t)hole->length))
 		return -errno;
+	/* As ext4 does it: a hole over the end reaches to the end of that page, and no further. */
+	if (inode->kind == INODE_HOST && !inode->in_memory && hole->offset + hole->length > length)
+		hole->length = hole->offset >= length ? 0 : ALIGN_UP(length, page) - hole->offset;
 	zero_edges(inode, hole);
 	return 0;
 }

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "base/bytes.h"
 #include "store/host.h"
 #include "store/pages.h"
 
@@ -28,17 +29,21 @@ static bool take_dirt(const struct writeback *wb, struct folio *folio)
 	return folio_test_clear(folio, FOLIO_DIRTY) || mapped;
 }
 
-/* The part of the page inside the file. */
+/* The part of the page inside the file; what mappings stored behind its end goes, as in Linux. */
 static int write_page(struct inode *inode, const struct folio *folio)
 {
 	const unsigned long long length = READ_ONCE(inode->length);
 	const unsigned long long offset = (unsigned long long)folio->index << inode_shift(inode);
-	const unsigned long long page = 1ULL << inode_shift(inode);
+	const size_t page = (size_t)1 << inode_shift(inode);
+	char *bytes = folio_virt(inode->ram, folio);
+	size_t inside;
 
 	if (offset >= length)
 		return 0;
-	return host_write(smp_load_acquire(&inode->write_fd),
-			  folio_virt(inode->ram, folio), min(page, length - offset), (off_t)offset);
+	inside = (size_t)min((unsigned long long)page, length - offset);
+	if (inside < page && !inode->in_memory)
+		bytes_zero(bytes + inside, page - inside);
+	return host_write(smp_load_acquire(&inode->write_fd), bytes, inside, (off_t)offset);
 }
 
 static int write_if_dirty(const struct writeback *wb, struct folio *folio)
