@@ -17,7 +17,7 @@ enum samara_notifier_why {
 	SAMARA_NOTIFY_UNMAP,   /* the range leaves the map, or is moved */
 	SAMARA_NOTIFY_CLEAR,   /* pages go, the mapping stays (madvise, truncation, copy-on-write) */
 	SAMARA_NOTIFY_PROTECT, /* rights change (mprotect, fork's write protection) */
-	SAMARA_NOTIFY_EXIT,    /* the whole mm */
+	SAMARA_NOTIFY_EXIT,    /* the whole mm goes: sent once, before release */
 };
 
 struct samara_notifier_range {
@@ -30,6 +30,8 @@ struct samara_notifier_range {
 /*
  * start: before entries of the range change; from here to end no translation of it may be made
  * anew. end: they have changed, and no CPU uses the old ones. release: the mm is going; nothing follows.
+ * At that time, and before the pages go, start and end are called once with SAMARA_NOTIFY_EXIT: from then on no
+ * translation of the mm may be made.
  * Any may be NULL. Changes may overlap, in one thread too. Several notifiers are called in the order they were
  * registered. Called with locks of the mm held: a callback makes no call of the library, and waits for nobody
  * who makes one.

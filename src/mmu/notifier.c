@@ -115,6 +115,12 @@ void samara_notifier_unregister(struct samara_notifier *notifier)
 
 void notifier_release_all(struct samara_mm *mm)
 {
+	const struct samara_notifier_range range = {
+		.mm = mm,
+		.start = 0,
+		.end = mm->geo->task_size,
+		.why = SAMARA_NOTIFY_EXIT,
+	};
 	struct samara_notifier *n, *next;
 
 	spin_lock(&mm->notifiers_lock, RANK_MACHINE);
@@ -125,6 +131,10 @@ void notifier_release_all(struct samara_mm *mm)
 	spin_unlock(&mm->notifiers_lock);
 	for (; n; n = next) {
 		next = n->next;
+		if (n->ops->start)
+			n->ops->start(&range, n->priv);
+		if (n->ops->end)
+			n->ops->end(&range, n->priv);
 		if (n->ops->release)
 			n->ops->release(mm, n->priv);
 		mem_free(&notifier_site, n);
