@@ -60,7 +60,7 @@ static bool grow(struct ram *ram)
 {
 	struct buddy *b = &ram->buddy;
 	unsigned long pfn = b->fresh;
-	unsigned long end = min(ALIGN_UP(pfn + 1, CHUNK_FRAMES), max(2 * pfn, RAM_FRAMES_MIN));
+	unsigned long end = min(ALIGN_UP(pfn + 1, CHUNK_FRAMES), max(2 * pfn, FIRST_CHUNK));
 
 	end = min(end, ram->view.nr_frames);
 	if (pfn == end)

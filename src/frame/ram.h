@@ -44,7 +44,8 @@
 #define SHARD_BATCH 64U
 #define LRU_BATCH 29U
 #define CHUNK_FRAMES (1UL << (FRAME_ORDERS - 1))
-#define RAM_FRAMES_MIN 64UL
+#define RAM_FRAMES_MIN 2UL /* the page of zeros, and one more */
+#define FIRST_CHUNK 64UL
 #define RAM_FRAMES_MAX (1UL << LINK_BITS)
 
 enum frame_kind {

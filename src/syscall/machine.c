@@ -20,7 +20,6 @@ static DEFINE_ALLOC_SITE(machine_site, "machine");
 
 #define DEFAULT_RAM (8UL << 30)      /* as promises go */
 #define DEFAULT_FRAMES (256UL << 20) /* as frames go */
-#define LEAST_FRAMES 64UL
 #define MOST_FRAMES (1UL << 27)
 #define DEFAULT_ADMIN_RESERVE (8UL << 20)
 #define MOST_USER_RESERVE (128UL << 20)
@@ -57,8 +56,10 @@ static int make_store(const struct samara_machine_config *cfg, unsigned int page
 		      struct file_store **out)
 {
 	const unsigned long bytes = cfg->ram_bytes ? cfg->ram_bytes : DEFAULT_FRAMES;
+	const unsigned long pages = max(bytes >> page_shift, 1UL);
 	const struct ram_config ram = {
-		.bytes = min(max(bytes >> page_shift, LEAST_FRAMES), MOST_FRAMES) << page_shift,
+		/* And the page of zeros. */
+		.bytes = (min(pages, MOST_FRAMES - 1) + 1) << page_shift,
 		.page_shift = page_shift,
 	};
 	struct file_store *store = file_store_create();

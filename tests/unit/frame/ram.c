@@ -17,7 +17,7 @@
 static void sizes_that_make_no_sense_are_refused(void **state)
 {
 	static const struct ram_config wrong[] = {
-		{ .bytes = 64 * PAGE - 1, .page_shift = 12 },
+		{ .bytes = 2 * PAGE - 1, .page_shift = 12 },
 		{ .bytes = 64UL << 12, .page_shift = 11 },
 		{ .bytes = 64UL << 22, .page_shift = 22 },
 		{ .bytes = (RAM_FRAMES_MAX + 1) << 12, .page_shift = 12 },

@@ -137,6 +137,34 @@ static void a_pinned_page_keeps_its_machine(void **state)
 	assert_int_equal(samara_live_objects(), live);
 }
 
+/* Frames are for pages; tables and other memory of the library are not among them. */
+static void a_machine_has_as_many_pages_as_it_was_given(void **state)
+{
+	static const unsigned long sizes[] = { 1,         PAGE,       2 * PAGE, 5 * PAGE + 7,
+					       64 * PAGE, 1000 * PAGE };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		struct samara_machine_config cfg = SAMARA_MACHINE_CONFIG_INIT;
+		struct samara_machine *machine;
+		struct samara_fault fault;
+		unsigned long n = 0;
+		struct samara_mm *mm;
+
+		cfg.ram_bytes = sizes[i];
+		cfg.overcommit = SAMARA_OVERCOMMIT_ALWAYS;
+		assert_int_equal(samara_machine_create(&cfg, &machine), 0);
+		assert_int_equal(samara_mm_create(machine, &mm), 0);
+		map_pages(mm, 0, 2000, RW, 0);
+		while (samara_write(mm, AT(n), "x", 1, &fault) == 1)
+			n++;
+		assert_int_equal(fault.code, -ENOMEM);
+		assert_int_equal(n, sizes[i] < PAGE ? 1 : sizes[i] / PAGE);
+		samara_mm_exit(mm);
+		samara_machine_destroy(machine);
+	}
+}
+
 #define test(name) cmocka_unit_test_setup_teardown(name, fixture_up, fixture_down)
 
 int main(void)
@@ -144,6 +172,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		test(a_file_of_another_machine_is_refused),
 		test(a_file_works_when_its_machine_was_given_up),
+		test(a_machine_has_as_many_pages_as_it_was_given),
 		test(a_pinned_page_keeps_its_machine),
 	};
 
