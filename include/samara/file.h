@@ -30,7 +30,7 @@ struct samara_file;
 enum samara_file_flags {
 	SAMARA_FILE_READ = 1 << 0,     /* opened for reading */
 	SAMARA_FILE_WRITE = 1 << 1,    /* opened for writing */
-	SAMARA_FILE_APPEND = 1 << 2,   /* the inode is append-only (chattr +a), not merely O_APPEND */
+	SAMARA_FILE_APPEND = 1 << 2,   /* the inode is append-only (chattr +a), whatever the flags of open(2) */
 	SAMARA_FILE_NOEXEC = 1 << 3,   /* on a mount with noexec: PROT_EXEC gives -EPERM */
 	SAMARA_FILE_NOMAP = 1 << 4,    /* cannot be mapped at all: -ENODEV (directory, pipe, /dev/null) */
 	SAMARA_FILE_SHMEM = 1 << 5,    /* memory with a name: tmpfs, memfd, SysV shm, shared anonymous */
@@ -39,6 +39,7 @@ enum samara_file_flags {
 	SAMARA_FILE_ZERO = 1 << 8,     /* /dev/zero: private mappings are anonymous memory, shared ones fresh shmem */
 	SAMARA_FILE_SYNC = 1 << 9,     /* the file system knows MAP_SYNC (ext4, xfs) */
 	SAMARA_FILE_NO_FALLOCATE = 1 << 10, /* holes cannot be punched: MADV_REMOVE gives -EOPNOTSUPP */
+	SAMARA_FILE_O_APPEND = 1 << 12, /* opened with O_APPEND: pwrite(2) writes at the end, wherever it is told to */
 	SAMARA_FILE_NO_SYNC = 1 << 11, /* but this file is not on DAX memory: every mapping with MAP_SYNC is refused */
 };
 
@@ -90,6 +91,14 @@ SAMARA_API SAMARA_MUST_CHECK int samara_file_memfd(struct samara_machine *machin
 SAMARA_API SAMARA_MUST_CHECK int samara_file_sysv(struct samara_machine *machine, int key, int shmid,
 						  unsigned long size, struct samara_file **out);
 
+/*
+ * Another open file of what file is: open(2) once more, or shmat(2) with SHM_RDONLY (flags SAMARA_FILE_READ). flags:
+ * SAMARA_FILE_READ, _WRITE, _O_APPEND; the rest is as file has it. 0, -EINVAL (flags), -EACCES (to write, and no file
+ * of this host file was open for writing), -ENOMEM.
+ */
+SAMARA_API SAMARA_MUST_CHECK int samara_file_reopen(struct samara_file *file, unsigned int flags,
+						    struct samara_file **out);
+
 /* One more reference to file. Returns file. */
 SAMARA_API struct samara_file *samara_file_get(struct samara_file *file);
 
@@ -115,7 +124,7 @@ SAMARA_API SAMARA_MUST_CHECK int samara_file_punch_hole(struct samara_file *file
 
 /*
  * pread(2) and pwrite(2) through the pages that mappings see: what one of them writes the other reads at once.
- * Writing beyond the end makes the file longer. Bytes moved, less than len at the end of the file or when an error
+ * Writing beyond the end makes the file longer; with SAMARA_FILE_O_APPEND all is written at the end. Bytes moved, less than len at the end of the file or when an error
  * stopped it after some; -EBADF (not opened for that), -EINVAL (offset above 2^63-1, a file without pages: device,
  * pipe), -EFBIG, -ENOMEM, -ENOSPC (shared memory at the commit limit), -EIO. Written pages go to a host file with
  * samara_file_sync(), msync, or the last samara_file_put(). No aligned word of 1, 2, 4 or 8 bytes of the file is torn

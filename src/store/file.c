@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/atomic.h"
 #include "base/mem.h"
 #include "store/file.h"
 
@@ -109,6 +110,24 @@ int file_shmem(struct file_store *store, const struct shmem_desc *desc, struct s
 	if (err)
 		return err;
 	(*out)->inode->reserved = desc->charged;
+	return 0;
+}
+
+int file_reopen(struct samara_file *file, unsigned int flags, struct samara_file **out)
+{
+	struct inode *inode = file->inode;
+	int err;
+
+	if (!(flags & FILE_RIGHTS) || (flags & ~FILE_OPEN_FLAGS))
+		return -EINVAL;
+	if ((flags & SAMARA_FILE_WRITE) && inode->kind == INODE_HOST &&
+	    smp_load_acquire(&inode->write_fd) < 0)
+		return -EACCES;
+	err = file_open(inode, file->name, (file->flags & ~FILE_OPEN_FLAGS) | flags, out);
+	if (err)
+		return err;
+	atomic_inc(&inode->refs);
+	(*out)->max_length = file->max_length;
 	return 0;
 }
 

@@ -51,6 +51,11 @@ int file_create(struct file_store *store, const struct samara_file_identity *ide
 /* A file of inode, whose reference is the file's if it comes to be. 0, -ENAMETOOLONG, -ENOMEM. */
 int file_open(struct inode *inode, const char *name, unsigned int flags,
 	      struct samara_file **out) __must_check;
+#define FILE_RIGHTS ((unsigned int)(SAMARA_FILE_READ | SAMARA_FILE_WRITE))
+#define FILE_OPEN_FLAGS (FILE_RIGHTS | (unsigned int)SAMARA_FILE_O_APPEND)
+/* samara_file_reopen(). */
+int file_reopen(struct samara_file *file, unsigned int flags,
+		struct samara_file **out) __must_check;
 struct samara_file *file_get(struct samara_file *file);
 /* NULL is allowed. The last one may write to the host: see inode_put(). */
 void file_put(struct samara_file *file);

@@ -28,13 +28,16 @@
 
 static unsigned int access_flags(int fd)
 {
-	switch (fcntl(fd, F_GETFL) & O_ACCMODE) {
+	const int how = fcntl(fd, F_GETFL);
+	const unsigned int flags = how & O_APPEND ? SAMARA_FILE_O_APPEND : 0;
+
+	switch (how & O_ACCMODE) {
 	case O_RDONLY:
-		return SAMARA_FILE_READ;
+		return flags | SAMARA_FILE_READ;
 	case O_WRONLY:
-		return SAMARA_FILE_WRITE;
+		return flags | SAMARA_FILE_WRITE;
 	default:
-		return SAMARA_FILE_READ | SAMARA_FILE_WRITE;
+		return flags | SAMARA_FILE_READ | SAMARA_FILE_WRITE;
 	}
 }
 

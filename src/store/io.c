@@ -135,12 +135,17 @@ static int write_part(struct inode *inode, struct part part, const char *buf)
 static long write_locked(struct samara_file *file, const char *buf, unsigned long len,
 			 unsigned long long offset)
 {
+	const unsigned long long most = min(file->max_length, (unsigned long long)LLONG_MAX);
 	struct inode *inode = file->inode;
 	unsigned long done = 0;
 	int err = 0;
 
-	if (len)
-		page_cache_pass_end(inode, offset);
+	if (file_is(file, SAMARA_FILE_O_APPEND) && inode_pages(inode) != ULONG_MAX)
+		offset = inode->length;
+	if (offset >= most)
+		return -EFBIG;
+	len = min((unsigned long long)len, most - offset);
+	page_cache_pass_end(inode, offset);
 	while (done < len && !err) {
 		const struct part part = part_at(inode, offset + done, len - done);
 
@@ -155,7 +160,6 @@ long file_write(struct samara_file *file, const void *buf, unsigned long len,
 		unsigned long long offset)
 {
 	struct inode *inode = file->inode;
-	const unsigned long long most = min(file->max_length, (unsigned long long)LLONG_MAX);
 	long ret;
 
 	if (!file_is(file, SAMARA_FILE_WRITE))
@@ -165,9 +169,6 @@ long file_write(struct samara_file *file, const void *buf, unsigned long len,
 	len = min(len, MOST_BYTES);
 	if (!len || file_is(file, SAMARA_FILE_ZERO))
 		return (long)len;
-	if (offset >= most)
-		return -EFBIG;
-	len = min((unsigned long long)len, most - offset);
 	inode_refresh(inode);
 	down_write(&inode->lock);
 	ret = write_locked(file, buf, len, offset);

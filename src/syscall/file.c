@@ -92,6 +92,11 @@ int samara_file_sysv(struct samara_machine *machine, int key, int shmid, unsigne
 	return shmem(machine, &desc, out);
 }
 
+int samara_file_reopen(struct samara_file *file, unsigned int flags, struct samara_file **out)
+{
+	return file_reopen(file, flags, out);
+}
+
 struct samara_file *samara_file_get(struct samara_file *file)
 {
 	return file_get(file);

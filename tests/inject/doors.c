@@ -62,6 +62,15 @@ static int make_memfd(struct rich *w)
 	return given_up(file, err);
 }
 
+static int make_reopened(struct rich *w)
+{
+	struct samara_file *file = NULL;
+	const int err = samara_file_reopen(w->device, SAMARA_FILE_READ, &file);
+
+	samara_file_put(file);
+	return err;
+}
+
 static int make_sysv(struct rich *w)
 {
 	struct samara_file *file;
@@ -330,6 +339,7 @@ int main(void)
 		OP(make_named),
 		OP(make_shmem),
 		OP(make_memfd),
+		OP(make_reopened),
 		OP(make_sysv),
 		OP(make_device),
 		OP(make_machine),
