@@ -124,11 +124,12 @@ SAMARA_API SAMARA_MUST_CHECK int samara_file_punch_hole(struct samara_file *file
 
 /*
  * pread(2) and pwrite(2) through the pages that mappings see: what one of them writes the other reads at once.
- * Writing beyond the end makes the file longer; with SAMARA_FILE_O_APPEND all is written at the end. Bytes moved, less than len at the end of the file or when an error
- * stopped it after some; -EBADF (not opened for that), -EINVAL (offset above 2^63-1, a file without pages: device,
- * pipe), -EFBIG, -ENOMEM, -ENOSPC (shared memory at the commit limit), -EIO. Written pages go to a host file with
- * samara_file_sync(), msync, or the last samara_file_put(). No aligned word of 1, 2, 4 or 8 bytes of the file is torn
- * beside other accesses; nothing larger is moved at once (samara_read()).
+ * Writing beyond the end makes the file longer; with SAMARA_FILE_O_APPEND all is written at the end. Bytes moved,
+ * less than len at the end of the file or when an error stopped it after some; -EBADF (not opened for that), -EINVAL
+ * (offset above 2^63-1, a file without pages: device, pipe), -EFBIG, -ENOMEM, -ENOSPC (shared memory at the commit
+ * limit), -EIO. Written pages go to a host file with samara_file_sync(), msync, or the last samara_file_put().
+ * No aligned word of 1, 2, 4 or 8 bytes of the file is torn beside other accesses; nothing larger is moved at once
+ * (samara_read()).
  */
 SAMARA_API long samara_file_pread(struct samara_file *file, void *buf, unsigned long len,
 				  unsigned long long offset);

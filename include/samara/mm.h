@@ -53,8 +53,8 @@ enum samara_overcommit { SAMARA_OVERCOMMIT_GUESS = 0, SAMARA_OVERCOMMIT_ALWAYS =
 struct samara_machine_config {
 	size_t size;                            /* sizeof(struct samara_machine_config) */
 	/*
-	 * Pages that can be in memory at once, in bytes; rounded down to pages, at least one, at most 2^27 - 1. 0: 8 GiB
-	 * may be promised, and 256 MiB are there.
+	 * Pages that can be in memory at once, in bytes; rounded down to pages, at least one, at most 2^27 - 1.
+	 * 0: 8 GiB may be promised, and 256 MiB are there.
 	 */
 	size_t ram_bytes;
 	const struct samara_geometry *geometry; /* NULL: samara_geometry_x86_64(); copied */

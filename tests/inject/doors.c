@@ -64,11 +64,10 @@ static int make_memfd(struct rich *w)
 
 static int make_reopened(struct rich *w)
 {
-	struct samara_file *file = NULL;
+	struct samara_file *file;
 	const int err = samara_file_reopen(w->device, SAMARA_FILE_READ, &file);
 
-	samara_file_put(file);
-	return err;
+	return given_up(file, err);
 }
 
 static int make_sysv(struct rich *w)

@@ -125,6 +125,37 @@ static void mapped_pages_are_asked_for_in_the_order_of_the_file(void **state)
 	close(fd);
 }
 
+/* As an unmapping that comes before it: what the entries knew is the folio's now. */
+static bool clean_after_unmap(struct folio *folio, void *arg)
+{
+	++*(unsigned int *)arg;
+	folio_set(folio, FOLIO_DIRTY);
+	return false;
+}
+
+static void a_page_that_an_unmapping_makes_dirty_meanwhile_is_written(void **state)
+{
+	struct store_box *box = *state;
+	const int fd = box_host_file(2 * BOX_PAGE);
+	struct samara_file *file = box_open(box, fd);
+	struct folio *folio = box_page(file, 1);
+	unsigned int asked = 0;
+	const struct writeback wb = {
+		.inode = file->inode, .last = ULONG_MAX, .clean = clean_after_unmap, .arg = &asked
+	};
+
+	folio_map(folio);
+	box_bytes(box, folio)[0] = 200;
+	assert_int_equal(inode_writeback(&wb), 0);
+	assert_int_equal(asked, 1);
+	assert_int_equal(host_byte(fd, BOX_PAGE), 200);
+	assert_false(folio_test(folio, FOLIO_DIRTY));
+	folio_unmap(box->ram, folio);
+	folio_put(box->ram, folio);
+	file_put(file);
+	close(fd);
+}
+
 /* The host writes no byte from limit on. */
 static void set_limit(rlim_t limit)
 {
@@ -231,6 +262,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		test(dirty_pages_of_the_range_are_written_once),
 		test(nothing_is_written_beyond_the_end),
+		test(a_page_that_an_unmapping_makes_dirty_meanwhile_is_written),
 		test(mapped_pages_are_asked_for_in_the_order_of_the_file),
 		test(what_cannot_be_written_stays_dirty),
 		test(the_last_put_writes_or_lets_go),

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A page that was found leaves the cache before its lock is had: each who waits for the lock looks
+ * again.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include "store/pages.h"
+#include "support/cmocka_all.h"
+#include "support/store_box.h"
+
+struct waiter {
+	struct samara_file *file;
+	struct folio *got;
+	int err;
+	unsigned int cleaned;
+};
+
+/* fn waits for the lock of page 1, which is dropped once change() was done. */
+static void meanwhile(struct store_box *box, struct waiter *w, void *(*fn)(void *arg),
+		      void (*change)(struct inode *inode, struct folio *folio))
+{
+	struct folio *folio = page_cache_find_locked(w->file->inode, 1);
+	pthread_t thread;
+
+	assert_non_null(folio);
+	assert_int_equal(pthread_create(&thread, NULL, fn, w), 0);
+	while (!folio_test(folio, FOLIO_WAITED))
+		sched_yield();
+	change(w->file->inode, folio);
+	folio_unlock(folio);
+	pthread_join(thread, NULL);
+	folio_put(box->ram, folio);
+}
+
+static void remove_it(struct inode *inode, struct folio *folio)
+{
+	page_cache_remove(inode, folio);
+}
+
+static void make_shorter(struct inode *inode, struct folio *folio)
+{
+	(void)folio;
+	WRITE_ONCE(inode->length, BOX_PAGE);
+}
+
+static void *get_page(void *arg)
+{
+	struct waiter *w = arg;
+	bool major;
+
+	w->err = page_cache_get(w->file->inode, 1, &w->got, &major);
+	if (!w->err)
+		folio_unlock(w->got);
+	return NULL;
+}
+
+static void *truncate_page(void *arg)
+{
+	struct waiter *w = arg;
+
+	page_cache_truncate(w->file->inode, 1, 1);
+	return NULL;
+}
+
+static bool clean(struct folio *folio, void *arg)
+{
+	struct waiter *w = arg;
+
+	(void)folio;
+	w->cleaned++;
+	return true;
+}
+
+static void *write_back(void *arg)
+{
+	struct waiter *w = arg;
+	const struct writeback wb = {
+		.inode = w->file->inode, .last = ULONG_MAX, .clean = clean, .arg = w
+	};
+
+	w->err = inode_writeback(&wb);
+	return NULL;
+}
+
+static void a_page_that_has_gone_is_made_anew(void **state)
+{
+	struct store_box *box = *state;
+	struct waiter w = { .file = box_memfd(box, 2 * BOX_PAGE) };
+	struct folio *old;
+
+	box_poke(box, w.file, BOX_PAGE, 'x');
+	old = page_cache_find(w.file->inode, 1);
+	meanwhile(box, &w, get_page, remove_it);
+	assert_int_equal(w.err, 0);
+	assert_ptr_not_equal(w.got, old);
+	assert_ptr_equal(w.got->mapping, w.file->inode);
+	assert_int_equal(*(unsigned char *)folio_virt(box->ram, w.got), 0);
+	folio_put(box->ram, old);
+	folio_put(box->ram, w.got);
+	box_check(w.file);
+	file_put(w.file);
+}
+
+static void a_page_beyond_the_new_end_is_not_given(void **state)
+{
+	struct store_box *box = *state;
+	struct waiter w = { .file = box_memfd(box, 2 * BOX_PAGE) };
+
+	box_poke(box, w.file, BOX_PAGE, 'x');
+	meanwhile(box, &w, get_page, make_shorter);
+	assert_int_equal(w.err, -EFAULT);
+	page_cache_truncate(w.file->inode, 1, ULONG_MAX);
+	box_check(w.file);
+	file_put(w.file);
+}
+
+static void a_page_that_has_gone_is_not_removed_twice(void **state)
+{
+	struct store_box *box = *state;
+	struct waiter w = { .file = box_memfd(box, 2 * BOX_PAGE) };
+
+	box_poke(box, w.file, BOX_PAGE, 'x');
+	meanwhile(box, &w, truncate_page, remove_it);
+	assert_int_equal(w.file->inode->nr_pages, 0);
+	box_check(w.file);
+	file_put(w.file);
+}
+
+static void a_page_that_has_gone_is_not_written_back(void **state)
+{
+	struct store_box *box = *state;
+	const int fd = box_host_file(2 * BOX_PAGE);
+	struct waiter w = { .file = box_open(box, fd) };
+	struct folio *folio;
+	unsigned char byte;
+
+	box_poke(box, w.file, BOX_PAGE, 200);
+	folio = page_cache_find(w.file->inode, 1);
+	folio_map(folio);
+	meanwhile(box, &w, write_back, remove_it);
+	assert_int_equal(w.err, 0);
+	assert_int_equal(w.cleaned, 0);
+	assert_int_equal(pread(fd, &byte, 1, BOX_PAGE), 1);
+	assert_int_equal(byte, box_byte(BOX_PAGE));
+	folio_unmap(box->ram, folio);
+	folio_put(box->ram, folio);
+	file_put(w.file);
+	close(fd);
+}
+
+#define test(name) cmocka_unit_test_setup_teardown(name, store_box_up, store_box_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		test(a_page_that_has_gone_is_made_anew),
+		test(a_page_beyond_the_new_end_is_not_given),
+		test(a_page_that_has_gone_is_not_removed_twice),
+		test(a_page_that_has_gone_is_not_written_back),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
