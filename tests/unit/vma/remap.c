@@ -232,7 +232,10 @@ static void pick_shape(struct rng *rng, struct shape *s)
 	s->to = s->step * (2 * rng_below(rng, s->there / 6 + 1) + 1) + 1;
 }
 
-/* Neighbours of other rights, now and then with a hole between, so that the tree has an entry for each. Returns the source. */
+/*
+ * Neighbours of other rights, now and then with a hole between, so that the tree has an entry for
+ * each. Returns the source.
+ */
 static unsigned long map_shape(struct fixture *f, const struct shape *s, struct rng *rng)
 {
 	const unsigned long low = 5000, src = low + s->step * s->below;
