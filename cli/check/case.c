@@ -57,7 +57,7 @@ static bool brief(const char *line, size_t len, const char *flags, size_t flags_
 
 	if (sscanf(line, "%lx-%lx %4s %lx", &start, &end, perms, &offset) != 4)
 		return false;
-	if (start < WIRE_BRK || start >= samara_geometry_x86_64()->task_size)
+	if (start < WIRE_LOW || start >= samara_geometry_x86_64()->task_size)
 		return false;
 	number_text(start, from, sizeof(from));
 	number_text(end, to, sizeof(to));

@@ -54,7 +54,7 @@ static enum map_kind kind_of(const struct samara_vma_info *vma)
 		return KIND_STACK;
 	if (vma->flags & SAMARA_VM_DROPPABLE)
 		return KIND_DROPPABLE;
-	if (vma->start >= WIRE_BRK && !strcmp(vma->name, "[heap]"))
+	if (vma->start >= WIRE_LOW && !strcmp(vma->name, "[heap]"))
 		return KIND_HEAP;
 	if (!vma->ino)
 		return vma->flags & (SAMARA_VM_READ | SAMARA_VM_WRITE | SAMARA_VM_EXEC) ?

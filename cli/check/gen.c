@@ -46,8 +46,9 @@ bool may_populate(const struct gen *gen)
 /* The window, the heap, where stacks are, or what the kernel chose. */
 static struct range pick_area(struct gen *gen)
 {
-	if (one_in(gen, 20))
-		return (struct range){ WIRE_BRK, WIRE_BRK + HEAP_PAGES * PAGE };
+	if (one_in(gen, 16))
+		return (struct range){ WIRE_BRK - BELOW_HEAP_PAGES * PAGE,
+				       WIRE_BRK + HEAP_PAGES * PAGE };
 	if (gen->stack && one_in(gen, 24))
 		return (struct range){ gen->stack - 4 * PAGE, gen->stack + 4 * PAGE };
 	if (gen->n_chosen && one_in(gen, gen->profile == PROFILE_COLLAPSE ? 2 : 4))
@@ -209,12 +210,11 @@ static void gen_other(struct gen *gen, struct wire_op *op, enum call_id id)
 	case CALL_REMAP_FILE_PAGES:
 		op->arg[2] = one_in(gen, 8) ? PROT_READ : 0;
 		op->arg[3] = below(gen, FILE_PAGES / 2);
+		if (one_in(gen, 8))
+			op->arg[3] = (1UL << below(gen, 64)) - one_in(gen, 2);
 		break;
 	case CALL_BRK:
-		*op = (struct wire_op){ .nr = op->nr,
-					.arg = { WIRE_BRK + below(gen, HEAP_PAGES * PAGE) } };
-		if (one_in(gen, 20))
-			op->arg[0] = below(gen, 2 * WIRE_BRK) & ~WIRE_BRK;
+		gen_heap(gen, op);
 		break;
 	default:
 		for (int i = calls[id].args; i < 6; i++)
@@ -306,14 +306,14 @@ void gen_learn(struct gen *gen, const struct wire_op *op, long ret)
 	if ((op->nr == OP_FORK || op->nr == OP_FORK_STAY) && !ret)
 		gen->procs++;
 	if ((op->nr != SYS_mmap && op->nr != SYS_mremap) || SAMARA_IS_ERR_VALUE(at) ||
-	    at - WIRE_WINDOW < gen->set->window * PAGE || at < WIRE_BRK)
+	    at - WIRE_WINDOW < gen->set->window * PAGE || at < WIRE_LOW)
 		return; /* all else begins above the child's own program */
 	for (unsigned int i = 0; i < gen->n_chosen; i++)
 		if (at >= gen->chosen[i].start && at < gen->chosen[i].end)
 			return;
 	len = (len + PAGE - 1) & ~(PAGE - 1);
-	if (gen->profile == PROFILE_FULL && len > 16UL << 20)
-		return; /* it is there to be in the way */
+	if (gen->profile != PROFILE_VAST && len > 16UL << 20)
+		return; /* it is there to be in the way, or too much to be filled */
 	gen->chosen[gen->n_chosen < slots ? gen->n_chosen++ : below(gen, slots)] =
 		(struct range){ at, at + len };
 }

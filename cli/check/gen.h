@@ -18,6 +18,7 @@
 #define STACKS_START (WIRE_WINDOW + 0x20000000UL)
 #define STACKS_PAGES 2048UL
 #define HEAP_PAGES 32UL
+#define BELOW_HEAP_PAGES 8UL /* what may reach up over the heap's start */
 
 unsigned long below(struct gen *gen, unsigned long n);
 bool one_in(struct gen *gen, unsigned long n);
@@ -43,6 +44,8 @@ bool gen_pages_prefix(struct gen *gen, struct wire_op *op);
 unsigned long gen_pages_advice(struct gen *gen);
 /* One of the calls that a profile begins with. False: there are no more. */
 bool gen_prefix(struct gen *gen, struct wire_op *op);
+/* The heap's end moves, or memory comes to lie beside the heap, over its start, or out of it. */
+void gen_heap(struct gen *gen, struct wire_op *op);
 /* Something about a stack: made, grown by an access, or its neighbourhood changed. */
 void gen_stack(struct gen *gen, struct wire_op *op);
 

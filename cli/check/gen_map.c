@@ -47,6 +47,12 @@ static unsigned long mmap_extra(struct gen *gen)
 	return may_populate(gen) ? flags : flags & ~(unsigned long)(MAP_LOCKED | MAP_POPULATE);
 }
 
+/* A power of two from 2^lo to 2^hi, the page before it or the page behind. */
+static unsigned long around_power(struct gen *gen, unsigned long lo, unsigned long hi)
+{
+	return (1UL << between(gen, lo, hi)) + between(gen, 0, 2) * PAGE - PAGE;
+}
+
 static void pick_file(struct gen *gen, struct wire_op *op)
 {
 	unsigned long file = below(gen, one_in(gen, 3) ? FILES : FILE_DISK + 1);
@@ -61,8 +67,8 @@ static void pick_file(struct gen *gen, struct wire_op *op)
 	op->arg[5] &= ~(PAGE - 1);
 	if (one_in(gen, 30))
 		op->arg[5] += below(gen, PAGE);
-	if (file != FILE_ZERO && one_in(gen, 60))
-		op->arg[5] = (1UL << 63) - PAGE;
+	if (one_in(gen, 20))
+		op->arg[5] = around_power(gen, 12, 63) & ~(PAGE - 1);
 	op->arg[4] = WIRE_FD_FILE + file;
 	/* What it has in memory is not known. */
 	if ((gen->profile == PROFILE_GUARDS || !gen->disk) && file == FILE_DISK)
@@ -92,8 +98,13 @@ static void place(struct gen *gen, struct wire_op *op)
 		op->arg[3] |= MAP_FIXED;
 	}
 	op->arg[1] = huge_length(gen, odd_length(gen, op->arg[1]));
+	/* Of a file there is never more to fill than it has. */
+	if (!(op->arg[3] & (MAP_ANONYMOUS | MAP_FIXED | NOREPLACE)) && may_populate(gen) &&
+	    op->arg[4] != WIRE_FD_FILE + FILE_ZERO && one_in(gen, 6))
+		op->arg[1] = around_power(gen, 13, 47);
 	if (one_in(gen, 100)) {
-		op->arg[0] = PICK(gen, edges);
+		/* Below 2^30 lies the child's own. */
+		op->arg[0] = one_in(gen, 2) ? PICK(gen, edges) : around_power(gen, 31, 63);
 		op->arg[1] = PAGE;
 		/* Who may map here is asked about two least addresses. */
 		if (op->arg[0] && op->arg[0] < 0x10000)
@@ -199,6 +210,35 @@ void gen_mremap(struct gen *gen, struct wire_op *op)
 		.nr = SYS_mremap,
 		.arg = { from.start, old_len, new_len, flags, to.start },
 	};
+}
+
+/* the heap ------------------------------------------------------------------- */
+
+void gen_heap(struct gen *gen, struct wire_op *op)
+{
+	const unsigned long what = below(gen, 8);
+	const unsigned long low = WIRE_BRK - below(gen, BELOW_HEAP_PAGES + 1) * PAGE;
+	const unsigned long pages = between(gen, 1, 2 * BELOW_HEAP_PAGES);
+	const unsigned long from = WIRE_BRK + below(gen, HEAP_PAGES) * PAGE;
+
+	if (what == 0) {
+		*op = (struct wire_op){
+			.nr = SYS_mmap,
+			.arg = { low, pages * PAGE, PROT_READ | PROT_WRITE,
+				 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, ~0UL },
+		};
+	} else if (what == 1) {
+		*op = (struct wire_op){
+			.nr = SYS_mremap,
+			.arg = { from, pages * PAGE, pages * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED,
+				 low },
+		};
+	} else {
+		*op = (struct wire_op){ .nr = SYS_brk,
+					.arg = { WIRE_BRK + below(gen, HEAP_PAGES * PAGE) } };
+		if (one_in(gen, 20))
+			op->arg[0] = below(gen, 2 * WIRE_BRK) & ~WIRE_BRK;
+	}
 }
 
 /* stacks --------------------------------------------------------------------- */

@@ -175,7 +175,7 @@ static int keep_mapping(struct ours *o, struct seen *seen, unsigned int nr,
 	const bool disk = strstr(vma->name, "samara-check-");
 	const unsigned long n = (vma->end - vma->start) / PAGE;
 
-	if (n > WIRE_RUN || vma->start < WIRE_BRK)
+	if (n > WIRE_RUN || vma->start < WIRE_LOW)
 		return 0;
 	if (samara_pagemap(o->proc[nr], vma->start, n, entries))
 		return -EINVAL;

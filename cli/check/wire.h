@@ -19,6 +19,7 @@
 
 #define WIRE_ARENA 0x10000000UL
 #define WIRE_BRK 0x30000000UL /* where the heap begins */
+#define WIRE_LOW 0x2fff0000UL /* what sequences map begins here, the child's own ends below */
 #define WIRE_TEXT 0x400000UL  /* the child's program */
 #define WIRE_TEXT_SIZE 0x2000UL
 #define WIRE_WINDOW 0x400000000000UL

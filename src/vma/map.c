@@ -65,7 +65,8 @@ static void plan_merge(struct mapping *m)
 	m->merge.next = m->old.next;
 	if (d->kind == MAP_HEAP) {
 		m->merge.just_expand = true;
-		if (m->merge.prev && m->merge.prev->vm_start < d->mm->layout.start_brk)
+		/* What reaches up over the heap's start is the heap, wherever it begins. */
+		if (m->merge.prev && m->merge.prev->vm_end <= d->mm->layout.start_brk)
 			m->merge.prev = NULL;
 	}
 	vma_merge_plan(&m->merge);

@@ -85,7 +85,7 @@ static int look_at_mapping(const struct looked_at *p, const struct mapped *m,
 	const uint64_t *const entries = work_at(WIRE_WORK_ENTRIES);
 	const uint64_t n = (m->end - m->start) / 4096;
 
-	if (n > WIRE_RUN || m->start < WIRE_BRK || m->end > 1UL << 47)
+	if (n > WIRE_RUN || m->start < WIRE_LOW || m->end > 1UL << 47)
 		return 0;
 	if (sys4(__NR_pread64, (uint64_t)p->pagemap, (uint64_t)entries, n * 8, m->start / 512) !=
 	    (long)(n * 8))
