@@ -89,7 +89,7 @@ struct mm_counters {
 	unsigned long stack_vm;
 	unsigned long accounted; /* of the machine's commit budget */
 	unsigned long map_count; /* VMAs */
-	/* Pages in locked_vm that no VMA stands for: MREMAP_DONTUNMAP leaves them, as in Linux. */
+	/* Pages in locked_vm that no VMA stands for: Linux miscounts some (mlock.c, move.c). */
 	unsigned long locked_astray;
 };
 

@@ -19,6 +19,15 @@
 #define MCL_ONFAULT 4
 #endif
 
+/* Linux 6.18 counts the pages of one part in an int: from 2^31 on (8 TiB) the count goes astray. */
+static void count_locked(struct samara_mm *mm, unsigned long pages, int sign)
+{
+	const unsigned long counted = (unsigned long)(sign * (long)(int)pages);
+
+	mm->count.locked_vm += counted;
+	mm->count.locked_astray += counted - (unsigned long)(sign * (long)pages);
+}
+
 /* Give one VMA's part the lock flags of walk->arg. */
 static int step(struct vma_walk *walk, struct vma_modify_desc *d)
 {
@@ -32,9 +41,9 @@ static int step(struct vma_walk *walk, struct vma_modify_desc *d)
 	if (err)
 		return err;
 	if (!(d->flags & VM_LOCKED))
-		d->mm->count.locked_vm -= pages;
+		count_locked(d->mm, pages, -1);
 	else if (!(old & VM_LOCKED))
-		d->mm->count.locked_vm += pages;
+		count_locked(d->mm, pages, 1);
 	return 0;
 }
 
