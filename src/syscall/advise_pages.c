@@ -70,7 +70,7 @@ static int punch(struct vma *vma, unsigned long start, unsigned long end)
 	offset = (vma->vm_pgoff << shift) + (start - vma->vm_start);
 	if ((long)offset < 0)
 		return -EINVAL;
-	if (end - start > (unsigned long)LONG_MAX - offset)
+	if (offset + (end - start) > min(vma->vm_file->max_length, (unsigned long long)LLONG_MAX))
 		return -EFBIG;
 	if (file_is(vma->vm_file, SAMARA_FILE_NO_FALLOCATE))
 		return -EOPNOTSUPP;

@@ -117,7 +117,7 @@ int samara_file_punch_hole(struct samara_file *file, unsigned long long offset,
 {
 	if (offset > LLONG_MAX || !length || length > LLONG_MAX)
 		return -EINVAL;
-	if (length > LLONG_MAX - offset)
+	if (offset + length > min(file->max_length, (unsigned long long)LLONG_MAX))
 		return -EFBIG;
 	if (!file_is(file, SAMARA_FILE_WRITE))
 		return -EBADF;

@@ -34,10 +34,13 @@ static unsigned long vm_flags_of_map(const struct samara_mm *mm, int flags)
 	       (flags & MAP_STACK && mm_has_thp(mm) ? VM_NOHUGEPAGE : 0);
 }
 
-/* Offsets that the file cannot have. */
+/*
+ * Offsets that no file can have. What this one's file system can address does not matter: pages
+ * beyond its end may be mapped, and are a bus error.
+ */
 static bool offset_fits(const struct mmap_desc *d)
 {
-	const unsigned long long most = d->file->max_length;
+	const unsigned long long most = max(d->file->max_length, (unsigned long long)LLONG_MAX);
 
 	return d->len <= most && d->pgoff <= (most - d->len) >> d->mm->geo->page_shift;
 }

@@ -184,7 +184,8 @@ static unsigned long area_huge(const struct area_desc *d)
 	struct area_desc padded = *d;
 	unsigned long at, shift;
 
-	if (off_end <= off_align || off_end - off_align < huge)
+	/* Signed, as in Linux: mremap can lengthen a mapping beyond 2^63. */
+	if ((long)off_end <= (long)off_align || off_end - off_align < huge)
 		return 0;
 	padded.len = d->len + huge;
 	padded.around = NULL; /* only a part of it is taken */
