@@ -10,8 +10,9 @@
 #include "core/geometry.h"
 
 #define GIB (1UL << 30)
-/* By how many pages randomisation moves the stack's start at most. */
-#define STACK_RANDOM_PAGES 0x3fffffUL
+/* By how many bytes randomisation moves the stack's start at most: 64-bit, and up to 4 GiB. */
+#define STACK_RANDOM (0x3fffffUL << 12)
+#define STACK_RANDOM_4G (0x7ffUL << 12)
 
 /* mmap(2) of MAP_32BIT: the second GiB; Documentation/arch/x86/x86_64/mm.rst for the rest. */
 #define X86_64_COMMON \
@@ -72,6 +73,9 @@ static int check(const struct samara_geometry *geo)
 	    geo->map_min_addr >= geo->map_window || geo->first_user_addr > geo->map_min_addr ||
 	    geo->low_start > geo->low_end || geo->low_end > geo->task_size)
 		return -EINVAL;
+	/* Tables above the ceiling would never be freed. */
+	if (geo->table_ceiling && geo->table_ceiling < geo->task_size)
+		return -EINVAL;
 	if (geo->gate_start != geo->gate_end &&
 	    (geo->gate_start < geo->task_size || geo->gate_end <= geo->gate_start))
 		return -EINVAL;
@@ -95,24 +99,21 @@ int samara_geometry_check(const struct samara_geometry *geo)
 /*
  * The gap that execve leaves for the stack is its limit, the stack's own guard
  * and randomisation, but not less than 128 MiB and not more than 5/6 of the
- * space (measured on x86-64).
+ * space (measured on x86-64). In a space of which 128 MiB is more, 5/6 holds.
  */
 unsigned long samara_mmap_base(const struct samara_geometry *geo, unsigned long stack_limit,
 			       unsigned long rnd)
 {
-	const unsigned long page = 1UL << geo->page_shift;
-	const unsigned long least = 128UL << 20, most = geo->map_window / 6 * 5;
+	const unsigned long window = geo->map_window;
+	const unsigned long least = 128UL << 20, most = window / 6 * 5;
 	unsigned long gap = stack_limit;
 	unsigned long pad = geo->stack_gap;
 
 	if (rnd) /* then the stack's start is moved too */
-		pad += STACK_RANDOM_PAGES << geo->page_shift;
-
+		pad += window > 4 * GIB ? STACK_RANDOM : STACK_RANDOM_4G;
 	if (gap + pad > gap)
 		gap += pad;
-	if (gap < least)
-		gap = least;
-	else if (gap > most)
-		gap = most;
-	return ALIGN_UP(geo->map_window - gap - rnd, page);
+	gap = min(max(gap, least), most);
+	rnd = min(rnd, window - gap);
+	return ALIGN_UP(max(window - gap - rnd, geo->map_min_addr), 1UL << geo->page_shift);
 }

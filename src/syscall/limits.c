@@ -9,6 +9,7 @@
 #include "store/file.h"
 #include "syscall/door.h"
 #include "syscall/install.h"
+#include "vma/find.h"
 
 static int rlimit_index(int resource)
 {
@@ -96,6 +97,16 @@ static bool places_fit(const struct samara_mm *mm, const struct samara_layout *l
 	       mm_page_aligned(mm, l->mmap_base | l->legacy_base | l->task_size);
 }
 
+/* It goes whole, and so needs no memory; a seal of its own does not keep it. */
+static void uninstall(struct samara_mm *mm, const struct samara_mapping *mapping,
+		      struct vma_dead *dead)
+{
+	struct vma *vma = vma_lookup(mm, mapping->start);
+
+	vma_set_flags(vma, vma->vm_flags & ~VM_SEALED);
+	BUG_ON(unmap_range(mm, mapping->start, mapping->end, dead));
+}
+
 int samara_set_layout(struct samara_mm *mm, const struct samara_layout *callers)
 {
 	struct samara_layout own, *layout = &own;
@@ -113,8 +124,7 @@ int samara_set_layout(struct samara_mm *mm, const struct samara_layout *callers)
 	if (err) {
 		/* The last one was not installed; those before it were in free places. */
 		for (i--; i-- > 0;)
-			BUG_ON(unmap_range(mm, layout->special[i].start, layout->special[i].end,
-					   &door.dead));
+			uninstall(mm, &layout->special[i], &door.dead);
 	} else {
 		take_places(&mm->layout, layout);
 	}

@@ -18,7 +18,7 @@ static void known_geometries_are_possible(void **state)
 static void impossible_geometries_are_refused(void **state)
 {
 	const struct samara_geometry good = *samara_geometry_x86_64();
-	struct samara_geometry bad[] = { good, good, good, good, good, good };
+	struct samara_geometry bad[] = { good, good, good, good, good, good, good, good, good };
 	struct samara_machine_config cfg = SAMARA_MACHINE_CONFIG_INIT;
 	struct samara_machine *machine;
 
@@ -29,6 +29,9 @@ static void impossible_geometries_are_refused(void **state)
 	bad[3].map_window = good.task_size + 4096;
 	bad[4].low_end = 0;
 	bad[5].gate_start = 4096;
+	bad[6].table_ceiling = good.task_size - 4096;
+	bad[7].level_bits = 10;
+	bad[8].level_bits = 0;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		assert_int_equal(samara_geometry_check(&bad[i]), -EINVAL);
 		cfg.geometry = &bad[i];
@@ -45,6 +48,28 @@ static void the_base_leaves_room_for_the_stack(void **state)
 	assert_int_equal(samara_mmap_base(geo, 8UL << 20, 0), 0x7ffff7fff000);
 	assert_int_equal(samara_mmap_base(geo, 1UL << 30, 0), 0x7fffbfeff000);
 	assert_int_equal(samara_mmap_base(geo, ~0UL, 0), 0x155555556000);
+}
+
+/* Linux for i386 has 3 GiB, less 128 MiB and the random part; smaller spaces keep a sixth. */
+static void the_base_of_small_spaces_lies_inside_them(void **state)
+{
+	struct samara_geometry geo = *samara_geometry_x86_64();
+	const unsigned long mib = 1UL << 20;
+
+	(void)state;
+	geo.task_size = geo.map_window = 3UL << 30;
+	assert_int_equal(samara_mmap_base(&geo, 8 * mib, 0), 0xb8000000);
+	assert_int_equal(samara_mmap_base(&geo, 8 * mib, mib), 0xb7f00000);
+	assert_int_equal(samara_mmap_base(&geo, ~0UL, mib), 0x1ff00000);
+	for (unsigned int shift = 20; shift < 47; shift++) {
+		geo.task_size = geo.map_window = 1UL << shift;
+		for (unsigned int rnd = 12; rnd < 60; rnd++) {
+			const unsigned long base = samara_mmap_base(&geo, 8 * mib, 1UL << rnd);
+
+			assert_true(base >= geo.map_min_addr && base < geo.map_window);
+			assert_int_equal(base % 4096, 0);
+		}
+	}
 }
 
 static void another_page_size_works_throughout(void **state)
@@ -77,6 +102,7 @@ int main(void)
 		cmocka_unit_test(known_geometries_are_possible),
 		cmocka_unit_test(impossible_geometries_are_refused),
 		cmocka_unit_test(the_base_leaves_room_for_the_stack),
+		cmocka_unit_test(the_base_of_small_spaces_lies_inside_them),
 		cmocka_unit_test(another_page_size_works_throughout),
 	};
 

@@ -162,7 +162,11 @@ static void a_layout_that_cannot_be_installed_changes_nothing(void **state)
 {
 	struct fixture *f = *state;
 	const struct samara_mapping special[] = {
-		{ .start = AT(0), .end = AT(2), .prot = PROT_READ | PROT_EXEC, .name = "[vdso]" },
+		{ .start = AT(0),
+		  .end = AT(2),
+		  .prot = PROT_READ | PROT_EXEC,
+		  .vm_flags = SAMARA_VM_SEALED,
+		  .name = "[vdso]" },
 		{ .start = AT(2), .end = AT(4), .prot = PROT_READ, .name = "[vvar]" },
 		{ .start = AT(3), .end = AT(4), .prot = PROT_READ, .name = "[vvar_vclock]" },
 	};
