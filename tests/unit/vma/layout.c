@@ -147,6 +147,29 @@ static void sizes_that_cannot_be(void **state)
 			 (unsigned long)-ENOMEM);
 }
 
+/* 0x80: MAP_ABOVE4G, newer than some headers. */
+static void above_4_gib_on_request(void **state)
+{
+	struct fixture *f = *state;
+	struct samara_layout layout = SAMARA_LAYOUT_INIT;
+	const unsigned long four = 1UL << 32;
+
+	layout.legacy_base = four - 4 * PAGE;
+	layout.mmap_base = four + 2 * PAGE;
+	assert_int_equal(samara_set_layout(f->mm, &layout), 0);
+	assert_int_equal(map(f->mm, 0, 2 * PAGE, ANON | 0x80), four);
+	assert_int_equal(map(f->mm, 0, PAGE, ANON), four - PAGE);
+	/* Below is room; the other direction finds some above. */
+	assert_int_equal(map(f->mm, 0, PAGE, ANON | 0x80), four + 2 * PAGE);
+	layout.flags = SAMARA_LAYOUT_BOTTOM_UP;
+	assert_int_equal(samara_set_layout(f->mm, &layout), 0);
+	assert_int_equal(map(f->mm, 0, PAGE, ANON), four - 4 * PAGE);
+	assert_int_equal(map(f->mm, 0, PAGE, ANON | 0x80), four + 3 * PAGE);
+	/* A hint is not asked, and low memory is stronger. */
+	assert_int_equal(map(f->mm, four - 9 * PAGE, PAGE, ANON | 0x80), four - 9 * PAGE);
+	assert_int_equal(map(f->mm, 0, PAGE, ANON | 0x80 | MAP_32BIT), 1UL << 30);
+}
+
 #define test(name) cmocka_unit_test_setup_teardown(name, fixture_up, fixture_down)
 
 int main(void)
@@ -163,6 +186,7 @@ int main(void)
 		test(the_legacy_layout_goes_up),
 		test(low_memory_on_request),
 		test(sizes_that_cannot_be),
+		test(above_4_gib_on_request),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
