@@ -12,8 +12,8 @@
  *     samara_cpu_exit(cpu);
  *
  * A pointer is valid until samara_cpu_exit() or the next samara_cpu_miss(), which leaves the
- * section and enters it again. In between no call of the library may be made with
- * this mm, and no lock be waited for: whoever takes memory away waits until the CPU has left.
+ * section and enters it again. In between every call on the machine gives -EDEADLK (<samara/mm.h>),
+ * and no lock may be waited for: whoever takes memory away waits until the CPU has left.
  *
  * An aligned load or store of 1, 2, 4 or 8 bytes through the pointer is whole against every other access to the
  * memory, as far as the host makes it by one instruction (in C: volatile, or atomic). The library's own calls tear
@@ -59,6 +59,8 @@ struct samara_cpu {
 	struct samara_mm *mm;    /* NULL: none */
 	struct samara_cpu *next; /* of the same mm */
 	const void *thread;      /* whose it is */
+	struct samara_cpu *next_of_thread;
+	struct samara_cpu *next_of_all, *prev_of_all;
 	void *memory;
 	unsigned long misses;    /* calls of samara_cpu_miss() */
 	unsigned long hits_lost; /* pages that had to make room for another in the TLB */

@@ -18,6 +18,17 @@
  * (mmap_lock), taken inside every call and never held when it returns. Calls on
  * one mm exclude each other; reports (samara_vma_next and the printers) run
  * beside each other. Nothing here may be called from a signal handler.
+ *
+ * Every call on a machine, an mm, a file or a device of it, here and in the other headers, asks two
+ * things first:
+ * -ESRCH: the machine was made by another process, of which this one is a fork(2). No other cause
+ * gives this errno. Calls without a result do nothing then; the memory of the machine, its mms and
+ * files stays allocated in the child. A CPU's lookups find nothing there, and samara_cpu_miss()
+ * says { 0, -ESRCH }. The frames are not mapped in the child: a pointer that was taken from a
+ * lookup, a pin or a device before fork(2) must not be used there. The child may make machines of
+ * its own, and give its CPUs up or run its own mms with them.
+ * -EDEADLK: the calling thread is inside a section of one of the machine's CPUs (<samara/cpu.h>),
+ * so that the call could wait for itself.
  */
 #ifndef SAMARA_MM_H
 #define SAMARA_MM_H
@@ -79,8 +90,8 @@ SAMARA_API SAMARA_MUST_CHECK int samara_machine_create(const struct samara_machi
  */
 SAMARA_API void samara_machine_destroy(struct samara_machine *machine);
 
-/* vm.overcommit_memory from now on; what is charged stays charged. */
-SAMARA_API void samara_set_overcommit(struct samara_machine *machine, enum samara_overcommit mode);
+/* vm.overcommit_memory from now on; what is charged stays charged. 0. */
+SAMARA_API int samara_set_overcommit(struct samara_machine *machine, enum samara_overcommit mode);
 
 /* Pages promised to private writable and shared memory of all mms (Committed_AS). */
 SAMARA_API long samara_committed_pages(const struct samara_machine *machine);
@@ -142,7 +153,8 @@ enum samara_caps {
 	SAMARA_CAP_SYS_ADMIN = 1 << 1, /* the admin reserve of overcommit mode 2 */
 	SAMARA_CAP_SYS_RAWIO = 1 << 2, /* maps below map_min_addr */
 };
-SAMARA_API void samara_set_caps(struct samara_mm *mm, unsigned int caps);
+/* 0. */
+SAMARA_API int samara_set_caps(struct samara_mm *mm, unsigned int caps);
 
 /*
  * One mapping as it stands in /proc/PID/maps, for setting up an mm as execve(2)
@@ -197,7 +209,7 @@ struct samara_layout {
  * special mapping that failed: then nothing has changed.
  */
 SAMARA_API int samara_set_layout(struct samara_mm *mm, const struct samara_layout *layout);
-SAMARA_API void samara_get_layout(struct samara_mm *mm, struct samara_layout *out); /* special: none */
+SAMARA_API int samara_get_layout(struct samara_mm *mm, struct samara_layout *out); /* 0; special: none */
 
 /*
  * The base from which an execve with this RLIMIT_STACK (bytes) has addresses
@@ -221,7 +233,8 @@ enum samara_touch_policy {
 	SAMARA_TOUCH_EXPLICIT, /* only samara_touch(), and what the calls themselves populate; the default */
 	SAMARA_TOUCH_EAGER,    /* private memory counts as written once it is mapped writable: for a trace */
 };
-SAMARA_API void samara_set_touch_policy(struct samara_mm *mm, enum samara_touch_policy policy);
+/* 0. */
+SAMARA_API int samara_set_touch_policy(struct samara_mm *mm, enum samara_touch_policy policy);
 
 /* reports ------------------------------------------------------------------ */
 

@@ -54,6 +54,10 @@ static long transfer(const struct transfer *t)
 long samara_read(struct samara_mm *mm, unsigned long addr, void *buf, unsigned long len,
 		 struct samara_fault *fault)
 {
+	const int refused = mm_call(mm);
+
+	if (refused)
+		return refused;
 	return transfer(&(struct transfer){
 		.mm = mm,
 		.addr = addr,
@@ -67,6 +71,10 @@ long samara_read(struct samara_mm *mm, unsigned long addr, void *buf, unsigned l
 long samara_fetch(struct samara_mm *mm, unsigned long addr, void *buf, unsigned long len,
 		  struct samara_fault *fault)
 {
+	const int refused = mm_call(mm);
+
+	if (refused)
+		return refused;
 	return transfer(&(struct transfer){
 		.mm = mm,
 		.addr = addr,
@@ -80,6 +88,10 @@ long samara_fetch(struct samara_mm *mm, unsigned long addr, void *buf, unsigned 
 long samara_write(struct samara_mm *mm, unsigned long addr, const void *buf, unsigned long len,
 		  struct samara_fault *fault)
 {
+	const int refused = mm_call(mm);
+
+	if (refused)
+		return refused;
 	return transfer(&(struct transfer){
 		.mm = mm,
 		.addr = addr,

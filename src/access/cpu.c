@@ -39,6 +39,10 @@ void *samara_cpu_miss(struct samara_cpu *cpu, unsigned long addr, enum samara_ac
 		*fault = (struct samara_fault){ addr, SIGSEGV, SEGV_MAPERR };
 		return NULL;
 	}
+	if (mm_is_foreign(cpu->mm)) {
+		*fault = (struct samara_fault){ addr, 0, -ESRCH };
+		return NULL;
+	}
 	while (!host && !err) {
 		samara_cpu_exit(cpu);
 		err = fill(cpu, addr, access, fault);

@@ -12,8 +12,11 @@
 int samara_pagemap(struct samara_mm *mm, unsigned long addr, unsigned long nr,
 		   unsigned long long *entries)
 {
+	const int refused = mm_call(mm);
 	struct vma *vma;
 
+	if (refused)
+		return refused;
 	if (!mm_page_aligned(mm, addr) || nr > mm_pages(mm, ULONG_MAX - addr) + 1)
 		return -EINVAL;
 	mmap_read_lock(mm);

@@ -157,6 +157,7 @@ static int pin_one(struct samara_mm *mm, unsigned long addr, struct pin_ask *ask
 long samara_pin_pages(struct samara_mm *mm, unsigned long addr, unsigned long nr,
 		      unsigned int flags, struct samara_pin *out)
 {
+	const int refused = mm_call(mm);
 	struct pin_ask ask = {
 		.pin = flags,
 		.fault = (flags & SAMARA_PIN_WRITE ? FAULT_WRITE : 0) |
@@ -165,6 +166,8 @@ long samara_pin_pages(struct samara_mm *mm, unsigned long addr, unsigned long nr
 	unsigned long done;
 	int err = 0;
 
+	if (refused)
+		return refused;
 	if (!mm_page_aligned(mm, addr) || (flags & ~(unsigned int)PIN_FLAGS))
 		return -EINVAL;
 	for (done = 0; done < nr; done++, addr += mm_page_size(mm)) {
@@ -196,6 +199,8 @@ void samara_unpin_pages(struct samara_pin *pins, unsigned long nr, int dirty)
 	for (unsigned long i = 0; i < nr; i++) {
 		struct samara_machine *machine = pins[i].machine;
 
+		if (gate_is_foreign(machine->gate))
+			return;
 		unpin(&pins[i], dirty);
 		/* The last pin's reference may be the machine's last. */
 		if (i + 1 < nr && pins[i + 1].machine == machine)

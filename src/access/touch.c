@@ -24,9 +24,12 @@ static int touch_page(struct samara_mm *mm, unsigned long addr, enum samara_acce
 
 int samara_touch(struct samara_mm *mm, unsigned long addr, unsigned long len, int access)
 {
+	const int refused = mm_call(mm);
 	unsigned long end = addr + len;
 	int err = 0;
 
+	if (refused)
+		return refused;
 	if (end < addr)
 		end = ULONG_MAX;
 	for (addr &= mm_page_mask(mm); !err && addr < end; addr += mm_page_size(mm)) {

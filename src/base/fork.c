@@ -4,24 +4,39 @@
  * read-side section; the child has the forking thread only, whole pools, and
  * what the other threads had in their magazines and batches.
  *
- *   prepare   round_lock, liburcu's locks, site_lock, every pool's lock
+ *   prepare   the hooks of other rooms; then round_lock, liburcu's locks, site_lock, every pool's
+ *             lock
  *   parent    the same backwards
- *   child     the same backwards; then adopt the other threads' objects
+ *   child     the same backwards; before the hooks adopt the other threads' objects
+ *
+ * The hooks' locks come first, and no two of them are taken together elsewhere.
+ *
+ * The mark: a page with one word, which the kernel zeroes in a child. A machine keeps the word that
+ * it was made under. The first machine that a child makes gives the page a new word there.
  *
  * The handlers speak for liburcu-bp too (urcu_bp_before_fork() and so on): an
  * embedder that uses it as well need not call them.
  */
 #include "base/fork.h"
 
+#include <errno.h>
 #include <pthread.h>
+#include <sys/mman.h>
 
 #include "base/lock.h"
 #include "base/pool.h"
 #include "base/rcu.h"
 #include "base/thread.h"
 
+static struct fork_hook *hooks;
+static struct samara_spinlock hooks_lock, mark_lock;
+
 static void prepare(void)
 {
+	spin_acquire(&hooks_lock);
+	spin_acquire(&mark_lock);
+	for (struct fork_hook *hook = hooks; hook; hook = hook->next)
+		hook->prepare();
 	rcu_fork_prepare();
 	spin_acquire(&site_lock);
 	pool_fork_lock();
@@ -32,6 +47,10 @@ static void parent(void)
 	pool_fork_unlock();
 	spin_release(&site_lock);
 	rcu_fork_parent();
+	for (struct fork_hook *hook = hooks; hook; hook = hook->next)
+		hook->parent();
+	spin_release(&mark_lock);
+	spin_release(&hooks_lock);
 }
 
 static void child(void)
@@ -40,6 +59,10 @@ static void child(void)
 	spin_release(&site_lock);
 	rcu_fork_child();
 	thread_adopt_orphans();
+	for (struct fork_hook *hook = hooks; hook; hook = hook->next)
+		hook->child();
+	spin_release(&mark_lock);
+	spin_release(&hooks_lock);
 }
 
 static void register_once(void)
@@ -52,4 +75,53 @@ void fork_handlers_register(void)
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 	pthread_once(&once, register_once);
+}
+
+void fork_hook_add(struct fork_hook *hook)
+{
+	struct fork_hook *other;
+
+	fork_handlers_register();
+	spin_acquire(&hooks_lock);
+	for (other = hooks; other && other != hook;)
+		other = other->next;
+	if (!other) {
+		hook->next = hooks;
+		hooks = hook;
+	}
+	spin_release(&hooks_lock);
+}
+
+/* the mark ---------------------------------------------------------------- */
+
+static unsigned long no_page; /* before there is a page no machine is there to ask */
+unsigned long *fork_mark_page = &no_page;
+static unsigned long last_mark; /* of the process, or of its nearest ancestor that had one */
+
+static int make_page(void)
+{
+	void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (page == MAP_FAILED)
+		return -ENOMEM;
+	if (madvise(page, 4096, MADV_WIPEONFORK)) {
+		munmap(page, 4096);
+		return -ENOMEM;
+	}
+	fork_mark_page = page;
+	return 0;
+}
+
+int fork_mark(unsigned long *mark)
+{
+	int err = 0;
+
+	spin_acquire(&mark_lock);
+	if (fork_mark_page == &no_page)
+		err = make_page();
+	if (!err && !*fork_mark_page)
+		WRITE_ONCE(*fork_mark_page, ++last_mark);
+	*mark = *fork_mark_page;
+	spin_release(&mark_lock);
+	return err;
 }

@@ -25,6 +25,7 @@ static const char *const rank_names[RANK_COUNT] = {
 	[RANK_ANON_RMAP] = "anon rmap",
 	[RANK_PAGE_TABLE] = "page table",
 	[RANK_TLB] = "tlb",
+	[RANK_TLB_OWNER] = "tlb owner",
 	[RANK_PAGE_CACHE] = "page cache",
 	[RANK_SWAP] = "swap area",
 	[RANK_MAPLE] = "maple tree",

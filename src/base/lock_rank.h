@@ -28,6 +28,7 @@ enum lock_rank {
 	RANK_ANON_RMAP,	  /* anon_vma: the VMAs that may hold one family's pages */
 	RANK_PAGE_TABLE,  /* entries of one page-table page */
 	RANK_TLB,	  /* the CPUs that run one mm */
+	RANK_TLB_OWNER,	  /* the CPUs that one thread runs, and all CPUs */
 	RANK_PAGE_CACHE,  /* the index of one file's pages */
 	RANK_SWAP,	  /* one swap area's slots */
 	RANK_MAPLE,	  /* ma_lock of one range tree */

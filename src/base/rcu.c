@@ -4,7 +4,7 @@
  *
  *   rcu_defer() --push--> queue: newest -> ... -> oldest     (lock-free stack)
  *                           |
- *             run_round():  take all, turn round, wait for one grace period, run
+ *             run_queue():  take all, turn round, wait for one grace period, run
  *                           |
  *             by the worker thread, or by a thread that calls rcu_barrier()
  *
@@ -58,6 +58,8 @@ static unsigned int queued;
 static unsigned int worker_word;
 static bool worker_started;
 static struct mutex round_lock = MUTEX_INIT(RANK_ROUND);
+static struct rcu_cb *ready;    /* round_lock; a grace period has passed since they were queued */
+static unsigned int fork_waits; /* 0 or 1: one fork at a time comes to rcu_fork_prepare() */
 
 #if SAMARA_TSAN
 char rcu_grace_period;
@@ -88,20 +90,45 @@ static struct rcu_cb *take_queue(void)
 	return oldest;
 }
 
-/* Do all that is queued now; false: there was nothing. round_lock is held. */
+/*
+ * A lock is mostly taken again by the thread that released it. A worker that has much to do would
+ * keep a fork(2) waiting for all of it; so rounds wait for the fork instead.
+ */
+static void round_begin(void)
+{
+	while (__atomic_load_n(&fork_waits, __ATOMIC_RELAXED))
+		futex_wait(&fork_waits, 1, FUTEX_ANYONE, NULL);
+	mutex_lock(&round_lock);
+}
+
+static void round_end(void)
+{
+	mutex_unlock(&round_lock);
+}
+
+/*
+ * Do all that is queued now; false: there was nothing. Between round_begin() and round_end(), but
+ * lets a fork in between two callbacks. What is ready stays in the list then, for any thread.
+ */
 static bool run_queue(void)
 {
-	struct rcu_cb *cb = take_queue();
 	unsigned long done = 0;
 
-	if (cb)
-		rcu_synchronize();
-	while (cb) {
-		struct rcu_cb *next = cb->next;
+	if (!ready) {
+		ready = take_queue();
+		if (ready)
+			rcu_synchronize();
+	}
+	while (ready) {
+		struct rcu_cb *cb = ready;
 
+		ready = cb->next;
 		cb->fn(cb);
-		cb = next;
 		done++;
+		if (unlikely(__atomic_load_n(&fork_waits, __ATOMIC_RELAXED))) {
+			round_end();
+			round_begin();
+		}
 	}
 	if (done)
 		TRACE(rcu_round, done);
@@ -112,9 +139,9 @@ static bool run_round(void)
 {
 	bool had_some;
 
-	mutex_lock(&round_lock);
+	round_begin();
 	had_some = run_queue();
-	mutex_unlock(&round_lock);
+	round_end();
 	return had_some;
 }
 
@@ -195,12 +222,13 @@ void rcu_defer(struct rcu_cb *cb, void (*fn)(struct rcu_cb *cb))
 void rcu_barrier(void)
 {
 	VM_WARN_ON(rcu_read_held());
-	mutex_lock(&round_lock);
+	round_begin();
 	defer_flush_all();
+	run_queue(); /* what was ready before may be all that this does */
 	run_queue();
 	/* Objects that were deferred without a sheaf may have had to wait for a round to begin. */
 	run_queue();
-	mutex_unlock(&round_lock);
+	round_end();
 }
 
 /* fork -------------------------------------------------------------------- */
@@ -208,6 +236,7 @@ void rcu_barrier(void)
 /* No rank here: fork() may be called with any lock held, and the child must find ours free. */
 void rcu_fork_prepare(void)
 {
+	__atomic_store_n(&fork_waits, 1, __ATOMIC_RELAXED);
 	spin_acquire(&round_lock.lock);
 	urcu_bp_before_fork();
 }
@@ -216,6 +245,8 @@ void rcu_fork_parent(void)
 {
 	urcu_bp_after_fork_parent();
 	spin_release(&round_lock.lock);
+	__atomic_store_n(&fork_waits, 0, __ATOMIC_RELAXED);
+	futex_wake(&fork_waits, FUTEX_ALL, FUTEX_ANYONE);
 }
 
 /* The worker is not in the child; the next rcu_defer() starts one there. */
@@ -224,6 +255,7 @@ void rcu_fork_child(void)
 	urcu_bp_after_fork_child();
 	worker_word = WORKER_BUSY;
 	worker_started = false;
+	fork_waits = 0;
 	round_lock.lock.word = SPIN_FREE;
 }
 

@@ -32,6 +32,7 @@
 #include <samara/mm.h>
 
 #include "base/atomic.h"
+#include "base/gate.h"
 #include "base/lock.h"
 #include "base/refcount.h"
 #include "core/geometry.h"
@@ -49,6 +50,7 @@ struct samara_machine {
 	unsigned int flags;          /* (i) enum samara_machine_flags */
 	unsigned long max_map_count; /* (i) */
 	struct file_store *store;    /* (i) counted */
+	struct call_gate *gate;      /* (i) the store's */
 	struct ram *ram;             /* (i) its frames; the store's */
 	refcount_t refs;             /* the creator, each mm and each pinned page */
 	/* (i) The last reference is gone. No lock is held. */
@@ -156,6 +158,17 @@ struct samara_mm {
 };
 
 #define MM_TREE_FLAGS (MT_FLAGS_ALLOC_RANGE | MT_FLAGS_LOCK_EXTERN | MT_FLAGS_USE_RCU)
+
+/* May the calling thread make a call on mm now? 0, -ESRCH, -EDEADLK: base/gate.h. */
+static inline __must_check int mm_call(const struct samara_mm *mm)
+{
+	return gate_check(mm->machine->gate);
+}
+
+static inline bool mm_is_foreign(const struct samara_mm *mm)
+{
+	return gate_is_foreign(mm->machine->gate);
+}
 
 static inline void mmap_write_lock(struct samara_mm *mm)
 {

@@ -10,8 +10,8 @@
  *
  * The descriptor is closed when the mapping stands, unless RAM_KEEP_FD says
  * otherwise: ten thousand machines have twenty thousand mappings and no descriptor.
- * The host's fork(2) shares the frames but copies the folios, so a child must not go
- * on with a machine that its parent also uses.
+ * fork(2) of the host leaves the frames out of the child (MADV_DONTFORK): a child that goes on with
+ * its parent's machine in spite of base/gate.h ends itself, and does not write to the parent's.
  *
  * Frames are counted by the shards and the buddy under locks that they take
  * anyway, so the site has no counters of its own: count_frames() adds up. What a
@@ -22,12 +22,12 @@
 #include "frame/ram.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/cache.h"
+#include "base/fork.h"
 #include "base/mem.h"
 #include "base/poison.h"
 
@@ -61,7 +61,7 @@ static void count_frames(struct site_counts *counts)
 	spin_unlock(&rams_lock);
 }
 
-/* A fork(2) of the host finds the list whole. */
+/* fork(2) of the host: the child finds the list whole. */
 static void before_fork(void)
 {
 	spin_acquire(&rams_lock);
@@ -72,16 +72,11 @@ static void after_fork(void)
 	spin_release(&rams_lock);
 }
 
-static void handle_fork(void)
-{
-	(void)pthread_atfork(before_fork, after_fork, after_fork);
-}
+static struct fork_hook fork_hook = { before_fork, after_fork, after_fork, NULL };
 
 static void ram_link(struct ram *ram)
 {
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-	pthread_once(&once, handle_fork);
+	fork_hook_add(&fork_hook);
 	spin_lock(&rams_lock, RANK_FRAME);
 	list_add_tail(&ram->node, &rams);
 	spin_unlock(&rams_lock);

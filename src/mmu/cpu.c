@@ -5,17 +5,71 @@
  */
 #include <errno.h>
 
+#include "base/gate.h"
+#include "base/lock.h"
 #include "base/mem.h"
 #include "mmu/tlb.h"
 
 static DEFINE_ALLOC_SITE(cpu_site, "cpu");
 
+static struct samara_spinlock all_lock; /* RANK_TLB_OWNER */
+static struct samara_cpu *all_cpus;
+
+/*
+ * fork(2). The parent's frames are not in the child, so no lookup may hit there. A CPU itself is
+ * memory like any other: the child may give it up, or run an mm of its own with it.
+ */
+static void before_fork(void)
+{
+	spin_acquire(&all_lock);
+}
+
+static void after_fork(void)
+{
+	spin_release(&all_lock);
+}
+
+static void in_child(void)
+{
+	for (struct samara_cpu *cpu = all_cpus; cpu; cpu = cpu->next_of_all)
+		tlb_forget(cpu);
+	spin_release(&all_lock);
+}
+
+static struct fork_hook fork_hook = { before_fork, after_fork, in_child, NULL };
+
+static void link_to_all(struct samara_cpu *cpu)
+{
+	fork_hook_add(&fork_hook);
+	spin_lock(&all_lock, RANK_TLB_OWNER);
+	cpu->next_of_all = all_cpus;
+	if (all_cpus)
+		all_cpus->prev_of_all = cpu;
+	all_cpus = cpu;
+	spin_unlock(&all_lock);
+}
+
+static void unlink_from_all(struct samara_cpu *cpu)
+{
+	spin_lock(&all_lock, RANK_TLB_OWNER);
+	if (cpu->prev_of_all)
+		cpu->prev_of_all->next_of_all = cpu->next_of_all;
+	else
+		all_cpus = cpu->next_of_all;
+	if (cpu->next_of_all)
+		cpu->next_of_all->prev_of_all = cpu->prev_of_all;
+	spin_unlock(&all_lock);
+}
+
 int samara_cpu_create(struct samara_machine *machine, struct samara_cpu **out)
 {
-	const size_t size = sizeof(struct samara_cpu);
-	void *memory = mem_zalloc(&cpu_site, size + CACHE_LINE);
+	const int refused = gate_check(machine->gate);
 	struct samara_cpu *cpu;
+	void *memory;
 
+	if (refused)
+		return refused;
+	memory = mem_zalloc(&cpu_site, sizeof(*cpu) + CACHE_LINE);
 	if (!memory)
 		return -ENOMEM;
 	/* So that no TLB entry lies in two cache lines. */
@@ -27,6 +81,7 @@ int samara_cpu_create(struct samara_machine *machine, struct samara_cpu **out)
 		for (int kind = 0; kind < SAMARA_ACCESS_KINDS; kind++)
 			cpu->tlb[i].page[kind] = SAMARA_TLB_NONE;
 	}
+	link_to_all(cpu);
 	*out = cpu;
 	return 0;
 }
@@ -36,10 +91,12 @@ void samara_cpu_destroy(struct samara_cpu *cpu)
 	if (!cpu)
 		return;
 	tlb_switch(cpu, NULL);
+	unlink_from_all(cpu);
 	mem_free(&cpu_site, cpu->memory);
 }
 
 void samara_cpu_run(struct samara_cpu *cpu, struct samara_mm *mm)
 {
-	tlb_switch(cpu, mm);
+	if (!mm || !gate_is_foreign(mm->machine->gate))
+		tlb_switch(cpu, mm);
 }

@@ -78,8 +78,12 @@ static void next_phase(struct samara_mm *mm)
 int samara_notifier_register(struct samara_mm *mm, const struct samara_notifier_ops *ops,
 			     void *priv, struct samara_notifier **out)
 {
-	struct samara_notifier *n = mem_zalloc(&notifier_site, sizeof(*n)), **at;
+	const int refused = mm_call(mm);
+	struct samara_notifier *n, **at;
 
+	if (refused)
+		return refused;
+	n = mem_zalloc(&notifier_site, sizeof(*n));
 	if (!n)
 		return -ENOMEM;
 	n->mm = mm;
@@ -101,7 +105,7 @@ void samara_notifier_unregister(struct samara_notifier *notifier)
 	struct samara_mm *mm;
 	struct samara_notifier **at;
 
-	if (!notifier)
+	if (!notifier || mm_is_foreign(notifier->mm))
 		return;
 	mm = notifier->mm;
 	spin_lock(&mm->notifiers_lock, RANK_MACHINE);

@@ -4,12 +4,10 @@
  */
 #include "mmu/tlb.h"
 
+#include "base/gate.h"
 #include "base/lock.h"
 #include "frame/frame.h"
 #include "mmu/wait.h"
-
-/* Its address tells threads apart: struct samara_cpu.thread. */
-static __thread char this_thread;
 
 static struct samara_tlb_entry *slot_of(struct samara_cpu *cpu, unsigned long addr)
 {
@@ -49,9 +47,11 @@ static void cpu_wait(struct samara_cpu *cpu)
 
 	if (!(seen & 1))
 		return;
-	/* This thread would wait for its own section. */
-	if (VM_WARN_ON(READ_ONCE(cpu->thread) == &this_thread))
+	/* This thread would wait for itself. Calls with a result were refused (base/gate.h). */
+	if (READ_ONCE(cpu->thread) == &gate_runs_cpus) {
+		VM_WARN_ON(true);
 		return;
+	}
 	for (unsigned long round = 0; smp_load_acquire(&cpu->inside) == seen; round++)
 		wait_a_little(round);
 }
@@ -113,6 +113,7 @@ static void detach(struct samara_cpu *cpu, struct samara_mm *mm)
 		at = &(*at)->next;
 	WRITE_ONCE(*at, cpu->next);
 	spin_unlock(&mm->cpus_lock);
+	gate_remove_cpu(mm->machine->gate, cpu);
 	cpu_drop(cpu, 0, ~0UL);
 }
 
@@ -120,6 +121,7 @@ static void attach(struct samara_cpu *cpu, struct samara_mm *mm)
 {
 	cpu->page_shift = mm->geo->page_shift;
 	cpu->page_mask = mm_page_mask(mm);
+	gate_add_cpu(mm->machine->gate, cpu);
 	spin_lock(&mm->cpus_lock, RANK_TLB);
 	cpu->next = mm->cpus;
 	WRITE_ONCE(mm->cpus, cpu);
@@ -129,9 +131,15 @@ static void attach(struct samara_cpu *cpu, struct samara_mm *mm)
 void tlb_switch(struct samara_cpu *cpu, struct samara_mm *mm)
 {
 	BUG_ON(READ_ONCE(cpu->inside) & 1);
-	WRITE_ONCE(cpu->thread, &this_thread);
-	if (cpu->mm == mm)
+	if (cpu->mm && mm_is_foreign(cpu->mm))
+		cpu->mm = NULL; /* its lists are the parent's */
+	if (cpu->mm == mm) {
+		if (mm && cpu->thread != &gate_runs_cpus) {
+			gate_remove_cpu(mm->machine->gate, cpu);
+			gate_add_cpu(mm->machine->gate, cpu);
+		}
 		return;
+	}
 	if (cpu->mm)
 		detach(cpu, cpu->mm);
 	if (mm)
@@ -147,7 +155,14 @@ void tlb_mm_exit(struct samara_mm *mm)
 		struct samara_cpu *cpu = mm->cpus;
 
 		WRITE_ONCE(mm->cpus, cpu->next);
+		gate_remove_cpu(mm->machine->gate, cpu);
 		cpu->mm = NULL;
 	}
 	spin_unlock(&mm->cpus_lock);
+}
+
+void tlb_forget(struct samara_cpu *cpu)
+{
+	cpu_drop(cpu, 0, ~0UL);
+	cpu->inside = 0;
 }

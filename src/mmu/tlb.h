@@ -78,4 +78,7 @@ void tlb_switch(struct samara_cpu *cpu, struct samara_mm *mm);
  */
 void tlb_mm_exit(struct samara_mm *mm);
 
+/* In a forked child: cpu remembers nothing and is outside its section. */
+void tlb_forget(struct samara_cpu *cpu);
+
 #endif

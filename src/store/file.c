@@ -18,8 +18,13 @@ struct file_store *file_store_create(void)
 {
 	struct file_store *store = mem_zalloc(&store_site, sizeof(*store));
 
-	if (store)
-		refcount_set(&store->refs, 1);
+	if (!store)
+		return NULL;
+	if (gate_init(&store->gate)) {
+		mem_free(&store_site, store);
+		return NULL;
+	}
+	refcount_set(&store->refs, 1);
 	return store;
 }
 

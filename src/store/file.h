@@ -16,6 +16,7 @@
 #include <samara/file.h>
 
 #include "base/compiler.h"
+#include "base/gate.h"
 #include "base/refcount.h"
 #include "store/commit.h"
 #include "store/inode.h"
@@ -28,6 +29,7 @@ struct file_store {
 	unsigned int shmem_minor;
 	unsigned long next_ino; /* of shared memory and devices; atomic */
 	struct commit commit;
+	struct call_gate gate;
 	struct ram *ram;                /* the store's own */
 	struct samara_spinlock lock;    /* RANK_PAGE_CACHE: the hash, and inodes' last references */
 	struct inode *hash[INODE_HASH]; /* of host files */
@@ -59,6 +61,17 @@ int file_reopen(struct samara_file *file, unsigned int flags,
 struct samara_file *file_get(struct samara_file *file);
 /* NULL is allowed. The last one may write to the host: see inode_put(). */
 void file_put(struct samara_file *file);
+
+/* May the calling thread make a call on file now? 0, -ESRCH, -EDEADLK: base/gate.h. */
+static inline __must_check int file_call(const struct samara_file *file)
+{
+	return gate_check(&file->inode->store->gate);
+}
+
+static inline bool file_is_foreign(const struct samara_file *file)
+{
+	return gate_is_foreign(&file->inode->store->gate);
+}
 
 static inline bool file_is(const struct samara_file *file, unsigned int flag)
 {

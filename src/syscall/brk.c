@@ -72,9 +72,12 @@ static int move_break(struct samara_mm *mm, unsigned long brk, struct vma_dead *
 
 unsigned long samara_brk(struct samara_mm *mm, unsigned long brk)
 {
+	const int refused = mm_call(mm);
 	struct door door;
 	unsigned long now;
 
+	if (refused)
+		return refused;
 	door_enter(&door, mm);
 	if (!move_break(mm, brk, &door.dead))
 		mm->layout.brk = brk;

@@ -37,15 +37,22 @@ static int shmem(struct samara_machine *machine, struct shmem_desc *desc, struct
 
 int samara_file_from_fd(struct samara_machine *machine, int fd, struct samara_file **out)
 {
+	const int refused = gate_check(machine->gate);
+
+	if (refused)
+		return refused;
 	return file_from_fd(machine->store, fd, out);
 }
 
 int samara_file_named(struct samara_machine *machine, const struct samara_file_identity *identity,
 		      struct samara_file **out)
 {
+	const int refused = gate_check(machine->gate);
 	struct samara_file_identity own;
 	int err = sized_get(&own, sizeof(own), identity);
 
+	if (refused)
+		return refused;
 	if (err)
 		return err;
 	if (!own.name)
@@ -57,18 +64,24 @@ int samara_file_named(struct samara_machine *machine, const struct samara_file_i
 
 int samara_file_shmem(struct samara_machine *machine, unsigned long size, struct samara_file **out)
 {
+	const int refused = gate_check(machine->gate);
 	struct shmem_desc desc = { .name = SHMEM_ZERO_NAME, .length = size };
 
+	if (refused)
+		return refused;
 	return size ? shmem(machine, &desc, out) : -EINVAL;
 }
 
 int samara_file_memfd(struct samara_machine *machine, const char *name, unsigned long size,
 		      struct samara_file **out)
 {
+	const int refused = gate_check(machine->gate);
 	char text[MEMFD_NAME_MAX + 32];
 	/* A memfd is charged as its pages come. */
 	struct shmem_desc desc = { .name = text, .length = size };
 
+	if (refused)
+		return refused;
 	if (strlen(name) > MEMFD_NAME_MAX || size > LLONG_MAX)
 		return -EINVAL;
 	snprintf(text, sizeof(text), "/memfd:%s (deleted)", name);
@@ -78,6 +91,7 @@ int samara_file_memfd(struct samara_machine *machine, const char *name, unsigned
 int samara_file_sysv(struct samara_machine *machine, int key, int shmid, unsigned long size,
 		     struct samara_file **out)
 {
+	const int refused = gate_check(machine->gate);
 	char text[32];
 	struct shmem_desc desc = {
 		.name = text,
@@ -86,6 +100,8 @@ int samara_file_sysv(struct samara_machine *machine, int key, int shmid, unsigne
 		.flags = SAMARA_FILE_CLOSE,
 	};
 
+	if (refused)
+		return refused;
 	if (!size || shmid < 0)
 		return -EINVAL;
 	snprintf(text, sizeof(text), "/SYSV%08x (deleted)", (unsigned int)key);
@@ -99,22 +115,31 @@ int samara_file_reopen(struct samara_file *file, unsigned int flags, struct sama
 
 struct samara_file *samara_file_get(struct samara_file *file)
 {
-	return file_get(file);
+	return file_is_foreign(file) ? file : file_get(file);
 }
 
 void samara_file_put(struct samara_file *file)
 {
-	file_put(file);
+	if (file && !file_is_foreign(file))
+		file_put(file);
 }
 
 int samara_file_set_length(struct samara_file *file, unsigned long long length)
 {
+	const int refused = file_call(file);
+
+	if (refused)
+		return refused;
 	return file_set_length(file, length);
 }
 
 int samara_file_punch_hole(struct samara_file *file, unsigned long long offset,
 			   unsigned long long length)
 {
+	const int refused = file_call(file);
+
+	if (refused)
+		return refused;
 	if (offset > LLONG_MAX || !length || length > LLONG_MAX)
 		return -EINVAL;
 	if (offset + length > min(file->max_length, (unsigned long long)LLONG_MAX))
@@ -129,17 +154,29 @@ int samara_file_punch_hole(struct samara_file *file, unsigned long long offset,
 long samara_file_pread(struct samara_file *file, void *buf, unsigned long len,
 		       unsigned long long offset)
 {
+	const int refused = file_call(file);
+
+	if (refused)
+		return refused;
 	return file_read(file, buf, len, offset);
 }
 
 long samara_file_pwrite(struct samara_file *file, const void *buf, unsigned long len,
 			unsigned long long offset)
 {
+	const int refused = file_call(file);
+
+	if (refused)
+		return refused;
 	return file_write(file, buf, len, offset);
 }
 
 int samara_file_sync(struct samara_file *file)
 {
+	const int refused = file_call(file);
+
+	if (refused)
+		return refused;
 	return file_sync_range(file, 0, ULONG_MAX);
 }
 
@@ -147,24 +184,32 @@ void samara_file_unmap_pages(struct samara_file *file, unsigned long first, unsi
 {
 	const unsigned long last = nr && first + nr - 1 < first ? ULONG_MAX : first + nr - 1;
 
-	if (nr)
+	if (nr && !file_is_foreign(file))
 		unmap_mapping_pages(file->inode, first, last, KEEP_COWS);
 }
 
 int samara_file_device(struct samara_machine *machine, const struct samara_file_ops *ops,
 		       void *priv, struct samara_file **out)
 {
+	const int refused = gate_check(machine->gate);
+
+	if (refused)
+		return refused;
 	return device_create(machine->store, ops, priv, out);
 }
 
 int samara_device_alloc(struct samara_file *device, unsigned int order, unsigned long *frame)
 {
+	const int refused = file_call(device);
+
+	if (refused)
+		return refused;
 	return device_alloc(device->inode, order, frame);
 }
 
 void *samara_device_bytes(const struct samara_file *device, unsigned long frame)
 {
-	return device_bytes(device->inode, frame);
+	return file_is_foreign(device) ? NULL : device_bytes(device->inode, frame);
 }
 
 int samara_vmf_insert(struct samara_vmf *vmf, unsigned long frame)

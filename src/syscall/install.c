@@ -130,9 +130,12 @@ discard:
 
 int samara_mm_install(struct samara_mm *mm, const struct samara_mapping *mapping)
 {
+	const int refused = mm_call(mm);
 	struct door door;
 	int err;
 
+	if (refused)
+		return refused;
 	door_enter(&door, mm);
 	err = install_mapping(mm, mapping);
 	door_leave(&door);

@@ -29,8 +29,11 @@ static int rlimit_index(int resource)
 
 int samara_set_rlimit(struct samara_mm *mm, int resource, unsigned long cur, unsigned long max)
 {
+	const int refused = mm_call(mm);
 	const int i = rlimit_index(resource);
 
+	if (refused)
+		return refused;
 	if (i < 0 || cur > max)
 		return -EINVAL;
 	mmap_write_lock(mm);
@@ -40,28 +43,47 @@ int samara_set_rlimit(struct samara_mm *mm, int resource, unsigned long cur, uns
 	return 0;
 }
 
-void samara_set_caps(struct samara_mm *mm, unsigned int caps)
+int samara_set_caps(struct samara_mm *mm, unsigned int caps)
 {
+	const int refused = mm_call(mm);
+
+	if (refused)
+		return refused;
 	mmap_write_lock(mm);
 	mm->caps = caps;
 	mmap_write_unlock(mm);
+	return 0;
 }
 
-void samara_set_overcommit(struct samara_machine *machine, enum samara_overcommit mode)
+int samara_set_overcommit(struct samara_machine *machine, enum samara_overcommit mode)
 {
+	const int refused = gate_check(machine->gate);
+
+	if (refused)
+		return refused;
 	WRITE_ONCE(machine->store->commit.mode, (int)mode);
+	return 0;
 }
 
 long samara_committed_pages(const struct samara_machine *machine)
 {
+	const int refused = gate_check(machine->gate);
+
+	if (refused)
+		return refused;
 	return READ_ONCE(machine->store->commit.pages);
 }
 
-void samara_set_touch_policy(struct samara_mm *mm, enum samara_touch_policy policy)
+int samara_set_touch_policy(struct samara_mm *mm, enum samara_touch_policy policy)
 {
+	const int refused = mm_call(mm);
+
+	if (refused)
+		return refused;
 	mmap_write_lock(mm);
 	mm->touch = policy;
 	mmap_write_unlock(mm);
+	return 0;
 }
 
 /* 0 keeps what is there. */
@@ -109,11 +131,14 @@ static void uninstall(struct samara_mm *mm, const struct samara_mapping *mapping
 
 int samara_set_layout(struct samara_mm *mm, const struct samara_layout *callers)
 {
+	const int refused = mm_call(mm);
 	struct samara_layout own, *layout = &own;
 	struct door door;
 	size_t i;
 	int err = sized_get(&own, sizeof(own), callers);
 
+	if (refused)
+		return refused;
 	if (err)
 		return err;
 	if (!places_fit(mm, layout))
@@ -132,10 +157,13 @@ int samara_set_layout(struct samara_mm *mm, const struct samara_layout *callers)
 	return err;
 }
 
-void samara_get_layout(struct samara_mm *mm, struct samara_layout *out)
+int samara_get_layout(struct samara_mm *mm, struct samara_layout *out)
 {
+	const int refused = mm_call(mm);
 	const struct mm_layout *l = &mm->layout;
 
+	if (refused)
+		return refused;
 	mmap_read_lock(mm);
 	*out = (struct samara_layout){
 		.size = sizeof(*out),
@@ -152,4 +180,5 @@ void samara_get_layout(struct samara_mm *mm, struct samara_layout *out)
 		.start_stack = l->start_stack,
 	};
 	mmap_read_unlock(mm);
+	return 0;
 }

@@ -103,6 +103,7 @@ int samara_machine_create(const struct samara_machine_config *callers, struct sa
 		return err;
 	}
 	machine->ram = machine->store->ram;
+	machine->gate = &machine->store->gate;
 	machine->geo = geo;
 	machine->flags = own.flags;
 	machine->max_map_count = own.max_map_count ? own.max_map_count : DEFAULT_MAP_COUNT;
@@ -114,14 +115,18 @@ int samara_machine_create(const struct samara_machine_config *callers, struct sa
 
 void samara_machine_destroy(struct samara_machine *machine)
 {
-	if (machine)
+	if (machine && !gate_is_foreign(machine->gate))
 		machine_put(machine, 1);
 }
 
 int samara_mm_create(struct samara_machine *machine, struct samara_mm **out)
 {
-	struct samara_mm *mm = mm_alloc(machine);
+	const int refused = gate_check(machine->gate);
+	struct samara_mm *mm;
 
+	if (refused)
+		return refused;
+	mm = mm_alloc(machine);
 	if (!mm)
 		return -ENOMEM;
 	machine_get(machine, 1);
@@ -132,9 +137,13 @@ int samara_mm_create(struct samara_machine *machine, struct samara_mm **out)
 
 int samara_fork(struct samara_mm *parent, struct samara_mm **child)
 {
-	struct samara_mm *mm = mm_alloc(parent->machine);
+	const int refused = mm_call(parent);
+	struct samara_mm *mm;
 	int err;
 
+	if (refused)
+		return refused;
+	mm = mm_alloc(parent->machine);
 	if (!mm)
 		return -ENOMEM;
 	machine_get(parent->machine, 1);
@@ -153,7 +162,7 @@ void samara_mm_exit(struct samara_mm *mm)
 	struct samara_machine *machine;
 	struct vma_dead dead = { NULL };
 
-	if (!mm)
+	if (!mm || mm_is_foreign(mm))
 		return;
 	machine = mm->machine;
 	exit_mmap(mm, &dead);

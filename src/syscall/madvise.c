@@ -175,6 +175,7 @@ static int advise_reading(struct vma_walk *walk)
 
 int samara_madvise(struct samara_mm *mm, unsigned long addr, unsigned long len, int advice)
 {
+	const int refused = mm_call(mm);
 	struct door door;
 	struct vma_walk walk = {
 		.mm = mm,
@@ -186,6 +187,8 @@ int samara_madvise(struct samara_mm *mm, unsigned long addr, unsigned long len, 
 	const enum span span = mm_span(mm, addr, len, &walk.end);
 	int err;
 
+	if (refused)
+		return refused;
 	if (!known(advice) || !mm_page_aligned(mm, addr) || span == SPAN_ROUNDS ||
 	    span == SPAN_WRAPS)
 		return -EINVAL;

@@ -102,11 +102,19 @@ static int lock(struct samara_mm *mm, unsigned long addr, unsigned long len, uns
 
 int samara_mlock(struct samara_mm *mm, unsigned long addr, unsigned long len)
 {
+	const int refused = mm_call(mm);
+
+	if (refused)
+		return refused;
 	return lock(mm, addr, len, VM_LOCKED);
 }
 
 int samara_mlock2(struct samara_mm *mm, unsigned long addr, unsigned long len, int flags)
 {
+	const int refused = mm_call(mm);
+
+	if (refused)
+		return refused;
 	if (flags & ~MLOCK_ONFAULT)
 		return -EINVAL;
 	return lock(mm, addr, len, VM_LOCKED | (flags & MLOCK_ONFAULT ? VM_LOCKONFAULT : 0));
@@ -114,11 +122,14 @@ int samara_mlock2(struct samara_mm *mm, unsigned long addr, unsigned long len, i
 
 int samara_munlock(struct samara_mm *mm, unsigned long addr, unsigned long len)
 {
+	const int refused = mm_call(mm);
 	struct door door;
 	struct vma_walk walk = { .mm = mm, .step = step, .dead = &door.dead };
 	const enum span span = set_range(&walk, addr, len);
 	int err;
 
+	if (refused)
+		return refused;
 	door_enter(&door, mm);
 	err = change_range(&walk, span);
 	door_leave(&door);
@@ -140,10 +151,13 @@ static void change_all(struct samara_mm *mm, unsigned long flags, struct vma_dea
 
 int samara_mlockall(struct samara_mm *mm, int flags)
 {
+	const int refused = mm_call(mm);
 	const unsigned long onfault = flags & MCL_ONFAULT ? VM_LOCKONFAULT : 0;
 	struct door door;
 	int err = 0;
 
+	if (refused)
+		return refused;
 	if (!flags || (flags & ~(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT)) || flags == MCL_ONFAULT)
 		return -EINVAL;
 	door_enter(&door, mm);
@@ -165,8 +179,11 @@ int samara_mlockall(struct samara_mm *mm, int flags)
 
 int samara_munlockall(struct samara_mm *mm)
 {
+	const int refused = mm_call(mm);
 	struct door door;
 
+	if (refused)
+		return refused;
 	door_enter(&door, mm);
 	mm->def_flags = 0;
 	change_all(mm, 0, &door.dead);

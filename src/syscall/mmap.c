@@ -243,6 +243,7 @@ static int ask_for_huge_pages(struct mmap_desc *d)
 unsigned long samara_mmap(struct samara_mm *mm, unsigned long addr, unsigned long len, int prot,
 			  int flags, struct samara_file *file, unsigned long offset)
 {
+	const int refused = mm_call(mm);
 	struct door door;
 	struct mmap_desc d = {
 		.mm = mm,
@@ -256,6 +257,8 @@ unsigned long samara_mmap(struct samara_mm *mm, unsigned long addr, unsigned lon
 	};
 	unsigned long ret;
 
+	if (refused)
+		return refused;
 	if (!mm_page_aligned(mm, offset))
 		return (unsigned long)-EINVAL;
 	if (!(flags & MAP_ANONYMOUS) && !file)
@@ -276,9 +279,12 @@ unsigned long samara_mmap(struct samara_mm *mm, unsigned long addr, unsigned lon
 
 int samara_munmap(struct samara_mm *mm, unsigned long addr, unsigned long len)
 {
+	const int refused = mm_call(mm);
 	struct door door;
 	int err;
 
+	if (refused)
+		return refused;
 	door_enter(&door, mm);
 	err = do_munmap(mm, addr, len, &door.dead);
 	door_leave(&door);

@@ -112,12 +112,15 @@ static int protect_range(struct vma_walk *walk, int grows)
 
 int samara_mprotect(struct samara_mm *mm, unsigned long addr, unsigned long len, int prot)
 {
+	const int refused = mm_call(mm);
 	const int grows = prot & (PROT_GROWSDOWN | PROT_GROWSUP);
 	struct door door;
 	struct vma_walk walk = { .mm = mm, .start = addr, .step = step, .dead = &door.dead };
 	enum span span;
 	int err;
 
+	if (refused)
+		return refused;
 	prot &= ~grows;
 	if (grows == (PROT_GROWSDOWN | PROT_GROWSUP) || !mm_page_aligned(mm, addr))
 		return -EINVAL;

@@ -110,6 +110,7 @@ static unsigned long do_mremap(struct remap_desc *r)
 unsigned long samara_mremap(struct samara_mm *mm, unsigned long old_addr, unsigned long old_len,
 			    unsigned long new_len, int flags, unsigned long new_addr)
 {
+	const int refused = mm_call(mm);
 	struct door door;
 	struct remap_desc r = {
 		.mm = mm,
@@ -122,6 +123,8 @@ unsigned long samara_mremap(struct samara_mm *mm, unsigned long old_addr, unsign
 	};
 	unsigned long ret;
 
+	if (refused)
+		return refused;
 	door_enter(&door, mm);
 	ret = do_mremap(&r);
 	if (!SAMARA_IS_ERR_VALUE(ret)) {

@@ -31,6 +31,7 @@ static bool has_hole(struct samara_mm *mm, unsigned long start, unsigned long en
 
 int samara_mseal(struct samara_mm *mm, unsigned long addr, unsigned long len, unsigned long flags)
 {
+	const int refused = mm_call(mm);
 	struct door door;
 	struct vma_walk walk = {
 		.mm = mm,
@@ -41,6 +42,8 @@ int samara_mseal(struct samara_mm *mm, unsigned long addr, unsigned long len, un
 	const enum span span = mm_span(mm, addr, len, &walk.end);
 	int err;
 
+	if (refused)
+		return refused;
 	if (flags || !mm_page_aligned(mm, addr) || span == SPAN_ROUNDS || span == SPAN_WRAPS)
 		return -EINVAL;
 	if (span == SPAN_EMPTY)

@@ -68,6 +68,7 @@ static int sync_range(struct sync *s)
 
 int samara_msync(struct samara_mm *mm, unsigned long addr, unsigned long len, int flags)
 {
+	const int refused = mm_call(mm);
 	struct sync sync = {
 		.mm = mm,
 		.start = addr,
@@ -75,6 +76,8 @@ int samara_msync(struct samara_mm *mm, unsigned long addr, unsigned long len, in
 	};
 	const enum span span = mm_span(mm, addr, len, &sync.end);
 
+	if (refused)
+		return refused;
 	if ((flags & ~(MS_ASYNC | MS_INVALIDATE | MS_SYNC)) || !mm_page_aligned(mm, addr) ||
 	    ((flags & MS_ASYNC) && (flags & MS_SYNC)))
 		return -EINVAL;
@@ -85,10 +88,13 @@ int samara_msync(struct samara_mm *mm, unsigned long addr, unsigned long len, in
 
 int samara_mincore(struct samara_mm *mm, unsigned long addr, unsigned long len, unsigned char *vec)
 {
+	const int refused = mm_call(mm);
 	unsigned long at = addr, end;
 	const enum span span = mm_span(mm, addr, len, &end);
 	int err = 0;
 
+	if (refused)
+		return refused;
 	if (!mm_page_aligned(mm, addr))
 		return -EINVAL;
 	if (span == SPAN_ROUNDS || span == SPAN_WRAPS || end > mm->layout.task_size)
@@ -146,6 +152,7 @@ static int remap_pages(struct mmap_desc *d)
 int samara_remap_file_pages(struct samara_mm *mm, unsigned long addr, unsigned long size, int prot,
 			    unsigned long pgoff, int flags)
 {
+	const int refused = mm_call(mm);
 	struct door door;
 	struct mmap_desc d = {
 		.mm = mm,
@@ -158,6 +165,8 @@ int samara_remap_file_pages(struct samara_mm *mm, unsigned long addr, unsigned l
 	unsigned long end;
 	int err;
 
+	if (refused)
+		return refused;
 	if (prot || mm_span(mm, d.addr, d.len, &end) != SPAN_PAGES ||
 	    pgoff + mm_pages(mm, d.len) < pgoff)
 		return -EINVAL;

@@ -75,8 +75,11 @@ bool gate_describe(const struct samara_mm *mm, struct samara_vma_info *out)
 
 int samara_vma_next(struct samara_mm *mm, unsigned long from, struct samara_vma_info *out)
 {
+	const int refused = mm_call(mm);
 	const struct vma *vma;
 
+	if (refused)
+		return refused;
 	mmap_read_lock(mm);
 	vma = vma_find_from(mm, from);
 	if (vma)
@@ -87,15 +90,22 @@ int samara_vma_next(struct samara_mm *mm, unsigned long from, struct samara_vma_
 
 int samara_gate_info(struct samara_mm *mm, struct samara_vma_info *out)
 {
+	const int refused = mm_call(mm);
+
+	if (refused)
+		return refused;
 	return gate_describe(mm, out) ? 0 : -ENOENT;
 }
 
 int samara_mm_stats(struct samara_mm *mm, struct samara_mm_stats *out)
 {
+	const int refused = mm_call(mm);
 	const struct mm_counters *count = &mm->count;
 	struct samara_tree_stats tree;
 	struct samara_mm_stats own;
 
+	if (refused)
+		return refused;
 	mmap_read_lock(mm);
 	samara_mtree_stats(&mm->mt, &tree);
 	own = (struct samara_mm_stats){
@@ -114,6 +124,7 @@ int samara_mm_stats(struct samara_mm *mm, struct samara_mm_stats *out)
 
 int samara_mm_memory(struct samara_mm *mm, struct samara_mm_memory *out)
 {
+	const int refused = mm_call(mm);
 	const struct samara_mm_memory own = {
 		.rss_anon = (unsigned long)mm_rss_sum(mm, MM_ANONPAGES),
 		.rss_file = (unsigned long)mm_rss_sum(mm, MM_FILEPAGES),
@@ -125,13 +136,18 @@ int samara_mm_memory(struct samara_mm *mm, struct samara_mm_memory *out)
 		.vma_lock_miss = mm_lock_stat_sum(mm, VMA_LOCK_MISS),
 	};
 
+	if (refused)
+		return refused;
 	return sized_put(out, &own, sizeof(own));
 }
 
 int samara_mm_validate(struct samara_mm *mm, struct samara_report *out)
 {
+	const int refused = mm_call(mm);
 	int err;
 
+	if (refused)
+		return refused;
 	if (out)
 		memset(out, 0, sizeof(*out));
 	mmap_read_lock(mm);
@@ -142,8 +158,11 @@ int samara_mm_validate(struct samara_mm *mm, struct samara_report *out)
 
 int samara_mm_print_tree(struct samara_mm *mm, int fd)
 {
+	const int refused = mm_call(mm);
 	int err;
 
+	if (refused)
+		return refused;
 	mmap_read_lock(mm);
 	err = samara_mtree_print_dot(&mm->mt, fd);
 	mmap_read_unlock(mm);

@@ -135,6 +135,10 @@ static void print_maps(const struct samara_mm *mm, struct vma *vma,
 
 int samara_print_maps(struct samara_mm *mm, int fd)
 {
+	const int refused = mm_call(mm);
+
+	if (refused)
+		return refused;
 	return report_each(mm, fd, print_maps);
 }
 
@@ -233,5 +237,9 @@ static void print_smaps(const struct samara_mm *mm, struct vma *vma,
 
 int samara_print_smaps(struct samara_mm *mm, int fd)
 {
+	const int refused = mm_call(mm);
+
+	if (refused)
+		return refused;
 	return report_each(mm, fd, print_smaps);
 }

@@ -46,6 +46,8 @@ int world_up_geometry(void **state, const struct samara_geometry *geo)
 	w->live = samara_live_objects();
 	w->machine.geo = *geo;
 	refcount_set(&w->machine.refs, 1);
+	assert_int_equal(gate_init(&w->gate), 0);
+	w->machine.gate = &w->gate;
 	if (ram_create(&config, &w->ram))
 		return -1;
 	w->machine.ram = w->ram;

@@ -33,6 +33,7 @@ struct world_file {
 
 struct world {
 	struct samara_machine machine;
+	struct call_gate gate;
 	struct ram *ram;
 	struct samara_mm *mm[WORLD_MMS];
 	unsigned int nr_mms;

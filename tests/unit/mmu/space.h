@@ -21,6 +21,7 @@
 
 struct space {
 	struct samara_machine machine;
+	struct call_gate gate;
 	struct samara_mm *mm;
 	struct ram_view ram;
 };
@@ -36,6 +37,8 @@ static inline void space_up(struct space *s, const struct samara_geometry *geo)
 	if (!spaces_up++)
 		live_before = samara_live_objects();
 	s->machine.geo = *geo;
+	assert_int_equal(gate_init(&s->gate), 0);
+	s->machine.gate = &s->gate;
 	s->mm = mm_alloc(&s->machine);
 	assert_non_null(s->mm);
 }
