@@ -24,7 +24,8 @@ struct samara_alloc_hooks {
 /*
  * Replace the allocator; NULL brings the default back. -EBUSY while any object
  * is allocated, -EINVAL when a function is missing. Not to be called while
- * another thread uses the library.
+ * another thread is inside the library. Threads that have used it before may be
+ * there: what they kept for reuse goes back to the old allocator.
  */
 SAMARA_API SAMARA_MUST_CHECK int samara_set_alloc_hooks(const struct samara_alloc_hooks *hooks);
 
