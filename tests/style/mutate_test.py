@@ -74,6 +74,8 @@ class Mutate(unittest.TestCase):
         self.gives("swap", ["p->x = 1;", "p->y = 1;"])
         self.gives("swap", ["lock(a);", "if (b)", "\tput(b);", "unlock(a);"])
         self.gives("swap", ["put(b);", "return 0;"])
+        self.gives("swap", ["int n = 0;", "f();", "put(b);", "n++;"], "put(b);\nf();")
+        self.gives("swap", ["int n = 0;", "n++;", "put(n);"], "put(n);\nn++;")
 
     def test_error(self):
         self.gives("error", "return -EINVAL;", "return 0;")

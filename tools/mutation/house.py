@@ -105,9 +105,14 @@ class House:
         """All sources that changed; the names of headers each includes stand beside it."""
         def one(name):
             out = self.object_of(name, objects)
-            depends = out.with_suffix(".d")
-            return self._is_current(out, depends) or self.compile(
-                name, self.tree, out, "-MMD", "-MF", str(depends), *options)
+            depends, how = out.with_suffix(".d"), out.with_suffix(".how")
+            command = " ".join([*self.commands[name], *options])
+            if how.exists() and how.read_text() == command and self._is_current(out, depends):
+                return True
+            how.unlink(missing_ok=True)
+            done = self.compile(name, self.tree, out, "-MMD", "-MF", str(depends), *options)
+            how.write_text(command if done else "")
+            return done
 
         with ThreadPool(2) as pool:
             for name, done in zip(self.sources, pool.map(one, self.sources)):

@@ -120,12 +120,27 @@ def constant(source, function):
                 yield token.start, token.end, f"({token.text} - 1)"
 
 
+def independent(function, one, two):
+    """Whether one of them only counts or sets a local variable that the other does not name."""
+    names = [{t.text for t in s.tokens if NAME.match(t.text)} for s in (one, two)]
+    if names[0] & names[1]:
+        return False
+    local = {t.text for s in function.statements if s.kind == "declare" for t in s.tokens}
+    for statement, its in zip((one, two), names):
+        words = {t.text for t in statement.tokens}
+        if statement.kind == "assign" and its <= local | {"NULL", "true", "false"} and not (
+                words & {"->", "*", "(", "[", "."}):
+            return True
+    return False
+
+
 def swap(source, function):
     """two neighbouring statements change places, one of which is a call"""
     for one, two in zip(function.statements, function.statements[1:]):
         if (one.block != two.block or one.tokens[-1].end >= two.start or
                 "call" not in (one.kind, two.kind) or
-                not {one.kind, two.kind} <= {"call", "assign"}):
+                not {one.kind, two.kind} <= {"call", "assign"} or
+                independent(function, one, two)):
             continue
         between = source.text[one.end:two.start]
         if between.strip():
