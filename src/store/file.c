@@ -131,7 +131,7 @@ int file_reopen(struct samara_file *file, unsigned int flags, struct samara_file
 	err = file_open(inode, file->name, (file->flags & ~FILE_OPEN_FLAGS) | flags, out);
 	if (err)
 		return err;
-	atomic_inc(&inode->refs);
+	refcount_inc(&inode->refs);
 	(*out)->max_length = file->max_length;
 	return 0;
 }
