@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "base/assert.h"
-#include "base/atomic.h"
 #include "base/mem.h"
 #include "store/file.h"
 

@@ -144,7 +144,7 @@ static void a_page_that_an_unmapping_makes_dirty_meanwhile_is_written(void **sta
 		.inode = file->inode, .last = ULONG_MAX, .clean = clean_after_unmap, .arg = &asked
 	};
 
-	folio_map(folio);
+	assert_true(folio_try_map(folio));
 	box_bytes(box, folio)[0] = 200;
 	assert_int_equal(inode_writeback(&wb), 0);
 	assert_int_equal(asked, 1);
