@@ -29,7 +29,7 @@ struct samara_geometry {
 	unsigned long map_window;      /* addresses are chosen below it unless the hint lies above */
 	unsigned long map_min_addr;    /* vm.mmap_min_addr: below it only with SAMARA_CAP_SYS_RAWIO */
 	unsigned long first_user_addr; /* lowest address that page tables serve */
-	unsigned long table_ceiling;   /* where freeing page tables ends, at least task_size; 0: the top of all addresses */
+	unsigned long table_ceiling;   /* where freeing page tables ends: not below task_size; 0: the top of all */
 	unsigned long stack_gap;       /* kept free below a mapping that grows down */
 	unsigned long low_start;       /* where MAP_32BIT maps; low_start == low_end: the flag is not known */
 	unsigned long low_end;

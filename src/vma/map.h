@@ -23,7 +23,7 @@ struct map_desc {
 	unsigned long pgoff;      /* of the file; private anonymous: start's page number */
 	unsigned long flags;      /* VM_* */
 	struct samara_file *file; /* NULL: anonymous; shared then means fresh shared memory */
-	enum { MAP_ORDINARY, MAP_HEAP } kind; /* MAP_HEAP: only ever merged with what is below */
+	enum { MAP_ORDINARY, MAP_HEAP } kind; /* the heap grows what ends above its start only */
 	bool vacant;                          /* known: nothing stands in the range */
 	struct area_around around;            /* of a vacant range, where the search came by it */
 	unsigned long huge_pages;             /* VM_HUGETLB: ordinary pages in a huge one */
