@@ -27,6 +27,9 @@
  * says { 0, -ESRCH }. The frames are not mapped in the child: a pointer that was taken from a
  * lookup, a pin or a device before fork(2) must not be used there. The child may make machines of
  * its own, and give its CPUs up or run its own mms with them.
+ * No call is a cancellation point (pthread_cancel(3)), but callbacks of the embedder may contain some;
+ * those have to disable cancellation. A host file or memfd that RLIMIT_FSIZE does not let grow gives
+ * -EFBIG, without SIGXFSZ.
  * -EDEADLK: the calling thread is inside a section of one of the machine's CPUs (<samara/cpu.h>),
  * so that the call could wait for itself.
  */

@@ -28,6 +28,7 @@
 
 #include "base/cache.h"
 #include "base/fork.h"
+#include "base/host.h"
 #include "base/mem.h"
 #include "base/poison.h"
 
@@ -115,11 +116,11 @@ static int map_frames(struct ram *ram)
 
 	if (fd < 0)
 		return -errno;
-	err = ftruncate(fd, (off_t)ram->bytes) ? -errno : 0;
+	err = host_ftruncate(fd, (off_t)ram->bytes) ? -errno : 0;
 	if (!err)
 		err = map(ram->bytes, MAP_SHARED, fd, &ram->view.base);
 	if (err || ram->fd < 0)
-		close(fd);
+		host_close(fd);
 	else
 		ram->fd = fd;
 	return err;
@@ -162,7 +163,7 @@ int ram_create(const struct ram_config *config, struct ram **out)
 unmap_frames:
 	munmap(ram->view.base, ram->bytes);
 	if (ram->fd >= 0)
-		close(ram->fd);
+		host_close(ram->fd);
 free_block:
 	mem_free(&ram_site, block);
 	return err;
@@ -180,7 +181,7 @@ void ram_destroy(struct ram *ram)
 	munmap(ram->view.folios, ram->folio_bytes);
 	munmap(ram->view.base, ram->bytes);
 	if (ram->fd >= 0)
-		close(ram->fd);
+		host_close(ram->fd);
 	mem_free(&ram_site, ram->block);
 }
 

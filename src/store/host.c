@@ -19,6 +19,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "base/host.h"
 #include "store/file.h"
 #include "store/host.h"
 
@@ -122,10 +123,10 @@ int host_dup(int fd, int flags)
 	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
 	/* Whoever writes a part of a page reads the rest. */
 	if ((flags & O_ACCMODE) == O_WRONLY)
-		own = open(link, O_RDWR | O_CLOEXEC);
+		own = host_open(link, O_RDWR | O_CLOEXEC);
 	/* A duplicate would append, or want aligned buffers, like the original. */
 	if (own < 0 && (flags & (O_APPEND | O_DIRECT)))
-		own = open(link, (flags & O_ACCMODE) | O_CLOEXEC);
+		own = host_open(link, (flags & O_ACCMODE) | O_CLOEXEC);
 	else if (own < 0)
 		own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	return own < 0 ? -errno : own;
@@ -151,7 +152,13 @@ static ssize_t raw_pread(int fd, void *buf, size_t size, off_t offset)
 
 static ssize_t raw_pwrite(int fd, const void *buf, size_t size, off_t offset)
 {
-	return syscall(SYS_pwrite64, fd, buf, size, offset);
+	struct host_call call;
+	ssize_t n;
+
+	host_begin_grow(&call);
+	n = syscall(SYS_pwrite64, fd, buf, size, offset);
+	host_end(&call);
+	return n;
 }
 
 ssize_t host_read(int fd, void *buf, size_t size, off_t offset)

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "base/assert.h"
+#include "base/host.h"
 #include "base/mem.h"
 #include "base/trace.h"
 #include "store/device.h"
@@ -79,7 +80,7 @@ static void adopt_fd(struct inode *inode, int fd, int access)
 	if (access != O_RDONLY)
 		used |= try_cmpxchg_acq_rel(&inode->write_fd, &none, fd);
 	if (!used)
-		close(fd);
+		host_close(fd);
 }
 
 static int own_fd(struct inode *inode, int fd)
@@ -113,9 +114,9 @@ static int same_fd(struct inode *inode, int fd)
 static void close_fds(struct inode *inode)
 {
 	if (inode->fd >= 0)
-		close(inode->fd);
+		host_close(inode->fd);
 	if (inode->write_fd >= 0 && inode->write_fd != inode->fd)
-		close(inode->write_fd);
+		host_close(inode->write_fd);
 }
 
 /* hash ------------------------------------------------------------------------- */

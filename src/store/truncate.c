@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/bytes.h"
+#include "base/host.h"
 #include "store/file.h"
 #include "store/host.h"
 #include "store/pages.h"
@@ -116,7 +117,7 @@ static int change_length(struct inode *inode, unsigned long long length)
 
 	if (inode_is_shmem(inode))
 		err = reserve(inode, length);
-	else if (inode->kind == INODE_HOST && ftruncate(inode->write_fd, (off_t)length))
+	else if (inode->kind == INODE_HOST && host_ftruncate(inode->write_fd, (off_t)length))
 		err = errno == EBADF ? -EINVAL : -errno;
 	if (!err)
 		WRITE_ONCE(inode->length, length);

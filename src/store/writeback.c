@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/bytes.h"
+#include "base/host.h"
 #include "store/host.h"
 #include "store/pages.h"
 
@@ -87,7 +88,7 @@ int inode_writeback(const struct writeback *wb)
 
 int inode_fsync(struct inode *inode)
 {
-	if (inode->kind != INODE_HOST || !fsync(inode_any_fd(inode)))
+	if (inode->kind != INODE_HOST || !host_fsync(inode_any_fd(inode)))
 		return 0;
 	/* Not every file can be asked to. */
 	return errno == EINVAL || errno == EROFS ? 0 : -errno;

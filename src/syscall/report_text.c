@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/host.h"
 #include "range/range.h"
 #include "syscall/report.h"
 #include "vma/find.h"
@@ -82,7 +83,12 @@ void text_map_line(struct text *text, const struct samara_vma_info *info)
 static int write_all(int fd, const char *buf, size_t len)
 {
 	while (len) {
-		const ssize_t n = write(fd, buf, len);
+		struct host_call call;
+		ssize_t n;
+
+		host_begin(&call);
+		n = write(fd, buf, len);
+		host_end(&call);
 
 		if (n < 0 && errno == EINTR)
 			continue;

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+/* See host.h. */
+#include "base/host.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <time.h>
+#include <unistd.h>
+
+void host_begin(struct host_call *call)
+{
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &call->cancel);
+	call->grows = false;
+}
+
+static void only_xfsz(sigset_t *set)
+{
+	sigemptyset(set);
+	sigaddset(set, SIGXFSZ);
+}
+
+void host_begin_grow(struct host_call *call)
+{
+	sigset_t xfsz, pending;
+
+	host_begin(call);
+	only_xfsz(&xfsz);
+	pthread_sigmask(SIG_BLOCK, &xfsz, &call->mask);
+	sigpending(&pending);
+	call->pending = sigismember(&pending, SIGXFSZ);
+	call->grows = true;
+}
+
+void host_end(struct host_call *call)
+{
+	static const struct timespec now;
+	const int saved = errno;
+	sigset_t xfsz;
+
+	if (call->grows) {
+		only_xfsz(&xfsz);
+		/* The kernel sends it to the thread that made the call. */
+		while (!call->pending && saved == EFBIG && sigtimedwait(&xfsz, NULL, &now) < 0 &&
+		       errno == EINTR)
+			;
+		pthread_sigmask(SIG_SETMASK, &call->mask, NULL);
+	}
+	pthread_setcancelstate(call->cancel, NULL);
+	errno = saved;
+}
+
+int host_open(const char *path, int flags)
+{
+	struct host_call call;
+	int fd;
+
+	host_begin(&call);
+	fd = open(path, flags);
+	host_end(&call);
+	return fd;
+}
+
+void host_close(int fd)
+{
+	struct host_call call;
+
+	host_begin(&call);
+	close(fd);
+	host_end(&call);
+}
+
+int host_fsync(int fd)
+{
+	struct host_call call;
+	int ret;
+
+	host_begin(&call);
+	ret = fsync(fd);
+	host_end(&call);
+	return ret;
+}
+
+int host_ftruncate(int fd, off_t length)
+{
+	struct host_call call;
+	int ret;
+
+	host_begin_grow(&call);
+	ret = ftruncate(fd, length);
+	host_end(&call);
+	return ret;
+}

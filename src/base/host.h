@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Around calls of the host's kernel that have effects on the embedder's process besides their
+ * result:
+ *
+ *   host_begin()   the call is no cancellation point: pthread_cancel(3) waits until the thread is
+ *                  outside, as a thread that ended here would leave locks and references behind
+ *   host_begin_grow()   the same, and RLIMIT_FSIZE gives EFBIG only: SIGXFSZ, which would end the
+ *                  process, is blocked in this thread, and one that the call raised is consumed
+ *
+ * host_end() undoes either, and keeps errno. All host calls of the library that POSIX makes
+ * cancellation points lie between them; syscall(2) is none by itself.
+ */
+#ifndef BASE_HOST_H
+#define BASE_HOST_H
+
+#include <signal.h>
+#include <sys/types.h>
+
+#include "base/compiler.h"
+
+struct host_call {
+	int cancel;
+	bool grows, pending; /* a SIGXFSZ that was there before is not ours */
+	sigset_t mask;
+};
+
+void host_begin(struct host_call *call);
+void host_begin_grow(struct host_call *call);
+void host_end(struct host_call *call);
+
+/* As the system calls of their names, -1 and errno included, in such a pair. */
+int host_open(const char *path, int flags);
+void host_close(int fd);
+int host_fsync(int fd);
+int host_ftruncate(int fd, off_t length);
+
+#endif
