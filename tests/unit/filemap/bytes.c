@@ -67,6 +67,15 @@ static void punch(struct model *m)
 	memset(m->bytes + from, 0, to - from);
 }
 
+static void remove_through_the_mapping(struct model *m)
+{
+	const unsigned long page = rng_below(&m->rng, PAGES),
+			    n = 1 + rng_below(&m->rng, PAGES - page);
+
+	assert_int_equal(samara_madvise(m->f->mm, AT(page), n * PAGE, MADV_REMOVE), 0);
+	memset(m->bytes + page * PAGE, 0, n * PAGE);
+}
+
 static void set_length(struct model *m)
 {
 	const unsigned long length = offset(m);
@@ -132,7 +141,8 @@ static void compare(struct model *m)
 static void run(struct model *m, unsigned int rounds)
 {
 	static void (*const ops[])(struct model * m) = {
-		punch, set_length, write_by_call, write_through_the_mapping, sync_to_the_host,
+		punch,         remove_through_the_mapping, set_length,
+		write_by_call, write_through_the_mapping,  sync_to_the_host,
 	};
 
 	assert_int_equal(samara_mmap(m->f->mm, AT(0), SIZE, RW, MAP_SHARED | MAP_FIXED, m->file, 0),
