@@ -4,6 +4,7 @@
  * filled, kept, and looked at when everything is over. (AddressSanitizer sees more, but only
  * in its own build.) What is freed last, in every order: machine, address space, file.
  */
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -176,6 +177,39 @@ static void of_a_file_that_is_left_alone(void **state)
 	samara_file_put(file);
 }
 
+static pthread_key_t late;
+
+/* A thread-local destructor that is called again after the library's own. */
+static void goes_on(void *arg)
+{
+	static int more = 3;
+	struct samara_mm *mm;
+
+	if (more--)
+		assert_int_equal(pthread_setspecific(late, arg), 0);
+	assert_int_equal(samara_mm_create(arg, &mm), 0);
+	samara_mm_exit(mm);
+}
+
+static void *end_late(void *machine)
+{
+	assert_int_equal(pthread_setspecific(late, machine), 0);
+	goes_on(machine);
+	return NULL;
+}
+
+static void of_a_thread_that_goes_on_after_its_end(void **state)
+{
+	struct samara_machine *machine = machine_of();
+	pthread_t thread;
+
+	assert_int_equal(pthread_key_create(&late, goes_on), 0);
+	assert_int_equal(pthread_create(&thread, NULL, end_late, machine), 0);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_int_equal(pthread_key_delete(late), 0);
+	samara_machine_destroy(machine);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -183,6 +217,7 @@ int main(void)
 		TEST(of_a_rich_address_space),
 		TEST(of_a_machine_in_any_order),
 		TEST(of_a_file_that_is_left_alone),
+		TEST(of_a_thread_that_goes_on_after_its_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

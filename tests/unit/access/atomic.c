@@ -55,6 +55,18 @@ static void each_size_exchanges_its_bytes_only(void **state)
 	}
 }
 
+static void a_page_that_is_not_there_is_faulted_in_and_exchanged(void **state)
+{
+	struct samara_fault fault;
+	uint64_t expected = 0, now = 0;
+
+	(void)state;
+	assert_int_equal(samara_cmpxchg(m.mm, at + 16, 8, &expected, 5, &fault), 1);
+	assert_int_equal(samara_read(m.mm, at + 16, &now, 8, NULL), 8);
+	assert_int_equal(now, 5);
+	assert_int_equal(fault.signo, 0);
+}
+
 static void odd_sizes_and_places_are_refused(void **state)
 {
 	uint64_t expected = 0;
@@ -115,6 +127,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 		TEST(each_size_exchanges_its_bytes_only),
+		TEST(a_page_that_is_not_there_is_faulted_in_and_exchanged),
 		TEST(odd_sizes_and_places_are_refused),
 		TEST(the_right_to_write_is_needed_in_any_case),
 		TEST(no_exchange_is_lost),

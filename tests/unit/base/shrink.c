@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/* Giving memory back to the embedder (pool_shrink_all()). */
+#include "support/cmocka_all.h"
+
+#include <string.h>
+
+#include "base/cache.h"
+#include "base/pool.h"
+#include "base/slab.h"
+#include "base/thread.h"
+
+#define MANY 2000
+
+static DEFINE_OBJ_CACHE(things, "test_shrink", 200, 8);
+
+static void one_object_keeps_its_chunk_and_no_other(void **state)
+{
+	static void *objs[MANY];
+
+	for (size_t i = 0; i < MANY; i++) {
+		objs[i] = cache_alloc(&things);
+		assert_non_null(objs[i]);
+	}
+	assert_true(things.chunks && things.chunks->next);
+	for (size_t i = 1; i < MANY; i++)
+		cache_free(&things, objs[i]);
+	thread_drain();
+	assert_false(pool_shrink_all());
+	assert_true(things.chunks && !things.chunks->next);
+	memset(objs[0], 1, 200);
+	assert_int_equal(cache_live(&things), 1);
+	cache_free(&things, objs[0]);
+	thread_drain();
+	assert_true(pool_shrink_all());
+	assert_null(things.chunks);
+	assert_int_equal(cache_live(&things), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(one_object_keeps_its_chunk_and_no_other),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
