@@ -36,10 +36,23 @@ static void one_object_keeps_its_chunk_and_no_other(void **state)
 	assert_int_equal(cache_live(&things), 0);
 }
 
+/* Nothing of the pool is free, so there is no sheaf either. */
+static void an_object_alone_is_enough(void **state)
+{
+	void *obj;
+
+	assert_true(pool_shrink_all());
+	assert_int_equal(pool_get(&things, &obj, 1), 1);
+	assert_false(pool_shrink_all());
+	pool_put(&things, &obj, 1);
+	assert_true(pool_shrink_all());
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(one_object_keeps_its_chunk_and_no_other),
+		cmocka_unit_test(an_object_alone_is_enough),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
