@@ -29,7 +29,7 @@
 
 #include <string.h>
 
-#include "base/compiler.h"
+#include "base/assert.h"
 
 #if defined(__SSE2__) && !SAMARA_TSAN && !SAMARA_ASAN
 #include <emmintrin.h>
@@ -160,6 +160,7 @@ BYTES_WHOLE void bytes_store(void *guest, const void *from, size_t n)
 /* From guest memory to guest memory: a frame's bytes to the same place of another. */
 BYTES_WHOLE void bytes_copy(void *to, const void *from, size_t n)
 {
+	VM_WARN_ON(((uintptr_t)to ^ (uintptr_t)from) & 15);
 	bytes_move(to, from, n, BYTES_BOTH);
 }
 

@@ -12,9 +12,6 @@
 #ifndef BASE_SIZED_H
 #define BASE_SIZED_H
 
-#include <errno.h>
-#include <string.h>
-
 #include "base/compiler.h"
 
 /*
@@ -22,40 +19,12 @@
  * -EINVAL: size does not even cover itself; -E2BIG: the caller sets a member that this library does
  * not know.
  */
-static inline int sized_get(void *own, size_t own_size, const void *callers)
-{
-	const unsigned char *bytes = callers;
-	size_t size;
-
-	memcpy(&size, callers, sizeof(size));
-	if (size < sizeof(size))
-		return -EINVAL;
-	for (size_t i = own_size; i < size; i++)
-		if (bytes[i])
-			return -E2BIG;
-	memset(own, 0, own_size);
-	memcpy(own, callers, min(size, own_size));
-	memcpy(own, &own_size, sizeof(own_size));
-	return 0;
-}
+int sized_get(void *own, size_t own_size, const void *callers) __must_check;
 
 /*
  * The other way: the caller's struct, whose size says how large it is, gets as much of own as it
  * has room for. Members that this library does not know become 0. 0 or -EINVAL.
  */
-static inline int sized_put(void *callers, const void *own, size_t own_size)
-{
-	unsigned char *bytes = callers;
-	size_t size;
-
-	memcpy(&size, callers, sizeof(size));
-	if (size < sizeof(size))
-		return -EINVAL;
-	memcpy(bytes + sizeof(size), (const unsigned char *)own + sizeof(size),
-	       min(size, own_size) - sizeof(size));
-	if (size > own_size)
-		memset(bytes + own_size, 0, size - own_size);
-	return 0;
-}
+int sized_put(void *callers, const void *own, size_t own_size) __must_check;
 
 #endif

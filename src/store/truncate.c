@@ -147,7 +147,7 @@ static void merge_bytes(unsigned char *ours, const unsigned char *theirs, size_t
 {
 	for (size_t i = 0; i < n; i++)
 		if (theirs[i])
-			bytes_copy(&ours[i], &theirs[i], 1);
+			bytes_store(&ours[i], &theirs[i], 1);
 }
 
 /* The host made the file longer: what it has behind the old end, in our last page. */
@@ -170,7 +170,7 @@ static void read_tail(struct inode *inode, unsigned long long old)
 		if (n > 0 && inode->in_memory)
 			merge_bytes(ours + at, theirs, (size_t)n);
 		else if (n > 0)
-			bytes_copy(ours + at, theirs, (size_t)n);
+			bytes_store(ours + at, theirs, (size_t)n);
 	}
 	/* Only a file that is open for writing has bytes that the host lacks. */
 	if (inode->in_memory && smp_load_acquire(&inode->write_fd) >= 0)

@@ -141,6 +141,7 @@ static void what_there_was_room_for_is_written(void **state)
 	long n;
 
 	(void)state;
+	assert_int_equal(samara_write(m.mm, a + 299 * MEM_PAGE, buf, 1, &fault), 1);
 	while ((n = samara_write(m.mm, a + done, buf, sizeof(buf), &fault)) == (long)sizeof(buf))
 		done += sizeof(buf);
 	assert_int_equal(done + (unsigned long)n, 255 * MEM_PAGE);
