@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "store/pages.h"
@@ -17,6 +18,7 @@ struct waiter {
 	struct folio *got;
 	int err;
 	unsigned int cleaned;
+	bool done;
 };
 
 /* fn waits for the lock of page 1, which is dropped once change() was done. */
@@ -152,6 +154,56 @@ static void a_page_that_has_gone_is_not_written_back(void **state)
 	close(fd);
 }
 
+static void *find_page(void *arg)
+{
+	struct waiter *w = arg;
+
+	w->got = page_cache_find(w->file->inode, 1);
+	__atomic_store_n(&w->done, true, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+/* Until it has returned, or has run for some milliseconds. */
+static bool returns(struct waiter *w, pthread_t thread)
+{
+	struct timespec ran = { 0 };
+	clockid_t clock;
+
+	assert_int_equal(pthread_getcpuclockid(thread, &clock), 0);
+	while (!__atomic_load_n(&w->done, __ATOMIC_ACQUIRE)) {
+		assert_int_equal(clock_gettime(clock, &ran), 0);
+		if (ran.tv_sec || ran.tv_nsec > 5000000)
+			return false;
+		sched_yield();
+	}
+	return true;
+}
+
+/* It is in the tree for a moment longer, as a page is that leaves the cache. */
+static void a_page_without_references_is_not_given(void **state)
+{
+	struct store_box *box = *state;
+	struct waiter w = { .file = box_memfd(box, 2 * BOX_PAGE) };
+	struct folio *folio;
+	pthread_t thread;
+	bool early;
+
+	box_poke(box, w.file, BOX_PAGE, 'x');
+	folio = page_cache_find(w.file->inode, 1);
+	folio_put(box->ram, folio);
+	assert_int_equal(folio_refs(folio), 1);
+	atomic_sub(&folio->state, FOLIO_REF_ONE);
+	assert_int_equal(pthread_create(&thread, NULL, find_page, &w), 0);
+	early = returns(&w, thread);
+	atomic_add(&folio->state, FOLIO_REF_ONE);
+	pthread_join(thread, NULL);
+	assert_false(early);
+	assert_ptr_equal(w.got, folio);
+	assert_int_equal(folio_refs(folio), 2);
+	folio_put(box->ram, folio);
+	file_put(w.file);
+}
+
 #define test(name) cmocka_unit_test_setup_teardown(name, store_box_up, store_box_down)
 
 int main(void)
@@ -161,6 +213,7 @@ int main(void)
 		test(a_page_beyond_the_new_end_is_not_given),
 		test(a_page_that_has_gone_is_not_removed_twice),
 		test(a_page_that_has_gone_is_not_written_back),
+		test(a_page_without_references_is_not_given),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
