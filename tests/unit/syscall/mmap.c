@@ -141,6 +141,17 @@ static void pages_of_a_gibibyte_need_a_cpu_that_has_them(void **state)
 	samara_machine_destroy(none.machine);
 }
 
+static void an_offset_counts_whole_huge_pages(void **state)
+{
+	struct fixture *f = *state;
+	const int huge = ANON | MAP_HUGETLB;
+
+	assert_int_equal(map(f, RW, huge, NULL, PAGE), -EINVAL);
+	assert_int_equal(map(f, RW, huge, NULL, 256 * PAGE), -EINVAL);
+	assert_int_equal(map(f, RW, huge, NULL, 512 * PAGE), -ENOMEM);
+	assert_int_equal(map(f, RW, huge, NULL, 513 * PAGE), -EINVAL);
+}
+
 static void fixed_replaces_what_is_there(void **state)
 {
 	struct fixture *f = *state;
@@ -229,6 +240,7 @@ int main(void)
 		test(rights_of_the_file_decide),
 		test(flags_show_in_vmflags),
 		test(pages_of_a_gibibyte_need_a_cpu_that_has_them),
+		test(an_offset_counts_whole_huge_pages),
 		test(fixed_replaces_what_is_there),
 		test(fixed_over_a_sealed_mapping_is_refused),
 		test(dev_zero_is_anonymous_memory_with_a_name),

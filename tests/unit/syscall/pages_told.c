@@ -64,6 +64,27 @@ static void what_was_written_to_has_a_family(void **state)
 	assert_non_null(vma_lookup(f->mm, AT(4))->anon_vma);
 }
 
+static void what_is_installed_locked_is_counted_as_locked(void **state)
+{
+	struct fixture *f = *state;
+	struct samara_mapping mapping = {
+		.start = AT(0),
+		.end = AT(3),
+		.prot = RW,
+		.flags = MAP_PRIVATE | MAP_LOCKED,
+	};
+
+	assert_int_equal(samara_mm_install(f->mm, &mapping), 0);
+	assert_int_equal(stats_of(f->mm).locked_vm, 3);
+	mapping.start = AT(4);
+	mapping.end = AT(6);
+	mapping.flags = MAP_PRIVATE;
+	assert_int_equal(samara_mm_install(f->mm, &mapping), 0);
+	assert_int_equal(stats_of(f->mm).locked_vm, 3);
+	assert_int_equal(samara_munmap(f->mm, AT(0), 6 * PAGE), 0);
+	assert_int_equal(stats_of(f->mm).locked_vm, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -71,6 +92,8 @@ int main(void)
 						fixture_down),
 		cmocka_unit_test_setup_teardown(what_was_written_to_has_a_family, fixture_up,
 						fixture_down),
+		cmocka_unit_test_setup_teardown(what_is_installed_locked_is_counted_as_locked,
+						fixture_up, fixture_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
