@@ -3,6 +3,7 @@
  * What kind of kernel the host runs, measured by a process that does what the check's child will
  * do and looks at what came of it. It drops its capabilities on the way and is gone afterwards.
  */
+#define SHARED_PIECES 16
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -87,12 +88,15 @@ static void probe_pages(struct host_facts *facts)
 	munmap((void *)page, 3 * PAGE);
 }
 
-/* Two pieces of shared memory with a page between them: both aligned only if that is meant. */
+/*
+ * Pieces of shared memory with a page between each two: all aligned only if that is meant. The
+ * pages between fill holes elsewhere first, so there have to be more of them than holes.
+ */
 static bool aligns_shared(unsigned long size)
 {
 	unsigned long where = 0;
 
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < SHARED_PIECES; i++) {
 		where |= (unsigned long)map(0, size, PROT_READ, MAP_SHARED | MAP_ANONYMOUS);
 		map(0, PAGE, PROT_NONE, ANON);
 	}
