@@ -11,7 +11,8 @@
  * The descriptor is closed when the mapping stands, unless RAM_KEEP_FD says
  * otherwise: ten thousand machines have twenty thousand mappings and no descriptor.
  * fork(2) of the host leaves the frames out of the child (MADV_DONTFORK): a child that goes on with
- * its parent's machine in spite of base/gate.h ends itself, and does not write to the parent's.
+ * its parent's machine in spite of base/gate.h ends itself, and does not write to the parent's. The
+ * child has a copy of the struct folios, as of all other memory.
  *
  * Frames are counted by the shards and the buddy under locks that they take
  * anyway, so the site has no counters of its own: count_frames() adds up. What a
@@ -73,7 +74,17 @@ static void after_fork(void)
 	spin_release(&rams_lock);
 }
 
-static struct fork_hook fork_hook = { before_fork, after_fork, after_fork, NULL };
+/* Where frames were, the child's next mappings may lie: see ram_destroy(). */
+static void in_child(void)
+{
+	const struct ram *ram;
+
+	list_for_each_entry(ram, &rams, node)
+		unpoison_region(ram->view.base, ram->buddy.fresh << ram->view.page_shift);
+	spin_release(&rams_lock);
+}
+
+static struct fork_hook fork_hook = { before_fork, after_fork, in_child, NULL };
 
 static void ram_link(struct ram *ram)
 {
@@ -119,6 +130,11 @@ static int map_frames(struct ram *ram)
 	err = host_ftruncate(fd, (off_t)ram->bytes) ? -errno : 0;
 	if (!err)
 		err = map(ram->bytes, MAP_SHARED, fd, &ram->view.base);
+	if (!err && madvise(ram->view.base, ram->bytes, MADV_DONTFORK)) {
+		/* The host's EAGAIN means the same; no call of a machine says that. */
+		munmap(ram->view.base, ram->bytes);
+		err = -ENOMEM;
+	}
 	if (err || ram->fd < 0)
 		host_close(fd);
 	else
