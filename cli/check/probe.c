@@ -3,7 +3,6 @@
  * What kind of kernel the host runs, measured by a process that does what the check's child will
  * do and looks at what came of it. It drops its capabilities on the way and is gone afterwards.
  */
-#define SHARED_PIECES 16
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -87,6 +86,8 @@ static void probe_pages(struct host_facts *facts)
 	}
 	munmap((void *)page, 3 * PAGE);
 }
+
+#define SHARED_PIECES 16
 
 /*
  * Pieces of shared memory with a page between each two: all aligned only if that is meant. The
