@@ -91,3 +91,14 @@ int host_ftruncate(int fd, off_t length)
 	host_end(&call);
 	return ret;
 }
+
+int host_fallocate(int fd, int mode, off_t offset, off_t length)
+{
+	struct host_call call;
+	int ret;
+
+	host_begin_grow(&call);
+	ret = fallocate(fd, mode, offset, length);
+	host_end(&call);
+	return ret;
+}

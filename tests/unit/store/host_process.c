@@ -70,6 +70,8 @@ static void under_a_file_limit(void *arg)
 	if (samara_write(mm, AREA + 2 * PAGE, "high", 4, NULL) != 4 ||
 	    !samara_msync(mm, AREA, 4 * PAGE, MS_SYNC))
 		_exit(5);
+	if (samara_file_punch_hole(file, 2 * PAGE, PAGE))
+		_exit(7);
 	if (sigpending(&pending) || sigismember(&pending, SIGXFSZ))
 		_exit(6);
 	_exit(0);
@@ -119,10 +121,45 @@ static void a_cancelled_thread_leaves_nothing_behind(void **state)
 	close(null);
 }
 
+/* All is called with a cancellation pending: the first point where it acts ends the thread. */
+static void *call_when_cancelled(void *arg)
+{
+	const int null = *(int *)arg;
+	int wrong;
+
+	pthread_cancel(pthread_self());
+	wrong = samara_write(mm, AREA, "dirty", 5, NULL) != 5;
+	wrong |= samara_msync(mm, AREA, 4 * PAGE, MS_SYNC);
+	wrong |= samara_file_punch_hole(file, PAGE, PAGE);
+	wrong |= samara_file_set_length(file, 4 * PAGE);
+	wrong |= samara_file_sync(file);
+	wrong |= samara_print_maps(mm, null);
+	__atomic_store_n(&ready, wrong ? 2 : 1, __ATOMIC_RELEASE);
+	pthread_testcancel();
+	return NULL;
+}
+
+static void no_call_is_a_cancellation_point(void **state)
+{
+	int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	pthread_t thread;
+	void *result;
+
+	up();
+	ready = 0;
+	assert_int_equal(pthread_create(&thread, NULL, call_when_cancelled, &null), 0);
+	pthread_join(thread, &result);
+	assert_ptr_equal(result, PTHREAD_CANCELED);
+	assert_int_equal(ready, 1);
+	down();
+	close(null);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_file_limit_is_an_error_and_no_signal),
+		cmocka_unit_test(no_call_is_a_cancellation_point),
 		cmocka_unit_test(a_cancelled_thread_leaves_nothing_behind),
 	};
 
