@@ -250,6 +250,18 @@ static void sites_tell_asked_refused_and_live(void **state)
 	assert_int_equal(after.live, 0);
 }
 
+static void what_the_allocator_refuses_counts_as_refused(void **state)
+{
+	const struct samara_site_info before = site_info("test_odd");
+	struct samara_site_info after;
+
+	assert_null(mem_alloc(&odd, SIZE_MAX));
+	after = site_info("test_odd");
+	assert_int_equal(after.asked - before.asked, 1);
+	assert_int_equal(after.refused - before.refused, 1);
+	assert_int_equal(after.live, before.live);
+}
+
 /* Caches beyond the number of magazines work, count and fail like the others. */
 static void caches_without_a_slot_behave_alike(void **state)
 {
@@ -258,7 +270,8 @@ static void caches_without_a_slot_behave_alike(void **state)
 	for (int i = 0; i < NAMELESS; i++) {
 		snprintf(nameless_name[i], sizeof(nameless_name[i]), "nameless_%d", i);
 		nameless[i] = (struct obj_cache){
-			.size = 96, .align = 32,
+			.size = 96,
+			.align = 32,
 			.site = { .name = nameless_name[i], .cache = &nameless[i] },
 		};
 		for (int k = 0; k < 3; k++) {
@@ -302,6 +315,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(site_can_be_switched_off, all_off, nothing_lives),
 		cmocka_unit_test_setup_teardown(site_counts_in_every_thread, all_off,
 						nothing_lives),
+		cmocka_unit_test(what_the_allocator_refuses_counts_as_refused),
 		cmocka_unit_test_setup_teardown(sites_tell_asked_refused_and_live, all_off,
 						nothing_lives),
 		cmocka_unit_test_setup_teardown(caches_without_a_slot_behave_alike, all_off,
