@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+/* The hooks around a fork(2) of the host: each once, in parent and child; more in the child. */
+#include "support/cmocka_all.h"
+#include "support/forked.h"
+
+#include <unistd.h>
+
+#include "base/fork.h"
+
+static unsigned int prepared, in_parent, in_child, more_prepared;
+
+static void prepare(void)
+{
+	prepared++;
+}
+
+static void parent(void)
+{
+	in_parent++;
+}
+
+static void child(void)
+{
+	in_child++;
+}
+
+static void prepare_more(void)
+{
+	more_prepared++;
+}
+
+static void nothing(void) {}
+
+static void no_work(void *arg) {}
+
+static struct fork_hook hook = { prepare, parent, child, NULL };
+static struct fork_hook more = { prepare_more, nothing, nothing, NULL };
+
+/* All locks around the hooks are free in the child: it adds one, has a mark, and forks itself. */
+static void add_and_fork(void *arg)
+{
+	struct forked grandchild;
+	unsigned long mark;
+
+	alarm(20);
+	if (prepared != 1 || in_parent || in_child != 1)
+		_exit(1);
+	fork_hook_add(&hook);
+	fork_hook_add(&more);
+	if (fork_mark(&mark) || mark == *(unsigned long *)arg || !fork_mark_is_own(mark))
+		_exit(2);
+	run_forked(no_work, NULL, &grandchild);
+	if (grandchild.signal || grandchild.status)
+		_exit(3);
+	if (prepared != 2 || in_parent != 1 || in_child != 1 || more_prepared != 1)
+		_exit(4);
+}
+
+static void a_child_is_as_good_as_its_parent(void **state)
+{
+	struct forked forked;
+	unsigned long mark;
+
+	fork_hook_add(&hook);
+	fork_hook_add(&hook);
+	assert_int_equal(fork_mark(&mark), 0);
+	run_forked(add_and_fork, &mark, &forked);
+	assert_int_equal(forked.signal, 0);
+	assert_int_equal(forked.status, 0);
+	assert_int_equal(prepared, 1);
+	assert_int_equal(in_parent, 1);
+	assert_int_equal(in_child, 0);
+	fork_hook_add(&more);
+	assert_true(fork_mark_is_own(mark));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_child_is_as_good_as_its_parent),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
