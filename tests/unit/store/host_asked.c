@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A file of which only the host knows what can be mapped (a special one): each mapping is tried
+ * there. The test answers in the host's place, as no file does all of it.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <samara/file.h>
+
+#include "support/cmocka_all.h"
+
+#include "support/mm_shape.h"
+#include "store/file.h"
+
+static struct {
+	bool answers; /* for mappings of files */
+	int err;
+	unsigned int asked;
+} host;
+
+void *mmap(void *addr, size_t size, int prot, int flags, int fd, off_t offset)
+{
+	if (host.answers && fd >= 0) {
+		host.asked++;
+		errno = host.err;
+		return MAP_FAILED;
+	}
+	return (void *)syscall(SYS_mmap, addr, size, prot, flags, fd, offset);
+}
+
+static struct samara_file *special_file(struct fixture *f)
+{
+	const int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	struct samara_file *file;
+
+	assert_true(fd >= 0);
+	host.answers = true;
+	host.err = EINVAL; /* not of this length, or not with these rights */
+	assert_int_equal(samara_file_from_fd(f->machine, fd, &file), 0);
+	close(fd);
+	assert_true(file->inode->asks_host);
+	return file;
+}
+
+/* What mmap says when the host says err. */
+static long mapped(struct fixture *f, struct samara_file *file, int err)
+{
+	long ret;
+
+	host.err = err;
+	host.asked = 0;
+	ret = (long)samara_mmap(f->mm, AT(0), PAGE, PROT_READ, MAP_SHARED | MAP_FIXED, file, 0);
+	assert_int_equal(host.asked, 1);
+	return ret;
+}
+
+static void the_host_says_what_may_be_mapped(void **state)
+{
+	struct fixture *f = *state;
+	struct samara_file *file = special_file(f);
+
+	assert_int_equal(mapped(f, file, EINVAL), -EINVAL);
+	assert_int_equal(mapped(f, file, EPERM), -EPERM);
+	assert_int_equal(mapped(f, file, ENODEV), -ENODEV);
+	assert_map(f->mm, "");
+	/* No room in this process says nothing of the file. */
+	assert_int_equal(mapped(f, file, ENOMEM), AT(0));
+	assert_int_equal(mapped(f, file, EAGAIN), AT(0));
+	host.answers = false;
+	assert_int_equal(samara_munmap(f->mm, AT(0), PAGE), 0);
+	samara_file_put(file);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(the_host_says_what_may_be_mapped, fixture_up,
+						fixture_down),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
