@@ -327,6 +327,29 @@ static void the_middle_generation_may_go(void **state)
 	gone(grandchild);
 }
 
+/* What the stack below this holds afterwards is no address. */
+static __attribute__((noinline)) void dirty_the_stack(void)
+{
+	volatile unsigned char bytes[8192];
+
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] = 0xa5;
+}
+
+static void an_empty_map_has_an_empty_child(void **state)
+{
+	struct samara_mm_stats stats = { .size = sizeof(stats) };
+	struct samara_mm *child;
+
+	(void)state;
+	dirty_the_stack();
+	child = forked(&m);
+	assert_int_equal(samara_mm_stats(child, &stats), 0);
+	assert_int_equal(stats.map_count, 0);
+	assert_int_equal(stats.accounted, 0);
+	gone(child);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -342,6 +365,7 @@ int main(void)
 		TEST(cpus_forget_what_they_may_write_to),
 		TEST(generations_see_what_their_ancestors_wrote),
 		TEST(the_middle_generation_may_go),
+		TEST(an_empty_map_has_an_empty_child),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
