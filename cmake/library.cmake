@@ -34,6 +34,12 @@ target_compile_options(samara_objs PRIVATE
 	-ftls-model=initial-exec -fno-semantic-interposition
 	-Wmissing-prototypes -Wstrict-prototypes)
 target_compile_definitions(samara_objs PRIVATE $<$<NOT:$<CONFIG:Debug>>:NDEBUG>)
+include(CheckCCompilerFlag)
+check_c_compiler_flag(-ftrivial-auto-var-init=pattern samara_has_pattern)
+if(samara_has_pattern)
+	target_compile_options(samara_objs PRIVATE
+		$<$<CONFIG:Debug>:-ftrivial-auto-var-init=pattern>)
+endif()
 target_link_libraries(samara_objs PUBLIC samara_flags PkgConfig::URCU Threads::Threads)
 
 add_library(samara SHARED $<TARGET_OBJECTS:samara_objs>)
