@@ -182,6 +182,45 @@ static void a_sealed_mapping_stays_as_it_is(void **state)
 	assert_int_equal(samara_madvise(f->mm, AT(2), PAGE, MADV_DONTDUMP), 0);
 }
 
+/* Linux refuses what throws contents away, where the caller may not write; other advice is taken. */
+static void advice_on_a_sealed_mapping(void **state)
+{
+	static const struct {
+		int first, last, answer;
+	} advice[] = {
+		{ MADV_NORMAL, MADV_WILLNEED, 0 },
+		{ MADV_DONTNEED, MADV_DONTNEED, -EPERM },
+		{ MADV_FREE, MADV_DONTFORK, -EPERM },
+		{ MADV_DOFORK, MADV_DODUMP, 0 },
+		{ MADV_WIPEONFORK, MADV_WIPEONFORK, -EPERM },
+		{ MADV_KEEPONFORK, 22, 0 }, /* MADV_POPULATE_READ */
+		{ 24, 24, -EPERM },         /* MADV_DONTNEED_LOCKED */
+		{ 102, 102, -EPERM },       /* MADV_GUARD_INSTALL */
+		{ 103, 103, 0 },            /* MADV_GUARD_REMOVE */
+	};
+	struct fixture *f = *state;
+
+	map_pages(f->mm, 0, 8, PROT_READ, 0);
+	assert_int_equal(samara_mseal(f->mm, AT(0), 8 * PAGE, 0), 0);
+	for (size_t i = 0; i < sizeof(advice) / sizeof(advice[0]); i++)
+		for (int a = advice[i].first; a <= advice[i].last; a++)
+			assert_int_equal(samara_madvise(f->mm, AT(0), PAGE, a), advice[i].answer);
+	/* What the caller may write it may throw away, too. */
+	map_pages(f->mm, 10, 12, RW, 0);
+	assert_int_equal(samara_mseal(f->mm, AT(10), 2 * PAGE, 0), 0);
+	assert_int_equal(samara_madvise(f->mm, AT(10), PAGE, MADV_DONTNEED), 0);
+}
+
+static void advice_above_all_mappings_finds_a_hole(void **state)
+{
+	struct fixture *f = *state;
+
+	map_pages(f->mm, 0, 4, RW, 0);
+	assert_int_equal(samara_madvise(f->mm, AT(2), 4 * PAGE, MADV_DONTFORK), -ENOMEM);
+	assert_true(flags_at(f->mm, 2) & SAMARA_VM_DONTCOPY);
+	assert_int_equal(samara_madvise(f->mm, AT(4), PAGE, MADV_DONTFORK), -ENOMEM);
+}
+
 #define test(name) cmocka_unit_test_setup_teardown(name, fixture_up, fixture_down)
 
 int main(void)
@@ -197,6 +236,8 @@ int main(void)
 		test(locking_counts_and_splits),
 		test(locking_everything_now_and_later),
 		test(a_sealed_mapping_stays_as_it_is),
+		test(advice_on_a_sealed_mapping),
+		test(advice_above_all_mappings_finds_a_hole),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
