@@ -73,7 +73,6 @@ void exit_mmap(struct samara_mm *mm, struct vma_dead *dead)
 	tlb_finish_mmu(&tlb);
 	pgd_free(mm);
 	BUG_ON(buried != mm->count.map_count);
-	store_forget(&mm->store);
 	mt_clear_in_rcu(&mm->mt); /* no reader is left */
 	__mt_destroy(&mm->mt);
 	mm_uncharge(mm, mm->count.accounted);
