@@ -182,7 +182,7 @@ static void a_sealed_mapping_stays_as_it_is(void **state)
 	assert_int_equal(samara_madvise(f->mm, AT(2), PAGE, MADV_DONTDUMP), 0);
 }
 
-/* Linux refuses what throws contents away, where the caller may not write; other advice is taken. */
+/* Linux refuses advice that throws contents away, where the caller may not write. */
 static void advice_on_a_sealed_mapping(void **state)
 {
 	static const struct {
