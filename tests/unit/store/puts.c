@@ -11,7 +11,7 @@
 #include "support/store_box.h"
 
 #define THREADS 3
-#define PUTS 200000UL
+#define PUTS 1000000UL
 
 static void *put_many(void *arg)
 {
