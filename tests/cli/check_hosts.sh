@@ -180,7 +180,7 @@ signalled() {
 
 killed_and_stopped_processes() {
 	signalled KILL 3 'killed by signal 9'
-	signalled KILL 2 'the host.s child was killed'
+	signalled KILL 2 'the host.s child was killed\|but not when made again'
 	signalled STOP 2 'does not answer'
 	signalled KILL 1 'a job ended with status 0x9'
 }
