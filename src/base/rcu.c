@@ -69,6 +69,7 @@ void rcu_synchronize(void)
 {
 	VM_WARN_ON(rcu_read_held());
 	urcu_bp_synchronize_rcu();
+	rcu_guests_wait();
 	RCU_TSAN_ACQUIRE();
 }
 
@@ -253,6 +254,7 @@ void rcu_fork_parent(void)
 void rcu_fork_child(void)
 {
 	urcu_bp_after_fork_child();
+	rcu_guests_fork_child();
 	worker_word = WORKER_BUSY;
 	worker_started = false;
 	fork_waits = 0;

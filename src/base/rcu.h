@@ -48,8 +48,7 @@ struct rcu_cb {
  * compiler calls __tls_get_addr() for each access from position-independent
  * code, which costs more than the whole lock.
  */
-extern __thread struct urcu_bp_reader *urcu_bp_reader
-	__attribute__((tls_model("initial-exec")));
+extern __thread struct urcu_bp_reader *urcu_bp_reader __attribute__((tls_model("initial-exec")));
 
 #if SAMARA_TSAN
 extern char rcu_grace_period;
@@ -71,22 +70,38 @@ int urcu_bp_read_ongoing(void);
 #define RCU_LIBURCU(what) _urcu_bp_##what()
 #endif
 
+/*
+ * Sections of threads for which there was no memory (rcu_guest.c). rcu_first_section() registers
+ * the calling thread with liburcu and says true, or begins such a section.
+ */
+extern __thread unsigned int rcu_guest_depth __attribute__((tls_model("initial-exec")));
+bool rcu_first_section(void);
+void rcu_guest_unlock(void);
+void rcu_guests_wait(void);
+void rcu_guests_fork_child(void);
+
 /* A read-side critical section. Nests. No waiting for a grace period and no fork inside. */
 static inline void rcu_read_lock(void)
 {
+	if (unlikely(!urcu_bp_reader) && !rcu_first_section())
+		return;
 	RCU_LIBURCU(read_lock);
 }
 
 static inline void rcu_read_unlock(void)
 {
 	RCU_TSAN_RELEASE();
-	RCU_LIBURCU(read_unlock);
+	/* The embedder may have registered the thread inside a guest's section. */
+	if (unlikely(!urcu_bp_reader || !RCU_LIBURCU(read_ongoing)))
+		rcu_guest_unlock();
+	else
+		RCU_LIBURCU(read_unlock);
 }
 
 /* Whether this thread is inside a read-side critical section. */
 static inline bool rcu_read_held(void)
 {
-	return urcu_bp_reader && RCU_LIBURCU(read_ongoing);
+	return (urcu_bp_reader && RCU_LIBURCU(read_ongoing)) || rcu_guest_depth;
 }
 
 /* Acquire costs nothing on x86, and unlike consume every compiler and sanitizer knows it. */
