@@ -82,7 +82,7 @@ bool rcu_first_section(void)
 	if (!rcu_guest_depth++) {
 		own_side = __atomic_load_n(&side, __ATOMIC_RELAXED);
 		__atomic_fetch_add(&count[own_side], 1, __ATOMIC_SEQ_CST);
-		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+		smp_mb();
 	}
 	return false;
 }
@@ -112,7 +112,7 @@ static void wait_for_side(void)
 
 void rcu_guests_wait(void)
 {
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	smp_mb();
 	if (likely(!has_guests(0) && !has_guests(1)))
 		return;
 	spin_acquire(&wait_lock);
