@@ -62,6 +62,18 @@ class Layers(HouseTest):
         self.broken("include/samara/tree.h", "<base/list.h>", "a public header")
         self.broken("include/samara/tree.h", "<urcu-bp.h>", "a public header")
 
+    def test_a_room_above_base_synchronises_by_itself(self):
+        for line, what in (("__atomic_fetch_add(&n, 1, 0);", "__atomic_fetch_add"),
+                           ("__sync_synchronize();", "__sync_synchronize"),
+                           ("#include <pthread.h>", "pthread.h"),
+                           ("#include <stdatomic.h>", "stdatomic.h")):
+            files = dict(HOUSE)
+            files["src/vma/map.c"] = C + "/* not __atomic_load_n() */\n" + line + "\n"
+            self.breaks(files, "src/vma/map.c:3", what)
+            files = dict(HOUSE)
+            files["src/base/lock.c"] = C + line + "\n"
+            self.passes(files)
+
     def test_a_public_header_is_missing(self):
         self.broken("cli/main.c", "<samara/nothing.h>", "no public header")
 
