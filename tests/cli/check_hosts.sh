@@ -86,6 +86,11 @@ personalities() {
 	[ $status = 0 ] || die "cases under setarch -L: $(cat "$tmp/out" "$tmp/err")"
 }
 
+# The sanitizers' runtime reads /proc by itself, and has lines of its own to print without it.
+sanitized() {
+	grep -qa -e __asan_init -e __tsan_init "$SAMARA"
+}
+
 namespaces() {
 	if able unshare -U -r; then
 		judged unshare -U -r "${run[@]}"
@@ -94,12 +99,13 @@ namespaces() {
 	fi
 	if able unshare -p -f --mount-proc; then
 		judged unshare -p -f --mount-proc "${run[@]}"
-		cannot_judge 'no /proc' unshare -p -f "${run[@]}"
+		sanitized || cannot_judge 'no /proc' unshare -p -f "${run[@]}"
 		either unshare -p -f --mount-proc sh -c 'echo 1 >/proc/sys/vm/memfd_noexec; exec "$@"' - "${run[@]}"
 		either unshare -p -f --mount-proc sh -c 'echo 2 >/proc/sys/vm/memfd_noexec; exec "$@"' - "${run[@]}"
 	fi
 	if able unshare -m; then
-		cannot_judge 'no /proc' unshare -m sh -c 'umount -l /proc; exec "$@"' - "${run[@]}"
+		sanitized ||
+			cannot_judge 'no /proc' unshare -m sh -c 'umount -l /proc; exec "$@"' - "${run[@]}"
 		judged unshare -m sh -c 'mount -t tmpfs none /sys; exec "$@"' - "${run[@]}"
 		cannot_judge '/var/tmp' unshare -m sh -c 'mount -t tmpfs -o ro none /var/tmp; exec "$@"' - "${run[@]}"
 		cannot_judge '/var/tmp' unshare -m sh -c 'mount -t tmpfs -o size=64k none /var/tmp; exec "$@"' - \
@@ -118,7 +124,7 @@ limits() {
 		judged prlimit --$limit "${run[@]}"
 	done
 	# What a sanitizer sets aside for itself is more than these.
-	! grep -qa '__asan_init\|__tsan_init' "$SAMARA" || return 0
+	! sanitized || return 0
 	for limit in as=20000000 as=400000000 data=12000000 data=400000000; do
 		either prlimit --$limit "${run[@]}"
 	done
