@@ -53,7 +53,6 @@
  */
 #define try_cmpxchg(p, old, value, order) \
 	__atomic_compare_exchange_n((p), (old), (value), false, (order), __ATOMIC_RELAXED)
-#define try_cmpxchg_acquire(p, old, value) try_cmpxchg(p, old, value, __ATOMIC_ACQUIRE)
 #define try_cmpxchg_release(p, old, value) try_cmpxchg(p, old, value, __ATOMIC_RELEASE)
 #define try_cmpxchg_acq_rel(p, old, value) try_cmpxchg(p, old, value, __ATOMIC_ACQ_REL)
 #define try_cmpxchg_seq_cst(p, old, value) \
@@ -61,7 +60,6 @@
 #define try_cmpxchg_weak(p, old, value, order) \
 	__atomic_compare_exchange_n((p), (old), (value), true, (order), __ATOMIC_RELAXED)
 #define try_cmpxchg_weak_acquire(p, old, value) try_cmpxchg_weak(p, old, value, __ATOMIC_ACQUIRE)
-#define try_cmpxchg_weak_release(p, old, value) try_cmpxchg_weak(p, old, value, __ATOMIC_RELEASE)
 #define try_cmpxchg_weak_seq_cst(p, old, value) try_cmpxchg_weak(p, old, value, __ATOMIC_SEQ_CST)
 
 #endif
