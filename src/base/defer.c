@@ -2,7 +2,7 @@
 /*
  * Deferred freeing: the slow half of cache_free_rcu(), and flushing.
  *
- *   m->batch --full, by its owner----------------------> rcu_defer() -> pool
+ *   m->batch --full, by its owner----------------------> rcu_queue() -> pool
  *       '-----xchg, by rcu_barrier()----wait-----'
  *
  * The owner adds to m->batch inside a read-side section and without an atomic
@@ -52,7 +52,7 @@ static bool add_to_batch(struct obj_cache *c, struct magazine *m, void *obj)
 	if (batch && batch->count == SHEAF_OBJS) {
 		batch = take_batch(m);
 		if (batch)
-			rcu_defer(&batch->cb, batch_done);
+			rcu_queue(&batch->cb, batch_done);
 		batch = NULL;
 	}
 	if (batch) {
@@ -75,6 +75,7 @@ void cache_free_rcu_slow(struct obj_cache *c, void *obj)
 	if (!m || !add_to_batch(c, m, obj))
 		pool_defer_loose(c, obj);
 	rcu_read_unlock();
+	rcu_wake_worker();
 }
 
 /* flushing ---------------------------------------------------------------- */

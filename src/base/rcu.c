@@ -16,7 +16,8 @@
  * second; a writer that queues faster than that wakes it early.
  *
  * A grace period of liburcu-bp 0.13 takes microseconds, but 10 ms when it meets a
- * reader that was preempted inside its section: it polls.
+ * reader that was preempted inside its section: it polls. A wake-up may preempt the thread that
+ * wakes, so a thread in a section queues there and wakes the worker behind it.
  *
  * Invariants
  *  1. Rounds exclude each other (round_lock), so callbacks run in queue order.
@@ -200,24 +201,38 @@ failed:
 	smp_store_release(&worker_started, false);
 }
 
-void rcu_defer(struct rcu_cb *cb, void (*fn)(struct rcu_cb *cb))
+void rcu_queue(struct rcu_cb *cb, void (*fn)(struct rcu_cb *cb))
 {
 	struct rcu_cb *head = READ_ONCE(queue);
-	unsigned int word;
 
 	cb->fn = fn;
 	do {
 		cb->next = head;
 	} while (!__atomic_compare_exchange_n(&queue, &head, cb, true, __ATOMIC_SEQ_CST,
 					      __ATOMIC_RELAXED));
+	__atomic_add_fetch(&queued, 1, __ATOMIC_RELAXED);
+}
+
+void rcu_wake_worker(void)
+{
+	unsigned int word;
+
+	if (!READ_ONCE(queue))
+		return; /* nothing was queued, or the worker has taken it */
 	if (unlikely(!smp_load_acquire(&worker_started)))
 		worker_start();
 	word = __atomic_load_n(&worker_word, __ATOMIC_SEQ_CST);
-	if (__atomic_add_fetch(&queued, 1, __ATOMIC_RELAXED) < QUEUE_LONG && word != WORKER_IDLE)
+	if (READ_ONCE(queued) < QUEUE_LONG && word != WORKER_IDLE)
 		return;
 	if (word != WORKER_BUSY &&
 	    __atomic_exchange_n(&worker_word, WORKER_BUSY, __ATOMIC_SEQ_CST) != WORKER_BUSY)
 		futex_wake(&worker_word, 1, FUTEX_ANYONE);
+}
+
+void rcu_defer(struct rcu_cb *cb, void (*fn)(struct rcu_cb *cb))
+{
+	rcu_queue(cb, fn);
+	rcu_wake_worker();
 }
 
 void rcu_barrier(void)

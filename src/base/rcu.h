@@ -119,6 +119,14 @@ void rcu_synchronize(void);
 void rcu_defer(struct rcu_cb *cb, void (*fn)(struct rcu_cb *cb));
 
 /*
+ * The halves of rcu_defer(), for a caller that must queue inside a section. It calls
+ * rcu_wake_worker() behind the section: the worker may preempt the thread that wakes it, and would
+ * then wait 10 ms for the section to end.
+ */
+void rcu_queue(struct rcu_cb *cb, void (*fn)(struct rcu_cb *cb));
+void rcu_wake_worker(void);
+
+/*
  * Wait until everything deferred before this call has been done, objects given
  * to cache_free_rcu() included. Callbacks may run in the calling thread.
  * Holding no lock, outside any section, and not from a callback.
