@@ -40,9 +40,9 @@
 struct copy {
 	struct vma *dst, *src;
 	struct ram *ram;
-	bool cow;
-	struct folio *spare; /* for a pinned page */
-	int err;             /* why copy_entries() stopped before the end: copy_folio() */
+	uint64_t parent_drops, child_drops; /* bits of an entry that share_entry() clears */
+	struct folio *spare;                /* for a pinned page */
+	int err; /* why copy_entries() stopped before the end: copy_folio() */
 	struct rss_delta rss;
 };
 
@@ -81,19 +81,21 @@ static void copy_nonpresent(struct copy *c, struct table *to, pte_t *at, pte_t p
 		table_fill(to, at, mk_marker(marker));
 }
 
-/* *pte becomes the parent's entry after the fork; returns the child's. */
-static pte_t share_entry(const struct copy *c, pte_t *pte)
+static void share_drops(struct copy *c)
 {
-	pte_t child;
-
-	if (c->cow)
-		*pte = pte_without(*pte, PTE_WRITE);
-	child = pte_without(*pte, PTE_ACCESSED | PTE_WAS_EXCLUSIVE);
+	c->parent_drops = vm_is_cow(c->src->vm_flags) ? PTE_WRITE : 0;
+	c->child_drops = PTE_ACCESSED | PTE_WAS_EXCLUSIVE;
 	if (c->src->vm_flags & VM_SHARED)
-		child = pte_without(child, PTE_DIRTY);
+		c->child_drops |= PTE_DIRTY;
 	if (!vma_uffd_wp(c->dst))
-		child = pte_without(child, PTE_UFFD_WP);
-	return child;
+		c->child_drops |= PTE_UFFD_WP;
+}
+
+/* *pte becomes the parent's entry after the fork; returns the child's. */
+static inline pte_t share_entry(const struct copy *c, pte_t *pte)
+{
+	*pte = pte_without(*pte, c->parent_drops);
+	return pte_without(*pte, c->child_drops);
 }
 
 /* One more entry, and not exclusive any more. That flag changes only under the leaf's lock. */
@@ -130,9 +132,9 @@ static int copy_folio(struct copy *c, unsigned long addr, pte_t *from, pte_t *ch
 }
 
 /* What copy_folio() says; after an error nothing has changed. */
-static int copy_entry(struct copy *c, unsigned long addr, pte_t *from_at, struct table *to)
+static int copy_entry(struct copy *c, unsigned long addr, pte_t *from_at, struct table *to,
+		      pte_t *to_at)
 {
-	pte_t *to_at = table_pte(c->dst->vm_mm, to, addr);
 	const pte_t was = pte_read(from_at);
 	pte_t from = was, child;
 	int err;
@@ -159,12 +161,14 @@ static int copy_entry(struct copy *c, unsigned long addr, pte_t *from_at, struct
 /* Returns part->end, or the address of a page that could not be copied, for the reason c->err. */
 static unsigned long copy_entries(struct copy *c, const struct leaf_part *part, struct table *to)
 {
-	struct samara_mm *mm = c->src->vm_mm;
+	const unsigned long page_size = mm_page_size(c->src->vm_mm);
+	pte_t *from_at = table_pte(c->src->vm_mm, part->leaf, part->addr);
+	pte_t *to_at = table_pte(c->dst->vm_mm, to, part->addr);
 	unsigned long addr = part->addr;
 
 	table_lock_pair(part->leaf, to);
-	for (c->err = 0; addr < part->end; addr += mm_page_size(mm)) {
-		c->err = copy_entry(c, addr, table_pte(mm, part->leaf, addr), to);
+	for (c->err = 0; addr < part->end; addr += page_size) {
+		c->err = copy_entry(c, addr, from_at++, to, to_at++);
 		if (c->err)
 			break;
 	}
@@ -226,7 +230,6 @@ int copy_page_range(struct vma *dst, struct vma *src)
 		.dst = dst,
 		.src = src,
 		.ram = vma_ram(src),
-		.cow = vm_is_cow(src->vm_flags),
 	};
 	struct leaf_part part = LEAF_PART_FROM(src->vm_start);
 	int err = 0;
@@ -235,6 +238,7 @@ int copy_page_range(struct vma *dst, struct vma *src)
 	VM_WARN_ON(dst->vm_start != src->vm_start || dst->vm_end != src->vm_end);
 	if (!vma_needs_copy(dst, src))
 		return 0;
+	share_drops(&c);
 	while (!err && leaf_next(src->vm_mm, &part, src->vm_end))
 		err = copy_leaf(&c, &part);
 	if (c.spare)
