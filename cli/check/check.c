@@ -111,7 +111,7 @@ out:
 	return status;
 }
 
-/* A sequence that the host did not survive, for whoever looks into it. */
+/* A sequence that the host did not survive, kept to be looked into. */
 static void save_unanswered(const struct options *o, unsigned long nr)
 {
 	struct seq *seq = calloc(1, sizeof(*seq));

@@ -112,7 +112,7 @@ static void place(struct gen *gen, struct wire_op *op)
 	}
 }
 
-/* Nobody has set huge pages aside, so all are refused; what reserves none would be granted. */
+/* The host's pools of huge pages are empty: it refuses a mapping that reserves some of them. */
 static void ask_for_huge_pages(struct gen *gen, struct wire_op *op)
 {
 	static const unsigned long logs[] = { 0, 0, 0, 21, 21, 30, 12, 22, 63 };
@@ -126,7 +126,7 @@ static void ask_for_huge_pages(struct gen *gen, struct wire_op *op)
 	}
 }
 
-/* Terabytes that nobody means to fill. */
+/* Terabytes that are never filled. */
 static void gen_reservation(struct gen *gen, struct wire_op *op)
 {
 	static const unsigned long tebibytes[] = { 1, 1, 1, 2, 4, 4, 16, 64, 127, 128 };

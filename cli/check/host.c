@@ -253,7 +253,7 @@ static uint32_t round_up(uint32_t offset)
 	return (offset + 63) & ~63U;
 }
 
-/* The child itself, whoever ended it. */
+/* The child itself, by whatever signal it ended. */
 static bool has_ended(struct host *h)
 {
 	if (waitpid(h->pid, NULL, WNOHANG) != h->pid)

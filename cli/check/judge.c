@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Why a host cannot be the referee. What the library can be made to do the same, ours.c does; what
- * is left is here. Each reason is one line for whoever runs the check.
+ * is left is here. Each reason is one line for the user.
  */
 #define _GNU_SOURCE
 #include <errno.h>

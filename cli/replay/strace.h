@@ -78,7 +78,7 @@ void trace_parser_free(struct trace_parser *p);
 /*
  * Read one line (terminated; without its newline). 0 and the event, or -EINVAL
  * and a sentence in why, or -ENOMEM. The event's slices live until the next
- * call with this parser or until line is gone, whichever comes first. tid: the
+ * call with this parser, and no longer than line. tid: the
  * thread when the line itself does not say (a file of strace -ff), or 0.
  */
 int trace_parse(struct trace_parser *p, const char *line, int tid, struct trace_event *ev,

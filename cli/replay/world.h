@@ -144,7 +144,7 @@ struct thread *world_thread(struct world *w, int tid);
 struct process *world_process(struct world *w, int pid); /* alive, or NULL */
 struct thread *world_only_thread(struct world *w);       /* the only one alive, or NULL */
 
-/* A process nobody here has made: its map is not known. NULL: no memory. */
+/* A process that no process of the trace has made: its map is not known. NULL: no memory. */
 struct thread *world_add_root(struct world *w, int tid);
 /* A thread and process that had no number (0) has one now. Returns t. */
 struct thread *world_rename(struct world *w, struct thread *t, int tid);

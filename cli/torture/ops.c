@@ -239,7 +239,7 @@ static void move_part(struct worker *w, struct slot *from, struct slot *to, stru
 	moved(from, to, part);
 }
 
-/* Pages of a slot go to another of its kind that nobody holds. */
+/* Pages of a slot go to another of its kind that no thread holds. */
 static void op_move(struct worker *w, struct slot *from)
 {
 	struct slot *to = &w->t->slot[roll(w, SLOTS)];

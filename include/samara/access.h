@@ -110,7 +110,7 @@ SAMARA_API int samara_pagemap(struct samara_mm *mm, unsigned long addr, unsigned
 
 /* counters ------------------------------------------------------------------ */
 
-/* What an mm has in memory, and how its page faults went so far. Each is exact when nobody uses the mm. */
+/* What an mm has in memory, and how its page faults went so far. Each is exact while no thread uses the mm. */
 struct samara_mm_memory {
 	size_t size;             /* sizeof(struct samara_mm_memory), set by the caller */
 	unsigned long rss_anon;  /* pages, as /proc/PID/status has them in kB: RssAnon, ... */

@@ -13,7 +13,7 @@
  *
  * A pointer is valid until samara_cpu_exit() or the next samara_cpu_miss(), which leaves the
  * section and enters it again. In between every call on the machine gives -EDEADLK (<samara/mm.h>),
- * and no lock may be waited for: whoever takes memory away waits until the CPU has left.
+ * and no lock may be waited for: a call that takes memory away waits until the CPU has left.
  *
  * An aligned load or store of 1, 2, 4 or 8 bytes through the pointer is whole against every other access to the
  * memory, as far as the host makes it by one instruction (in C: volatile, or atomic). The library's own calls tear

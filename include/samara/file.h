@@ -13,8 +13,8 @@
  * used from any thread. An mm of another machine refuses them (-EINVAL).
  *
  * Files of one inode share their pages (the page cache): two files of one host file in one machine do. Pages of a
- * host file are read when they are first wanted and written back by msync(2), samara_file_sync() and when nobody
- * has a file of it any more; that last time errors cannot be told, so whoever wants to know of them syncs first.
+ * host file are read when they are first wanted and written back by msync(2), by samara_file_sync() and
+ * when the last file of the inode is put. That last write-back cannot report errors: sync first to learn of them.
  */
 #ifndef SAMARA_FILE_H
 #define SAMARA_FILE_H
@@ -39,11 +39,11 @@ enum samara_file_flags {
 	SAMARA_FILE_ZERO = 1 << 8,     /* /dev/zero: private mappings are anonymous memory, shared ones fresh shmem */
 	SAMARA_FILE_SYNC = 1 << 9,     /* the file system knows MAP_SYNC (ext4, xfs) */
 	SAMARA_FILE_NO_FALLOCATE = 1 << 10, /* holes cannot be punched: MADV_REMOVE gives -EOPNOTSUPP */
-	SAMARA_FILE_O_APPEND = 1 << 12, /* opened with O_APPEND: pwrite(2) writes at the end, wherever it is told to */
+	SAMARA_FILE_O_APPEND = 1 << 12, /* opened with O_APPEND: pwrite(2) writes at the end and ignores its offset */
 	SAMARA_FILE_NO_SYNC = 1 << 11, /* but this file is not on DAX memory: every mapping with MAP_SYNC is refused */
 };
 
-/* Who a file is, for one that is not there: a trace names files that may be long gone. */
+/* What identifies a file that cannot be opened: a trace names files that may be long gone. */
 struct samara_file_identity {
 	size_t size;               /* sizeof(struct samara_file_identity) */
 	const char *name;          /* as /proc/PID/maps prints it, " (deleted)" included; copied */
@@ -55,8 +55,8 @@ struct samara_file_identity {
 
 /*
  * A file of the host. Identity, size, rights and kind are read now from fd,
- * which stays the caller's and may be closed afterwards (the library keeps its own duplicate). When the host file
- * is made shorter by somebody else, this is noticed when a page is read or written back, not before.
+ * which stays the caller's and may be closed afterwards (the library keeps its own duplicate). When another program
+ * makes the host file shorter, this is noticed when a page is read or written back, not before.
  * What cannot be mapped is a file too, and samara_mmap() refuses it as Linux does. Of drivers, and of pseudo files as
  * those of sysfs, the host's kernel is asked when they are mapped; their pages have the bytes that pread(2) of the
  * host file gives up to the length that fstat(2) gives, so that of a driver every access is beyond the end (SIGBUS).
@@ -66,7 +66,7 @@ SAMARA_API SAMARA_MUST_CHECK int samara_file_from_fd(struct samara_machine *mach
 						     struct samara_file **out);
 
 /*
- * A file that is known only by who it is. Every call gives a new open file,
+ * A file of which only its identity is known. Every call gives a new open file,
  * which merges with no other; keep one per open(2) of the trace.
  * 0, -EINVAL (no name, size), -E2BIG (a member that this library does not know), -ENAMETOOLONG (above 4095 bytes),
  * -ENOMEM.
@@ -102,7 +102,7 @@ SAMARA_API SAMARA_MUST_CHECK int samara_file_reopen(struct samara_file *file, un
 /* One more reference to file. Returns file. */
 SAMARA_API struct samara_file *samara_file_get(struct samara_file *file);
 
-/* Give a reference back; NULL is allowed. */
+/* Drop a reference; NULL is allowed. */
 SAMARA_API void samara_file_put(struct samara_file *file);
 
 /*
@@ -143,7 +143,7 @@ SAMARA_API long samara_file_pwrite(struct samara_file *file, const void *buf, un
  */
 SAMARA_API SAMARA_MUST_CHECK int samara_file_sync(struct samara_file *file);
 
-/* Who file is. name lives as long as the file. */
+/* file's identity. name lives as long as the file. */
 SAMARA_API void samara_file_identify(const struct samara_file *file, struct samara_file_identity *out);
 
 /* devices -------------------------------------------------------------------- */
@@ -233,8 +233,8 @@ struct samara_file_ops {
 	void (*close)(void *priv, const struct samara_vma_desc *gone);
 
 	/*
-	 * Nobody has the file any more, its frames are free: the last call with this priv. No lock of the file's is
-	 * held.
+	 * The last reference to the file has gone, and its frames are free: the last call with this priv. No lock of
+	 * the file's is held.
 	 */
 	void (*release)(void *priv);
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Being told of changes to an mm's page tables: for whoever keeps translations
+ * Being told of changes to an mm's page tables: for a program that keeps translations
  * of its own (an emulator's TLB, a device, a process into which frames are mapped).
  */
 #ifndef SAMARA_NOTIFIER_H
@@ -33,8 +33,8 @@ struct samara_notifier_range {
  * At that time, and before the pages go, start and end are called once with SAMARA_NOTIFY_EXIT: from then on no
  * translation of the mm may be made.
  * Any may be NULL. Changes may overlap, in one thread too. Several notifiers are called in the order they were
- * registered. Called with locks of the mm held: a callback makes no call of the library, and waits for nobody
- * who makes one.
+ * registered. Called with locks of the mm held: a callback makes no call of the library, and waits for no
+ * thread that makes one.
  */
 struct samara_notifier_ops {
 	void (*start)(const struct samara_notifier_range *range, void *priv);
@@ -44,7 +44,7 @@ struct samara_notifier_ops {
 
 /*
  * 0 or -ENOMEM. ops must outlive the registration. Waits for changes under way: every start that is called has its
- * end, and a change that nobody is told of is over when this returns.
+ * end, and a change that this notifier is not told of is over when this returns.
  */
 SAMARA_API SAMARA_MUST_CHECK int samara_notifier_register(struct samara_mm *mm,
 							  const struct samara_notifier_ops *ops, void *priv,

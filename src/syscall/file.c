@@ -16,7 +16,7 @@
 
 #define MEMFD_NAME_MAX 249
 
-/* Shared memory that somebody asked for: charged whole, now. */
+/* Shared memory that the embedder asked for: charged whole, now. */
 static int shmem(struct samara_machine *machine, struct shmem_desc *desc, struct samara_file **out)
 {
 	const unsigned long size = geo_page_size(&machine->geo);

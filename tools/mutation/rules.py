@@ -194,7 +194,7 @@ class Mutant:
 
     @property
     def key(self):
-        """The same wherever in its file the function is."""
+        """The same at any place of the function in its file."""
         return self.path, self.function, self.old, self.new
 
     @staticmethod

@@ -20,7 +20,7 @@
 #define FUTEX_WAKE 1
 #define NO_HANG 1
 #define NOBODY (~0U)
-#define GIVEN_AWAY (1L << 62) /* an answer: somebody else has the turn, and will give one */
+#define GIVEN_AWAY (1L << 62) /* not an answer: another process has the turn and will answer */
 #define FIRST_STACK 1         /* of the sequence's first process; serve() has the one before it */
 #define SET_MM 35
 #define SET_MM_MAP 14
