@@ -27,19 +27,21 @@ static void default_layout(struct samara_mm *mm)
 struct samara_mm *mm_alloc(struct samara_machine *machine)
 {
 	struct samara_mm *mm = mem_zalloc(&mm_site, sizeof(*mm));
+	struct mm_limits *limits;
 
 	if (!mm)
 		return NULL;
+	limits = &mm->limits;
 	mt_init_flags(&mm->mt, MM_TREE_FLAGS);
-	rwsem_init(&mm->mmap_lock, RANK_MMAP);
+	rwsem_init(&mm->mmap_lock.sem, RANK_MMAP);
 	mm->machine = machine;
 	mm->geo = &machine->geo;
-	/* A VMA's vm_lock_seq begins at 0, and is not to look locked by it. */
-	mm->mm_lock_seq = 1;
+	/* A VMA's vm_lock.seq begins at 0, and is not to look locked by it. */
+	mm->mmap_lock.seq = 1;
 	for (int i = 0; i < MM_RLIMITS; i++)
-		mm->rlim[i] = mm->rlim_max[i] = RLIM_INFINITY;
-	mm->rlim[MM_RLIMIT_STACK] = DEFAULT_STACK;
-	mm->rlim[MM_RLIMIT_MEMLOCK] = mm->rlim_max[MM_RLIMIT_MEMLOCK] = DEFAULT_MEMLOCK;
+		limits->rlim[i] = limits->rlim_max[i] = RLIM_INFINITY;
+	limits->rlim[MM_RLIMIT_STACK] = DEFAULT_STACK;
+	limits->rlim[MM_RLIMIT_MEMLOCK] = limits->rlim_max[MM_RLIMIT_MEMLOCK] = DEFAULT_MEMLOCK;
 	default_layout(mm);
 	return mm;
 }
@@ -75,10 +77,8 @@ unsigned long mm_lock_stat_sum(const struct samara_mm *mm, enum vma_lock_stat wh
 void mm_inherit(struct samara_mm *mm, const struct samara_mm *from)
 {
 	mm->layout = from->layout;
-	memcpy(mm->rlim, from->rlim, sizeof(mm->rlim));
-	memcpy(mm->rlim_max, from->rlim_max, sizeof(mm->rlim_max));
-	mm->caps = from->caps;
-	mm->touch = from->touch;
+	mm->limits = from->limits;
+	mm->limits.def_flags = 0; /* a child has no MCL_FUTURE */
 }
 
 void mm_free(struct samara_mm *mm)

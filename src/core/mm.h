@@ -123,36 +123,60 @@ struct mm_shard {
 	char apart[CACHE_LINE];
 };
 
+/* The page table. */
+struct mm_tables {
+	struct table *pgd; /* (a) NULL until the first page; then it stays */
+	unsigned long nr;  /* (a) the root included */
+	/* RANK_PAGE_TABLE; a VMA's first family: rmap/rmap.h */
+	struct samara_spinlock anon_lock;
+};
+
+/* Whom changes of the page table are told. */
+struct mm_watch {
+	struct samara_cpu *cpus;               /* cpus_lock; those that run this mm */
+	struct samara_spinlock cpus_lock;      /* RANK_TLB */
+	struct samara_notifier *notifiers;     /* notifiers_lock; walked inside a pair */
+	unsigned long notifier_seq;            /* (a) changed under notifiers_lock */
+	struct samara_spinlock notifiers_lock; /* RANK_MACHINE */
+	char apart[CACHE_LINE];
+};
+
+struct mm_life {
+	enum mm_state state; /* (a) */
+};
+
+struct mmap_lock {
+	struct rwsem sem;  /* RANK_MMAP */
+	unsigned long seq; /* (a) writers (m); each unlock adds 1: vma_lock.h */
+};
+
+/* What setrlimit(2), mlockall(2) and the embedder set; all (m). */
+struct mm_limits {
+	unsigned long def_flags;        /* VM_LOCKED_MASK of mlockall(MCL_FUTURE) */
+	unsigned long rlim[MM_RLIMITS]; /* bytes */
+	unsigned long rlim_max[MM_RLIMITS];
+	unsigned int caps; /* enum samara_caps */
+	enum samara_touch_policy touch;
+	char apart[CACHE_LINE];
+};
+
 /*
- * What page faults look at lies apart from what calls that change the map write, or a thread
- * that maps would slow down those that fault. What remains shared is mm_lock_seq.
+ * Page faults read what comes before the mmap_lock. Calls that change the map write what comes
+ * behind it, on other cache lines. Both use mmap_lock.seq.
  */
 struct samara_mm {
 	struct maple_tree mt;              /* writers (m); readers (m) or RCU */
 	struct samara_machine *machine;    /* (i) counted */
 	const struct samara_geometry *geo; /* (i) the machine's */
-	struct table *pgd;                 /* (a) NULL until the first page; then it stays */
-	enum mm_state state;               /* (a) */
-	unsigned long nr_tables;           /* (a) the root included */
-	struct samara_spinlock anon_lock;  /* RANK_PAGE_TABLE; a VMA's first family: rmap/rmap.h */
-	struct samara_cpu *cpus;           /* cpus_lock; those that run this mm */
-	struct samara_spinlock cpus_lock;  /* RANK_TLB */
-	struct samara_notifier *notifiers; /* notifiers_lock; walked inside a pair */
-	unsigned long notifier_seq;        /* (a) changed under notifiers_lock */
-	struct samara_spinlock notifiers_lock; /* RANK_MACHINE */
-	char apart[CACHE_LINE];
+	struct mm_tables tables;
+	struct mm_life life;
+	struct mm_watch watch;
 
-	struct rwsem mmap_lock;
-	unsigned long mm_lock_seq; /* (m) writers; each unlock adds 1 */
-	struct maple_store store;  /* (m) all changes to mt; remembers where the last was */
+	struct mmap_lock mmap_lock;
+	struct maple_store store; /* (m) all changes to mt; remembers where the last was */
 	struct mm_counters count;
 	struct mm_layout layout;
-	unsigned long def_flags;        /* (m) VM_LOCKED_MASK of mlockall(MCL_FUTURE) */
-	unsigned long rlim[MM_RLIMITS]; /* (m) bytes */
-	unsigned long rlim_max[MM_RLIMITS];
-	unsigned int caps;              /* (m) enum samara_caps */
-	enum samara_touch_policy touch; /* (m) */
-	char apart_too[CACHE_LINE];
+	struct mm_limits limits;
 
 	struct mm_shard shard[MM_SHARDS];
 };
@@ -172,35 +196,35 @@ static inline bool mm_is_foreign(const struct samara_mm *mm)
 
 static inline void mmap_write_lock(struct samara_mm *mm)
 {
-	down_write(&mm->mmap_lock);
+	down_write(&mm->mmap_lock.sem);
 }
 /* Every VMA that was write-locked meanwhile is unlocked by this one addition. */
 static inline void vma_end_write_all(struct samara_mm *mm)
 {
-	smp_store_release(&mm->mm_lock_seq, mm->mm_lock_seq + 1);
+	smp_store_release(&mm->mmap_lock.seq, mm->mmap_lock.seq + 1);
 }
 static inline void mmap_write_unlock(struct samara_mm *mm)
 {
 	vma_end_write_all(mm);
-	up_write(&mm->mmap_lock);
+	up_write(&mm->mmap_lock.sem);
 }
 static inline void mmap_write_downgrade(struct samara_mm *mm)
 {
 	vma_end_write_all(mm);
-	downgrade_write(&mm->mmap_lock);
+	downgrade_write(&mm->mmap_lock.sem);
 }
 static inline void mmap_read_lock(struct samara_mm *mm)
 {
-	down_read(&mm->mmap_lock);
+	down_read(&mm->mmap_lock.sem);
 }
 static inline void mmap_read_unlock(struct samara_mm *mm)
 {
-	up_read(&mm->mmap_lock);
+	up_read(&mm->mmap_lock.sem);
 }
 
 static inline void mmap_assert_write_locked(struct samara_mm *mm)
 {
-	rwsem_assert_held_write(&mm->mmap_lock);
+	rwsem_assert_held_write(&mm->mmap_lock.sem);
 }
 
 static inline unsigned long mm_page_size(const struct samara_mm *mm)
@@ -255,12 +279,12 @@ static inline enum span mm_span(const struct samara_mm *mm, unsigned long start,
 /* Whether a page was ever asked for. Once it is so it stays so, until the mm dies. */
 static inline bool mm_has_tables(const struct samara_mm *mm)
 {
-	return smp_load_acquire(&mm->pgd);
+	return smp_load_acquire(&mm->tables.pgd);
 }
 
 static inline bool mm_is_live(const struct samara_mm *mm)
 {
-	return smp_load_acquire(&mm->state) == MM_LIVE;
+	return smp_load_acquire(&mm->life.state) == MM_LIVE;
 }
 
 /* What whoever comes from outside wants there. */
@@ -271,7 +295,7 @@ enum mm_gate {
 
 static inline bool mm_gate_open(const struct samara_mm *mm, enum mm_gate gate)
 {
-	const enum mm_state state = smp_load_acquire(&mm->state);
+	const enum mm_state state = smp_load_acquire(&mm->life.state);
 
 	return state == MM_LIVE || (state == MM_BUILDING && gate == MM_GATE_REMOVE);
 }
@@ -294,7 +318,7 @@ unsigned long mm_lock_stat_sum(const struct samara_mm *mm, enum vma_lock_stat wh
 
 static inline bool mm_capable(const struct samara_mm *mm, unsigned int cap)
 {
-	return mm->caps & cap;
+	return mm->limits.caps & cap;
 }
 
 static inline bool mm_has_thp(const struct samara_mm *mm)

@@ -32,7 +32,7 @@ struct vma *vma_alloc(struct samara_mm *mm)
 	vma->vm_mm = mm;
 	/* 0 already, unless the memory is fresh. */
 	WRITE_ONCE(vma->vm_refcnt, 0);
-	WRITE_ONCE(vma->vm_lock_seq, mm->mm_lock_seq);
+	WRITE_ONCE(vma->vm_lock_seq, mm->mmap_lock.seq);
 	return vma;
 }
 

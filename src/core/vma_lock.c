@@ -47,7 +47,7 @@ enum vma_read vma_try_read(struct samara_mm *mm, struct vma *vma)
 		put_reader(vma);
 		return VMA_READ_MISSED;
 	}
-	if (load_seq_cst(&vma->vm_lock_seq) == load_seq_cst(&mm->mm_lock_seq)) {
+	if (load_seq_cst(&vma->vm_lock_seq) == load_seq_cst(&mm->mmap_lock.seq)) {
 		put_reader(vma);
 		return VMA_READ_BUSY;
 	}

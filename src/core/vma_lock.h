@@ -8,9 +8,9 @@
  *               VMA_WRITER + .. somebody waits for the readers to leave; no new ones.
  *               Nor beyond VMA_READERS_MAX, though a thread holds one reference at most
  *
- *   vm_lock_seq == mm->mm_lock_seq     write-locked. It was locked under the mmap_lock held
+ *   vm_lock_seq == mm->mmap_lock.seq     write-locked. It was locked under the mmap_lock held
  *               for writing, and stays so until that is dropped: mmap_write_unlock() adds 1 to
- *               mm_lock_seq, which unlocks all of the mm's VMAs at once. A new VMA is born so.
+ *               mmap_lock.seq, which unlocks all of the mm's VMAs at once. A new VMA is born so.
  *               Both have 64 bits: a number that came twice would make a VMA look locked whose
  *               readers nobody has waited for, and a guest makes 2^32 calls in minutes.
  *
@@ -21,15 +21,15 @@
  * it reads before that, so this word is never anything else, in a free VMA neither (0).
  *
  *   reader                               writer (mmap_lock for writing)
- *   vm_refcnt += 1, not from 0    (a)    vm_lock_seq = mm_lock_seq        (c)
- *   vm_lock_seq == mm_lock_seq?   (b)    vm_refcnt == 1?                  (d)
+ *   vm_refcnt += 1, not from 0    (a)    vm_lock_seq = mmap_lock.seq        (c)
+ *   vm_lock_seq == mmap_lock.seq?   (b)    vm_refcnt == 1?                  (d)
  *     yes: vm_refcnt -= 1, give up         no: VMA_WRITER, wait for the readers
  *
  * Ordering
  *  1. (a) to (d) are in the one order of sequentially consistent operations. If (a) comes before
  *     (d), the writer sees the reader and waits. Otherwise (c) comes before (b), and the reader
  *     gives up. So locking a VMA that nobody reads is one atomic exchange.
- *  2. A reader that finds mm_lock_seq changed sees all that was done until then:
+ *  2. A reader that finds mmap_lock.seq changed sees all that was done until then:
  *     vma_end_write_all() releases, the reader acquires.
  *  3. What a reader did is seen by the writer that waited for it, and by one that came after it
  *     had gone: vma_end_read() releases, (d) acquires.
@@ -68,7 +68,7 @@ void vma_wait_detached(struct vma *vma);
 /* Is held for writing by this mmap_lock section. mmap_lock for writing. */
 static inline bool vma_write_locked(const struct vma *vma)
 {
-	return READ_ONCE(vma->vm_lock_seq) == vma->vm_mm->mm_lock_seq;
+	return READ_ONCE(vma->vm_lock_seq) == vma->vm_mm->mmap_lock.seq;
 }
 
 /*
@@ -79,7 +79,7 @@ static inline void vma_start_write(struct vma *vma)
 {
 	if (vma_write_locked(vma))
 		return;
-	xchg(&vma->vm_lock_seq, vma->vm_mm->mm_lock_seq);
+	xchg(&vma->vm_lock_seq, vma->vm_mm->mmap_lock.seq);
 	if (unlikely(load_seq_cst(&vma->vm_refcnt) > 1))
 		vma_wait_readers(vma);
 }
@@ -93,7 +93,7 @@ static inline bool vma_is_attached(const struct vma *vma)
 static inline void vma_assert_stays(const struct vma *vma)
 {
 	if (READ_ONCE(vma->vm_refcnt) < 2)
-		rwsem_assert_held(&vma->vm_mm->mmap_lock);
+		rwsem_assert_held(&vma->vm_mm->mmap_lock.sem);
 }
 
 static inline void vma_assert_write_locked(const struct vma *vma)

@@ -28,10 +28,10 @@ static unsigned long pair_enter(struct samara_mm *mm)
 	struct mm_shard *shard = mm_shard(mm);
 
 	for (;;) {
-		const unsigned long seq = smp_load_acquire(&mm->notifier_seq);
+		const unsigned long seq = smp_load_acquire(&mm->watch.notifier_seq);
 
 		atomic_fetch_add_seq_cst(&shard->changing[seq & 1], 1);
-		if (likely(load_seq_cst(&mm->notifier_seq) == seq))
+		if (likely(load_seq_cst(&mm->watch.notifier_seq) == seq))
 			return seq;
 		atomic_dec_release(&shard->changing[seq & 1]);
 	}
@@ -42,7 +42,7 @@ void notifier_start(struct samara_mm *mm, struct samara_notifier_range *range)
 	const struct samara_notifier *n;
 
 	range->since = pair_enter(mm);
-	for (n = rcu_dereference(mm->notifiers); n; n = rcu_dereference(n->next)) {
+	for (n = rcu_dereference(mm->watch.notifiers); n; n = rcu_dereference(n->next)) {
 		if (n->since <= range->since && n->ops->start)
 			n->ops->start(range, n->priv);
 	}
@@ -52,7 +52,7 @@ void notifier_end(struct samara_mm *mm, struct samara_notifier_range *range)
 {
 	const struct samara_notifier *n;
 
-	for (n = rcu_dereference(mm->notifiers); n; n = rcu_dereference(n->next)) {
+	for (n = rcu_dereference(mm->watch.notifiers); n; n = rcu_dereference(n->next)) {
 		if (n->since <= range->since && n->ops->end)
 			n->ops->end(range, n->priv);
 	}
@@ -62,9 +62,9 @@ void notifier_end(struct samara_mm *mm, struct samara_notifier_range *range)
 /* Begin a phase, and wait until the pairs of the last one are over. notifiers_lock is held. */
 static void next_phase(struct samara_mm *mm)
 {
-	const unsigned long old = mm->notifier_seq;
+	const unsigned long old = mm->watch.notifier_seq;
 
-	store_seq_cst(&mm->notifier_seq, old + 1);
+	store_seq_cst(&mm->watch.notifier_seq, old + 1);
 	for (int i = 0; i < MM_SHARDS; i++) {
 		unsigned long *open = &mm->shard[i].changing[old & 1];
 
@@ -89,13 +89,13 @@ int samara_notifier_register(struct samara_mm *mm, const struct samara_notifier_
 	n->mm = mm;
 	n->ops = ops;
 	n->priv = priv;
-	spin_lock(&mm->notifiers_lock, RANK_MACHINE);
-	n->since = mm->notifier_seq + 1;
-	for (at = &mm->notifiers; *at; at = &(*at)->next)
+	spin_lock(&mm->watch.notifiers_lock, RANK_MACHINE);
+	n->since = mm->watch.notifier_seq + 1;
+	for (at = &mm->watch.notifiers; *at; at = &(*at)->next)
 		;
 	rcu_assign_pointer(*at, n);
 	next_phase(mm);
-	spin_unlock(&mm->notifiers_lock);
+	spin_unlock(&mm->watch.notifiers_lock);
 	*out = n;
 	return 0;
 }
@@ -108,12 +108,12 @@ void samara_notifier_unregister(struct samara_notifier *notifier)
 	if (!notifier || mm_is_foreign(notifier->mm))
 		return;
 	mm = notifier->mm;
-	spin_lock(&mm->notifiers_lock, RANK_MACHINE);
-	for (at = &mm->notifiers; *at != notifier; at = &(*at)->next)
+	spin_lock(&mm->watch.notifiers_lock, RANK_MACHINE);
+	for (at = &mm->watch.notifiers; *at != notifier; at = &(*at)->next)
 		;
 	rcu_assign_pointer(*at, notifier->next);
 	next_phase(mm);
-	spin_unlock(&mm->notifiers_lock);
+	spin_unlock(&mm->watch.notifiers_lock);
 	mem_free(&notifier_site, notifier);
 }
 
@@ -127,12 +127,12 @@ void notifier_release_all(struct samara_mm *mm)
 	};
 	struct samara_notifier *n, *next;
 
-	spin_lock(&mm->notifiers_lock, RANK_MACHINE);
-	n = mm->notifiers;
-	rcu_assign_pointer(mm->notifiers, NULL);
+	spin_lock(&mm->watch.notifiers_lock, RANK_MACHINE);
+	n = mm->watch.notifiers;
+	rcu_assign_pointer(mm->watch.notifiers, NULL);
 	if (n)
 		next_phase(mm);
-	spin_unlock(&mm->notifiers_lock);
+	spin_unlock(&mm->watch.notifiers_lock);
 	for (; n; n = next) {
 		next = n->next;
 		if (n->ops->start)

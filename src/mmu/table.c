@@ -19,7 +19,7 @@ DEFINE_OBJ_CACHE(table_cache, "page_table", sizeof(struct table), CACHE_LINE);
 
 struct table *table_find(struct samara_mm *mm, unsigned long addr)
 {
-	struct table *table = smp_load_acquire(&mm->pgd);
+	struct table *table = smp_load_acquire(&mm->tables.pgd);
 
 	while (table && table->level)
 		table = table_child(table, table_index(mm->geo, table->level, addr));
@@ -29,7 +29,7 @@ struct table *table_find(struct samara_mm *mm, unsigned long addr)
 /* The lowest table on the way to addr; NULL: no root yet. */
 static struct table *table_lowest(struct samara_mm *mm, unsigned long addr)
 {
-	struct table *table = NULL, *next = smp_load_acquire(&mm->pgd);
+	struct table *table = NULL, *next = smp_load_acquire(&mm->tables.pgd);
 
 	while (next) {
 		table = next;
@@ -69,7 +69,7 @@ static bool hang(struct samara_mm *mm, struct table *at, struct table *top, unsi
 	uint64_t empty = 0;
 
 	if (!at)
-		return try_cmpxchg_release(&mm->pgd, &no_root, top);
+		return try_cmpxchg_release(&mm->tables.pgd, &no_root, top);
 	if (!try_cmpxchg_release(&at->entry[table_index(mm->geo, at->level, addr)].v, &empty,
 				 entry_of(top).v))
 		return false;
@@ -94,7 +94,7 @@ int table_get(struct samara_mm *mm, unsigned long addr, struct table **out)
 			return -ENOMEM;
 		make_chain(mm->geo, new, missing, addr);
 		if (hang(mm, at, new[missing - 1], addr)) {
-			atomic_add(&mm->nr_tables, missing);
+			atomic_add(&mm->tables.nr, missing);
 			*out = new[0];
 			return 0;
 		}
@@ -126,7 +126,7 @@ static struct table *skip_empty(const struct samara_geometry *geo, struct table 
 
 struct table *table_next(struct samara_mm *mm, unsigned long *addr, unsigned long end)
 {
-	struct table *root = smp_load_acquire(&mm->pgd), *table;
+	struct table *root = smp_load_acquire(&mm->tables.pgd), *table;
 
 	if (!root || *addr >= end)
 		return NULL;

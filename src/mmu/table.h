@@ -165,7 +165,7 @@ void table_list_free(struct table_list *gone);
 
 /*
  * Free the root of a dying mm that has no page, and all tables that table_free_range() could not
- * take (below first_user_addr, or across the ceiling). mm->pgd becomes NULL.
+ * take (below first_user_addr, or across the ceiling). mm->tables.pgd becomes NULL.
  */
 void pgd_free(struct samara_mm *mm);
 

@@ -45,7 +45,7 @@ static void take_out(const struct free_bounds *f, struct table *from, unsigned i
 
 	pte_set(&from->entry[index], pte_empty());
 	atomic_dec(&from->used);
-	atomic_dec(&f->mm->nr_tables);
+	atomic_dec(&f->mm->tables.nr);
 	table->next = f->gone->first;
 	f->gone->first = table;
 }
@@ -79,7 +79,7 @@ void table_free_range(struct samara_mm *mm, unsigned long start, unsigned long e
 	const struct free_bounds f = {
 		.mm = mm, .floor = floor, .last = ceiling - 1, .gone = gone
 	};
-	struct table *root = smp_load_acquire(&mm->pgd);
+	struct table *root = smp_load_acquire(&mm->tables.pgd);
 
 	if (root && root->level && start < end)
 		free_below(&f, root, start, end - 1);
@@ -98,7 +98,7 @@ void table_list_free(struct table_list *gone)
 void pgd_free(struct samara_mm *mm)
 {
 	struct table_list gone = { NULL };
-	struct table *root = mm->pgd;
+	struct table *root = mm->tables.pgd;
 
 	if (!root)
 		return;
@@ -108,10 +108,10 @@ void pgd_free(struct samara_mm *mm)
 		free_below(&all, root, 0, entry_last(mm->geo, root->level + 1, 0));
 	}
 	VM_WARN_ON(root->used);
-	rcu_assign_pointer(mm->pgd, NULL);
+	rcu_assign_pointer(mm->tables.pgd, NULL);
 	root->next = gone.first;
 	gone.first = root;
-	mm->nr_tables--;
-	VM_WARN_ON(mm->nr_tables);
+	mm->tables.nr--;
+	VM_WARN_ON(mm->tables.nr);
 	table_list_free(&gone);
 }

@@ -60,10 +60,10 @@ static void flush_all(struct samara_mm *mm, unsigned long start, unsigned long l
 {
 	struct samara_cpu *cpu;
 
-	for (cpu = mm->cpus; cpu; cpu = cpu->next)
+	for (cpu = mm->watch.cpus; cpu; cpu = cpu->next)
 		cpu_drop(cpu, start, last);
 	smp_mb(); /* (f) */
-	for (cpu = mm->cpus; cpu; cpu = cpu->next)
+	for (cpu = mm->watch.cpus; cpu; cpu = cpu->next)
 		cpu_wait(cpu);
 }
 
@@ -71,9 +71,9 @@ void tlb_flush_range(struct samara_mm *mm, unsigned long start, unsigned long en
 {
 	if (!tlb_mm_runs(mm))
 		return;
-	spin_lock(&mm->cpus_lock, RANK_TLB);
+	spin_lock(&mm->watch.cpus_lock, RANK_TLB);
 	flush_all(mm, start & mm_page_mask(mm), end - 1);
-	spin_unlock(&mm->cpus_lock);
+	spin_unlock(&mm->watch.cpus_lock);
 }
 
 void tlb_flush_mm(struct samara_mm *mm)
@@ -106,13 +106,13 @@ void tlb_fill(struct samara_cpu *cpu, struct samara_mm *mm, unsigned long addr, 
 
 static void detach(struct samara_cpu *cpu, struct samara_mm *mm)
 {
-	struct samara_cpu **at = &mm->cpus;
+	struct samara_cpu **at = &mm->watch.cpus;
 
-	spin_lock(&mm->cpus_lock, RANK_TLB);
+	spin_lock(&mm->watch.cpus_lock, RANK_TLB);
 	while (*at != cpu)
 		at = &(*at)->next;
 	WRITE_ONCE(*at, cpu->next);
-	spin_unlock(&mm->cpus_lock);
+	spin_unlock(&mm->watch.cpus_lock);
 	gate_remove_cpu(mm->machine->gate, cpu);
 	cpu_drop(cpu, 0, ~0UL);
 }
@@ -122,10 +122,10 @@ static void attach(struct samara_cpu *cpu, struct samara_mm *mm)
 	cpu->page_shift = mm->geo->page_shift;
 	cpu->page_mask = mm_page_mask(mm);
 	gate_add_cpu(mm->machine->gate, cpu);
-	spin_lock(&mm->cpus_lock, RANK_TLB);
-	cpu->next = mm->cpus;
-	WRITE_ONCE(mm->cpus, cpu);
-	spin_unlock(&mm->cpus_lock);
+	spin_lock(&mm->watch.cpus_lock, RANK_TLB);
+	cpu->next = mm->watch.cpus;
+	WRITE_ONCE(mm->watch.cpus, cpu);
+	spin_unlock(&mm->watch.cpus_lock);
 }
 
 void tlb_switch(struct samara_cpu *cpu, struct samara_mm *mm)
@@ -149,16 +149,16 @@ void tlb_switch(struct samara_cpu *cpu, struct samara_mm *mm)
 
 void tlb_mm_exit(struct samara_mm *mm)
 {
-	spin_lock(&mm->cpus_lock, RANK_TLB);
+	spin_lock(&mm->watch.cpus_lock, RANK_TLB);
 	flush_all(mm, 0, ~0UL);
-	while (mm->cpus) {
-		struct samara_cpu *cpu = mm->cpus;
+	while (mm->watch.cpus) {
+		struct samara_cpu *cpu = mm->watch.cpus;
 
-		WRITE_ONCE(mm->cpus, cpu->next);
+		WRITE_ONCE(mm->watch.cpus, cpu->next);
 		gate_remove_cpu(mm->machine->gate, cpu);
 		cpu->mm = NULL;
 	}
-	spin_unlock(&mm->cpus_lock);
+	spin_unlock(&mm->watch.cpus_lock);
 }
 
 void tlb_forget(struct samara_cpu *cpu)

@@ -36,7 +36,7 @@
  *     The flush stores only NONE, and only the CPU itself writes addend. So the worst result is a
  *     lookup that misses.
  *
- * Locks: mm->cpus_lock (RANK_TLB) protects the list of CPUs. A flush holds it while it waits, so
+ * Locks: mm->watch.cpus_lock (RANK_TLB) protects the list of CPUs. A flush holds it while it waits, so
  * that no CPU leaves the list. A CPU that leaves an mm waits for flushes of that mm.
  *
  * The end: samara_mm_exit() first calls tlb_mm_exit(), which waits for sections and takes all CPUs
@@ -59,7 +59,7 @@ void tlb_flush_mm(struct samara_mm *mm);
 
 static inline bool tlb_mm_runs(const struct samara_mm *mm)
 {
-	return READ_ONCE(mm->cpus) != NULL;
+	return READ_ONCE(mm->watch.cpus) != NULL;
 }
 
 /*

@@ -86,13 +86,13 @@ static int check_table(struct check *c, struct table *table, unsigned int level,
 int pgtable_validate(struct samara_mm *mm, struct samara_report *out)
 {
 	struct check c = { .mm = mm, .out = out };
-	struct table *root = smp_load_acquire(&mm->pgd);
+	struct table *root = smp_load_acquire(&mm->tables.pgd);
 	int err = root ? check_table(&c, root, mm->geo->levels - 1, 0) : 0;
 
 	if (err)
 		return err;
-	if (c.tables != mm->nr_tables)
+	if (c.tables != mm->tables.nr)
 		return report_broken(out, "nr_tables", "%lu tables, nr_tables is %lu", c.tables,
-				     mm->nr_tables);
+				     mm->tables.nr);
 	return 0;
 }

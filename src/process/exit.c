@@ -53,20 +53,20 @@ void exit_mmap(struct samara_mm *mm, struct vma_dead *dead)
 	struct mmu_gather tlb;
 	unsigned long buried;
 
-	smp_store_release(&mm->state, MM_DYING);
-	if (READ_ONCE(mm->notifiers))
+	smp_store_release(&mm->life.state, MM_DYING);
+	if (READ_ONCE(mm->watch.notifiers))
 		notifier_release_all(mm);
 	tlb_mm_exit(mm);
 	tlb_gather_mmu(&tlb, mm, GATHER_FULLMM);
 	if (mm_has_tables(mm)) {
 		/* Nested: a failed fork holds the parent's. */
-		down_read_nested(&mm->mmap_lock);
+		down_read_nested(&mm->mmap_lock.sem);
 		zap_all(mm, &tlb);
 		mmap_read_unlock(mm);
 	}
 	/* A mapped folio always has a family: map counts drop before VMAs are unlinked. */
 	tlb_flush_mmu(&tlb);
-	down_write_nested(&mm->mmap_lock);
+	down_write_nested(&mm->mmap_lock.sem);
 	buried = bury_all(mm, dead);
 	if (mm_has_tables(mm))
 		free_all_tables(mm, &tlb);

@@ -196,17 +196,17 @@ int dup_mmap(struct samara_mm *parent, struct samara_mm *child)
 	unsigned long until = 0;
 	int err;
 
-	VM_WARN_ON(child->state != MM_BUILDING);
+	VM_WARN_ON(child->life.state != MM_BUILDING);
 	mmap_write_lock(parent);
 	/* No other thread knows the child yet, so none can hold its lock. */
-	down_write_nested(&child->mmap_lock);
+	down_write_nested(&child->mmap_lock.sem);
 	mm_inherit(child, parent);
 	err = map_copy(parent, child);
 	if (!err && mm_has_tables(parent))
 		err = pages_copy(parent, child, &until);
 	if (!err) {
 		begin(FORK_LIVE, parent, child);
-		smp_store_release(&child->state, MM_LIVE);
+		smp_store_release(&child->life.state, MM_LIVE);
 	}
 	mmap_write_unlock(child);
 	if (err) {

@@ -64,7 +64,7 @@ int guard_install(struct vma *vma, unsigned long start, unsigned long end)
 	struct zap z = { .vma = vma, .what = ZAP_ALL };
 	struct mmu_gather tlb;
 
-	rwsem_assert_held(&mm->mmap_lock);
+	rwsem_assert_held(&mm->mmap_lock.sem);
 	if ((vma->is_anon && anon_vma_prepare(vma)) || make_tables(mm, start, end))
 		return -ENOMEM;
 	notifier_start(mm, &range);

@@ -47,7 +47,7 @@ void range_mincore(struct vma *vma, unsigned long start, unsigned long end, unsi
 	/* Linux does not look at the entries of such a mapping. */
 	const bool pfns = vma->vm_flags & VM_PFNMAP;
 
-	rwsem_assert_held(&vma->vm_mm->mmap_lock);
+	rwsem_assert_held(&vma->vm_mm->mmap_lock.sem);
 	for (unsigned long addr = start; addr < end; addr += page) {
 		/* The kernel's own mappings have no page cache and are always there. */
 		*vec++ = vma->special || (!pfns && mapped(vma->vm_mm, addr)) ? 1 :

@@ -237,7 +237,7 @@ int anon_vma_prepare(struct vma *vma)
 	}
 	/* Of two that come at once the second finds it done. */
 	down_write(&anon->root->lock);
-	spin_lock(&mm->anon_lock, RANK_PAGE_TABLE);
+	spin_lock(&mm->tables.anon_lock, RANK_PAGE_TABLE);
 	if (!vma->anon_vma) {
 		struct rmap_link **at = vma->links ? &vma->links->next : &vma->links;
 
@@ -247,7 +247,7 @@ int anon_vma_prepare(struct vma *vma)
 		smp_store_release(&vma->anon_vma, anon);
 		fresh = NULL;
 	}
-	spin_unlock(&mm->anon_lock);
+	spin_unlock(&mm->tables.anon_lock);
 	up_write(&anon->root->lock);
 	if (fresh)
 		anon_vma_free(fresh);

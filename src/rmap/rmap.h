@@ -23,7 +23,7 @@
  * between. A walker therefore sees each VMA as it was before the change, or as it is after.
  *
  * vma->links, anon_links and anon_vma: changed with the mmap_lock held for writing; the
- * first family may come while it is held for reading, under mm->anon_lock.
+ * first family may come while it is held for reading, under mm->tables.anon_lock.
  *
  * Invariants (rmap_validate_vma() names the first broken one; mmap_lock held)
  *   link_tree    each link is in its family's tree, under the VMA's pages

@@ -75,7 +75,7 @@ static int check_families(const struct vma *vma, struct samara_report *out)
 
 int rmap_validate_vma(const struct vma *vma, struct samara_report *out)
 {
-	struct samara_spinlock *first_family = &vma->vm_mm->anon_lock;
+	struct samara_spinlock *first_family = &vma->vm_mm->tables.anon_lock;
 	const struct rmap_link *file;
 	struct anon_vma *anon;
 	bool stray;

@@ -17,7 +17,7 @@
 static bool data_limit_ok(const struct samara_mm *mm, unsigned long brk)
 {
 	const struct mm_layout *l = &mm->layout;
-	const unsigned long limit = mm->rlim[MM_RLIMIT_DATA];
+	const unsigned long limit = mm->limits.rlim[MM_RLIMIT_DATA];
 
 	return limit == ~0UL || (brk - l->start_brk) + (l->end_data - l->start_data) <= limit;
 }
@@ -41,7 +41,7 @@ static int grow(struct samara_mm *mm, unsigned long from, unsigned long to, stru
 
 	if (SAMARA_IS_ERR_VALUE(addr))
 		return (int)addr;
-	if (!mlock_future_ok(mm, mm->def_flags, to - from))
+	if (!mlock_future_ok(mm, mm->limits.def_flags, to - from))
 		return -EAGAIN;
 	if (!room_above(mm, from, to))
 		return -ENOMEM;
@@ -49,7 +49,7 @@ static int grow(struct samara_mm *mm, unsigned long from, unsigned long to, stru
 	if (err)
 		return err;
 	touch_by_policy(vma_lookup(mm, from));
-	if (mm->def_flags & VM_LOCKED)
+	if (mm->limits.def_flags & VM_LOCKED)
 		populate_quietly(mm, from, to);
 	return 0;
 }

@@ -37,8 +37,8 @@ int samara_set_rlimit(struct samara_mm *mm, int resource, unsigned long cur, uns
 	if (i < 0 || cur > max)
 		return -EINVAL;
 	mmap_write_lock(mm);
-	mm->rlim[i] = cur;
-	mm->rlim_max[i] = max;
+	mm->limits.rlim[i] = cur;
+	mm->limits.rlim_max[i] = max;
 	mmap_write_unlock(mm);
 	return 0;
 }
@@ -50,7 +50,7 @@ int samara_set_caps(struct samara_mm *mm, unsigned int caps)
 	if (refused)
 		return refused;
 	mmap_write_lock(mm);
-	mm->caps = caps;
+	mm->limits.caps = caps;
 	mmap_write_unlock(mm);
 	return 0;
 }
@@ -81,7 +81,7 @@ int samara_set_touch_policy(struct samara_mm *mm, enum samara_touch_policy polic
 	if (refused)
 		return refused;
 	mmap_write_lock(mm);
-	mm->touch = policy;
+	mm->limits.touch = policy;
 	mmap_write_unlock(mm);
 	return 0;
 }

@@ -130,7 +130,7 @@ int samara_mm_create(struct samara_machine *machine, struct samara_mm **out)
 	if (!mm)
 		return -ENOMEM;
 	machine_get(machine, 1);
-	mm->state = MM_LIVE;
+	mm->life.state = MM_LIVE;
 	*out = mm;
 	return 0;
 }

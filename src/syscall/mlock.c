@@ -62,7 +62,7 @@ static unsigned long locked_pages(struct samara_mm *mm, unsigned long start, uns
 static bool within_limit(struct samara_mm *mm, unsigned long start, unsigned long end,
 			 enum span span)
 {
-	const unsigned long limit = mm_pages(mm, mm->rlim[MM_RLIMIT_MEMLOCK]);
+	const unsigned long limit = mm_pages(mm, mm->limits.rlim[MM_RLIMIT_MEMLOCK]);
 	const unsigned long wanted = mm->count.locked_vm + mm_pages(mm, end - start);
 
 	if (wanted <= limit || mm_capable(mm, SAMARA_CAP_IPC_LOCK))
@@ -164,10 +164,10 @@ int samara_mlockall(struct samara_mm *mm, int flags)
 	if (!can_do_mlock(mm)) {
 		err = -EPERM;
 	} else if ((flags & MCL_CURRENT) && !mm_capable(mm, SAMARA_CAP_IPC_LOCK) &&
-		   mm->count.total_vm > mm_pages(mm, mm->rlim[MM_RLIMIT_MEMLOCK])) {
+		   mm->count.total_vm > mm_pages(mm, mm->limits.rlim[MM_RLIMIT_MEMLOCK])) {
 		err = -ENOMEM;
 	} else {
-		mm->def_flags = flags & MCL_FUTURE ? VM_LOCKED | onfault : 0;
+		mm->limits.def_flags = flags & MCL_FUTURE ? VM_LOCKED | onfault : 0;
 		if (flags & MCL_CURRENT) {
 			change_all(mm, VM_LOCKED | onfault, &door.dead);
 			populate_quietly(mm, 0, mm->layout.task_size);
@@ -185,7 +185,7 @@ int samara_munlockall(struct samara_mm *mm)
 	if (refused)
 		return refused;
 	door_enter(&door, mm);
-	mm->def_flags = 0;
+	mm->limits.def_flags = 0;
 	change_all(mm, 0, &door.dead);
 	door_leave(&door);
 	return 0;

@@ -178,8 +178,8 @@ unsigned long do_mmap(struct mmap_desc *d)
 		err = choose_address(d, &around);
 	if (err)
 		return (unsigned long)err;
-	vm_flags = vm_flags_of_prot(d->prot) | vm_flags_of_map(mm, d->flags) | mm->def_flags |
-		   VM_MAY_ACCESS;
+	vm_flags = vm_flags_of_prot(d->prot) | vm_flags_of_map(mm, d->flags) |
+		   mm->limits.def_flags | VM_MAY_ACCESS;
 	if ((d->flags & MAP_LOCKED) && !can_do_mlock(mm))
 		return (unsigned long)-EPERM;
 	if (!mlock_future_ok(mm, vm_flags, d->len))

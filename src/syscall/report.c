@@ -129,7 +129,7 @@ int samara_mm_memory(struct samara_mm *mm, struct samara_mm_memory *out)
 		.rss_anon = (unsigned long)mm_rss_sum(mm, MM_ANONPAGES),
 		.rss_file = (unsigned long)mm_rss_sum(mm, MM_FILEPAGES),
 		.rss_shmem = (unsigned long)mm_rss_sum(mm, MM_SHMEMPAGES),
-		.page_tables = READ_ONCE(mm->nr_tables),
+		.page_tables = READ_ONCE(mm->tables.nr),
 		.vma_lock_success = mm_lock_stat_sum(mm, VMA_LOCK_SUCCESS),
 		.vma_lock_abort = mm_lock_stat_sum(mm, VMA_LOCK_ABORT),
 		.vma_lock_retry = mm_lock_stat_sum(mm, VMA_LOCK_RETRY),

@@ -6,7 +6,7 @@
 
 static unsigned long limit_pages(const struct samara_mm *mm, enum mm_rlimit which)
 {
-	return mm_pages(mm, mm->rlim[which]);
+	return mm_pages(mm, mm->limits.rlim[which]);
 }
 
 bool may_expand_vm(const struct samara_mm *mm, unsigned long flags, unsigned long pages)
@@ -19,7 +19,8 @@ bool may_expand_vm(const struct samara_mm *mm, unsigned long flags, unsigned lon
 	if (!vm_is_data(flags) || data <= limit_pages(mm, MM_RLIMIT_DATA))
 		return true;
 	/* A limit of 0 means the hard one: Valgrind sets it so and expects to go on. */
-	return !mm->rlim[MM_RLIMIT_DATA] && data <= mm_pages(mm, mm->rlim_max[MM_RLIMIT_DATA]);
+	return !mm->limits.rlim[MM_RLIMIT_DATA] &&
+	       data <= mm_pages(mm, mm->limits.rlim_max[MM_RLIMIT_DATA]);
 }
 
 bool mlock_future_ok(const struct samara_mm *mm, unsigned long flags, unsigned long bytes)
@@ -31,7 +32,7 @@ bool mlock_future_ok(const struct samara_mm *mm, unsigned long flags, unsigned l
 
 bool can_do_mlock(const struct samara_mm *mm)
 {
-	return mm->rlim[MM_RLIMIT_MEMLOCK] || mm_capable(mm, SAMARA_CAP_IPC_LOCK);
+	return mm->limits.rlim[MM_RLIMIT_MEMLOCK] || mm_capable(mm, SAMARA_CAP_IPC_LOCK);
 }
 
 struct commit_who mm_commit_who(const struct samara_mm *mm)

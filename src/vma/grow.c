@@ -21,7 +21,7 @@ int grow_heap(struct samara_mm *mm, unsigned long start, unsigned long end, stru
 		.end = end,
 		.pgoff = mm_pages(mm, start),
 		.dead = dead,
-		.flags = VM_READ | VM_WRITE | VM_MAY_ACCESS | VM_ACCOUNT | mm->def_flags,
+		.flags = VM_READ | VM_WRITE | VM_MAY_ACCESS | VM_ACCOUNT | mm->limits.def_flags,
 		.kind = MAP_HEAP,
 	};
 
@@ -51,7 +51,7 @@ static int stack_limits(const struct vma *vma, unsigned long addr)
 	const unsigned long grow = vma->vm_start - addr;
 
 	if (!may_expand_vm(mm, vma->vm_flags, mm_pages(mm, grow)) ||
-	    vma->vm_end - addr > mm->rlim[MM_RLIMIT_STACK] ||
+	    vma->vm_end - addr > mm->limits.rlim[MM_RLIMIT_STACK] ||
 	    !mlock_future_ok(mm, vma->vm_flags, grow))
 		return -ENOMEM;
 	return 0;

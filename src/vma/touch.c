@@ -9,14 +9,14 @@ void touch_by_policy(struct vma *vma)
 {
 	const struct samara_mm *mm = vma->vm_mm;
 
-	if (mm->touch == SAMARA_TOUCH_EAGER && (vma->vm_flags & VM_WRITE) &&
+	if (mm->limits.touch == SAMARA_TOUCH_EAGER && (vma->vm_flags & VM_WRITE) &&
 	    !(vma->vm_flags & (VM_SHARED | VM_SPECIAL)))
 		(void)!anon_vma_prepare(vma); /* an assumption: refused, it is wrong */
 }
 
 void touch_at_by_policy(struct samara_mm *mm, unsigned long addr)
 {
-	struct vma *vma = mm->touch == SAMARA_TOUCH_EAGER ? vma_lookup(mm, addr) : NULL;
+	struct vma *vma = mm->limits.touch == SAMARA_TOUCH_EAGER ? vma_lookup(mm, addr) : NULL;
 
 	if (vma)
 		touch_by_policy(vma);

@@ -34,10 +34,10 @@ static int check_vma(struct samara_mm *mm, const struct vma *vma, struct samara_
 	unsigned int links;
 
 	/* The first family may come while the mmap_lock is held for reading. */
-	spin_lock(&mm->anon_lock, RANK_PAGE_TABLE);
+	spin_lock(&mm->tables.anon_lock, RANK_PAGE_TABLE);
 	anon = vma->anon_vma;
 	links = vma->anon_links;
-	spin_unlock(&mm->anon_lock);
+	spin_unlock(&mm->tables.anon_lock);
 	if (vma->vm_start >= vma->vm_end || !mm_page_aligned(mm, vma->vm_start | vma->vm_end) ||
 	    vma->vm_end > mm->geo->task_size)
 		return report_broken(out, "vma_range", "%lx..%lx is not a range of user pages",

@@ -61,7 +61,7 @@ static void collect(struct model *m, struct table *table)
 
 static bool is_there(const struct model *m, const struct known_table *t)
 {
-	struct table *table = m->mm->pgd;
+	struct table *table = m->mm->tables.pgd;
 
 	while (table && table->level > t->level)
 		table = entry_table(
@@ -154,7 +154,7 @@ static void unmap(struct model *m, unsigned long start, unsigned long end)
 {
 	const unsigned int nr = m->nr;
 	struct mmu_gather tlb;
-	unsigned long gone = 0, before = m->mm->nr_tables;
+	unsigned long gone = 0, before = m->mm->tables.nr;
 
 	tlb_gather_mmu(&tlb, m->mm, GATHER_RANGE);
 	for (unsigned int i = 0; i < nr; i++) {
@@ -177,8 +177,8 @@ static void unmap(struct model *m, unsigned long start, unsigned long end)
 			map->end = map->start;
 	}
 	m->nr_tables = 0;
-	if (m->mm->pgd)
-		collect(m, m->mm->pgd);
+	if (m->mm->tables.pgd)
+		collect(m, m->mm->tables.pgd);
 	free_pgtables(&(struct free_desc){ .tlb = &tlb,
 					   .start = start,
 					   .end = end,
@@ -192,7 +192,7 @@ static void unmap(struct model *m, unsigned long start, unsigned long end)
 			broken(&m->table[i], stay ? "is gone" : "is left");
 		gone += !stay;
 	}
-	assert_int_equal(m->mm->nr_tables, before - gone);
+	assert_int_equal(m->mm->tables.nr, before - gone);
 }
 
 static void drop_empty(struct model *m)

@@ -9,14 +9,14 @@
 #include "support/explore.h"
 
 static struct {
-	struct samara_mm mm, other; /* of these only mm_lock_seq is used */
+	struct samara_mm mm, other; /* of these only mmap_lock.seq is used */
 	struct vma vma;
 	unsigned int readers, writing;
 } s;
 
 static void begin(void)
 {
-	s.mm.mm_lock_seq = 1;
+	s.mm.mmap_lock.seq = 1;
 	s.vma.vm_mm = &s.mm;
 	s.vma.vm_refcnt = 1;
 }

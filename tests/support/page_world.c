@@ -95,8 +95,8 @@ struct samara_mm *world_mm(struct world *w)
 
 	assert_non_null(mm);
 	assert_in_range(w->nr_mms, 0, WORLD_MMS - 1);
-	mm->state = MM_LIVE;
-	down_write_nested(&mm->mmap_lock); /* of mms that only this test knows */
+	mm->life.state = MM_LIVE;
+	down_write_nested(&mm->mmap_lock.sem); /* of mms that only this test knows */
 	w->mm[w->nr_mms++] = mm;
 	return mm;
 }

@@ -51,7 +51,7 @@ static void what_was_unmapped_meanwhile_is_not_found(void **state)
 	(void)state;
 	mmap_write_lock(m.mm);
 	vma_start_write(vma_lookup(m.mm, a));
-	assert_true(waits_for(&c, &m.mm->mmap_lock));
+	assert_true(waits_for(&c, &m.mm->mmap_lock.sem));
 	assert_int_equal(unmap_range(m.mm, a, a + PAGES * MEM_PAGE, &dead), 0);
 	mmap_write_unlock(m.mm);
 	call_returns(&c);
@@ -70,7 +70,7 @@ static void an_access_below_a_mapping_does_not_wait_for_readers(void **state)
 	(void)state;
 	assert_int_equal(samara_munmap(m.mm, a, MEM_PAGE), 0);
 	mmap_read_lock(m.mm);
-	assert_false(waits_for(&c, &m.mm->mmap_lock));
+	assert_false(waits_for(&c, &m.mm->mmap_lock.sem));
 	mmap_read_unlock(m.mm);
 	call_returns(&c);
 	assert_not_mapped(&look);

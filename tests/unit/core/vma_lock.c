@@ -275,7 +275,7 @@ static void a_lock_that_was_dropped_does_not_come_back_after_2_to_the_32_others(
 	mmap_write_lock(f->mm);
 	vma = vma_lookup(f->mm, AT(0));
 	vma_start_write(vma);
-	f->mm->mm_lock_seq += 0xffffffffU; /* as so many sections would */
+	f->mm->mmap_lock.seq += 0xffffffffU; /* as so many sections would */
 	mmap_write_unlock(f->mm);
 	mmap_write_lock(f->mm);
 	assert_false(vma_write_locked(vma));

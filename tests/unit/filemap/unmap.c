@@ -98,11 +98,11 @@ static void an_mm_that_is_being_built_is_not_passed_by(void **state)
 	map_file(f, 0, 2, RW, MAP_SHARED, 0);
 	put_file(f->mm, 0, 0);
 	put_file(f->mm, 1, 0);
-	f->mm->state = MM_BUILDING;
+	f->mm->life.state = MM_BUILDING;
 	drop(f, 0, 0, KEEP_COWS);
-	f->mm->state = MM_DYING;
+	f->mm->life.state = MM_DYING;
 	drop(f, 1, 1, KEEP_COWS);
-	f->mm->state = MM_LIVE;
+	f->mm->life.state = MM_LIVE;
 	assert_int_equal(present(f->mm, 0, 1), 0);
 	assert_int_equal(present(f->mm, 1, 2), 1);
 	clear_pages(f->mm, 0, 2);

@@ -176,7 +176,7 @@ static void a_refused_registration_is_none(void **state)
 	assert_int_equal(samara_notifier_register(s.mm, &all, NULL, &n), -ENOMEM);
 	samara_inject_nth(0);
 	assert_null(n);
-	assert_null(s.mm->notifiers);
+	assert_null(s.mm->watch.notifiers);
 	space_down(&s);
 }
 
@@ -222,7 +222,8 @@ static void registering_waits_for_open_pairs_and_is_spared_their_end(void **stat
 		notifier_start(m.s.mm, &range);
 		assert_int_equal(pthread_create(&thread, NULL, register_now, &m), 0);
 		/* It is on the list, and waits. */
-		while (!READ_ONCE(m.s.mm->notifiers) || !READ_ONCE(m.s.mm->notifier_seq))
+		while (!READ_ONCE(m.s.mm->watch.notifiers) ||
+		       !READ_ONCE(m.s.mm->watch.notifier_seq))
 			sched_yield();
 		change(&m.s, PAGE); /* a later pair is told to it already */
 		smp_store_release(&m.ended, 1);

@@ -95,7 +95,7 @@ static void each_broken_invariant_is_named(void **state)
 	set_entry(s.mm, addr + PAGE, mk_swp(SWP_MARKER, MARKER_GUARD));
 	leaf = table_find(s.mm, addr);
 	at = table_pte(s.mm, leaf, addr);
-	above = table_child(table_child(s.mm->pgd, table_index(s.mm->geo, 3, addr)),
+	above = table_child(table_child(s.mm->tables.pgd, table_index(s.mm->geo, 3, addr)),
 			    table_index(s.mm->geo, 2, addr));
 	assert_ptr_equal(table_child(above, table_index(s.mm->geo, 1, addr)), leaf);
 	assert_int_equal(pgtable_validate(s.mm, NULL), 0);
@@ -121,9 +121,9 @@ static void each_broken_invariant_is_named(void **state)
 	pte_set(at, (pte_t){ PTE_DIRTY });
 	expect(s.mm, "entry");
 	pte_set(at, mk_pte(3, VM_READ));
-	s.mm->nr_tables++;
+	s.mm->tables.nr++;
 	expect(s.mm, "nr_tables");
-	s.mm->nr_tables--;
+	s.mm->tables.nr--;
 
 	set_entry(s.mm, addr, pte_empty());
 	set_entry(s.mm, addr + PAGE, pte_empty());

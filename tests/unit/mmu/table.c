@@ -39,11 +39,11 @@ static void a_path_has_a_table_of_each_level(void **state)
 		assert_null(table_find(s.mm, addr));
 		leaf = must_get(s.mm, addr);
 		assert_int_equal(leaf->level, 0);
-		assert_int_equal(s.mm->pgd->level, geo->levels - 1);
-		assert_int_equal(s.mm->nr_tables, geo->levels);
+		assert_int_equal(s.mm->tables.pgd->level, geo->levels - 1);
+		assert_int_equal(s.mm->tables.nr, geo->levels);
 		assert_ptr_equal(table_find(s.mm, addr), leaf);
 		assert_ptr_equal(must_get(s.mm, addr), leaf);
-		assert_int_equal(s.mm->nr_tables, geo->levels);
+		assert_int_equal(s.mm->tables.nr, geo->levels);
 		assert_int_equal(leaf->base, addr & ~(512 * PAGE - 1));
 		space_down(&s);
 	}
@@ -65,11 +65,11 @@ static void only_what_is_missing_is_made(void **state)
 		space_up(&s, geo);
 		must_get(s.mm, 0);
 		for (unsigned int level = 1; level < geo->levels; level++) {
-			const unsigned long before = s.mm->nr_tables;
+			const unsigned long before = s.mm->tables.nr;
 
 			assert_null(table_find(s.mm, away_at(geo, level)));
 			must_get(s.mm, away_at(geo, level));
-			assert_int_equal(s.mm->nr_tables, before + level);
+			assert_int_equal(s.mm->tables.nr, before + level);
 			assert_int_equal(pgtable_validate(s.mm, NULL), 0);
 		}
 		space_down(&s);
@@ -93,14 +93,14 @@ static void a_refused_allocation_at_any_level_changes_nothing(void **state)
 				space_up(&s, geo);
 				if (missing < geo->levels)
 					must_get(s.mm, 0);
-				tables = s.mm->nr_tables;
+				tables = s.mm->tables.nr;
 				live = samara_live_objects();
 				samara_inject_nth(nth);
 				assert_int_equal(table_get(s.mm, addr, &leaf), -ENOMEM);
 				samara_inject_nth(0);
 				assert_null(leaf);
 				assert_null(table_find(s.mm, addr));
-				assert_int_equal(s.mm->nr_tables, tables);
+				assert_int_equal(s.mm->tables.nr, tables);
 				assert_int_equal(samara_live_objects(), live);
 				assert_int_equal(pgtable_validate(s.mm, NULL), 0);
 				assert_non_null(must_get(s.mm, addr));
@@ -230,7 +230,7 @@ static void two_threads_that_grow_get_the_same_tables(void **state)
 		}
 		/* Counts agree, and what the loser made is free: the mm and the tables are left. */
 		assert_int_equal(pgtable_validate(s.mm, NULL), 0);
-		assert_int_equal(samara_live_objects(), live_before + 1 + s.mm->nr_tables);
+		assert_int_equal(samara_live_objects(), live_before + 1 + s.mm->tables.nr);
 		space_down(&s);
 	}
 }

@@ -20,13 +20,13 @@ static unsigned long freed(struct samara_mm *mm, unsigned long start, unsigned l
 			   unsigned long floor, unsigned long ceiling)
 {
 	struct table_list gone = { NULL };
-	const unsigned long before = mm->nr_tables;
+	const unsigned long before = mm->tables.nr;
 	unsigned long n = 0;
 
 	table_free_range(mm, start, end, floor, ceiling, &gone);
 	for (const struct table *table = gone.first; table; table = table->next)
 		n++;
-	assert_int_equal(mm->nr_tables, before - n);
+	assert_int_equal(mm->tables.nr, before - n);
 	assert_int_equal(pgtable_validate(mm, NULL), 0);
 	table_list_free(&gone);
 	return n;
@@ -40,7 +40,7 @@ static void a_lone_range_takes_all_but_the_root(void **state)
 	space_up(&s, samara_geometry_x86_64());
 	must_get(s.mm, 5 * TIB + 3 * PAGE);
 	assert_int_equal(freed(s.mm, 5 * TIB + 3 * PAGE, 5 * TIB + 4 * PAGE, 0, 0), 3);
-	assert_int_equal(s.mm->nr_tables, 1);
+	assert_int_equal(s.mm->tables.nr, 1);
 	assert_int_equal(freed(s.mm, 5 * TIB, 5 * TIB + PAGE, 0, 0), 0);
 	space_down(&s);
 
@@ -59,7 +59,7 @@ static void what_is_no_table_of_the_range_stays(void **state)
 	(void)state;
 	space_up(&s, samara_geometry_x86_64());
 	assert_int_equal(freed(s.mm, TIB, TIB + PAGE, 0, 0), 0);
-	assert_int_equal(s.mm->nr_tables, 0);
+	assert_int_equal(s.mm->tables.nr, 0);
 	must_get(s.mm, TIB);
 	assert_int_equal(freed(s.mm, TIB, TIB, 0, 0), 0);
 	assert_int_equal(freed(s.mm, TIB, TIB + PAGE, 0, 0), 3);
@@ -69,7 +69,7 @@ static void what_is_no_table_of_the_range_stays(void **state)
 	one.task_size = one.map_window = one.low_start = one.low_end = LEAF;
 	space_up(&s, &one);
 	must_get(s.mm, 100 * PAGE);
-	assert_int_equal(s.mm->nr_tables, 1);
+	assert_int_equal(s.mm->tables.nr, 1);
 	assert_int_equal(freed(s.mm, 100 * PAGE, 101 * PAGE, 0, 0), 0);
 	space_down(&s);
 }
@@ -130,7 +130,7 @@ static void a_ceiling_at_the_task_size_is_as_good_as_0(void **state)
 	assert_int_equal(freed(s.mm, geo.first_user_addr, 2 * LEAF, geo.first_user_addr,
 			       geo.table_ceiling),
 			 1);
-	assert_int_equal(s.mm->nr_tables, 3);
+	assert_int_equal(s.mm->tables.nr, 3);
 	space_down(&s);
 	/* The x86 task size is in the middle of a leaf, which then stays. */
 	space_up(&s, samara_geometry_x86_64());
@@ -280,7 +280,7 @@ static void compare(struct layout *l, uint64_t seed)
 	struct place now[TABLES];
 	unsigned int n = 0, i = 0;
 
-	list_tables(&l->s.machine.geo, l->s.mm->pgd, now, &n);
+	list_tables(&l->s.machine.geo, l->s.mm->tables.pgd, now, &n);
 	for (unsigned int k = 0; k < l->tables; k++) {
 		const struct place *was = &l->table[k];
 		const bool is = i < n && now[i].level == was->level && now[i].base == was->base;
@@ -306,7 +306,7 @@ static void random_layouts(const struct samara_geometry *geo, struct rng *rng)
 	must_get(l.s.mm, l.vma[0].start);
 	while (l.vmas) {
 		l.tables = 0;
-		list_tables(geo, l.s.mm->pgd, l.table, &l.tables);
+		list_tables(geo, l.s.mm->tables.pgd, l.table, &l.tables);
 		unmap_some(&l, rng);
 		compare(&l, seed);
 	}

@@ -50,11 +50,11 @@ static void pages_tables_and_vmas_go(void **state)
 	get(mm, f + MEM_PAGE);
 	get(mm, a + MEM_PAGE);
 	assert_int_equal(samara_madvise(mm, a + 2 * MEM_PAGE, MEM_PAGE, GUARD_INSTALL), 0);
-	assert_true(mm->nr_tables >= 3 + 3); /* 1200 pages lie in 3 leaves at least */
+	assert_true(mm->tables.nr >= 3 + 3); /* 1200 pages lie in 3 leaves at least */
 	exit_of(mm);
-	assert_int_equal(mm->state, MM_DYING);
-	assert_int_equal(mm->nr_tables, 0);
-	assert_null(mm->pgd);
+	assert_int_equal(mm->life.state, MM_DYING);
+	assert_int_equal(mm->tables.nr, 0);
+	assert_null(mm->tables.pgd);
 	assert_int_equal(mm->count.map_count, 0);
 	assert_int_equal(mm->count.total_vm, 0);
 	for (enum mm_rss i = 0; i < MM_RSS; i++)
@@ -74,7 +74,7 @@ static void without_pages(void **state)
 
 	(void)state;
 	mem_map(&o, 4, RW, MAP_PRIVATE, NULL);
-	assert_int_equal(mm->nr_tables, 0);
+	assert_int_equal(mm->tables.nr, 0);
 	exit_of(mm);
 	assert_int_equal(mm->count.map_count, 0);
 	freed(mm);
@@ -108,7 +108,7 @@ static void on_release(struct samara_mm *mm, void *priv)
 {
 	struct heard *heard = priv;
 
-	assert_int_equal(mm->state, MM_DYING);
+	assert_int_equal(mm->life.state, MM_DYING);
 	assert_int_equal(heard->open, 0);
 	heard->release++;
 }
@@ -134,7 +134,7 @@ static void notifiers_are_released_once_and_hear_nothing_more(void **state)
 	exit_of(mm);
 	assert_int_equal(heard.release, 1);
 	assert_false(heard.after_release);
-	assert_null(mm->notifiers);
+	assert_null(mm->watch.notifiers);
 	freed(mm);
 }
 

@@ -44,7 +44,7 @@ static void families_are_left_when_no_page_is_mapped_any_more(void **state)
 	assert_int_equal(mem_frames(&m), frames + PAGES);
 	mmap_read_lock(mm);
 	assert_int_equal(pthread_create(&thread, NULL, exit_in_a_thread, mm), 0);
-	while (!(READ_ONCE(mm->mmap_lock.state) & RWSEM_WAITERS))
+	while (!(READ_ONCE(mm->mmap_lock.sem.state) & RWSEM_WAITERS))
 		sched_yield();
 	assert_int_equal(mem_frames(&m), frames);
 	assert_int_equal(folio_maps(shared), 0);

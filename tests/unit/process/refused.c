@@ -29,7 +29,7 @@ static unsigned long page_at(unsigned int kind, unsigned long i)
 static void note_step(enum fork_step step, struct samara_mm *parent, struct samara_mm *child)
 {
 	assert_ptr_equal(parent, m.mm);
-	assert_int_equal(child->state, MM_BUILDING);
+	assert_int_equal(child->life.state, MM_BUILDING);
 	last_step = step;
 }
 
@@ -120,7 +120,7 @@ static struct look *take_look(void)
 		look->rss[i] = mm_rss_sum(m.mm, i);
 	look->committed = samara_committed_pages(m.machine);
 	look->frames = mem_frames(&m);
-	look->tables = m.mm->nr_tables;
+	look->tables = m.mm->tables.nr;
 	look->live = samara_live_objects();
 	return look;
 }

@@ -95,7 +95,7 @@ static void file_pages_are_left_to_be_faulted_in_again(void **state)
 	put_file(src, 1, PTE_DIRTY | PTE_WRITE);
 	fork_pages(w, src);
 	assert_true(pte_none(pte_of(w->mm[1], 1)));
-	assert_int_equal(w->mm[1]->nr_tables, 0);
+	assert_int_equal(w->mm[1]->tables.nr, 0);
 }
 
 static void file_pages_beside_private_copies_are_shared(void **state)

@@ -63,7 +63,7 @@ static void a_move_within_one_leaf_takes_one_lock(void **state)
 	assert_int_equal(move_prepare(&d), 0);
 	move_page_tables(&d);
 	assert_ptr_equal(folio_of(w->mm[0], 103), folio);
-	assert_int_equal(w->mm[0]->nr_tables, 4);
+	assert_int_equal(w->mm[0]->tables.nr, 4);
 	assert_world(w);
 }
 
@@ -155,7 +155,7 @@ static void a_refusal_moves_nothing(void **state)
 
 	for (unsigned long n = 0; n < 1500; n += 100)
 		put_anon(from, n, 1);
-	tables = w->mm[0]->nr_tables;
+	tables = w->mm[0]->tables.nr;
 	d.new_addr = PG(300000) + 1024 * WORLD_PAGE;
 	d.to = moved(w, from, 301024);
 	for (nth = 1;; nth++) {
@@ -171,7 +171,7 @@ static void a_refusal_moves_nothing(void **state)
 		assert_world(w);
 		/* What mremap does next: the new mapping goes, and its tables with it. */
 		drop_tables(w, 301024, 302524);
-		assert_int_equal(w->mm[0]->nr_tables, tables);
+		assert_int_equal(w->mm[0]->tables.nr, tables);
 	}
 	assert_true(nth > 3);
 	move_page_tables(&d);

@@ -41,7 +41,7 @@ static void *prepare_all(void *arg)
 static void let_both_begin(struct samara_mm *mm, pthread_barrier_t *start, struct preparer *p,
 			   unsigned long round)
 {
-	spin_lock(&mm->anon_lock, RANK_PAGE_TABLE);
+	spin_lock(&mm->tables.anon_lock, RANK_PAGE_TABLE);
 	pthread_barrier_wait(start);
 	for (int i = 0; i < 2; i++)
 		while (__atomic_load_n(&p[i].begun, __ATOMIC_ACQUIRE) <= round)
@@ -49,7 +49,7 @@ static void let_both_begin(struct samara_mm *mm, pthread_barrier_t *start, struc
 	/* Begun is not there yet, but almost. */
 	for (int i = 0; i < 20; i++)
 		sched_yield();
-	spin_unlock(&mm->anon_lock);
+	spin_unlock(&mm->tables.anon_lock);
 }
 
 static void of_two_that_prepare_at_once_one_does(void **state)

@@ -144,13 +144,13 @@ static void nobody_looks_into_what_is_half_built_or_dying(void **state)
 
 	map_pages(f->mm, 0, 2, RW, 0);
 	folio = put_anon(f->mm, 0);
-	f->mm->state = MM_BUILDING;
+	f->mm->life.state = MM_BUILDING;
 	assert_int_equal(walk(ram_of(f->mm), folio, MM_GATE_LOOK).n, 0);
 	assert_int_equal(walk(ram_of(f->mm), folio, MM_GATE_REMOVE).n, 1);
-	f->mm->state = MM_DYING;
+	f->mm->life.state = MM_DYING;
 	assert_int_equal(walk(ram_of(f->mm), folio, MM_GATE_LOOK).n, 0);
 	assert_int_equal(walk(ram_of(f->mm), folio, MM_GATE_REMOVE).n, 0);
-	f->mm->state = MM_LIVE;
+	f->mm->life.state = MM_LIVE;
 	assert_int_equal(walk(ram_of(f->mm), folio, MM_GATE_LOOK).n, 1);
 	clear_pages(f->mm, 0, 2);
 }

@@ -180,11 +180,11 @@ static void what_changes_waits_for_what_reads(void **state)
 		struct waiting_call c = { .call = writers[i] };
 
 		mmap_read_lock(fx->mm);
-		if (!waits_for(&c, &fx->mm->mmap_lock))
+		if (!waits_for(&c, &fx->mm->mmap_lock.sem))
 			fail_msg("writer %zu does not wait", i);
 		mmap_read_unlock(fx->mm);
 		call_returns(&c);
-		assert_false(rwsem_is_locked(&fx->mm->mmap_lock));
+		assert_false(rwsem_is_locked(&fx->mm->mmap_lock.sem));
 	}
 }
 
@@ -197,11 +197,11 @@ static void what_reads_waits_for_what_changes(void **state)
 		struct waiting_call c = { .call = readers[i] };
 
 		mmap_write_lock(fx->mm);
-		if (!waits_for(&c, &fx->mm->mmap_lock))
+		if (!waits_for(&c, &fx->mm->mmap_lock.sem))
 			fail_msg("reader %zu does not wait", i);
 		mmap_write_unlock(fx->mm);
 		call_returns(&c);
-		assert_false(rwsem_is_locked(&fx->mm->mmap_lock));
+		assert_false(rwsem_is_locked(&fx->mm->mmap_lock.sem));
 	}
 }
 

@@ -102,21 +102,21 @@ static void tables_leave_when_no_neighbour_needs_them(void **state)
 	map(0, 4 * LEAF, MAP_PRIVATE, NULL);
 	for (unsigned long leaf = 0; leaf < 4; leaf++)
 		fill(leaf * LEAF, leaf * LEAF + 2);
-	assert_int_equal(m.mm->nr_tables, UPPER + 4);
+	assert_int_equal(m.mm->tables.nr, UPPER + 4);
 	unmap(2, 10); /* its neighbours stand in the same leaf */
-	assert_int_equal(m.mm->nr_tables, UPPER + 4);
+	assert_int_equal(m.mm->tables.nr, UPPER + 4);
 	unmap(LEAF, 2 * LEAF);
-	assert_int_equal(m.mm->nr_tables, UPPER + 3);
+	assert_int_equal(m.mm->tables.nr, UPPER + 3);
 	/* Two VMAs have a part of leaf 2: it stays until both went. */
 	unmap(2 * LEAF + 100, 2 * LEAF + 200);
 	unmap(2 * LEAF, 2 * LEAF + 100);
-	assert_int_equal(m.mm->nr_tables, UPPER + 3);
+	assert_int_equal(m.mm->tables.nr, UPPER + 3);
 	unmap(2 * LEAF + 200, 3 * LEAF);
-	assert_int_equal(m.mm->nr_tables, UPPER + 2);
+	assert_int_equal(m.mm->tables.nr, UPPER + 2);
 	assert_filled(0, 2);
 	assert_filled(3 * LEAF, 3 * LEAF + 2);
 	unmap(0, 4 * LEAF);
-	assert_int_equal(m.mm->nr_tables, 1); /* the root stays */
+	assert_int_equal(m.mm->tables.nr, 1); /* the root stays */
 }
 
 static void several_mappings_go_at_once(void **state)
@@ -178,7 +178,7 @@ static void mapping_over_frees_tables_that_it_does_not_need(void **state)
 	for (unsigned long leaf = 0; leaf < 3; leaf++)
 		fill(leaf * LEAF, leaf * LEAF + 1);
 	map(LEAF, 2 * LEAF, MAP_PRIVATE, NULL);
-	assert_int_equal(m.mm->nr_tables, UPPER + 2);
+	assert_int_equal(m.mm->tables.nr, UPPER + 2);
 	assert_int_equal(word_at(LEAF), 0);
 	assert_filled(0, 1);
 	assert_filled(2 * LEAF, 2 * LEAF + 1);
@@ -213,11 +213,11 @@ static void pages_move_and_are_not_copied(void **state)
 	assert_filled(0, 1);
 	assert_filled(9, 10);
 	unmap(0, 10);
-	assert_int_equal(m.mm->nr_tables, UPPER + 2);
+	assert_int_equal(m.mm->tables.nr, UPPER + 2);
 	/* And back to where no table is any more. */
 	assert_int_equal(remap(LEAF - 3, 8, 8, MREMAP_MAYMOVE | MREMAP_FIXED, 5 * LEAF),
 			 PAGE(5 * LEAF));
-	assert_int_equal(m.mm->nr_tables, UPPER + 1);
+	assert_int_equal(m.mm->tables.nr, UPPER + 1);
 	assert_int_equal(word_at(5 * LEAF + 7), 9);
 }
 
@@ -289,7 +289,7 @@ static void the_heap_gives_its_pages_back(void **state)
 	assert_anon(7);
 	assert_int_equal(samara_brk(m.mm, PAGE(2)), PAGE(2));
 	assert_anon(2);
-	assert_int_equal(m.mm->nr_tables, UPPER + 1);
+	assert_int_equal(m.mm->tables.nr, UPPER + 1);
 	assert_int_equal(samara_brk(m.mm, PAGE(6)), PAGE(6));
 	assert_filled(0, 2);
 	assert_int_equal(word_at(2), 0);
@@ -410,7 +410,7 @@ static void each_allocation_refused(void **state)
 		assert_int_equal(samara_munmap(m.mm, 0, m.mm->layout.task_size), 0);
 		samara_file_put(file);
 		assert_anon(0);
-		assert_int_equal(m.mm->nr_tables, 1);
+		assert_int_equal(m.mm->tables.nr, 1);
 	}
 }
 
