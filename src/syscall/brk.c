@@ -11,7 +11,6 @@
 #include "vma/find.h"
 #include "vma/grow.h"
 #include "vma/layout.h"
-#include "vma/touch.h"
 
 /* RLIMIT_DATA counts the program's data and its heap together. */
 static bool data_limit_ok(const struct samara_mm *mm, unsigned long brk)
@@ -48,7 +47,6 @@ static int grow(struct samara_mm *mm, unsigned long from, unsigned long to, stru
 	err = grow_heap(mm, from, to, dead);
 	if (err)
 		return err;
-	touch_by_policy(vma_lookup(mm, from));
 	if (mm->limits.def_flags & VM_LOCKED)
 		populate_quietly(mm, from, to);
 	return 0;

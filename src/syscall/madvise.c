@@ -93,18 +93,19 @@ static int advised_flags(const struct vma *vma, int advice, unsigned long *flags
 	}
 }
 
-static int step(struct vma_walk *walk, struct vma_modify_desc *d)
+static int step(const struct vma_walk *walk, struct vma_part *part)
 {
 	const int advice = (int)walk->arg;
+	unsigned long flags = part->vma->vm_flags;
 	int err;
 
-	if (sealed_against(d->vma, advice))
+	if (sealed_against(part->vma, advice))
 		return -EPERM;
 	if (advice_is_of_pages(advice))
-		return advise_pages(d->vma, d->start, d->end, advice);
-	err = advised_flags(d->vma, advice, &d->flags);
-	if (!err && d->flags != d->vma->vm_flags)
-		err = vma_modify_flags(d);
+		return advise_pages(part->vma, part->start, part->end, advice);
+	err = advised_flags(part->vma, advice, &flags);
+	if (!err && flags != part->vma->vm_flags)
+		err = vma_modify_flags(part, flags, walk->dead);
 	/* Running out of something for a hint: try again. */
 	return err == -ENOMEM ? -EAGAIN : err;
 }
@@ -136,28 +137,23 @@ static bool wants_vma_only(int advice)
 }
 
 /* The range under its VMA's lock, as Linux does MADV_DONTNEED. False: that needs the mmap_lock. */
-static bool advise_vma(struct vma_walk *walk, int *err)
+static bool advise_vma(const struct vma_walk *walk, int *err)
 {
 	struct vma *vma = lock_vma_under_rcu(walk->mm, walk->start);
-	struct vma_modify_desc d = {
-		.mm = walk->mm,
-		.vma = vma,
-		.start = walk->start,
-		.end = walk->end,
-	};
+	struct vma_part part = { vma, walk->start, walk->end };
 	bool whole;
 
 	if (!vma)
 		return false;
 	whole = walk->end <= vma->vm_end;
 	if (whole)
-		*err = walk->step(walk, &d);
+		*err = walk->step(walk, &part);
 	vma_end_read(vma);
 	return whole;
 }
 
 /* Where no mapping changes, others may fault and look meanwhile. */
-static int advise_reading(struct vma_walk *walk)
+static int advise_reading(const struct vma_walk *walk)
 {
 	const int advice = (int)walk->arg;
 	int err;

@@ -29,21 +29,22 @@ static void count_locked(struct samara_mm *mm, unsigned long pages, int sign)
 }
 
 /* Give one VMA's part the lock flags of walk->arg. */
-static int step(struct vma_walk *walk, struct vma_modify_desc *d)
+static int step(const struct vma_walk *walk, struct vma_part *part)
 {
-	const unsigned long old = d->vma->vm_flags, pages = mm_pages(d->mm, d->end - d->start);
+	const unsigned long old = part->vma->vm_flags;
+	const unsigned long flags = (old & ~VM_LOCKED_MASK) | walk->arg;
+	const unsigned long pages = mm_pages(walk->mm, part->end - part->start);
 	int err;
 
-	d->flags = (old & ~VM_LOCKED_MASK) | walk->arg;
-	if (d->flags == old || !vm_lockable(old))
+	if (flags == old || !vm_lockable(old))
 		return 0;
-	err = vma_modify_flags(d);
+	err = vma_modify_flags(part, flags, walk->dead);
 	if (err)
 		return err;
-	if (!(d->flags & VM_LOCKED))
-		count_locked(d->mm, pages, -1);
+	if (!(flags & VM_LOCKED))
+		count_locked(walk->mm, pages, -1);
 	else if (!(old & VM_LOCKED))
-		count_locked(d->mm, pages, 1);
+		count_locked(walk->mm, pages, 1);
 	return 0;
 }
 
@@ -70,7 +71,7 @@ static bool within_limit(struct samara_mm *mm, unsigned long start, unsigned lon
 	return wanted - locked_pages(mm, start, span == SPAN_WRAPS ? ULONG_MAX : end) <= limit;
 }
 
-static int change_range(struct vma_walk *walk, enum span span)
+static int change_range(const struct vma_walk *walk, enum span span)
 {
 	return span == SPAN_WRAPS ? -EINVAL : vma_walk_strict(walk);
 }

@@ -171,7 +171,8 @@ unsigned long do_mmap(struct mmap_desc *d)
 	struct commit *commit = &mm->machine->store->commit;
 	unsigned long vm_flags;
 	struct area_around around = { .known = false };
-	struct map_desc map;
+	struct map_request map;
+	struct vma *vma;
 	int err = check_sizes(d);
 
 	if (!err)
@@ -191,7 +192,7 @@ unsigned long do_mmap(struct mmap_desc *d)
 		vm_flags |= VM_HUGETLB | VM_DONTEXPAND;
 	if ((d->flags & MAP_NORESERVE) && READ_ONCE(commit->mode) != SAMARA_OVERCOMMIT_NEVER)
 		vm_flags |= VM_NORESERVE;
-	map = (struct map_desc){
+	map = (struct map_request){
 		.mm = mm,
 		.start = d->addr,
 		.end = d->addr + d->len,
@@ -203,10 +204,10 @@ unsigned long do_mmap(struct mmap_desc *d)
 		.huge_pages = mm_pages(mm, d->huge),
 		.dead = d->dead,
 	};
-	err = map_region(&map);
+	err = map_region(&map, &vma);
 	if (err)
 		return (unsigned long)err;
-	touch_by_policy(map.out);
+	touch_by_policy(vma);
 	if ((vm_flags & VM_LOCKED) || (d->flags & (MAP_POPULATE | MAP_NONBLOCK)) == MAP_POPULATE)
 		populate_quietly(mm, d->addr, d->addr + d->len);
 	return d->addr;

@@ -21,71 +21,72 @@
  * becomes read-only again, as it may have pages of its own by then, unless it
  * is anonymous and certainly has none.
  */
-static int settle_charge(struct vma_modify_desc *d, unsigned long *charged)
+static int settle_charge(const struct vma *vma, unsigned long pages, unsigned long *flags,
+			 unsigned long *charged)
 {
-	const struct vma *vma = d->vma;
-	const unsigned long old = vma->vm_flags, pages = mm_pages(d->mm, d->end - d->start);
+	const unsigned long old = vma->vm_flags;
+	struct samara_mm *mm = vma->vm_mm;
 
-	if (!(d->flags & VM_WRITE)) {
+	if (!(*flags & VM_WRITE)) {
 		if ((old & VM_ACCOUNT) && vma->is_anon && !vma->anon_vma)
-			d->flags &= ~VM_ACCOUNT;
+			*flags &= ~VM_ACCOUNT;
 		return 0;
 	}
-	if (!may_expand_vm(d->mm, d->flags, pages) && may_expand_vm(d->mm, old, pages))
+	if (!may_expand_vm(mm, *flags, pages) && may_expand_vm(mm, old, pages))
 		return -ENOMEM;
 	if (old & (VM_ACCOUNT | VM_WRITE | VM_HUGETLB | VM_SHARED | VM_NORESERVE))
 		return 0;
-	if (mm_charge(d->mm, pages))
+	if (mm_charge(mm, pages))
 		return -ENOMEM;
 	*charged = pages;
-	d->flags |= VM_ACCOUNT;
+	*flags |= VM_ACCOUNT;
 	return 0;
 }
 
-static int protect(struct vma_modify_desc *d)
+static int protect(struct vma_part *part, unsigned long flags, struct vma_dead *dead)
 {
-	const unsigned long old = d->vma->vm_flags;
-	const long pages = (long)mm_pages(d->mm, d->end - d->start);
+	struct samara_mm *mm = part->vma->vm_mm;
+	const unsigned long old = part->vma->vm_flags;
+	const long pages = (long)mm_pages(mm, part->end - part->start);
 	unsigned long charged = 0;
 	int err;
 
-	if (vma_sealed(d->vma))
+	if (vma_sealed(part->vma))
 		return -EPERM;
-	if (d->flags == old)
+	if (flags == old)
 		return 0;
-	err = settle_charge(d, &charged);
+	err = settle_charge(part->vma, (unsigned long)pages, &flags, &charged);
 	if (err)
 		return err;
-	err = vma_modify_flags(d);
+	err = vma_modify_flags(part, flags, dead);
 	if (err) {
-		mm_uncharge(d->mm, charged);
+		mm_uncharge(mm, charged);
 		return err;
 	}
-	if ((old & VM_ACCOUNT) && !(d->flags & VM_ACCOUNT))
-		mm_uncharge(d->mm, (unsigned long)pages);
-	vm_stat_account(d->mm, old, -pages);
-	vm_stat_account(d->mm, d->flags, pages);
-	if (mm_has_tables(d->mm))
-		change_protection(d->out, d->start, d->end, d->flags);
+	if ((old & VM_ACCOUNT) && !(flags & VM_ACCOUNT))
+		mm_uncharge(mm, (unsigned long)pages);
+	vm_stat_account(mm, old, -pages);
+	vm_stat_account(mm, flags, pages);
+	if (mm_has_tables(mm))
+		change_protection(part->vma, part->start, part->end, flags);
 	/* Locked memory that becomes writable is copied at once. */
-	if ((old & (VM_WRITE | VM_SHARED | VM_LOCKED)) == VM_LOCKED && (d->flags & VM_WRITE))
-		populate_quietly(d->mm, d->start, d->end);
-	touch_by_policy(d->out);
+	if ((old & (VM_WRITE | VM_SHARED | VM_LOCKED)) == VM_LOCKED && (flags & VM_WRITE))
+		populate_quietly(mm, part->start, part->end);
+	touch_by_policy(part->vma);
 	return 0;
 }
 
-static int step(struct vma_walk *walk, struct vma_modify_desc *d)
+static int step(const struct vma_walk *walk, struct vma_part *part)
 {
 	unsigned long prot = walk->arg & VM_ACCESS_FLAGS;
-	const unsigned long old = d->vma->vm_flags;
+	const unsigned long old = part->vma->vm_flags;
 
 	if ((prot & PROT_READ) && (walk->mm->layout.flags & SAMARA_LAYOUT_READ_EXEC) &&
 	    (old & VM_MAYEXEC))
 		prot |= PROT_EXEC;
-	d->flags = prot | (old & ~VM_ACCESS_FLAGS);
 	if (prot & ~(old >> VM_MAY_SHIFT))
 		return -EACCES;
-	return protect(d);
+	return protect(part, prot | (old & ~VM_ACCESS_FLAGS), walk->dead);
 }
 
 static int protect_range(struct vma_walk *walk, int grows)

@@ -14,38 +14,29 @@
 #include "vma/remap.h"
 #include "vma/touch.h"
 
-static bool overlaps(const struct remap_desc *r)
+static bool overlaps(const struct remap_request *req)
 {
-	return r->addr < r->new_addr + r->new_len && r->new_addr < r->addr + r->old_len;
+	return req->addr < req->new_addr + req->new_len && req->new_addr < req->addr + req->old_len;
 }
 
-static int check_arguments(const struct remap_desc *r)
+static int check_arguments(const struct remap_request *req)
 {
-	const struct samara_mm *mm = r->mm;
+	const struct samara_mm *mm = req->mm;
 
-	if (r->flags & ~(MREMAP_FIXED | MREMAP_MAYMOVE | MREMAP_DONTUNMAP))
+	if (req->flags & ~(MREMAP_FIXED | MREMAP_MAYMOVE | MREMAP_DONTUNMAP))
 		return -EINVAL;
-	if (!mm_page_aligned(mm, r->addr) || !r->new_len || r->new_len > mm->layout.task_size)
+	if (!mm_page_aligned(mm, req->addr) || !req->new_len || req->new_len > mm->layout.task_size)
 		return -EINVAL;
-	if (!remap_has_target(r))
+	if (!remap_has_target(req))
 		return 0;
-	if (r->new_addr > mm->layout.task_size - r->new_len || !mm_page_aligned(mm, r->new_addr) ||
-	    !(r->flags & MREMAP_MAYMOVE) ||
-	    ((r->flags & MREMAP_DONTUNMAP) && r->old_len != r->new_len) || overlaps(r))
+	if (req->new_addr > mm->layout.task_size - req->new_len ||
+	    !mm_page_aligned(mm, req->new_addr) || !(req->flags & MREMAP_MAYMOVE) ||
+	    ((req->flags & MREMAP_DONTUNMAP) && req->old_len != req->new_len) || overlaps(req))
 		return -EINVAL;
 	/* Both places may be cut in three while it is under way. */
 	if (mm->count.map_count + 2 >= mm->machine->max_map_count - 3)
 		return -ENOMEM;
 	return 0;
-}
-
-static unsigned long remap_one(struct remap_desc *r)
-{
-	int err = remap_check_vma(r);
-
-	if (err)
-		return (unsigned long)err;
-	return remap_has_target(r) ? remap_there(r) : remap_here(r);
 }
 
 /* /dev/zero chooses addresses itself: such a mapping moves alone or not at all. */
@@ -55,56 +46,51 @@ static bool moves_alone(const struct vma *vma)
 }
 
 /*
- * The range with all its VMAs and the holes between them goes to new_addr. What
- * was moved before a failure stays moved.
+ * The range with all its VMAs and the holes between them goes to new_addr. What was moved before a
+ * failure stays moved. The result is the first VMA's.
  */
-static unsigned long remap_many(struct remap_desc *r)
+static int remap_many(const struct remap_request *req, struct remap_result *result)
 {
-	const unsigned long start = r->addr, end = r->addr + r->old_len;
-	unsigned long target = r->new_addr, last_end = 0, ret = (unsigned long)-EFAULT, at;
+	const unsigned long start = req->addr, end = start + req->old_len;
+	struct remap_request one = *req;
+	unsigned long last_end = 0;
 	bool seen = false;
 	struct vma *vma;
 
-	for (at = start; at < end && (vma = vma_find(r->mm, at, end)); at = last_end) {
-		unsigned long res;
+	for (unsigned long at = start; at < end && (vma = vma_find(req->mm, at, end));
+	     at = last_end) {
+		struct remap_result moved;
+		int err;
 
 		if (!seen && vma->vm_start > start)
-			return (unsigned long)-EFAULT;
+			return -EFAULT;
 		if (moves_alone(vma) && (seen || vma->vm_end < end))
-			return (unsigned long)-EFAULT;
+			return -EFAULT;
 		if (seen)
-			target += vma->vm_start - last_end;
+			one.new_addr += vma->vm_start - last_end;
 		last_end = vma->vm_end;
-		r->vma = vma;
-		r->addr = max(vma->vm_start, start);
-		r->old_len = r->new_len = min(end, last_end) - r->addr;
-		r->new_addr = target;
-		res = remap_one(r);
-		vma_reserve_drop(&r->reserve);
-		r->begun = false;
-		if (SAMARA_IS_ERR_VALUE(res))
-			return res;
+		one.addr = max(vma->vm_start, start);
+		one.old_len = one.new_len = min(end, last_end) - one.addr;
+		err = vma_remap(&one, vma, &moved);
+		if (err)
+			return err;
 		if (!seen)
-			ret = res;
-		target = res + r->new_len;
+			*result = moved;
+		one.new_addr = moved.addr + one.new_len;
 		seen = true;
 	}
-	return ret;
+	return seen ? 0 : -EFAULT;
 }
 
-static unsigned long do_mremap(struct remap_desc *r)
+static int do_mremap(const struct remap_request *req, struct remap_result *result)
 {
-	int err;
+	int err = check_arguments(req);
 
-	r->old_len = mm_page_align(r->mm, r->old_len);
-	r->new_len = mm_page_align(r->mm, r->new_len);
-	err = check_arguments(r);
 	if (err)
-		return (unsigned long)err;
-	if ((r->flags & MREMAP_FIXED) && r->old_len == r->new_len)
-		return remap_many(r);
-	r->vma = vma_lookup(r->mm, r->addr);
-	return remap_one(r);
+		return err;
+	if ((req->flags & MREMAP_FIXED) && req->old_len == req->new_len)
+		return remap_many(req, result);
+	return vma_remap(req, vma_lookup(req->mm, req->addr), result);
 }
 
 unsigned long samara_mremap(struct samara_mm *mm, unsigned long old_addr, unsigned long old_len,
@@ -112,26 +98,26 @@ unsigned long samara_mremap(struct samara_mm *mm, unsigned long old_addr, unsign
 {
 	const int refused = mm_call(mm);
 	struct door door;
-	struct remap_desc r = {
+	const struct remap_request req = {
 		.mm = mm,
 		.addr = old_addr,
-		.old_len = old_len,
-		.new_len = new_len,
+		.old_len = mm_page_align(mm, old_len),
+		.new_len = mm_page_align(mm, new_len),
 		.new_addr = new_addr,
 		.flags = flags,
 		.dead = &door.dead,
 	};
-	unsigned long ret;
+	struct remap_result result;
+	int err;
 
 	if (refused)
 		return refused;
 	door_enter(&door, mm);
-	ret = do_mremap(&r);
-	if (!SAMARA_IS_ERR_VALUE(ret)) {
-		touch_at_by_policy(mm, ret);
-		populate_quietly(mm, r.populate_from, r.populate_to);
+	err = do_mremap(&req, &result);
+	if (!err) {
+		touch_at_by_policy(mm, result.addr);
+		populate_quietly(mm, result.populate_from, result.populate_to);
 	}
-	vma_reserve_drop(&r.reserve);
 	door_leave(&door);
-	return ret;
+	return err ? (unsigned long)err : result.addr;
 }

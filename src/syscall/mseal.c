@@ -8,13 +8,11 @@
 #include "vma/find.h"
 #include "vma/modify.h"
 
-static int step(struct vma_walk *walk, struct vma_modify_desc *d)
+static int step(const struct vma_walk *walk, struct vma_part *part)
 {
-	(void)walk;
-	if (vma_sealed(d->vma))
+	if (vma_sealed(part->vma))
 		return 0;
-	d->flags |= VM_SEALED;
-	return vma_modify_flags(d);
+	return vma_modify_flags(part, part->vma->vm_flags | VM_SEALED, walk->dead);
 }
 
 static bool has_hole(struct samara_mm *mm, unsigned long start, unsigned long end)

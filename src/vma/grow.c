@@ -15,7 +15,7 @@
 
 int grow_heap(struct samara_mm *mm, unsigned long start, unsigned long end, struct vma_dead *dead)
 {
-	struct map_desc d = {
+	struct map_request req = {
 		.mm = mm,
 		.start = start,
 		.end = end,
@@ -24,12 +24,17 @@ int grow_heap(struct samara_mm *mm, unsigned long start, unsigned long end, stru
 		.flags = VM_READ | VM_WRITE | VM_MAY_ACCESS | VM_ACCOUNT | mm->limits.def_flags,
 		.kind = MAP_HEAP,
 	};
+	struct vma *heap;
+	int err;
 
 	if (mm->layout.flags & SAMARA_LAYOUT_READ_EXEC)
-		d.flags |= VM_EXEC;
+		req.flags |= VM_EXEC;
 	if (mm->count.map_count > mm->machine->max_map_count)
 		return -ENOMEM;
-	return map_region(&d);
+	err = map_region(&req, &heap);
+	if (!err)
+		touch_by_policy(heap);
+	return err;
 }
 
 /* Whoever lies below keeps the guard gap free, unless it is a stack too or nobody can use it. */

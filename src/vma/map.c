@@ -12,83 +12,79 @@
 #include "vma/merge.h"
 #include "vma/unmap.h"
 
-/* One mapping on its way: what goes, what comes, and whether a neighbour takes it in. */
-struct mapping {
-	struct map_desc *d;
-	struct unmap_desc old;
-	struct vma_merge_desc merge;
+/* What goes, what comes, and whether a neighbour takes it in. */
+struct map_plan {
+	const struct map_request *req;
+	struct unmap_request remove;
+	struct unmap_plan old;
+	struct area_around around;
+	struct vma_merge_request grow;
+	struct vma_merge_plan merge;
+	unsigned long flags; /* as limits and driver leave them */
 	unsigned long pages;
-	unsigned long charged;   /* pages charged above what the old ones were */
-	unsigned long inherited; /* pages of the old ones' charge, to go over to the new ones */
-	unsigned long shmem;     /* pages charged for fresh shared memory, not yet its own */
-	struct vma *vma;         /* new, when nobody merges */
+	unsigned long charged; /* pages charged above what the old ones were */
+	unsigned long shmem;   /* pages charged for fresh shared memory, not yet its own */
+	struct vma *vma;       /* new, if nothing merges */
 };
 
-/* The limits, in the order in which Linux asks. */
-static int ask_limits(struct mapping *m)
+/* The limits, in the order in which Linux asks. The old pages' charge goes over to the new ones. */
+static int ask_limits(struct map_plan *plan)
 {
-	struct samara_mm *mm = m->d->mm;
+	struct samara_mm *mm = plan->req->mm;
 	int err;
 
-	if (!may_expand_vm(mm, m->d->flags, m->pages - m->old.leaves.total_vm))
+	if (!may_expand_vm(mm, plan->flags, plan->pages - plan->old.leaves.total_vm))
 		return -ENOMEM;
-	if (!vm_accountable(m->d->flags))
+	if (!plan->remove.keep_accounted)
 		return 0;
-	m->charged = m->pages - m->old.leaves.accounted;
-	err = m->charged ? mm_charge(mm, m->charged) : 0;
-	if (err)
-		return err;
-	/* The old pages' charge goes over to the new ones. */
-	m->inherited = m->old.leaves.accounted;
-	m->old.leaves.accounted = 0;
-	m->d->flags |= VM_ACCOUNT;
-	return 0;
+	plan->charged = plan->pages - plan->old.leaves.accounted;
+	err = plan->charged ? mm_charge(mm, plan->charged) : 0;
+	if (!err)
+		plan->flags |= VM_ACCOUNT;
+	return err;
 }
 
-static void plan_merge(struct mapping *m)
+static void plan_merge(struct map_plan *plan)
 {
-	struct map_desc *d = m->d;
+	const struct map_request *req = plan->req;
 
-	m->merge = (struct vma_merge_desc){
-		.mm = d->mm,
-		.start = d->start,
-		.end = d->end,
-		.pgoff = d->pgoff,
-		.flags = d->flags,
-		.file = d->file,
-		.dead = d->dead,
-		.kind = MERGE_NONE,
-	};
-	if (!d->file && (d->flags & VM_SHARED))
+	if (!req->file && (plan->flags & VM_SHARED))
 		return; /* fresh shared memory is like no other */
-	m->merge.prev = m->old.prev;
-	m->merge.next = m->old.next;
-	if (d->kind == MAP_HEAP) {
-		m->merge.just_expand = true;
-		/* What reaches up over the heap's start is the heap, wherever it begins. */
-		if (m->merge.prev && m->merge.prev->vm_end <= d->mm->layout.start_brk)
-			m->merge.prev = NULL;
-	}
-	vma_merge_plan(&m->merge);
+	plan->grow = (struct vma_merge_request){
+		.mm = req->mm,
+		.start = req->start,
+		.end = req->end,
+		.pgoff = req->pgoff,
+		.traits = { .flags = plan->flags, .file = req->file },
+		.prev = plan->around.prev,
+		.next = plan->around.next,
+		.just_expand = req->kind == MAP_HEAP,
+	};
+	/* What reaches up over the heap's start is the heap, wherever it begins. */
+	if (req->kind == MAP_HEAP && plan->grow.prev &&
+	    plan->grow.prev->vm_end <= req->mm->layout.start_brk)
+		plan->grow.prev = NULL;
+	vma_merge_plan(&plan->grow, &plan->merge);
 }
 
-static bool wants_shmem(const struct map_desc *d)
+static bool wants_shmem(const struct map_plan *plan)
 {
-	if (!d->file)
-		return d->flags & VM_SHARED;
-	return (d->flags & VM_SHARED) && file_is(d->file, SAMARA_FILE_ZERO);
+	const struct samara_file *file = plan->req->file;
+
+	return (plan->flags & VM_SHARED) && (!file || file_is(file, SAMARA_FILE_ZERO));
 }
 
 /* The driver's, or the host's. */
-static int ask_mmap_operation(struct map_desc *d)
+static int ask_mmap_operation(struct map_plan *plan)
 {
-	const struct inode *inode = d->file->inode;
+	const struct map_request *req = plan->req;
+	const struct inode *inode = req->file->inode;
 	struct samara_vma_desc desc = {
-		.file = d->file,
-		.start = d->start,
-		.end = d->end,
-		.pgoff = d->pgoff,
-		.vm_flags = d->flags,
+		.file = req->file,
+		.start = req->start,
+		.end = req->end,
+		.pgoff = req->pgoff,
+		.vm_flags = plan->flags,
 	};
 	int err = 0;
 
@@ -97,191 +93,202 @@ static int ask_mmap_operation(struct map_desc *d)
 	else if (inode->asks_host)
 		err = host_map_ask(&desc);
 	if (!err)
-		d->flags = desc.vm_flags;
+		plan->flags = desc.vm_flags;
 	return err;
 }
 
-/* The file's own say. */
-static int ask_file(struct map_desc *d)
+/* What the file says to it. */
+static int ask_file(struct map_plan *plan)
 {
-	/* Nobody has set huge pages aside. */
-	if (d->flags & VM_HUGETLB)
-		return d->pgoff & (d->huge_pages - 1) ? -EINVAL : -ENOMEM;
-	if (d->file && (d->flags & VM_SYNC) && file_is(d->file, SAMARA_FILE_NO_SYNC))
+	const struct map_request *req = plan->req;
+
+	/* The pool of huge pages is empty. */
+	if (plan->flags & VM_HUGETLB)
+		return req->pgoff & (req->huge_pages - 1) ? -EINVAL : -ENOMEM;
+	if (!req->file)
+		return 0;
+	if ((plan->flags & VM_SYNC) && file_is(req->file, SAMARA_FILE_NO_SYNC))
 		return -EOPNOTSUPP;
-	return d->file ? ask_mmap_operation(d) : 0;
+	return ask_mmap_operation(plan);
 }
 
-/* What fresh shared memory may come to is promised as a whole. */
-static int charge_shmem(struct mapping *m)
+/* Fresh shared memory is charged as a whole, now. */
+static int charge_shmem(struct map_plan *plan)
 {
-	struct commit *commit = &m->d->mm->machine->store->commit;
+	struct samara_mm *mm = plan->req->mm;
 	int err;
 
-	if (!wants_shmem(m->d) || (m->d->flags & VM_NORESERVE))
+	if (!wants_shmem(plan) || (plan->flags & VM_NORESERVE))
 		return 0;
-	err = commit_charge(commit, m->pages, mm_commit_who(m->d->mm));
+	err = commit_charge(&mm->machine->store->commit, plan->pages, mm_commit_who(mm));
 	if (!err)
-		m->shmem = m->pages;
+		plan->shmem = plan->pages;
 	return err;
 }
 
-static int make_shmem(struct mapping *m, struct samara_file **out)
+static int make_shmem(struct map_plan *plan, struct samara_file **out)
 {
+	const struct map_request *req = plan->req;
 	const struct shmem_desc desc = {
 		.name = SHMEM_ZERO_NAME,
-		.length = m->d->end - m->d->start,
-		.charged = m->shmem,
+		.length = req->end - req->start,
+		.charged = plan->shmem,
 	};
-	int err = file_shmem(m->d->mm->machine->store, &desc, out);
+	int err = file_shmem(req->mm->machine->store, &desc, out);
 
 	if (!err)
-		m->shmem = 0;
+		plan->shmem = 0;
 	return err;
 }
 
-static int new_vma(struct mapping *m)
+static int new_vma(struct map_plan *plan)
 {
-	struct map_desc *d = m->d;
-	struct vma *vma = vma_alloc(d->mm);
+	const struct map_request *req = plan->req;
+	struct vma *vma = vma_alloc(req->mm);
 	int err = 0;
 
 	if (!vma)
 		return -ENOMEM;
-	vma_set_range(vma, d->start, d->end, d->pgoff);
-	vma->vm_flags = d->flags;
-	vma->is_anon = !(d->flags & VM_SHARED) && (!d->file || file_is(d->file, SAMARA_FILE_ZERO));
-	if (wants_shmem(d))
-		err = make_shmem(m, &vma->vm_file);
-	else if (d->file)
-		vma->vm_file = file_get(d->file);
+	vma_set_range(vma, req->start, req->end, req->pgoff);
+	vma->vm_flags = plan->flags;
+	vma->is_anon =
+		!(plan->flags & VM_SHARED) && (!req->file || file_is(req->file, SAMARA_FILE_ZERO));
+	if (wants_shmem(plan))
+		err = make_shmem(plan, &vma->vm_file);
+	else if (req->file)
+		vma->vm_file = file_get(req->file);
 	if (!err)
 		err = vma_link_file(vma);
 	if (err) {
 		vma_discard(vma);
 		return err;
 	}
-	m->vma = vma;
+	plan->vma = vma;
 	return 0;
 }
 
 /* The one store that puts the mapping in place of what was there. */
-static int store(struct mapping *m)
+static int store(const struct map_plan *plan)
 {
 	const struct vma_store store = {
-		.mm = m->d->mm,
-		.start = m->d->start,
-		.end = m->d->end,
-		.entry = m->vma,
-		.above = m->old.top,
+		.mm = plan->req->mm,
+		.start = plan->req->start,
+		.end = plan->req->end,
+		.entry = plan->vma,
+		.above = plan->old.top,
 	};
 
-	m->merge.above = m->old.top;
-	return m->vma ? vma_store(&store) : vma_merge_store(&m->merge);
+	return plan->vma ? vma_store(&store) : vma_merge_store(&plan->merge, plan->old.top, NULL);
 }
 
 /* Everything that needs memory, and the point of no return. */
-static int prepare_and_store(struct mapping *m)
+static int prepare_and_store(struct map_plan *plan)
 {
 	int err = 0;
 
 	/* A VMA that grows back over a hole in itself needs no other for its upper part. */
-	if (m->merge.kind != MERGE_BOTH || m->merge.prev != m->merge.next)
-		err = unmap_alloc_top(&m->old);
-	if (!err && m->merge.kind == MERGE_NONE)
-		err = new_vma(m);
+	if (plan->merge.kind != MERGE_BOTH || plan->grow.prev != plan->grow.next)
+		err = unmap_prepare(&plan->old);
+	if (!err && plan->merge.kind == MERGE_NONE)
+		err = new_vma(plan);
 	if (!err)
-		err = store(m);
+		err = store(plan);
 	if (err) {
-		vma_discard(m->vma);
-		vma_discard(m->old.top);
+		vma_discard(plan->vma);
+		unmap_abort(&plan->old);
 	}
 	return err;
 }
 
-static void finish(struct mapping *m)
+/* Returns the VMA that holds the range. */
+static struct vma *complete(struct map_plan *plan)
 {
-	struct map_desc *d = m->d;
-	struct mm_counters *count = &d->mm->count;
+	const struct map_request *req = plan->req;
+	struct mm_counters *count = &req->mm->count;
+	struct vma *vma = plan->vma;
 
-	unmap_trim(&m->old);
-	if (m->vma) {
+	unmap_complete(&plan->old, req->dead);
+	if (vma)
 		count->map_count++;
-		d->out = m->vma;
-	} else {
-		vma_merge_finish(&m->merge);
-		d->out = m->merge.target;
-	}
-	unmap_complete(&m->old);
-	vm_stat_account(d->mm, d->flags, (long)m->pages);
-	if (!(d->flags & VM_LOCKED))
-		return;
-	/* What cannot be locked is noticed only now, after merging. */
-	if (vm_lockable(d->flags))
-		count->locked_vm += m->pages;
 	else
-		vma_set_flags(d->out, d->out->vm_flags & ~VM_LOCKED_MASK);
+		vma = vma_merge_commit(&plan->merge, req->dead);
+	vm_stat_account(req->mm, plan->flags, (long)plan->pages);
+	if (!(plan->flags & VM_LOCKED))
+		return vma;
+	/* What cannot be locked is noticed only now, after merging. */
+	if (vm_lockable(plan->flags))
+		count->locked_vm += plan->pages;
+	else
+		vma_set_flags(vma, vma->vm_flags & ~VM_LOCKED_MASK);
+	return vma;
 }
 
-/* The range is given up: Linux clears it before it asks the file or makes shared memory. */
-static void leave_gap(struct mapping *m)
+/*
+ * Refused after Linux has cleared the range: it stays empty. Memory that is refused for that leaves
+ * it as it was.
+ */
+static void leave_gap(struct map_plan *plan)
 {
-	m->old.leaves.accounted += m->inherited;
-	if (m->old.first)
-		(void)!unmap_commit(&m->old); /* refused: the range stays as it was */
+	if (plan->old.first && !unmap_apply(&plan->old, plan->req->dead) &&
+	    plan->remove.keep_accounted)
+		mm_uncharge(plan->req->mm, plan->old.leaves.accounted);
 }
 
 /* What goes, and the neighbours. 0 or -errno. */
-static int look_around(struct mapping *m)
+static int look_around(struct map_plan *plan)
 {
-	const struct map_desc *d = m->d;
+	const struct map_request *req = plan->req;
+	int err;
 
-	if (!d->vacant)
-		return unmap_gather(&m->old);
-	VM_WARN_ON(vma_find(d->mm, d->start, d->end));
-	m->old.prev = d->around.prev;
-	m->old.next = d->around.next;
-	if (d->around.known)
-		return 0;
-	m->old.prev = d->start ? vma_lookup(d->mm, d->start - 1) : NULL;
-	m->old.next = vma_lookup(d->mm, d->end);
+	if (!req->vacant) {
+		err = unmap_gather(&plan->remove, &plan->old);
+		plan->around = plan->old.around;
+		return err;
+	}
+	VM_WARN_ON(vma_find(req->mm, req->start, req->end));
+	plan->around = req->around;
+	if (!req->around.known) {
+		plan->around.prev = req->start ? vma_lookup(req->mm, req->start - 1) : NULL;
+		plan->around.next = vma_lookup(req->mm, req->end);
+	}
 	return 0;
 }
 
-int map_region(struct map_desc *d)
+int map_region(const struct map_request *req, struct vma **out)
 {
-	struct mapping m = {
-		.d = d,
-		.pages = mm_pages(d->mm, d->end - d->start),
-		.old = { .mm = d->mm, .start = d->start, .end = d->end, .dead = d->dead },
+	struct samara_mm *mm = req->mm;
+	struct map_plan plan = {
+		.req = req,
+		.remove = { .mm = mm, .start = req->start, .end = req->end, .around = true },
+		.flags = req->flags,
+		.pages = mm_pages(mm, req->end - req->start),
 	};
 	int err;
 
-	m.old.around = true;
-	err = look_around(&m);
-
+	plan.remove.keep_accounted = vm_accountable(req->flags);
+	err = look_around(&plan);
 	if (err)
 		return err;
-	err = ask_limits(&m);
+	err = ask_limits(&plan);
 	if (err) {
-		unmap_leave_cut(&m.old);
+		unmap_leave_cut(&plan.old);
 		return err;
 	}
-	err = ask_file(d);
+	err = ask_file(&plan);
 	if (!err)
-		err = charge_shmem(&m);
+		err = charge_shmem(&plan);
 	if (err) {
-		mm_uncharge(d->mm, m.charged);
-		leave_gap(&m);
+		mm_uncharge(mm, plan.charged);
+		leave_gap(&plan);
 		return err;
 	}
-	plan_merge(&m);
-	err = prepare_and_store(&m);
+	plan_merge(&plan);
+	err = prepare_and_store(&plan);
 	if (err) {
-		mm_uncharge(d->mm, m.charged);
-		commit_uncharge(&d->mm->machine->store->commit, m.shmem);
+		mm_uncharge(mm, plan.charged);
+		commit_uncharge(&mm->machine->store->commit, plan.shmem);
 		return err;
 	}
-	finish(&m);
+	*out = complete(&plan);
 	return 0;
 }

@@ -7,9 +7,9 @@
  *   |--A--|=================== new ===============|--Z--|      after, or
  *   |----------------- A, grown -----------------------|       merged
  *
- * What stood in the range (#) is gathered, the limits are asked, memory is got,
- * and then one store puts the new VMA, or a neighbour grown over it, in place of
- * all of it.
+ * What stood in the range (#) is gathered, limits and file are asked, memory is allocated. Then one
+ * store, the point of no return, puts the new VMA, or a neighbour grown over it, in place of all of
+ * it.
  */
 #ifndef VMA_MAP_H
 #define VMA_MAP_H
@@ -17,7 +17,7 @@
 #include "core/mm.h"
 #include "vma/layout.h"
 
-struct map_desc {
+struct map_request {
 	struct samara_mm *mm;
 	unsigned long start, end; /* whole pages below the task size */
 	unsigned long pgoff;      /* of the file; private anonymous: start's page number */
@@ -25,18 +25,17 @@ struct map_desc {
 	struct samara_file *file; /* NULL: anonymous; shared then means fresh shared memory */
 	enum { MAP_ORDINARY, MAP_HEAP } kind; /* the heap grows what ends above its start only */
 	bool vacant;                          /* known: nothing stands in the range */
-	struct area_around around;            /* of a vacant range, where the search came by it */
+	struct area_around around;            /* of a vacant range, if the search found it */
 	unsigned long huge_pages;             /* VM_HUGETLB: ordinary pages in a huge one */
-	struct vma_dead *dead;
-	struct vma *out; /* the VMA that holds the range */
+	struct vma_dead *dead;                /* where VMAs that leave go */
 };
 
 /*
- * 0; -ENOMEM: limits, budget, vm.max_map_count or memory; -EPERM: over a sealed
- * VMA; -EINVAL. When a limit refuses, VMAs that reach into the range are left
- * cut at its edges, and when shared memory is refused the range is left empty:
- * so does Linux. When memory is refused nothing has changed.
+ * *out becomes the VMA that holds the range. 0; -ENOMEM: limits, budget, vm.max_map_count or
+ * memory; -EPERM: over a sealed VMA; -EINVAL; what the file's driver answers. When a limit refuses,
+ * VMAs that reach into the range are left cut at its edges, and when shared memory is refused the
+ * range is left empty: so does Linux. When memory is refused nothing has changed.
  */
-int map_region(struct map_desc *d) __must_check;
+int map_region(const struct map_request *req, struct vma **out) __must_check;
 
 #endif

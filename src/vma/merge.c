@@ -22,50 +22,52 @@
 #include "vma/unmap.h"
 
 /* The page after the part of prev that stays. */
-static unsigned long prev_end_pgoff(const struct vma_merge_desc *d)
+static unsigned long prev_end_pgoff(const struct vma_merge_request *req)
 {
-	return d->prev->vm_pgoff + mm_pages(d->mm, d->start - d->prev->vm_start);
+	return req->prev->vm_pgoff + mm_pages(req->mm, req->start - req->prev->vm_start);
 }
 
 /* The first page of the part of next that stays. */
-static unsigned long next_pgoff(const struct vma_merge_desc *d)
+static unsigned long next_pgoff(const struct vma_merge_request *req)
 {
-	return d->next->vm_pgoff + mm_pages(d->mm, d->end - d->next->vm_start);
+	return req->next->vm_pgoff + mm_pages(req->mm, req->end - req->next->vm_start);
 }
 
-static bool same_kind(const struct vma_merge_desc *d, const struct vma *vma)
+static bool same_kind(const struct vma_merge_request *req, const struct vma *vma)
 {
-	return !((vma->vm_flags ^ d->flags) & ~VM_STICKY) && vma->vm_file == d->file &&
-	       vma->special == d->special;
+	return !((vma->vm_flags ^ req->traits.flags) & ~VM_STICKY) &&
+	       vma->vm_file == req->traits.file && vma->special == req->traits.special;
 }
 
 /* Condition 3 for the range and a neighbour. */
-static bool families_fit(const struct vma_merge_desc *d, const struct vma *vma)
+static bool families_fit(const struct vma_merge_request *req, const struct vma *vma)
 {
-	if (vma->anon_vma == d->anon_vma)
+	if (vma->anon_vma == req->traits.anon_vma)
 		return true;
 	if (!vma->anon_vma)
-		return !(d->middle && vma_is_fork_child(d->middle)) &&
-		       !(d->copied && vma_is_fork_child(d->copied));
-	return !d->anon_vma && !vma_is_fork_child(vma);
+		return !(req->middle && vma_is_fork_child(req->middle)) &&
+		       !(req->copied && vma_is_fork_child(req->copied));
+	return !req->traits.anon_vma && !vma_is_fork_child(vma);
 }
 
-static bool can_merge_left(const struct vma_merge_desc *d)
+static bool can_merge_left(const struct vma_merge_request *req)
 {
-	return d->prev && same_kind(d, d->prev) && families_fit(d, d->prev) &&
-	       prev_end_pgoff(d) == d->pgoff;
+	return req->prev && same_kind(req, req->prev) && families_fit(req, req->prev) &&
+	       prev_end_pgoff(req) == req->pgoff;
 }
 
-static bool can_merge_right(const struct vma_merge_desc *d)
+static bool can_merge_right(const struct vma_merge_request *req)
 {
-	return d->next && !d->just_expand && same_kind(d, d->next) && families_fit(d, d->next) &&
-	       d->pgoff + mm_pages(d->mm, d->end - d->start) == next_pgoff(d);
+	return req->next && !req->just_expand && same_kind(req, req->next) &&
+	       families_fit(req, req->next) &&
+	       req->pgoff + mm_pages(req->mm, req->end - req->start) == next_pgoff(req);
 }
 
 /* Each fits the range; do they fit each other? */
-static bool sides_fit(const struct vma_merge_desc *d)
+static bool sides_fit(const struct vma_merge_request *req)
 {
-	return !d->prev->anon_vma || !d->next->anon_vma || d->prev->anon_vma == d->next->anon_vma;
+	return !req->prev->anon_vma || !req->next->anon_vma ||
+	       req->prev->anon_vma == req->next->anon_vma;
 }
 
 static bool may_remove(const struct vma *vma)
@@ -73,132 +75,139 @@ static bool may_remove(const struct vma *vma)
 	return !(vma->vm_file && file_is(vma->vm_file, SAMARA_FILE_CLOSE));
 }
 
-static enum merge_kind decide(const struct vma_merge_desc *d)
+static enum merge_kind decide(const struct vma_merge_request *req)
 {
 	bool left, right, whole_middle = false;
 
-	if (d->flags & VM_SPECIAL)
+	if (req->traits.flags & VM_SPECIAL)
 		return MERGE_NONE;
-	left = can_merge_left(d);
-	right = can_merge_right(d);
-	if (d->middle) {
-		left = left && d->start == d->middle->vm_start;
-		right = right && d->end == d->middle->vm_end;
-		whole_middle = d->start == d->middle->vm_start && d->end == d->middle->vm_end;
+	left = can_merge_left(req);
+	right = can_merge_right(req);
+	if (req->middle) {
+		left = left && req->start == req->middle->vm_start;
+		right = right && req->end == req->middle->vm_end;
+		whole_middle =
+			req->start == req->middle->vm_start && req->end == req->middle->vm_end;
 	}
-	if (left && right && !sides_fit(d))
+	if (left && right && !sides_fit(req))
 		right = false;
-	if (whole_middle && !may_remove(d->middle))
+	if (whole_middle && !may_remove(req->middle))
 		return MERGE_NONE;
 	/* A range inside one VMA: growing back over it removes nothing. */
-	if (left && right && d->prev != d->next && !may_remove(d->next))
+	if (left && right && req->prev != req->next && !may_remove(req->next))
 		right = false;
 	if (left)
 		return right ? MERGE_BOTH : MERGE_LEFT;
 	return right ? MERGE_RIGHT : MERGE_NONE;
 }
 
-void vma_merge_plan(struct vma_merge_desc *d)
+void vma_merge_plan(const struct vma_merge_request *req, struct vma_merge_plan *plan)
 {
-	d->kind = decide(d);
-	d->target = NULL;
-	if (d->kind == MERGE_NONE)
+	const enum merge_kind kind = decide(req);
+
+	*plan = (struct vma_merge_plan){ .req = req, .kind = kind };
+	if (kind == MERGE_NONE)
 		return;
-	d->target = d->kind == MERGE_RIGHT ? d->next : d->prev;
-	d->new_start = d->kind == MERGE_RIGHT ? d->start : d->prev->vm_start;
-	d->new_pgoff = d->kind == MERGE_RIGHT ? d->pgoff : d->prev->vm_pgoff;
-	d->new_end = d->kind == MERGE_LEFT ? d->end : d->next->vm_end;
+	plan->target = kind == MERGE_RIGHT ? req->next : req->prev;
+	plan->start = kind == MERGE_RIGHT ? req->start : req->prev->vm_start;
+	plan->pgoff = kind == MERGE_RIGHT ? req->pgoff : req->prev->vm_pgoff;
+	plan->end = kind == MERGE_LEFT ? req->end : req->next->vm_end;
 }
 
-/*
- * The VMA whose family the target takes over, as it has none and there are pages of that; or
- * NULL.
- */
-static const struct vma *family_from(const struct vma_merge_desc *d)
+/* The VMA whose family target takes over, having none itself; NULL: none. */
+static const struct vma *family_from(const struct vma_merge_plan *plan)
 {
-	if (d->target->anon_vma)
+	const struct vma_merge_request *req = plan->req;
+
+	if (plan->target->anon_vma)
 		return NULL;
-	if (d->kind == MERGE_BOTH && d->next->anon_vma)
-		return d->next;
-	return d->middle ? d->middle : d->copied;
+	if (plan->kind == MERGE_BOTH && req->next->anon_vma)
+		return req->next;
+	return req->middle ? req->middle : req->copied;
 }
 
 /* Part of middle stays. */
-static bool middle_stays(const struct vma_merge_desc *d)
+static bool middle_stays(const struct vma_merge_request *req)
 {
-	return d->middle && (d->start != d->middle->vm_start || d->end != d->middle->vm_end);
+	const struct vma *middle = req->middle;
+
+	return middle && (req->start != middle->vm_start || req->end != middle->vm_end);
 }
 
-int vma_merge_store(struct vma_merge_desc *d)
+int vma_merge_store(const struct vma_merge_plan *plan, struct vma *above,
+		    struct vma_reserve *reserve)
 {
-	const struct vma *from = family_from(d);
+	const struct vma *from = family_from(plan);
 	const struct vma_store store = {
-		.mm = d->mm,
-		.start = d->new_start,
-		.end = d->new_end,
-		.entry = d->target,
-		.above = d->above,
-		.reserve = d->reserve,
+		.mm = plan->req->mm,
+		.start = plan->start,
+		.end = plan->end,
+		.entry = plan->target,
+		.above = above,
+		.reserve = reserve,
 	};
 	int err;
 
-	vma_start_write(d->target);
-	if (middle_stays(d))
-		vma_start_write(d->middle);
-	if (from && anon_vma_clone(d->target, from, d->reserve ? &d->reserve->links : NULL))
+	vma_start_write(plan->target);
+	if (middle_stays(plan->req))
+		vma_start_write(plan->req->middle);
+	if (from && anon_vma_clone(plan->target, from, reserve ? &reserve->links : NULL))
 		return -ENOMEM;
 	err = vma_store(&store);
 	if (err && from)
-		anon_vma_unlink(d->target);
+		anon_vma_unlink(plan->target);
 	return err;
 }
 
-static void remove_swallowed(struct vma_merge_desc *d, struct vma *vma)
-{
-	d->mm->count.map_count--;
-	vma_leave(d->dead, vma);
-}
-
 /* What stays of middle. */
-static void cut_middle(struct vma_merge_desc *d)
+static void cut_middle(const struct vma_merge_plan *plan)
 {
-	struct vma *middle = d->middle;
+	const struct vma_merge_request *req = plan->req;
+	struct vma *middle = req->middle;
 
-	if (d->kind == MERGE_LEFT)
-		vma_set_range(middle, d->end, middle->vm_end,
-			      middle->vm_pgoff + mm_pages(d->mm, d->end - d->start));
+	if (plan->kind == MERGE_LEFT)
+		vma_set_range(middle, req->end, middle->vm_end,
+			      middle->vm_pgoff + mm_pages(req->mm, req->end - req->start));
 	else
-		vma_set_range(middle, middle->vm_start, d->start, middle->vm_pgoff);
+		vma_set_range(middle, middle->vm_start, req->start, middle->vm_pgoff);
 }
 
-static void adjust(struct vma_merge_desc *d)
+static void adjust(const struct vma_merge_plan *plan, bool cuts_middle)
 {
-	struct vma_adjust adjust = { .vma = { d->target, d->middle }, .n = 1 + middle_stays(d) };
+	struct vma_adjust adjust = { .vma = { plan->target, plan->req->middle },
+				     .n = 1 + cuts_middle };
 
 	vma_adjust_begin(&adjust);
-	vma_set_range(d->target, d->new_start, d->new_end, d->new_pgoff);
-	if (adjust.n == 2)
-		cut_middle(d);
+	vma_set_range(plan->target, plan->start, plan->end, plan->pgoff);
+	if (cuts_middle)
+		cut_middle(plan);
 	vma_adjust_end(&adjust);
 }
 
-void vma_merge_finish(struct vma_merge_desc *d)
+struct vma *vma_merge_commit(const struct vma_merge_plan *plan, struct vma_dead *dead)
 {
-	struct vma *next = d->kind == MERGE_BOTH && d->next != d->prev ? d->next : NULL;
-	struct vma *middle = middle_stays(d) ? NULL : d->middle;
+	const struct vma_merge_request *req = plan->req;
+	const bool cuts_middle = middle_stays(req);
+	struct vma *gone[] = {
+		plan->kind == MERGE_BOTH && req->next != req->prev ? req->next : NULL,
+		cuts_middle ? NULL : req->middle,
+	};
+	struct vma *target = plan->target;
+	unsigned long sticky = req->traits.flags;
 
-	mmap_assert_write_locked(d->mm);
-	if (next)
-		vma_mark_detached(next);
-	if (middle)
-		vma_mark_detached(middle);
-	vma_set_flags(d->target, d->target->vm_flags | (d->flags & VM_STICKY));
-	if (d->kind == MERGE_BOTH)
-		vma_set_flags(d->target,
-			      d->target->vm_flags | (d->next->vm_flags & VM_STICKY));
-	adjust(d);
-	if (next)
-		remove_swallowed(d, next);
-	if (middle)
-		remove_swallowed(d, middle);
+	mmap_assert_write_locked(req->mm);
+	for (size_t i = 0; i < ARRAY_SIZE(gone); i++)
+		if (gone[i])
+			vma_mark_detached(gone[i]);
+	if (plan->kind == MERGE_BOTH)
+		sticky |= req->next->vm_flags;
+	vma_set_flags(target, target->vm_flags | (sticky & VM_STICKY));
+	adjust(plan, cuts_middle);
+	for (size_t i = 0; i < ARRAY_SIZE(gone); i++) {
+		if (!gone[i])
+			continue;
+		req->mm->count.map_count--;
+		vma_leave(dead, gone[i]);
+	}
+	return target;
 }

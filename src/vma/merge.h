@@ -19,50 +19,68 @@
  *   RIGHT        [ rest )(........ next  ]        likewise
  *   BOTH   [  prev ........................)      middle and next are removed
  *
- * prev and next may reach into the range while it is being replaced; what counts is
- * what they are outside it.
+ * prev and next may reach into the range while it is being replaced. Only their parts outside it
+ * count.
  *
- * vma_merge_plan() decides, vma_merge_store() is the point of no return, and
- * vma_merge_finish() cannot fail.
+ *   vma_merge_plan()    looks only: the request becomes a plan
+ *   vma_merge_store()   links and the tree: the last that can fail
+ *   ---- point of no return ----
+ *   vma_merge_commit()  VMAs follow the tree
  */
 #ifndef VMA_MERGE_H
 #define VMA_MERGE_H
 
 #include "vma/reserve.h"
 
-enum merge_kind { MERGE_NONE, MERGE_LEFT, MERGE_RIGHT, MERGE_BOTH };
-
-struct vma_merge_desc {
-	/* what is wanted */
-	struct samara_mm *mm;
-	struct vma *prev;   /* ends at start, or will; NULL if none does */
-	struct vma *middle; /* existing range: the VMA it is part of */
-	struct vma *next;   /* begins at end, or will; NULL if none does */
-	unsigned long start, end;
-	unsigned long pgoff; /* of start */
+/* What two VMAs must have in common to become one (merge.c has the conditions). */
+struct vma_traits {
 	unsigned long flags;
 	struct samara_file *file;
 	const struct vma_special *special;
-	struct anon_vma *anon_vma; /* of what the range holds */
-	const struct vma *copied;  /* new range: the VMA whose pages move here; or NULL */
-	bool just_expand;          /* brk: only ever grow prev */
-
-	/* what is done about it */
-	enum merge_kind kind;
-	struct vma *target;                          /* prev or next, or NULL */
-	unsigned long new_start, new_end, new_pgoff; /* target's, afterwards */
-	struct vma *above;           /* a VMA cut at new_end becomes this above it; NULL: itself */
-	struct vma_reserve *reserve; /* where memory comes from; NULL: got when needed */
-	struct vma_dead *dead;       /* where removed VMAs go */
+	struct anon_vma *anon_vma;
 };
 
-/* Decide: sets kind, target and the new range. A decision for MERGE_NONE needs no more. */
-void vma_merge_plan(struct vma_merge_desc *d);
+static inline struct vma_traits vma_traits(const struct vma *vma)
+{
+	return (struct vma_traits){ vma->vm_flags, vma->vm_file, vma->special, vma->anon_vma };
+}
 
-/* The tree knows it. 0 or -ENOMEM, and then nothing has changed. */
-int vma_merge_store(struct vma_merge_desc *d) __must_check;
+struct vma_merge_request {
+	struct samara_mm *mm;
+	struct vma *prev;   /* ends at start, or will; NULL: none */
+	struct vma *middle; /* existing range: the VMA it is part of */
+	struct vma *next;   /* begins at end, or will; NULL: none */
+	unsigned long start, end;
+	unsigned long pgoff;      /* of start */
+	struct vma_traits traits; /* of the range, afterwards */
+	const struct vma *copied; /* new range: the VMA whose pages move here; or NULL */
+	bool just_expand;         /* brk: only prev may grow */
+};
 
-/* The VMAs follow, and the count of VMAs; other counters are the caller's. */
-void vma_merge_finish(struct vma_merge_desc *d);
+enum merge_kind { MERGE_NONE, MERGE_LEFT, MERGE_RIGHT, MERGE_BOTH };
+
+/* The request outlives its plan. */
+struct vma_merge_plan {
+	const struct vma_merge_request *req;
+	enum merge_kind kind;
+	struct vma *target;              /* prev or next: it grows; NULL: nothing merges */
+	unsigned long start, end, pgoff; /* target's, afterwards */
+};
+
+void vma_merge_plan(const struct vma_merge_request *req, struct vma_merge_plan *plan);
+
+/*
+ * The tree gets target over its new range. above: what a VMA that is cut at the end of that becomes
+ * above it; NULL: itself. Memory comes from reserve; NULL: it is allocated. 0 or -ENOMEM, and then
+ * nothing has changed.
+ */
+int vma_merge_store(const struct vma_merge_plan *plan, struct vma *above,
+		    struct vma_reserve *reserve) __must_check;
+
+/*
+ * Bounds and flags of the VMAs, and the count of VMAs; other counters are the caller's. VMAs that
+ * target takes in go onto dead. Returns target.
+ */
+struct vma *vma_merge_commit(const struct vma_merge_plan *plan, struct vma_dead *dead);
 
 #endif

@@ -16,38 +16,35 @@ static struct vma *neighbour_below(struct samara_mm *mm, unsigned long start)
 }
 
 /* 1: done by merging; 0: no merge is possible; or -ENOMEM. */
-static int try_merge(struct vma_modify_desc *d)
+static int try_merge(struct vma_part *part, unsigned long flags, struct vma_dead *dead)
 {
-	struct vma *vma = d->vma;
-	struct vma_merge_desc merge;
+	struct vma *vma = part->vma;
+	struct vma_merge_request req;
+	struct vma_merge_plan plan;
 
-	if (d->start > vma->vm_start && d->end < vma->vm_end)
+	if (part->start > vma->vm_start && part->end < vma->vm_end)
 		return 0; /* neither neighbour touches the range */
-	merge = (struct vma_merge_desc){
-		.mm = d->mm,
+	req = (struct vma_merge_request){
+		.mm = vma->vm_mm,
 		.middle = vma,
-		.start = d->start,
-		.end = d->end,
-		.pgoff = vma->vm_pgoff + mm_pages(d->mm, d->start - vma->vm_start),
-		.flags = d->flags,
-		.file = vma->vm_file,
-		.special = vma->special,
-		.anon_vma = vma->anon_vma,
-		.dead = d->dead,
+		.start = part->start,
+		.end = part->end,
+		.pgoff = vma->vm_pgoff + mm_pages(vma->vm_mm, part->start - vma->vm_start),
+		.traits = vma_traits(vma),
 	};
-	if (d->start == vma->vm_start)
-		merge.prev = neighbour_below(d->mm, d->start);
-	if (d->end == vma->vm_end)
-		merge.next = vma_lookup(d->mm, d->end);
-	if (!merge.prev && !merge.next)
+	req.traits.flags = flags;
+	if (req.start == vma->vm_start)
+		req.prev = neighbour_below(req.mm, req.start);
+	if (req.end == vma->vm_end)
+		req.next = vma_lookup(req.mm, req.end);
+	if (!req.prev && !req.next)
 		return 0;
-	vma_merge_plan(&merge);
-	if (merge.kind == MERGE_NONE)
+	vma_merge_plan(&req, &plan);
+	if (plan.kind == MERGE_NONE)
 		return 0;
-	if (vma_merge_store(&merge))
+	if (vma_merge_store(&plan, NULL, NULL))
 		return -ENOMEM;
-	vma_merge_finish(&merge);
-	d->out = merge.target;
+	part->vma = vma_merge_commit(&plan, dead);
 	return 1;
 }
 
@@ -57,18 +54,19 @@ static int try_merge(struct vma_modify_desc *d)
  *
  * One store: mid cuts vma, and top takes the place of what vma has above it.
  */
-static int cut_in_two_or_three(struct vma_modify_desc *d)
+static int cut_in_two_or_three(struct vma_part *part)
 {
-	struct vma *vma = d->vma, *mid = NULL, *top = NULL;
-	struct vma_store store = { .mm = d->mm };
+	struct vma *vma = part->vma, *mid = NULL, *top = NULL;
+	struct samara_mm *mm = vma->vm_mm;
+	struct vma_store store = { .mm = mm };
 
-	if (d->start > vma->vm_start) {
-		mid = vma_dup_part(vma, d->start, d->end, NULL);
+	if (part->start > vma->vm_start) {
+		mid = vma_dup_part(vma, part->start, part->end, NULL);
 		if (!mid)
 			return -ENOMEM;
 	}
-	if (d->end < vma->vm_end) {
-		top = vma_dup_part(vma, d->end, vma->vm_end, NULL);
+	if (part->end < vma->vm_end) {
+		top = vma_dup_part(vma, part->end, vma->vm_end, NULL);
 		if (!top)
 			goto drop_mid;
 	}
@@ -79,9 +77,10 @@ static int cut_in_two_or_three(struct vma_modify_desc *d)
 	if (vma_store(&store))
 		goto drop_top;
 	/* The point of no return. */
-	vma_adjust_range(vma, vma->vm_start, mid ? d->start : d->end, vma->vm_pgoff);
-	d->mm->count.map_count += !!mid + !!top;
-	d->out = mid ? mid : vma;
+	vma_adjust_range(vma, vma->vm_start, mid ? part->start : part->end, vma->vm_pgoff);
+	mm->count.map_count += !!mid + !!top;
+	if (mid)
+		part->vma = mid;
 	return 0;
 
 drop_top:
@@ -91,69 +90,60 @@ drop_mid:
 	return -ENOMEM;
 }
 
-static int cut(struct vma_modify_desc *d)
+static int cut(struct vma_part *part)
 {
-	struct vma *vma = d->vma;
-	const unsigned int wanted = (d->start > vma->vm_start) + (d->end < vma->vm_end);
+	struct vma *vma = part->vma;
+	const struct samara_mm *mm = vma->vm_mm;
+	const unsigned int wanted = (part->start > vma->vm_start) + (part->end < vma->vm_end);
 	int err;
 
-	if (!wanted) {
-		d->out = vma;
+	if (!wanted)
 		return 0;
-	}
-	if (mm_map_full(d->mm))
+	if (mm_map_full(mm))
 		return -ENOMEM;
 	if (!vma_may_split(vma))
 		return -EINVAL;
-	if (wanted == 2 && d->mm->count.map_count + 1 >= d->mm->machine->max_map_count) {
-		err = vma_split(vma, d->start);
+	if (wanted == 2 && mm->count.map_count + 1 >= mm->machine->max_map_count) {
+		err = vma_split(vma, part->start);
 		return err ? err : -ENOMEM;
 	}
-	return cut_in_two_or_three(d);
+	return cut_in_two_or_three(part);
 }
 
-int vma_modify_flags(struct vma_modify_desc *d)
+int vma_modify_flags(struct vma_part *part, unsigned long flags, struct vma_dead *dead)
 {
 	int err;
 
-	vma_start_write(d->vma);
-	err = try_merge(d);
+	vma_start_write(part->vma);
+	err = try_merge(part, flags, dead);
 	if (!err)
-		err = cut(d);
+		err = cut(part);
 	if (err < 0)
 		return err;
-	vma_set_flags(d->out, d->flags | (d->out->vm_flags & VM_STICKY));
+	vma_set_flags(part->vma, flags | (part->vma->vm_flags & VM_STICKY));
 	return 0;
 }
 
 /* One VMA of a walk; *at becomes the address to go on from. */
-static int visit(struct vma_walk *walk, struct vma *vma, unsigned long *at)
+static int visit(const struct vma_walk *walk, struct vma *vma, unsigned long *at)
 {
-	struct vma_modify_desc d = {
-		.mm = walk->mm,
-		.vma = vma,
-		.start = *at,
-		.end = min(vma->vm_end, walk->end),
-		.flags = vma->vm_flags,
-		.dead = walk->dead,
-		.out = vma,
-	};
-	int err = walk->step(walk, &d);
+	struct vma_part part = { vma, *at, min(vma->vm_end, walk->end) };
+	int err = walk->step(walk, &part);
 
 	/* A merge may have taken in what follows: that has these flags already. */
-	*at = max(d.end, d.out->vm_end);
+	*at = max(part.end, part.vma->vm_end);
 	return err;
 }
 
-int vma_walk_strict(struct vma_walk *walk)
+int vma_walk_strict(const struct vma_walk *walk)
 {
+	struct vma *vma = walk->first;
 	unsigned long at = walk->start;
 	int err = 0;
 
-	while (!err && at < walk->end) {
-		struct vma *vma = walk->first ? walk->first : vma_lookup(walk->mm, at);
-
-		walk->first = NULL;
+	for (; !err && at < walk->end; vma = NULL) {
+		if (!vma)
+			vma = vma_lookup(walk->mm, at);
 		if (!vma)
 			return -ENOMEM;
 		err = visit(walk, vma, &at);
@@ -161,7 +151,7 @@ int vma_walk_strict(struct vma_walk *walk)
 	return err;
 }
 
-int vma_walk_holes(struct vma_walk *walk)
+int vma_walk_holes(const struct vma_walk *walk)
 {
 	unsigned long at = walk->start;
 	int err = 0, hole = 0;

@@ -17,31 +17,32 @@
 
 #include "core/mm.h"
 
-struct vma_modify_desc {
-	struct samara_mm *mm;
+/* Whole pages of one VMA. */
+struct vma_part {
 	struct vma *vma;
-	unsigned long start, end; /* inside vma */
-	unsigned long flags;      /* what the range is to have */
-	struct vma_dead *dead;
-	struct vma *out; /* the VMA that now holds the range */
+	unsigned long start, end;
 };
 
-/* 0; -ENOMEM: memory, or vm.max_map_count; -EINVAL: a mapping that cannot be cut. */
-int vma_modify_flags(struct vma_modify_desc *d) __must_check;
+/*
+ * part gets flags, and part->vma becomes the VMA that then holds it. VMAs that leave go onto dead.
+ * 0; -ENOMEM: memory, or vm.max_map_count; -EINVAL: a mapping that cannot be cut.
+ */
+int vma_modify_flags(struct vma_part *part, unsigned long flags,
+		     struct vma_dead *dead) __must_check;
 
 /* Visits the VMAs of a range in order; ends at an answer other than 0. */
 struct vma_walk {
 	struct samara_mm *mm;
 	unsigned long start, end;
-	int (*step)(struct vma_walk *walk, struct vma_modify_desc *d); /* flags: as they are */
+	int (*step)(const struct vma_walk *walk, struct vma_part *part);
 	struct vma_dead *dead;
 	unsigned long arg; /* the step's */
-	struct vma *first; /* the VMA at start, where the caller knows it; else NULL */
+	struct vma *first; /* the VMA at start, if the caller knows it; else NULL */
 };
 
 /* As mprotect and mlock walk: the first hole ends it with -ENOMEM; what came before stays done. */
-int vma_walk_strict(struct vma_walk *walk) __must_check;
+int vma_walk_strict(const struct vma_walk *walk) __must_check;
 /* As madvise walks: holes are skipped, and in the end give -ENOMEM. */
-int vma_walk_holes(struct vma_walk *walk) __must_check;
+int vma_walk_holes(const struct vma_walk *walk) __must_check;
 
 #endif

@@ -23,76 +23,80 @@
 #include "vma/account.h"
 #include "vma/find.h"
 #include "vma/merge.h"
-#include "vma/remap.h"
+#include "vma/move.h"
 #include "vma/unmap.h"
 
-/* The destination on its way. */
+/* The destination: a neighbour that grows, or a new VMA. */
 struct target {
-	struct vma_merge_desc merge;
-	struct vma *vma; /* when nobody merges */
+	struct vma_merge_request grow;
+	struct vma_merge_plan merge;
+	struct vma *vma; /* new, if nothing merges */
 };
 
-static int check_cuts(const struct remap_desc *r)
+static int check_cuts(const struct remap_plan *plan)
 {
-	const struct vma *vma = r->vma;
+	const struct remap_request *req = plan->req;
+	const struct vma *vma = plan->vma;
 
 	/* Up to three more VMAs while it is under way. */
-	if (r->mm->count.map_count + 3 >= r->mm->machine->max_map_count)
+	if (req->mm->count.map_count + 3 >= req->mm->machine->max_map_count)
 		return -ENOMEM;
 	if (!vma_may_split(vma) &&
-	    (vma->vm_start != r->addr || vma->vm_end != r->addr + r->old_len))
+	    (vma->vm_start != req->addr || vma->vm_end != req->addr + plan->old_len))
 		return -EINVAL;
 	return 0;
 }
 
-static void plan(const struct remap_desc *r, struct target *t)
+static void plan_target(const struct remap_plan *plan, struct target *t)
 {
-	const struct vma *vma = r->vma;
-	unsigned long pgoff = vma->vm_pgoff + mm_pages(r->mm, r->addr - vma->vm_start);
+	const unsigned long start = plan->new_addr, end = start + plan->req->new_len;
+	const struct vma *vma = plan->vma;
+	struct samara_mm *mm = plan->req->mm;
+	unsigned long pgoff = vma->vm_pgoff + mm_pages(mm, plan->req->addr - vma->vm_start);
 
 	if (vma->is_anon && !vma->anon_vma)
-		pgoff = mm_pages(r->mm, r->new_addr);
-	t->merge = (struct vma_merge_desc){
-		.mm = r->mm,
-		.start = r->new_addr,
-		.end = r->new_addr + r->new_len,
+		pgoff = mm_pages(mm, start);
+	t->vma = NULL;
+	t->grow = (struct vma_merge_request){
+		.mm = mm,
+		.start = start,
+		.end = end,
 		.pgoff = pgoff,
-		.flags = vma->vm_flags,
-		.file = vma->vm_file,
-		.special = vma->special,
-		.anon_vma = vma->anon_vma,
+		.traits = vma_traits(vma),
 		.copied = vma,
-		.dead = r->dead,
-		.prev = r->around.prev,
-		.next = r->around.next,
+		.prev = plan->around.prev,
+		.next = plan->around.next,
 	};
-	if (!r->around.known) {
-		t->merge.prev = r->new_addr ? vma_lookup(r->mm, r->new_addr - 1) : NULL;
-		t->merge.next = vma_lookup(r->mm, r->new_addr + r->new_len);
+	if (!plan->around.known) {
+		t->grow.prev = start ? vma_lookup(mm, start - 1) : NULL;
+		t->grow.next = vma_lookup(mm, end);
 	}
-	vma_merge_plan(&t->merge);
+	vma_merge_plan(&t->grow, &t->merge);
 }
 
 /* Clearing the source needs no memory if it is a whole VMA that stays apart from the target. */
-static bool needs_reserve(const struct remap_desc *r, const struct target *t)
+static bool needs_reserve(const struct remap_plan *plan, const struct target *t)
 {
-	if (t->merge.kind != MERGE_NONE && (t->merge.prev == r->vma || t->merge.next == r->vma))
+	const struct vma *vma = plan->vma;
+	const unsigned long start = plan->req->addr;
+
+	if (t->merge.kind != MERGE_NONE && (t->grow.prev == vma || t->grow.next == vma))
 		return true;
-	return remap_clears_source(r) &&
-	       (r->vma->vm_start != r->addr || r->vma->vm_end != r->addr + r->old_len);
+	return remap_clears_source(plan) &&
+	       (vma->vm_start != start || vma->vm_end != start + plan->old_len);
 }
 
 /* The VMA at the new place. NULL when refused. */
-static struct vma *make_copy(struct remap_desc *r, const struct target *t)
+static struct vma *make_copy(const struct remap_plan *plan, const struct target *t,
+			     struct vma_reserve *reserve)
 {
-	struct vma_reserve *reserve = remap_reserve(r);
-	struct vma *copy = vma_take(r->mm, reserve);
+	struct vma *copy = vma_take(plan->req->mm, reserve);
 
 	if (!copy)
 		return NULL;
-	vma_copy_fields(copy, r->vma, r->new_addr, r->new_addr + r->new_len);
-	copy->vm_pgoff = t->merge.pgoff;
-	if (vma_links_copy(copy, r->vma, reserve ? &reserve->links : NULL)) {
+	vma_copy_fields(copy, plan->vma, t->grow.start, t->grow.end);
+	copy->vm_pgoff = t->grow.pgoff;
+	if (vma_links_copy(copy, plan->vma, reserve ? &reserve->links : NULL)) {
 		vma_discard(copy);
 		return NULL;
 	}
@@ -100,50 +104,50 @@ static struct vma *make_copy(struct remap_desc *r, const struct target *t)
 }
 
 /* What moves with the VMA, if anything has pages. */
-static struct move_desc pages_of(const struct remap_desc *r, struct vma *to)
+static struct move_desc pages_of(const struct remap_plan *plan, struct vma *to)
 {
 	return (struct move_desc){
-		.from = r->vma,
+		.from = plan->vma,
 		.to = to,
-		.old_addr = r->addr,
-		.new_addr = r->new_addr,
-		.len = min(r->old_len, r->new_len),
+		.old_addr = plan->req->addr,
+		.new_addr = plan->new_addr,
+		.len = min(plan->old_len, plan->req->new_len),
 	};
 }
 
 /*
- * A copy of r->vma has its links. If it has no family, a neighbour at the new place may bring one
- * into a merge; and if it is itself what grows there, it has that when it is cut.
+ * A copy of plan->vma has its links. If it has no family, a neighbour at the new place may bring
+ * one into a merge; and if it is itself what grows there, it has that when it is cut.
  */
-int move_prepare_steps(struct remap_desc *r, unsigned int later)
+int move_reserve(struct remap_plan *plan, unsigned int later)
 {
-	const struct move_desc pages = pages_of(r, r->vma);
+	const struct move_desc pages = pages_of(plan, plan->vma);
+	struct samara_mm *mm = plan->req->mm;
 
-	if (r->begun)
+	if (plan->begun)
 		return 0;
-	if (later && vma_reserve_fill(&r->reserve, r->mm, later,
-				      vma_links_wanted(r->vma) + !r->vma->anon_vma))
+	if (later && vma_reserve_fill(&plan->reserve, mm, later,
+				      vma_links_wanted(plan->vma) + !plan->vma->anon_vma))
 		return -ENOMEM;
-	return mm_has_tables(r->mm) && r->old_len ? move_prepare(&pages) : 0;
+	return mm_has_tables(mm) && plan->old_len ? move_prepare(&pages) : 0;
 }
 
 /* Memory, then the destination: the point of no return. */
-static int store(struct remap_desc *r, struct target *t)
+static int prepare_and_store(struct remap_plan *plan, struct target *t)
 {
 	struct vma_store store = {
-		.mm = r->mm,
-		.start = r->new_addr,
-		.end = r->new_addr + r->new_len,
+		.mm = t->grow.mm,
+		.start = t->grow.start,
+		.end = t->grow.end,
 	};
 
-	if (move_prepare_steps(r, needs_reserve(r, t)))
+	if (move_reserve(plan, needs_reserve(plan, t)))
 		return -ENOMEM;
-	store.reserve = t->merge.reserve = remap_reserve(r);
-	t->vma = NULL;
-	vma_start_write(r->vma);
+	store.reserve = remap_reserve(plan);
+	vma_start_write(plan->vma);
 	if (t->merge.kind != MERGE_NONE)
-		return vma_merge_store(&t->merge);
-	store.entry = make_copy(r, t);
+		return vma_merge_store(&t->merge, NULL, store.reserve);
+	store.entry = make_copy(plan, t, store.reserve);
 	if (!store.entry)
 		return -ENOMEM;
 	if (vma_store(&store)) {
@@ -154,84 +158,93 @@ static int store(struct remap_desc *r, struct target *t)
 	return 0;
 }
 
-static void finish(struct remap_desc *r, struct target *t)
+/* VMAs follow the tree, and the pages move. Returns the VMA at the new place. */
+static struct vma *complete(struct remap_plan *plan, const struct target *t)
 {
-	if (t->vma) {
-		r->mm->count.map_count++;
-	} else {
-		vma_merge_finish(&t->merge);
-		/* The source itself may have been what grew. */
-		if (r->old_len)
-			r->vma = vma_lookup(r->mm, r->addr);
-	}
-	if (mm_has_tables(r->mm) && r->old_len) {
-		const struct move_desc pages = pages_of(r, t->vma ? t->vma : t->merge.target);
+	struct samara_mm *mm = plan->req->mm;
+	struct vma *to = t->vma;
+	struct move_desc pages;
 
+	if (to) {
+		mm->count.map_count++;
+	} else {
+		to = vma_merge_commit(&t->merge, plan->req->dead);
+		/* The source itself may have been what grew. */
+		if (plan->old_len)
+			plan->vma = vma_lookup(mm, plan->req->addr);
+	}
+	if (mm_has_tables(mm) && plan->old_len) {
+		pages = pages_of(plan, to);
 		move_page_tables(&pages);
 	}
+	return to;
 }
 
-static void clear_source(struct remap_desc *r)
+static void clear_source(struct remap_plan *plan)
 {
-	struct unmap_desc d = {
-		.mm = r->mm,
-		.start = r->addr,
-		.end = r->addr + r->old_len,
-		.dead = r->dead,
+	const struct remap_request *req = plan->req;
+	const struct unmap_request source = {
+		.mm = req->mm,
+		.start = req->addr,
+		.end = req->addr + plan->old_len,
 		.keep_accounted = true,
-		.at_start = r->vma,
-		.reserve = remap_reserve(r),
+		.at_start = plan->vma,
+		.reserve = remap_reserve(plan),
 	};
+	struct unmap_plan unmap;
 
 	/* check_cuts() and the reserve have seen to it that neither fails. */
-	BUG_ON(unmap_gather(&d));
-	BUG_ON(unmap_commit(&d));
+	BUG_ON(unmap_gather(&source, &unmap));
+	BUG_ON(unmap_apply(&unmap, req->dead));
 }
 
 /*
  * MREMAP_DONTUNMAP: the source stays, empty: without lock, and without family
  * if all of it moved. Linux 6.18 does not take it off the pages it counts as locked.
  */
-static void keep_source(struct remap_desc *r, const struct target *t)
+static void keep_source(const struct remap_plan *plan, const struct vma *to)
 {
-	struct vma *vma = r->vma;
+	const struct remap_request *req = plan->req;
+	struct vma *vma = plan->vma;
 
 	if (vma->vm_flags & VM_LOCKED)
-		r->mm->count.locked_astray += vma_pages(vma);
+		req->mm->count.locked_astray += vma_pages(vma);
 	vma_set_flags(vma, vma->vm_flags & ~VM_LOCKED_MASK);
-	if (vma->vm_start == r->addr && vma->vm_end == r->addr + r->old_len &&
-	    (t->vma || t->merge.target != vma))
+	if (vma->vm_start == req->addr && vma->vm_end == req->addr + plan->old_len && to != vma)
 		anon_vma_unlink(vma);
 }
 
-int move_vma(struct remap_desc *r)
+int move_vma(struct remap_plan *plan)
 {
-	const unsigned long flags = r->vma->vm_flags;
-	const bool stays = r->flags & MREMAP_DONTUNMAP;
-	const unsigned long pages = mm_pages(r->mm, r->new_len);
-	const unsigned long grows = stays ? pages : pages - mm_pages(r->mm, r->old_len);
-	struct target t; /* plan() and store() fill it */
-	int err = check_cuts(r);
+	struct samara_mm *mm = plan->req->mm;
+	const unsigned long flags = plan->vma->vm_flags;
+	const bool stays = plan->req->flags & MREMAP_DONTUNMAP;
+	const unsigned long pages = mm_pages(mm, plan->req->new_len);
+	const unsigned long grows = stays ? pages : pages - mm_pages(mm, plan->old_len);
+	const struct vma *to;
+	struct target t;
+	int err = check_cuts(plan);
 
 	if (err)
 		return err;
-	if ((flags & VM_ACCOUNT) && mm_charge(r->mm, grows))
+	if ((flags & VM_ACCOUNT) && mm_charge(mm, grows))
 		return -ENOMEM;
-	plan(r, &t);
-	err = store(r, &t);
+	plan_target(plan, &t);
+	err = prepare_and_store(plan, &t);
 	if (err) {
 		if (flags & VM_ACCOUNT)
-			mm_uncharge(r->mm, grows);
+			mm_uncharge(mm, grows);
 		return err;
 	}
-	r->begun = true;
-	finish(r, &t);
-	vm_stat_account(r->mm, flags, (long)pages);
+	/* The point of no return: later stores draw on the reserve. */
+	plan->begun = true;
+	to = complete(plan, &t);
+	vm_stat_account(mm, flags, (long)pages);
 	if (flags & VM_LOCKED)
-		r->mm->count.locked_vm += pages;
+		mm->count.locked_vm += pages;
 	if (stays)
-		keep_source(r, &t);
-	else if (r->old_len)
-		clear_source(r);
+		keep_source(plan, to);
+	else if (plan->old_len)
+		clear_source(plan);
 	return 0;
 }

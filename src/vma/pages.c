@@ -14,76 +14,81 @@
 #include "vma/find.h"
 #include "vma/pages.h"
 
-static void zap(struct mmu_gather *tlb, const struct unmap_desc *d, struct vma *vma)
+static void zap(struct mmu_gather *tlb, const struct unmap_request *req, struct vma *vma)
 {
-	zap_range(tlb, vma, max(vma->vm_start, d->start), min(vma->vm_end, d->end), ZAP_ALL);
+	zap_range(tlb, vma, max(vma->vm_start, req->start), min(vma->vm_end, req->end), ZAP_ALL);
 }
 
-/* Where what is mapped below the range ends. The range itself may hold the new mapping. */
-static unsigned long floor_of(const struct unmap_desc *d)
+/* The end of what is mapped below the range. The range itself may hold the new mapping. */
+static unsigned long floor_of(const struct unmap_plan *plan)
 {
+	const unsigned long start = plan->req->start;
+	struct samara_mm *mm = plan->req->mm;
 	const struct vma *below;
 
-	if (d->head)
-		return d->start;
-	/* The VMA that is about to grow over the range still ends where that begins. */
-	below = d->start ? vma_lookup(d->mm, d->start - 1) : NULL;
-	if (!below && d->start)
-		below = vma_before(d->mm, d->start);
-	return below ? below->vm_end : d->mm->geo->first_user_addr;
+	if (plan->head)
+		return start;
+	/* The VMA that is about to grow over the range still ends at start. */
+	below = start ? vma_lookup(mm, start - 1) : NULL;
+	if (!below && start)
+		below = vma_before(mm, start);
+	return below ? below->vm_end : mm->geo->first_user_addr;
 }
 
-static unsigned long ceiling_of(const struct unmap_desc *d)
+static unsigned long ceiling_of(const struct unmap_plan *plan)
 {
+	const unsigned long end = plan->req->end;
+	struct samara_mm *mm = plan->req->mm;
 	const struct vma *above;
 
-	if (d->tail)
-		return d->end;
-	above = vma_find_from(d->mm, d->end);
+	if (plan->tail)
+		return end;
+	above = vma_find_from(mm, end);
 	if (!above)
-		return d->mm->geo->table_ceiling;
+		return mm->geo->table_ceiling;
 	/* The VMA that is about to grow over the range and beyond still begins below. */
-	return max(above->vm_start, d->end);
+	return max(above->vm_start, end);
 }
 
-void pages_unmap(const struct unmap_desc *d)
+void pages_unmap(const struct unmap_plan *plan)
 {
+	const struct unmap_request *req = plan->req;
 	struct samara_notifier_range range = {
-		.mm = d->mm,
-		.start = d->start,
-		.end = d->end,
+		.mm = req->mm,
+		.start = req->start,
+		.end = req->end,
 		.why = SAMARA_NOTIFY_UNMAP,
 	};
 	struct mmu_gather tlb;
 	struct vma *vma;
 
-	if (!mm_has_tables(d->mm) || !d->first)
+	if (!mm_has_tables(req->mm) || !plan->first)
 		return;
-	notifier_start(d->mm, &range);
-	tlb_gather_mmu(&tlb, d->mm, GATHER_RANGE);
-	if (d->head)
-		zap(&tlb, d, d->head);
-	for (vma = d->doomed; vma; vma = vma->dead_next)
-		zap(&tlb, d, vma);
-	if (d->tail && d->tail != d->head)
-		zap(&tlb, d, d->tail);
+	notifier_start(req->mm, &range);
+	tlb_gather_mmu(&tlb, req->mm, GATHER_RANGE);
+	if (plan->head)
+		zap(&tlb, req, plan->head);
+	for (vma = plan->doomed; vma; vma = vma->dead_next)
+		zap(&tlb, req, vma);
+	if (plan->tail && plan->tail != plan->head)
+		zap(&tlb, req, plan->tail);
 	/*
-	 * A folio that is mapped has a family that is alive (rmap/walk.c), so the gather gives up
-	 * its map counts first; and nobody may come to a table through a link of its VMA once it is
-	 * free.
+	 * The flush comes first: a mapped folio has a family that is alive (rmap/walk.c), so its
+	 * map count drops before the links go. The links go before the tables: no walker reaches a
+	 * table through a link once that table is free.
 	 */
-	if (d->doomed)
+	if (plan->doomed)
 		tlb_flush_mmu(&tlb);
-	for (vma = d->doomed; vma; vma = vma->dead_next)
+	for (vma = plan->doomed; vma; vma = vma->dead_next)
 		vma_unlink(vma);
-	if (!d->keep_tables)
+	if (!req->keep_tables)
 		free_pgtables(&(struct free_desc){
 			.tlb = &tlb,
-			.start = d->start,
-			.end = d->end,
-			.floor = floor_of(d),
-			.ceiling = ceiling_of(d),
+			.start = req->start,
+			.end = req->end,
+			.floor = floor_of(plan),
+			.ceiling = ceiling_of(plan),
 		});
 	tlb_finish_mmu(&tlb);
-	notifier_end(d->mm, &range);
+	notifier_end(req->mm, &range);
 }

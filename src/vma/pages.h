@@ -12,10 +12,10 @@
 #include "vma/unmap.h"
 
 /*
- * [d->start, d->end) has been cleared from the tree, or holds the new mapping
- * that takes its place; head, tail and the doomed still have their old bounds. Their pages in the
- * range go, and the page tables that no VMA outside it needs.
+ * The range of plan->req has been cleared from the tree, or holds the new mapping that takes its
+ * place. head, tail and the doomed still have their old bounds. Their pages in the range go, and
+ * the page tables that no VMA outside it needs.
  */
-void pages_unmap(const struct unmap_desc *d);
+void pages_unmap(const struct unmap_plan *plan);
 
 #endif

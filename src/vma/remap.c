@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mremap of one VMA's part: what is to be done, and doing it. remap.h has the
- * picture, move.c the move.
+ * mremap of one VMA's part: checks and steps. remap.h has the picture, move.c the move.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -10,37 +9,39 @@
 #include "vma/find.h"
 #include "vma/layout.h"
 #include "vma/merge.h"
-#include "vma/remap.h"
+#include "vma/move.h"
 #include "vma/unmap.h"
 
-static void set_type(struct remap_desc *r)
+static void set_type(struct remap_plan *plan)
 {
-	if (r->old_len == r->new_len) {
-		r->type = REMAP_NO_RESIZE;
-		r->delta = 0;
-	} else if (r->old_len > r->new_len) {
-		r->type = REMAP_SHRINK;
-		r->delta = r->old_len - r->new_len;
+	const unsigned long old_len = plan->req->old_len, new_len = plan->req->new_len;
+
+	if (old_len == new_len) {
+		plan->type = REMAP_NO_RESIZE;
+	} else if (old_len > new_len) {
+		plan->type = REMAP_SHRINK;
+		plan->delta = old_len - new_len;
 	} else {
-		r->type = REMAP_EXPAND;
-		r->delta = r->new_len - r->old_len;
+		plan->type = REMAP_EXPAND;
+		plan->delta = new_len - old_len;
 	}
 }
 
 /* May the VMA's part become larger, or lie elsewhere. */
-static int check_growth(const struct remap_desc *r)
+static int check_growth(const struct remap_plan *plan)
 {
-	const struct vma *vma = r->vma;
+	const struct remap_request *req = plan->req;
+	const struct vma *vma = plan->vma;
 	unsigned long pgoff;
 
 	if (vma->vm_flags & (VM_DONTEXPAND | VM_PFNMAP))
 		return -EFAULT;
-	pgoff = vma->vm_pgoff + mm_pages(r->mm, r->addr - vma->vm_start);
-	if (pgoff + mm_pages(r->mm, r->new_len) < pgoff)
+	pgoff = vma->vm_pgoff + mm_pages(req->mm, req->addr - vma->vm_start);
+	if (pgoff + mm_pages(req->mm, req->new_len) < pgoff)
 		return -EINVAL;
-	if (!mlock_future_ok(r->mm, vma->vm_flags, r->delta))
+	if (!mlock_future_ok(req->mm, vma->vm_flags, plan->delta))
 		return -EAGAIN;
-	if (!may_expand_vm(r->mm, vma->vm_flags, mm_pages(r->mm, r->delta)))
+	if (!may_expand_vm(req->mm, vma->vm_flags, mm_pages(req->mm, plan->delta)))
 		return -ENOMEM;
 	return 0;
 }
@@ -49,231 +50,231 @@ static int check_growth(const struct remap_desc *r)
  * A driver is told of each page that goes: the part is cut out before anything is done, so
  * that what moves is a whole VMA, and clearing the old place cannot fail.
  */
-static int cut_out(struct remap_desc *r)
+static int cut_out(struct remap_plan *plan)
 {
+	const unsigned long addr = plan->req->addr, old_len = plan->old_len;
 	int err = 0;
 
-	if (!vma_has_close(r->vma))
+	if (!vma_has_close(plan->vma))
 		return 0;
 	/* A part that is shrunk may reach beyond the VMA, and its length wrap. */
-	if (r->old_len && r->old_len < r->vma->vm_end - r->addr)
-		err = vma_split(r->vma, r->addr + r->old_len);
-	if (!err && r->addr > r->vma->vm_start)
-		err = vma_split(r->vma, r->addr);
-	r->vma = vma_lookup(r->mm, r->addr);
+	if (old_len && old_len < plan->vma->vm_end - addr)
+		err = vma_split(plan->vma, addr + old_len);
+	if (!err && addr > plan->vma->vm_start)
+		err = vma_split(plan->vma, addr);
+	plan->vma = vma_lookup(plan->req->mm, addr);
 	return err;
 }
 
-int remap_check_vma(struct remap_desc *r)
+/* The checks on plan->vma and the limits. 0 or -errno. */
+static int check_vma(struct remap_plan *plan)
 {
-	const struct vma *vma = r->vma;
-	unsigned long old_len = r->old_len;
+	const struct remap_request *req = plan->req;
+	const struct vma *vma = plan->vma;
+	unsigned long old_len = req->old_len;
+	int err = 0;
 
 	if (!vma)
 		return -EFAULT;
 	if (vma_sealed(vma))
 		return -EPERM;
-	set_type(r);
-	if (!remap_has_target(r))
-		r->new_addr = r->addr;
-	if (r->type != REMAP_EXPAND && !remap_has_target(r))
+	set_type(plan);
+	if (plan->type != REMAP_EXPAND && !remap_has_target(req))
 		return 0;
 	/* Nothing to move: another mapping of the same pages, which only shared memory has. */
 	if (!old_len && !(vma->vm_flags & (VM_SHARED | VM_MAYSHARE)))
 		return -EINVAL;
-	if ((r->flags & MREMAP_DONTUNMAP) && (vma->vm_flags & (VM_DONTEXPAND | VM_PFNMAP)))
+	if ((req->flags & MREMAP_DONTUNMAP) && (vma->vm_flags & (VM_DONTEXPAND | VM_PFNMAP)))
 		return -EINVAL;
-	if (r->type == REMAP_SHRINK)
-		old_len = r->new_len;
-	if (old_len > vma->vm_end - r->addr)
+	if (plan->type == REMAP_SHRINK)
+		old_len = req->new_len;
+	if (old_len > vma->vm_end - req->addr)
 		return -EFAULT;
-	if (r->new_len != old_len) {
-		int err = check_growth(r);
-
-		if (err)
-			return err;
-	}
-	return cut_out(r);
+	if (req->new_len != old_len)
+		err = check_growth(plan);
+	return err ? err : cut_out(plan);
 }
 
-static int shrink(struct remap_desc *r)
+static int shrink(struct remap_plan *plan)
 {
-	struct unmap_desc d = {
-		.mm = r->mm,
-		.start = r->addr + r->new_len,
-		.dead = r->dead,
-		.keep_tables = remap_has_target(r),
-		.reserve = remap_reserve(r),
+	const struct remap_request *req = plan->req;
+	struct unmap_request rest = {
+		.mm = req->mm,
+		.start = req->addr + req->new_len,
+		.keep_tables = remap_has_target(req),
+		.reserve = remap_reserve(plan),
 	};
+	struct unmap_plan unmap;
 	int err;
 
-	if (mm_span(r->mm, d.start, r->delta, &d.end) != SPAN_PAGES ||
-	    d.end > r->mm->layout.task_size)
+	if (mm_span(req->mm, rest.start, plan->delta, &rest.end) != SPAN_PAGES ||
+	    rest.end > req->mm->layout.task_size)
 		return -EINVAL;
-	err = unmap_gather(&d);
-	return err || !d.first ? err : unmap_commit(&d);
+	err = unmap_gather(&rest, &unmap);
+	return err || !unmap.first ? err : unmap_apply(&unmap, req->dead);
 }
 
 /* The part ends where the VMA does, and what it would grow over is free and below the task size. */
-static bool can_grow_here(const struct remap_desc *r)
+static bool can_grow_here(const struct remap_plan *plan)
 {
-	const struct vma *vma = r->vma;
-	const unsigned long end = vma->vm_end + r->delta;
+	struct samara_mm *mm = plan->req->mm;
+	const struct vma *vma = plan->vma;
+	const unsigned long end = vma->vm_end + plan->delta;
 
-	return vma->vm_end - r->addr == r->old_len && end > vma->vm_end &&
-	       end <= r->mm->layout.task_size && !vma_find(r->mm, vma->vm_end, end);
+	return vma->vm_end - plan->req->addr == plan->old_len && end > vma->vm_end &&
+	       end <= mm->layout.task_size && !vma_find(mm, vma->vm_end, end);
 }
 
-static int grow_here(struct remap_desc *r)
+static int grow_here(const struct remap_plan *plan)
 {
-	struct vma *vma = r->vma;
-	const unsigned long pages = mm_pages(r->mm, r->delta);
-	struct vma_merge_desc merge = {
-		.mm = r->mm,
+	struct samara_mm *mm = plan->req->mm;
+	struct vma *vma = plan->vma;
+	const unsigned long pages = mm_pages(mm, plan->delta), end = vma->vm_end + plan->delta;
+	const struct vma_merge_request req = {
+		.mm = mm,
 		.prev = vma,
+		.next = vma_lookup(mm, end),
 		.start = vma->vm_end,
-		.end = vma->vm_end + r->delta,
+		.end = end,
 		.pgoff = vma->vm_pgoff + vma_pages(vma),
-		.flags = vma->vm_flags,
-		.file = vma->vm_file,
-		.special = vma->special,
-		.anon_vma = vma->anon_vma,
-		.dead = r->dead,
+		.traits = vma_traits(vma),
 	};
+	struct vma_merge_plan merge;
 
-	merge.next = vma_lookup(r->mm, merge.end);
-	if ((vma->vm_flags & VM_ACCOUNT) && mm_charge(r->mm, pages))
+	if ((vma->vm_flags & VM_ACCOUNT) && mm_charge(mm, pages))
 		return -ENOMEM;
-	vma_merge_plan(&merge);
-	if (merge.target != vma || vma_merge_store(&merge)) {
+	vma_merge_plan(&req, &merge);
+	if (merge.target != vma || vma_merge_store(&merge, NULL, NULL)) {
 		if (vma->vm_flags & VM_ACCOUNT)
-			mm_uncharge(r->mm, pages);
+			mm_uncharge(mm, pages);
 		return -ENOMEM;
 	}
-	vma_merge_finish(&merge);
-	vm_stat_account(r->mm, vma->vm_flags, (long)pages);
+	vma_merge_commit(&merge, plan->req->dead);
+	vm_stat_account(mm, vma->vm_flags, (long)pages);
 	if (vma->vm_flags & VM_LOCKED)
-		r->mm->count.locked_vm += pages;
+		mm->count.locked_vm += pages;
 	return 0;
 }
 
-/* r->new_addr: as the target says, or anywhere. */
-static int choose_place(struct remap_desc *r)
+/* plan->new_addr: as the target says, or anywhere. */
+static int choose_place(struct remap_plan *plan)
 {
-	const struct vma *vma = r->vma;
+	const struct remap_request *req = plan->req;
+	const struct vma *vma = plan->vma;
 	const struct area_desc area = {
-		.mm = r->mm,
+		.mm = req->mm,
 		.file = vma->vm_file,
-		.len = r->new_len,
-		.addr = remap_has_target(r) ? r->new_addr : 0,
-		.pgoff = vma->vm_pgoff + mm_pages(r->mm, r->addr - vma->vm_start),
-		.flags = (r->flags & MREMAP_FIXED ? MAP_FIXED : 0) |
+		.len = req->new_len,
+		.addr = remap_has_target(req) ? req->new_addr : 0,
+		.pgoff = vma->vm_pgoff + mm_pages(req->mm, req->addr - vma->vm_start),
+		.flags = (req->flags & MREMAP_FIXED ? MAP_FIXED : 0) |
 			 (vma->vm_flags & VM_MAYSHARE ? MAP_SHARED : 0),
 	};
 	const unsigned long addr = get_unmapped_area(&area);
 
 	if (SAMARA_IS_ERR_VALUE(addr))
 		return (int)addr;
-	r->new_addr = addr;
+	plan->new_addr = addr;
 	return 0;
 }
 
-/* What was added to locked memory is to be there when the call returns. */
-static void note_growth(struct remap_desc *r, unsigned long flags)
+static int move_to(struct remap_plan *plan)
 {
-	if (r->type != REMAP_EXPAND || !(flags & VM_LOCKED))
-		return;
-	r->populate_from = r->new_addr + r->old_len;
-	r->populate_to = r->new_addr + r->new_len;
+	int err = choose_place(plan);
+
+	return err ? err : move_vma(plan);
 }
 
-static unsigned long move_to(struct remap_desc *r)
+/* Without a target: in place if possible, else anywhere if MREMAP_MAYMOVE. */
+static int remap_here(struct remap_plan *plan)
 {
-	const unsigned long flags = r->vma->vm_flags;
-	int err = choose_place(r);
-
-	if (!err)
-		err = move_vma(r);
-	if (err)
-		return (unsigned long)err;
-	note_growth(r, flags);
-	return r->new_addr;
-}
-
-unsigned long remap_here(struct remap_desc *r)
-{
-	const unsigned long flags = r->vma->vm_flags;
-	int err = 0;
-
-	switch (r->type) {
-	case REMAP_NO_RESIZE:
-		break;
+	switch (plan->type) {
 	case REMAP_SHRINK:
-		err = shrink(r);
-		break;
+		return shrink(plan);
 	case REMAP_EXPAND:
-		if (!can_grow_here(r))
-			return r->flags & MREMAP_MAYMOVE ? move_to(r) : (unsigned long)-ENOMEM;
-		err = grow_here(r);
-		if (!err)
-			note_growth(r, flags);
-		break;
+		if (can_grow_here(plan))
+			return grow_here(plan);
+		return plan->req->flags & MREMAP_MAYMOVE ? move_to(plan) : -ENOMEM;
+	default:
+		return 0;
 	}
-	return err ? (unsigned long)err : r->addr;
 }
 
 /* Clear the destination; the VMA at addr may have been cut by that. */
-static int clear_target(struct remap_desc *r)
+static int clear_target(struct remap_plan *plan)
 {
-	struct unmap_desc d = {
-		.mm = r->mm,
-		.start = r->new_addr,
-		.end = r->new_addr + r->new_len,
-		.dead = r->dead,
+	const struct remap_request *req = plan->req;
+	const struct unmap_request target = {
+		.mm = req->mm,
+		.start = req->new_addr,
+		.end = req->new_addr + req->new_len,
 		.around = true,
+		.keep_tables = true,
 	};
-	int err = unmap_gather(&d);
+	struct unmap_plan unmap;
+	int err = unmap_gather(&target, &unmap);
 
 	if (err)
 		return err;
-	if (!d.first) {
+	if (!unmap.first) {
+		plan->around = unmap.around;
 		/* Cutting the source first might make them others. */
-		r->around.known = r->type != REMAP_SHRINK;
-		r->around.prev = d.prev;
-		r->around.next = d.next;
+		plan->around.known = plan->type != REMAP_SHRINK;
 		return 0;
 	}
-	d.keep_tables = true;
-	err = move_prepare_steps(r, 1 + (r->type == REMAP_SHRINK) + remap_clears_source(r));
+	err = move_reserve(plan, 1 + (plan->type == REMAP_SHRINK) + remap_clears_source(plan));
 	if (!err)
-		err = unmap_commit(&d);
+		err = unmap_apply(&unmap, req->dead);
 	if (err)
 		return err;
-	r->begun = true;
-	r->vma = vma_lookup(r->mm, r->addr);
-	return r->vma ? 0 : -EFAULT;
+	plan->begun = true;
+	plan->vma = vma_lookup(req->mm, req->addr);
+	return plan->vma ? 0 : -EFAULT;
 }
 
-unsigned long remap_there(struct remap_desc *r)
+/* With a target; what is there is unmapped first (MREMAP_FIXED). */
+static int remap_there(struct remap_plan *plan)
 {
-	int err = 0;
+	const struct remap_request *req = plan->req;
+	int err = req->flags & MREMAP_FIXED ? clear_target(plan) : 0;
 
-	r->around.known = false;
-	if (r->flags & MREMAP_FIXED)
-		err = clear_target(r);
-	if (!err && r->type == REMAP_SHRINK) {
-		err = move_prepare_steps(r, 1 + remap_clears_source(r));
+	if (!err && plan->type == REMAP_SHRINK) {
+		err = move_reserve(plan, 1 + remap_clears_source(plan));
 		if (!err)
-			err = shrink(r);
+			err = shrink(plan);
 		if (!err) {
-			r->begun = true;
-			r->old_len = r->new_len;
+			plan->begun = true;
+			plan->old_len = req->new_len;
 		}
 	}
 	if (err)
-		return (unsigned long)err;
-	if ((r->flags & MREMAP_DONTUNMAP) &&
-	    !may_expand_vm(r->mm, r->vma->vm_flags, mm_pages(r->mm, r->old_len)))
-		return (unsigned long)-ENOMEM;
-	return move_to(r);
+		return err;
+	if ((req->flags & MREMAP_DONTUNMAP) &&
+	    !may_expand_vm(req->mm, plan->vma->vm_flags, mm_pages(req->mm, plan->old_len)))
+		return -ENOMEM;
+	return move_to(plan);
+}
+
+int vma_remap(const struct remap_request *req, struct vma *vma, struct remap_result *result)
+{
+	const bool locked = vma && (vma->vm_flags & VM_LOCKED);
+	struct remap_plan plan = {
+		.req = req,
+		.vma = vma,
+		.old_len = req->old_len,
+		.new_addr = remap_has_target(req) ? req->new_addr : req->addr,
+	};
+	int err = check_vma(&plan);
+
+	if (!err)
+		err = remap_has_target(req) ? remap_there(&plan) : remap_here(&plan);
+	vma_reserve_drop(&plan.reserve);
+	if (err)
+		return err;
+	*result = (struct remap_result){ .addr = plan.new_addr };
+	if (locked && plan.type == REMAP_EXPAND) {
+		result->populate_from = plan.new_addr + req->old_len;
+		result->populate_to = plan.new_addr + req->new_len;
+	}
+	return 0;
 }

@@ -105,29 +105,30 @@ int vma_split(struct vma *vma, unsigned long at)
 	return 0;
 }
 
-static void count_leaving(struct unmap_desc *d, struct vma *vma)
+static void count_leaving(struct unmap_plan *plan, struct vma *vma)
 {
-	const unsigned long from = max(vma->vm_start, d->start), to = min(vma->vm_end, d->end);
-	const unsigned long pages = mm_pages(d->mm, to - from), flags = vma->vm_flags;
+	const struct unmap_request *req = plan->req;
+	const unsigned long from = max(vma->vm_start, req->start), to = min(vma->vm_end, req->end);
+	const unsigned long pages = mm_pages(req->mm, to - from), flags = vma->vm_flags;
 
-	counters_add(&d->leaves, flags, pages);
+	counters_add(&plan->leaves, flags, pages);
 	if (flags & VM_LOCKED)
-		d->leaves.locked_vm += pages;
-	if ((flags & VM_ACCOUNT) && !d->keep_accounted)
-		d->leaves.accounted += pages;
-	if (vma == d->head || vma == d->tail)
+		plan->leaves.locked_vm += pages;
+	if (flags & VM_ACCOUNT)
+		plan->leaves.accounted += pages;
+	if (vma == plan->head || vma == plan->tail)
 		return;
-	d->leaves.map_count++;
-	vma->dead_next = d->doomed;
-	d->doomed = vma;
+	plan->leaves.map_count++;
+	vma->dead_next = plan->doomed;
+	plan->doomed = vma;
 }
 
 /* Whether the first VMA may be cut at start; Linux asks before it looks at any other. */
-static int may_cut_head(const struct unmap_desc *d)
+static int may_cut_head(const struct unmap_plan *plan)
 {
-	const struct vma *vma = d->head;
+	const struct vma *vma = plan->head;
 
-	if (d->end < vma->vm_end && mm_map_full(d->mm))
+	if (plan->req->end < vma->vm_end && mm_map_full(plan->req->mm))
 		return -ENOMEM;
 	if (vma_sealed(vma))
 		return -EPERM;
@@ -135,174 +136,185 @@ static int may_cut_head(const struct unmap_desc *d)
 }
 
 /* What Linux cut before it met the VMA that stopped it stays cut. */
-static int stopped(struct unmap_desc *d, int err)
+static int stopped(const struct unmap_plan *plan, int err)
 {
-	if (d->head && vma_split(d->head, d->start))
+	if (plan->head && vma_split(plan->head, plan->req->start))
 		return -ENOMEM;
 	return err;
 }
 
 /* The first VMA of the range, or the one behind it; the cursor can go on from there. */
-static struct vma *gather_first(struct unmap_desc *d, struct ma_state *mas)
+static struct vma *gather_first(struct unmap_plan *plan, struct vma *at_start, struct ma_state *mas)
 {
-	struct vma *vma = d->at_start ? d->at_start : vma_seek(d->mm, d->start);
+	const struct unmap_request *req = plan->req;
+	struct vma *vma = at_start ? at_start : vma_seek(req->mm, req->start);
 
-	if (d->around && d->start)
-		d->prev = vma_lookup(d->mm, d->start - 1);
+	plan->around.known = req->around;
+	if (req->around && req->start)
+		plan->around.prev = vma_lookup(req->mm, req->start - 1);
 	if (!vma)
-		vma = vma_find(d->mm, d->start, d->end + 1);
-	mas_init(mas, &d->mm->mt, vma ? vma->vm_end : d->start);
+		vma = vma_find(req->mm, req->start, req->end + 1);
+	mas_init(mas, &req->mm->mt, vma ? vma->vm_end : req->start);
 	return vma;
 }
 
-static int gather(struct unmap_desc *d)
+static int gather(const struct unmap_request *req, struct vma *at_start, struct unmap_plan *plan)
 {
 	struct ma_state mas;
-	struct vma *vma = gather_first(d, &mas);
+	struct vma *vma;
 	int err;
 
-	mmap_assert_write_locked(d->mm);
-	if (vma && vma->vm_start >= d->end) {
-		d->next = vma;
+	mmap_assert_write_locked(req->mm);
+	*plan = (struct unmap_plan){ .req = req };
+	vma = gather_first(plan, at_start, &mas);
+	if (vma && vma->vm_start >= req->end) {
+		plan->around.next = vma;
 		return 0;
 	}
-	d->first = vma;
-	if (vma && vma->vm_start < d->start) {
-		d->head = vma;
-		err = may_cut_head(d);
+	plan->first = vma;
+	if (vma && vma->vm_start < req->start) {
+		plan->head = vma;
+		err = may_cut_head(plan);
 		if (err)
 			return err;
 	}
-	while (vma && vma->vm_start < d->end) {
+	while (vma && vma->vm_start < req->end) {
 		if (vma_sealed(vma))
-			return stopped(d, -EPERM);
-		if (vma->vm_end > d->end) {
-			d->tail = vma;
+			return stopped(plan, -EPERM);
+		if (vma->vm_end > req->end) {
+			plan->tail = vma;
 			if (!vma_may_split(vma))
-				return stopped(d, -EINVAL);
+				return stopped(plan, -EINVAL);
 		}
-		count_leaving(d, vma);
-		if (vma->vm_end + !d->around > d->end)
+		count_leaving(plan, vma);
+		if (vma->vm_end + !req->around > req->end)
 			break;
-		vma = mas_find(&mas, d->end);
+		vma = mas_find(&mas, req->end);
 	}
-	d->next = vma;
+	plan->around.next = vma;
 	return 0;
 }
 
 /* A driver is told of each page that goes, so its mappings are cut before, and leave whole. */
-static int cut_edges(struct unmap_desc *d)
+static bool cut_by_driver(const struct vma *vma)
 {
-	int err = 0;
-
-	if (d->tail && vma_has_close(d->tail))
-		err = vma_split(d->tail, d->end);
-	if (!err && d->head && vma_has_close(d->head))
-		err = vma_split(d->head, d->start);
-	return err;
+	return vma && vma_has_close(vma);
 }
 
-int unmap_gather(struct unmap_desc *d)
+int unmap_gather(const struct unmap_request *req, struct unmap_plan *plan)
 {
-	struct unmap_desc asked = *d;
-	int err = d->start < d->end ? gather(d) : -EINVAL;
+	int err = req->start < req->end ? gather(req, req->at_start, plan) : -EINVAL;
 
-	if (err || !((d->head && vma_has_close(d->head)) || (d->tail && vma_has_close(d->tail))))
+	if (err || !(cut_by_driver(plan->head) || cut_by_driver(plan->tail)))
 		return err;
-	err = cut_edges(d);
-	if (err)
-		return err;
-	asked.at_start = NULL;
-	*d = asked;
-	return gather(d);
+	if (cut_by_driver(plan->tail))
+		err = vma_split(plan->tail, req->end);
+	if (!err && cut_by_driver(plan->head))
+		err = vma_split(plan->head, req->start);
+	return err ? err : gather(req, NULL, plan);
 }
 
-int unmap_alloc_top(struct unmap_desc *d)
+int unmap_prepare(struct unmap_plan *plan)
 {
-	if (d->head)
-		vma_start_write(d->head);
-	if (d->tail)
-		vma_start_write(d->tail);
-	if (!d->head || d->head != d->tail)
+	struct vma *head = plan->head;
+
+	if (head)
+		vma_start_write(head);
+	if (plan->tail)
+		vma_start_write(plan->tail);
+	if (!head || head != plan->tail)
 		return 0;
-	d->top = vma_dup_part(d->head, d->end, d->head->vm_end, d->reserve);
-	return d->top ? 0 : -ENOMEM;
+	plan->top = vma_dup_part(head, plan->req->end, head->vm_end, plan->req->reserve);
+	return plan->top ? 0 : -ENOMEM;
 }
 
-void unmap_trim(struct unmap_desc *d)
+void unmap_abort(struct unmap_plan *plan)
 {
-	struct vma *vma;
+	vma_discard(plan->top);
+	plan->top = NULL;
+}
 
-	for (vma = d->doomed; vma; vma = vma->dead_next)
+/* The doomed leave, head and tail shrink. */
+static void trim(struct unmap_plan *plan, struct vma_dead *dead)
+{
+	const struct unmap_request *req = plan->req;
+	struct vma *head = plan->head, *tail = plan->tail, *vma;
+
+	for (vma = plan->doomed; vma; vma = vma->dead_next)
 		vma_mark_detached(vma);
-	/* Nobody faults in the range any more. */
-	pages_unmap(d);
-	while ((vma = d->doomed)) {
-		d->doomed = vma->dead_next;
-		vma_leave(d->dead, vma);
+	/* No page fault is in the range from here on. */
+	pages_unmap(plan);
+	while ((vma = plan->doomed)) {
+		plan->doomed = vma->dead_next;
+		vma_leave(dead, vma);
 	}
-	if (d->tail && d->tail != d->head)
-		vma_adjust_range(d->tail, d->end, d->tail->vm_end,
-				 d->tail->vm_pgoff + mm_pages(d->mm, d->end - d->tail->vm_start));
-	if (d->head)
-		vma_adjust_range(d->head, d->head->vm_start, d->start, d->head->vm_pgoff);
+	if (tail && tail != head)
+		vma_adjust_range(tail, req->end, tail->vm_end,
+				 tail->vm_pgoff + mm_pages(req->mm, req->end - tail->vm_start));
+	if (head)
+		vma_adjust_range(head, head->vm_start, req->start, head->vm_pgoff);
 }
 
-void unmap_complete(struct unmap_desc *d)
+void unmap_complete(struct unmap_plan *plan, struct vma_dead *dead)
 {
-	struct mm_counters *count = &d->mm->count;
+	const struct mm_counters *leaves = &plan->leaves;
+	struct mm_counters *count;
 
-	count->map_count += !!d->top;
-	d->top = NULL;
-	count->total_vm -= d->leaves.total_vm;
-	count->locked_vm -= d->leaves.locked_vm;
-	count->exec_vm -= d->leaves.exec_vm;
-	count->stack_vm -= d->leaves.stack_vm;
-	count->data_vm -= d->leaves.data_vm;
-	count->map_count -= d->leaves.map_count;
-	mm_uncharge(d->mm, d->leaves.accounted);
+	if (!plan->first)
+		return;
+	trim(plan, dead);
+	count = &plan->req->mm->count;
+	count->map_count += !!plan->top - leaves->map_count;
+	count->total_vm -= leaves->total_vm;
+	count->locked_vm -= leaves->locked_vm;
+	count->exec_vm -= leaves->exec_vm;
+	count->stack_vm -= leaves->stack_vm;
+	count->data_vm -= leaves->data_vm;
+	if (!plan->req->keep_accounted)
+		mm_uncharge(plan->req->mm, leaves->accounted);
 }
 
-int unmap_commit(struct unmap_desc *d)
+int unmap_apply(struct unmap_plan *plan, struct vma_dead *dead)
 {
+	const struct unmap_request *req = plan->req;
 	struct vma_store clear = {
-		.mm = d->mm,
-		.start = d->start,
-		.end = d->end,
-		.reserve = d->reserve,
+		.mm = req->mm,
+		.start = req->start,
+		.end = req->end,
+		.reserve = req->reserve,
 	};
 
-	if (unmap_alloc_top(d))
+	if (unmap_prepare(plan))
 		return -ENOMEM;
-	clear.above = d->top;
-	if (!d->head && !d->tail && d->leaves.map_count == 1) {
-		vma_erase(d->mm, d->first->vm_start);
+	clear.above = plan->top;
+	/* The point of no return. Whole entries are cleared without memory. */
+	if (!plan->head && !plan->tail && plan->leaves.map_count == 1) {
+		vma_erase(req->mm, plan->first->vm_start);
 	} else if (vma_store(&clear)) {
-		BUG_ON(!d->head && !d->tail); /* whole entries are cleared without memory */
-		vma_discard(d->top);
-		d->top = NULL;
+		BUG_ON(!plan->head && !plan->tail);
+		unmap_abort(plan);
 		return -ENOMEM;
 	}
-	unmap_trim(d);
-	unmap_complete(d);
+	unmap_complete(plan, dead);
 	return 0;
 }
 
-void unmap_leave_cut(struct unmap_desc *d)
+void unmap_leave_cut(const struct unmap_plan *plan)
 {
-	/* From above, so that head and tail may be one VMA. */
-	if (d->tail && vma_split(d->tail, d->end))
+	/* From above, so that head and tail may be one VMA. Refused: that edge stays uncut. */
+	if (plan->tail && vma_split(plan->tail, plan->req->end))
 		return;
-	if (d->head && vma_split(d->head, d->start))
+	if (plan->head && vma_split(plan->head, plan->req->start))
 		return;
 }
 
 int unmap_range(struct samara_mm *mm, unsigned long start, unsigned long end, struct vma_dead *dead)
 {
-	struct unmap_desc d = { .mm = mm, .start = start, .end = end, .dead = dead };
-	int err = unmap_gather(&d);
+	const struct unmap_request req = { .mm = mm, .start = start, .end = end };
+	struct unmap_plan plan;
+	int err = unmap_gather(&req, &plan);
 
-	return err || !d.first ? err : unmap_commit(&d);
+	return err || !plan.first ? err : unmap_apply(&plan, dead);
 }
 
 int do_munmap(struct samara_mm *mm, unsigned long start, unsigned long len, struct vma_dead *dead)

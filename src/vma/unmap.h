@@ -13,43 +13,44 @@
  *
  *   |------ head ---|##########################|--- top ----|
  *
- * One store clears the whole range, cutting both ends, and puts top in its
- * place. It is the last step that can fail, and everything else comes before or
- * after it:
+ * One store clears the whole range, cuts both ends, and puts top in its place. It is the last step
+ * that can fail:
  *
- *   unmap_gather()    looks only, and lists the doomed. Answers that Linux
- *                     gives (a sealed VMA, too many VMAs) are found here
- *   unmap_alloc_top() gets memory for top, and keeps page faults out of head and tail
+ *   unmap_gather()    looks only: the request becomes a plan. Answers that Linux gives (a sealed
+ *                     VMA, too many VMAs) are found here
+ *   unmap_prepare()   allocates top, and keeps page faults out of head and tail
  *   ---- point of no return: the store ----
- *   unmap_trim()      head and tail shrink, the doomed are given up
- *   unmap_complete()  the counters are settled
+ *   unmap_complete()  the doomed lose their pages and go onto the dead list, head and tail shrink,
+ *                     the counters follow
  *
- * unmap_commit() does all but gathering. mmap over an existing range puts its
- * own store in place of the clearing one (map.c).
+ * unmap_apply() does all but gathering. mmap over an existing range puts its own store in place of
+ * the clearing one (map.c).
  */
 #ifndef VMA_UNMAP_H
 #define VMA_UNMAP_H
 
+#include "vma/layout.h"
 #include "vma/reserve.h"
 
-struct unmap_desc {
+struct unmap_request {
 	struct samara_mm *mm;
 	unsigned long start, end;
-	struct vma_dead *dead;       /* where VMAs that leave go */
-	bool around;                 /* prev and next are asked for */
-	struct vma *at_start;        /* the VMA at start, where the caller knows it; else NULL */
+	struct vma *at_start;        /* the VMA at start, if the caller knows it; else NULL */
+	struct vma_reserve *reserve; /* where memory comes from; NULL: it is allocated */
+	bool around;                 /* the caller asks for the neighbours */
 	bool keep_tables;            /* mremap has made page tables for the range */
-	bool keep_accounted;         /* the charge goes over to the new place: mremap */
-	struct vma_reserve *reserve; /* where memory comes from; NULL: got when needed */
+	bool keep_accounted;         /* the charge goes over to what comes in its place */
+};
 
-	/* filled by unmap_gather() */
-	struct vma *prev, *next;   /* around: the VMA at start - 1, the one at end */
+/* One that is all zero takes nothing out. The request outlives its plan. */
+struct unmap_plan {
+	const struct unmap_request *req;
+	struct area_around around; /* if asked for */
 	struct vma *first;         /* the first VMA of the range, or NULL: nothing to do */
 	struct vma *head, *tail;   /* NULL: that edge lies on a boundary */
-	struct mm_counters leaves; /* what the mm loses, in pages; map_count: VMAs that leave */
-	struct vma *doomed;        /* those wholly inside, listed by dead_next, still in the tree */
-
-	struct vma *top; /* by unmap_alloc_top() */
+	struct vma *doomed;        /* those wholly inside, by dead_next; still in the tree */
+	struct vma *top;           /* allocated by unmap_prepare() */
+	struct mm_counters leaves; /* pages that the mm loses; map_count: VMAs that leave */
 };
 
 /*
@@ -57,18 +58,21 @@ struct unmap_desc {
  * -EINVAL: a mapping that cannot be cut. As Linux cuts first and looks later,
  * a VMA that would have been cut before the one that is at fault is left cut in two.
  */
-int unmap_gather(struct unmap_desc *d) __must_check;
+int unmap_gather(const struct unmap_request *req, struct unmap_plan *plan) __must_check;
 
-/* The rest. 0 or -ENOMEM, and then nothing has changed and nothing is held. */
-int unmap_commit(struct unmap_desc *d) __must_check;
+/* 0 or -ENOMEM, and then nothing is held. */
+int unmap_prepare(struct unmap_plan *plan) __must_check;
+/* After unmap_prepare(), when the store was refused. */
+void unmap_abort(struct unmap_plan *plan);
 
-/* Parts of unmap_commit(), for a caller that stores something else in between. */
-int unmap_alloc_top(struct unmap_desc *d) __must_check; /* given back by vma_discard(d->top) */
-void unmap_trim(struct unmap_desc *d);                  /* give up the doomed, cut head and tail */
-void unmap_complete(struct unmap_desc *d);              /* put top in place, settle the counters */
+/* After the store. The plan is used up. */
+void unmap_complete(struct unmap_plan *plan, struct vma_dead *dead);
 
-/* Leave the two edges cut, as Linux does when mmap fails after cutting; best effort. */
-void unmap_leave_cut(struct unmap_desc *d);
+/* Prepare, store, complete. 0 or -ENOMEM, and then nothing has changed and nothing is held. */
+int unmap_apply(struct unmap_plan *plan, struct vma_dead *dead) __must_check;
+
+/* Instead of the rest: leave the two edges cut, as Linux does when mmap fails after cutting. */
+void unmap_leave_cut(const struct unmap_plan *plan);
 
 /* munmap of whole pages below the task size: gather to complete. */
 int unmap_range(struct samara_mm *mm, unsigned long start, unsigned long end,
