@@ -4,7 +4,7 @@
  *
  * A lookup under RCU may look at a VMA that has left its tree and has been freed, or is
  * another one by now. So the cache's memory goes back to the allocator after a grace
- * period only, and vm_refcnt is left alone while a VMA is free (vma_lock.h).
+ * period only, and vm_lock is left alone while a VMA is free (vma_lock.h).
  */
 #include <string.h>
 
@@ -12,7 +12,7 @@
 #include "core/vma_lock.h"
 
 static DEFINE_TYPESAFE_CACHE(vma_cache, "vma", sizeof(struct vma), CACHE_LINE,
-			     offsetof(struct vma, vm_refcnt));
+			     offsetof(struct vma, vm_lock));
 
 /* Flags as smaps shows them on x86-64. */
 static const struct vma_special specials[] = {
@@ -28,17 +28,17 @@ struct vma *vma_alloc(struct samara_mm *mm)
 
 	if (!vma)
 		return NULL;
-	memset(vma, 0, offsetof(struct vma, vm_refcnt));
+	memset(vma, 0, offsetof(struct vma, vm_lock));
 	vma->vm_mm = mm;
 	/* 0 already, unless the memory is fresh. */
-	WRITE_ONCE(vma->vm_refcnt, 0);
-	WRITE_ONCE(vma->vm_lock_seq, mm->mmap_lock.seq);
+	WRITE_ONCE(vma->vm_lock.refcnt, 0);
+	WRITE_ONCE(vma->vm_lock.seq, mm->mmap_lock.seq);
 	return vma;
 }
 
 void vma_free(struct vma *vma)
 {
-	VM_WARN_ON(vma_is_attached(vma) || vma->links);
+	VM_WARN_ON(vma_is_attached(vma) || vma->rmap.links);
 	cache_free(&vma_cache, vma);
 }
 

@@ -17,16 +17,16 @@
  *   (m) written under mmap_lock held for writing; read under mmap_lock
  *   (w) mmap_lock for writing, or for reading where only "not yet" becomes "is"
  * Page faults that hold the VMA's own lock (vma_lock.h) see none of them change. Lookups under
- * RCU alone read nothing but vm_refcnt.
+ * RCU alone read nothing but vm_lock.refcnt.
  *
  * Invariants (vma/validate.c checks them by these names)
  *   vma_range    vm_start < vm_end, whole pages, below the task size
  *   vma_mm       vm_mm is the mm in whose tree the VMA is
  *   vma_flags    each of VM_READ, VM_WRITE, VM_EXEC has its VM_MAY* bit, VM_SHARED has
  *                VM_MAYSHARE, VM_LOCKONFAULT has VM_LOCKED
- *   vma_anon     anon_vma exactly when anon_links > 0
+ *   vma_anon     anon_vma exactly when rmap.anon_links > 0
  *   vma_behind   shared memory has a file
- *   vma_attached vm_refcnt is not 0
+ *   vma_attached vm_lock.refcnt is not 0
  */
 #ifndef CORE_VMA_H
 #define CORE_VMA_H
@@ -87,6 +87,18 @@ struct vma_special {
 struct anon_vma;
 struct rmap_link;
 
+struct vma_rmap {
+	struct rmap_link *links; /* (w) the families it is in: rmap/rmap.h */
+	/* anon_vmas that may hold pages of this VMA: 0, 1, or one more with each fork above it */
+	unsigned int anon_links; /* (w) */
+};
+
+/* vma_lock.h. A free VMA keeps both words as they are (vma.c). */
+struct vma_lock {
+	unsigned int refcnt; /* atomic; 0: detached, also in a free VMA */
+	unsigned long seq;   /* (m), atomic; equal to the mm's: locked for writing */
+};
+
 struct vma {
 	unsigned long vm_start, vm_end; /* (m) */
 	unsigned long vm_pgoff;         /* (m) */
@@ -94,17 +106,13 @@ struct vma {
 	struct samara_mm *vm_mm;        /* (i) */
 	struct samara_file *vm_file;    /* (i) counted; NULL: anonymous or special */
 	struct anon_vma *anon_vma;      /* (w) counted; NULL: no page was written to yet */
-	/* anon_vmas that may hold pages of this VMA: 0, 1, or one more with each fork above it */
-	unsigned int anon_links; /* (w) */
-	unsigned char is_anon;   /* (i) private, and no file behind it */
+	unsigned char is_anon;          /* (i) private, and no file behind it */
 
-	/* The second line, which faults of several threads write to: they read nothing here. */
+	/* The second line. Faults of several threads write to vm_lock and read nothing else. */
 	const struct vma_special *special; /* (i) NULL: an ordinary mapping */
-	struct vma *dead_next;   /* (m) the list of what is to leave, or has left, the tree */
-	struct rmap_link *links; /* (w) the families it is in: rmap/rmap.h */
-	/* core/vma_lock.h; a free VMA keeps these two words as they are (vma.c) */
-	unsigned int vm_refcnt;    /* atomic; 0: detached, in a free one too */
-	unsigned long vm_lock_seq; /* (m), atomic; equal to the mm's: locked for writing */
+	struct vma *dead_next; /* (m) the list of what is to leave, or has left, the tree */
+	struct vma_rmap rmap;
+	struct vma_lock vm_lock;
 };
 
 _Static_assert(sizeof(struct vma) <= 2 * CACHE_LINE, "two cache lines");
@@ -129,7 +137,7 @@ static inline void vma_set_flags(struct vma *vma, unsigned long flags)
 /* Fork gave this VMA pages of a parent: what an untouched mapping may not be merged into. */
 static inline bool vma_is_fork_child(const struct vma *vma)
 {
-	return vma->anon_links > 1;
+	return vma->rmap.anon_links > 1;
 }
 
 static inline bool vma_accessible(const struct vma *vma)

@@ -36,8 +36,8 @@
  *     The flush stores only NONE, and only the CPU itself writes addend. So the worst result is a
  *     lookup that misses.
  *
- * Locks: mm->watch.cpus_lock (RANK_TLB) protects the list of CPUs. A flush holds it while it waits, so
- * that no CPU leaves the list. A CPU that leaves an mm waits for flushes of that mm.
+ * Locks: mm->watch.cpus_lock (RANK_TLB) protects the list of CPUs. A flush holds it while it waits,
+ * so that no CPU leaves the list. A CPU that leaves an mm waits for flushes of that mm.
  *
  * The end: samara_mm_exit() first calls tlb_mm_exit(), which waits for sections and takes all CPUs
  * off the mm. Nothing of that mm has to be flushed after that (GATHER_FULLMM).

@@ -70,7 +70,7 @@ static void link_anon(struct vma *vma, struct anon_vma *anon, struct rmap_link *
 /* Links to all of src's families, in the same order, behind what dst has. */
 static void clone_links(struct vma *dst, const struct vma *src, struct link_stock *stock)
 {
-	struct rmap_link **at = &dst->links;
+	struct rmap_link **at = &dst->rmap.links;
 
 	while (*at)
 		at = &(*at)->next;
@@ -78,7 +78,7 @@ static void clone_links(struct vma *dst, const struct vma *src, struct link_stoc
 		link_anon(dst, link->anon, link_take(stock), at);
 		at = &(*at)->next;
 	}
-	dst->anon_links = src->anon_links;
+	dst->rmap.anon_links = src->rmap.anon_links;
 }
 
 int anon_vma_clone(struct vma *dst, const struct vma *src, struct link_stock *stock)
@@ -89,7 +89,7 @@ int anon_vma_clone(struct vma *dst, const struct vma *src, struct link_stock *st
 	VM_WARN_ON(dst->anon_vma);
 	if (!anon)
 		return 0;
-	if (link_stock_for(&stock, &own, src->anon_links))
+	if (link_stock_for(&stock, &own, src->rmap.anon_links))
 		return -ENOMEM;
 	down_write(&anon->root->lock);
 	clone_links(dst, src, stock);
@@ -124,7 +124,8 @@ int anon_vma_fork(struct vma *child, const struct vma *parent)
 
 	if (!of)
 		return 0;
-	if (parent->anon_links >= ANON_LINKS_MAX || link_stock_add(&stock, parent->anon_links + 1))
+	if (parent->rmap.anon_links >= ANON_LINKS_MAX ||
+	    link_stock_add(&stock, parent->rmap.anon_links + 1))
 		return -ENOMEM;
 	own = anon_vma_alloc(of);
 	if (!own) {
@@ -137,13 +138,13 @@ int anon_vma_fork(struct vma *child, const struct vma *parent)
 	reused = child->anon_vma;
 	if (!reused) {
 		struct rmap_link **first =
-			vma_file_link(child) ? &child->links->next : &child->links;
+			vma_file_link(child) ? &child->rmap.links->next : &child->rmap.links;
 		struct rmap_link *others = *first;
 
 		link_anon(child, own, link_take(&stock), first);
 		(*first)->next = others;
 		child->anon_vma = own;
-		child->anon_links++;
+		child->rmap.anon_links++;
 		of->children++;
 	}
 	child->anon_vma->active_vmas++;
@@ -173,12 +174,12 @@ void anon_vma_unlink(struct vma *vma)
 	}
 	vma->anon_vma->active_vmas--;
 	up_write(&root->lock);
-	if (vma->links == first)
-		vma->links = NULL;
+	if (vma->rmap.links == first)
+		vma->rmap.links = NULL;
 	else
-		vma->links->next = NULL;
+		vma->rmap.links->next = NULL;
 	WRITE_ONCE(vma->anon_vma, NULL);
-	vma->anon_links = 0;
+	vma->rmap.anon_links = 0;
 	for (link = first; link; link = next) {
 		next = link->next;
 		anon_vma_put(link->anon);
@@ -201,7 +202,7 @@ static struct anon_vma *family_of(const struct vma *near)
 {
 	struct anon_vma *anon = smp_load_acquire(&near->anon_vma);
 
-	return anon && near->anon_links == 1 ? anon : NULL;
+	return anon && near->rmap.anon_links == 1 ? anon : NULL;
 }
 
 /* A neighbour's family that vma may join; the next one's is preferred. */
@@ -239,11 +240,11 @@ int anon_vma_prepare(struct vma *vma)
 	down_write(&anon->root->lock);
 	spin_lock(&mm->tables.anon_lock, RANK_PAGE_TABLE);
 	if (!vma->anon_vma) {
-		struct rmap_link **at = vma->links ? &vma->links->next : &vma->links;
+		struct rmap_link **at = vma->rmap.links ? &vma->rmap.links->next : &vma->rmap.links;
 
 		link_anon(vma, anon, link_take(&stock), at);
 		anon->active_vmas++;
-		vma->anon_links = 1;
+		vma->rmap.anon_links = 1;
 		smp_store_release(&vma->anon_vma, anon);
 		fresh = NULL;
 	}

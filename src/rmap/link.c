@@ -80,7 +80,7 @@ void link_remove(struct rmap_link *link)
 
 unsigned int vma_links_wanted(const struct vma *vma)
 {
-	return vma->anon_links + vma_maps_file(vma);
+	return vma->rmap.anon_links + vma_maps_file(vma);
 }
 
 static void link_file(struct vma *vma, struct link_stock *stock)
@@ -91,8 +91,8 @@ static void link_file(struct vma *vma, struct link_stock *stock)
 	VM_WARN_ON(vma_file_link(vma));
 	link->vma = vma;
 	link->anon = NULL;
-	link->next = vma->links;
-	vma->links = link;
+	link->next = vma->rmap.links;
+	vma->rmap.links = link;
 	down_write(&inode->i_mmap_lock);
 	link_insert(link);
 	up_write(&inode->i_mmap_lock);
@@ -115,7 +115,7 @@ int vma_links_copy(struct vma *dst, const struct vma *src, struct link_stock *st
 	const unsigned int n = vma_links_wanted(src);
 	struct link_stock own;
 
-	VM_WARN_ON(dst->links);
+	VM_WARN_ON(dst->rmap.links);
 	if (!n)
 		return 0;
 	if (link_stock_for(&stock, &own, n))
@@ -135,7 +135,7 @@ void vma_unlink(struct vma *vma)
 		down_write(&inode->i_mmap_lock);
 		link_remove(link);
 		up_write(&inode->i_mmap_lock);
-		vma->links = link->next;
+		vma->rmap.links = link->next;
 		link_free(link);
 	}
 	anon_vma_unlink(vma);
@@ -165,14 +165,14 @@ void vma_adjust_begin(struct vma_adjust *adjust)
 	if (adjust->root)
 		down_write(&adjust->root->lock);
 	for (unsigned int i = 0; i < adjust->n; i++)
-		for (struct rmap_link *link = adjust->vma[i]->links; link; link = link->next)
+		for (struct rmap_link *link = adjust->vma[i]->rmap.links; link; link = link->next)
 			link_remove(link);
 }
 
 void vma_adjust_end(struct vma_adjust *adjust)
 {
 	for (unsigned int i = 0; i < adjust->n; i++)
-		for (struct rmap_link *link = adjust->vma[i]->links; link; link = link->next)
+		for (struct rmap_link *link = adjust->vma[i]->rmap.links; link; link = link->next)
 			link_insert(link);
 	if (adjust->root)
 		up_write(&adjust->root->lock);

@@ -17,8 +17,7 @@ struct interval_tree *link_tree(const struct rmap_link *link);
 /* One from stock, which has one. */
 struct rmap_link *link_take(struct link_stock *stock);
 /* link_stock_add() unless stock is the caller's: then *own is not used. */
-int link_stock_for(struct link_stock **stock, struct link_stock *own,
-		   unsigned int n) __must_check;
+int link_stock_for(struct link_stock **stock, struct link_stock *own, unsigned int n) __must_check;
 
 static inline struct rmap_link *node_link(struct interval_node *node)
 {
@@ -28,13 +27,13 @@ static inline struct rmap_link *node_link(struct interval_node *node)
 /* The file link, or NULL: the first if there is one. */
 static inline struct rmap_link *vma_file_link(const struct vma *vma)
 {
-	return vma->links && !vma->links->anon ? vma->links : NULL;
+	return vma->rmap.links && !vma->rmap.links->anon ? vma->rmap.links : NULL;
 }
 
 /* Behind the file link. */
 static inline struct rmap_link *vma_anon_links(const struct vma *vma)
 {
-	return vma_file_link(vma) ? vma->links->next : vma->links;
+	return vma_file_link(vma) ? vma->rmap.links->next : vma->rmap.links;
 }
 
 static inline bool vma_maps_file(const struct vma *vma)

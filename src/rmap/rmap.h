@@ -22,7 +22,7 @@
  * out before its bounds change, and vma_adjust_end() puts them back; both locks are held in
  * between. A walker therefore sees each VMA as it was before the change, or as it is after.
  *
- * vma->links, anon_links and anon_vma: changed with the mmap_lock held for writing; the
+ * vma->rmap.links, anon_links and anon_vma: changed with the mmap_lock held for writing; the
  * first family may come while it is held for reading, under mm->tables.anon_lock.
  *
  * Invariants (rmap_validate_vma() names the first broken one; mmap_lock held)

@@ -68,7 +68,7 @@ static int check_families(const struct vma *vma, struct samara_report *out)
 		if (err)
 			return err;
 	}
-	if (links != vma->anon_links || !own || !vma->anon_vma->active_vmas)
+	if (links != vma->rmap.anon_links || !own || !vma->anon_vma->active_vmas)
 		return broken(vma, "link_anon", "anon_links or anon_vma do not fit its links", out);
 	return to_root ? 0 : broken(vma, "link_root", "no link to the root", out);
 }
@@ -85,7 +85,7 @@ int rmap_validate_vma(const struct vma *vma, struct samara_report *out)
 	spin_lock(first_family, RANK_PAGE_TABLE);
 	file = vma_file_link(vma);
 	anon = vma->anon_vma;
-	stray = !anon && (vma_anon_links(vma) || vma->anon_links);
+	stray = !anon && (vma_anon_links(vma) || vma->rmap.anon_links);
 	spin_unlock(first_family);
 	if (stray)
 		return broken(vma, "link_anon", "links without an anon_vma", out);

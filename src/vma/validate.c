@@ -36,7 +36,7 @@ static int check_vma(struct samara_mm *mm, const struct vma *vma, struct samara_
 	/* The first family may come while the mmap_lock is held for reading. */
 	spin_lock(&mm->tables.anon_lock, RANK_PAGE_TABLE);
 	anon = vma->anon_vma;
-	links = vma->anon_links;
+	links = vma->rmap.anon_links;
 	spin_unlock(&mm->tables.anon_lock);
 	if (vma->vm_start >= vma->vm_end || !mm_page_aligned(mm, vma->vm_start | vma->vm_end) ||
 	    vma->vm_end > mm->geo->task_size)

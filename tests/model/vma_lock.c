@@ -18,7 +18,7 @@ static void begin(void)
 {
 	s.mm.mmap_lock.seq = 1;
 	s.vma.vm_mm = &s.mm;
-	s.vma.vm_refcnt = 1;
+	s.vma.vm_lock.refcnt = 1;
 }
 
 static void fault(void)
@@ -56,7 +56,7 @@ static void take_out(void)
 	write_section();
 	vma_mark_detached(&s.vma);
 	s.vma.vm_mm = &s.other;
-	s.vma.vm_lock_seq = 1;
+	s.vma.vm_lock.seq = 1;
 	vma_mark_attached(&s.vma);
 	vma_end_write_all(&s.mm);
 }

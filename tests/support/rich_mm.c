@@ -332,7 +332,7 @@ int rich_read(struct rich *w, unsigned int view, enum rich_row row, unsigned int
 /* From an anonymous page to its VMA: the family is among those that vma is linked to. */
 static bool is_found(const struct vma *vma, const struct folio *folio, unsigned long addr)
 {
-	const struct rmap_link *link = vma->links;
+	const struct rmap_link *link = vma->rmap.links;
 
 	while (link && link->anon != folio->mapping)
 		link = link->next;

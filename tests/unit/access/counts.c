@@ -225,15 +225,15 @@ static void a_fault_in_a_vma_with_too_many_readers_takes_the_mmap_lock(void **st
 	(void)state;
 	assert_int_equal(samara_write(m.mm, a, "x", 1, NULL), 1);
 	aborts = mm_lock_stat_sum(m.mm, VMA_LOCK_ABORT);
-	WRITE_ONCE(vma->vm_refcnt, VMA_READERS_MAX);
+	WRITE_ONCE(vma->vm_lock.refcnt, VMA_READERS_MAX);
 	assert_int_equal(samara_write(m.mm, a + MEM_PAGE, "x", 1, NULL), 1);
 	assert_int_equal(mm_lock_stat_sum(m.mm, VMA_LOCK_ABORT), aborts);
-	assert_int_equal(vma->vm_refcnt, VMA_READERS_MAX);
-	WRITE_ONCE(vma->vm_refcnt, VMA_READERS_MAX + 1);
+	assert_int_equal(vma->vm_lock.refcnt, VMA_READERS_MAX);
+	WRITE_ONCE(vma->vm_lock.refcnt, VMA_READERS_MAX + 1);
 	assert_int_equal(samara_write(m.mm, a + 2 * MEM_PAGE, "x", 1, NULL), 1);
 	assert_int_equal(mm_lock_stat_sum(m.mm, VMA_LOCK_ABORT), aborts + 1);
-	assert_int_equal(vma->vm_refcnt, VMA_READERS_MAX + 1);
-	WRITE_ONCE(vma->vm_refcnt, 1);
+	assert_int_equal(vma->vm_lock.refcnt, VMA_READERS_MAX + 1);
+	WRITE_ONCE(vma->vm_lock.refcnt, 1);
 }
 
 int main(void)

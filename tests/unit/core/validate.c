@@ -34,9 +34,9 @@ static void each_broken_invariant_is_named(void **state)
 	vma->vm_mm = NULL;
 	expect(mm, "vma_mm");
 	vma->vm_mm = mm;
-	vma->anon_links = 1;
+	vma->rmap.anon_links = 1;
 	expect(mm, "vma_anon");
-	vma->anon_links = 0;
+	vma->rmap.anon_links = 0;
 	vma->vm_flags |= VM_SHARED | VM_MAYSHARE;
 	expect(mm, "vma_behind");
 	vma->vm_flags &= ~(VM_SHARED | VM_MAYSHARE);

@@ -47,10 +47,10 @@ static void readers_share_it_and_are_counted(void **state)
 	one = must_lock(f->mm, 0);
 	two = lock_vma_under_rcu(f->mm, AT(3));
 	assert_ptr_equal(one, two);
-	assert_int_equal(one->vm_refcnt, 3);
+	assert_int_equal(one->vm_lock.refcnt, 3);
 	vma_end_read(one);
 	vma_end_read(two);
-	assert_int_equal(one->vm_refcnt, 1);
+	assert_int_equal(one->vm_lock.refcnt, 1);
 	assert_int_equal(stat_of(f->mm, VMA_LOCK_ABORT), 0);
 }
 
@@ -99,7 +99,7 @@ static void a_new_vma_is_born_locked(void **state)
 	assert_true(vma_write_locked(vma));
 	vma_mark_attached(vma);
 	assert_int_equal(try_read(f->mm, vma), VMA_READ_BUSY);
-	assert_int_equal(vma->vm_refcnt, 1);
+	assert_int_equal(vma->vm_lock.refcnt, 1);
 	vma_mark_detached(vma);
 	vma_free(vma);
 	mmap_write_unlock(f->mm);
@@ -130,7 +130,7 @@ static void waits_for_a_reader(struct fixture *f, int (*fn)(struct fixture *f))
 	pthread_t thread;
 
 	assert_int_equal(pthread_create(&thread, NULL, make_call, &c), 0);
-	while (!(READ_ONCE(vma->vm_refcnt) & VMA_WRITER))
+	while (!(READ_ONCE(vma->vm_lock.refcnt) & VMA_WRITER))
 		sched_yield();
 	/* It has asked for it, so nobody else gets in, and it is not over. */
 	assert_null(lock_vma_under_rcu(f->mm, AT(0)));
@@ -222,7 +222,7 @@ static void a_lookup_notices_that_its_vma_is_another_mms(void **state)
 	again = vma_lookup(other, AT(0));
 	assert_ptr_equal(found, again); /* what was freed last comes first */
 	assert_int_equal(try_read(f->mm, found), VMA_READ_MISSED);
-	assert_int_equal(again->vm_refcnt, 1);
+	assert_int_equal(again->vm_lock.refcnt, 1);
 	/* And its owner can go on as if nothing had been. */
 	vma_end_read(must_lock(other, 0));
 	assert_int_equal(samara_munmap(other, AT(0), 4 * PAGE), 0);
@@ -242,7 +242,7 @@ static void a_lookup_notices_that_its_vma_lies_elsewhere(void **state)
 	/* This half cannot tell; lock_vma_under_rcu() compares the bounds, which hold still now. */
 	assert_int_equal(try_read(f->mm, found), VMA_READ_HELD);
 	assert_int_equal(found->vm_start, AT(100));
-	lock_rank_try(&found->vm_refcnt, RANK_VMA);
+	lock_rank_try(&found->vm_lock.refcnt, RANK_VMA);
 	vma_end_read(found);
 	assert_null(lock_vma_under_rcu(f->mm, AT(0)));
 }
@@ -259,7 +259,7 @@ static void a_lookup_compares_the_bounds(void **state)
 	assert_int_equal(vma_store(&store), 0);
 	mmap_write_unlock(f->mm);
 	assert_null(lock_vma_under_rcu(f->mm, AT(50)));
-	assert_int_equal(store.entry->vm_refcnt, 1);
+	assert_int_equal(store.entry->vm_lock.refcnt, 1);
 	mmap_write_lock(f->mm);
 	vma_erase(f->mm, AT(50));
 	mmap_write_unlock(f->mm);

@@ -50,9 +50,9 @@ static void families_are_left_when_no_page_is_mapped_any_more(void **state)
 	assert_int_equal(folio_maps(shared), 0);
 	vma = mtree_load(&mm->mt, a);
 	assert_non_null(vma->anon_vma);
-	assert_int_equal(vma->anon_links, 1);
+	assert_int_equal(vma->rmap.anon_links, 1);
 	vma = mtree_load(&mm->mt, f);
-	assert_non_null(vma->links);
+	assert_non_null(vma->rmap.links);
 	mmap_read_unlock(mm);
 	pthread_join(thread, NULL);
 	assert_true(mtree_empty(&mm->mt));

@@ -49,7 +49,7 @@ static void the_first_write_makes_a_family(void **state)
 	assert_null(family(f->mm, 0));
 	prepare(f->mm, 0);
 	assert_non_null(family(f->mm, 0));
-	assert_int_equal(at(f->mm, 0)->anon_links, 1);
+	assert_int_equal(at(f->mm, 0)->rmap.anon_links, 1);
 	assert_ptr_equal(family(f->mm, 0)->root, family(f->mm, 0));
 	assert_int_equal(family(f->mm, 0)->active_vmas, 1);
 	assert_int_equal(samara_mm_validate(f->mm, NULL), 0);
@@ -114,7 +114,7 @@ static void fork_makes_a_child_family(void **state)
 	assert_ptr_not_equal(childs, parents);
 	assert_ptr_equal(childs->parent, parents);
 	assert_ptr_equal(childs->root, parents);
-	assert_int_equal(at(child, 0)->anon_links, 2);
+	assert_int_equal(at(child, 0)->rmap.anon_links, 2);
 	assert_ptr_equal(vma_anon_links(at(child, 0))->anon, childs); /* own first */
 	assert_int_equal(parents->children, 1);
 	assert_int_equal(parents->active_vmas, 1);
@@ -153,7 +153,7 @@ static void a_chain_of_forks_keeps_few_families(void **state)
 		samara_mm_exit(f->mm);
 		f->mm = child;
 		prepare(child, 0);
-		most = at(child, 0)->anon_links > most ? at(child, 0)->anon_links : most;
+		most = at(child, 0)->rmap.anon_links > most ? at(child, 0)->rmap.anon_links : most;
 		if (i == 9)
 			after_ten = samara_live_objects();
 	}
@@ -186,7 +186,7 @@ static void a_family_with_two_children_is_not_taken_over(void **state)
 	late = fork_of(one);
 	assert_ptr_equal(family(late, 0), childs);
 	assert_int_equal(childs->active_vmas, 1);
-	assert_int_equal(at(late, 0)->anon_links, 3);
+	assert_int_equal(at(late, 0)->rmap.anon_links, 3);
 	samara_mm_exit(late);
 	samara_mm_exit(one);
 }
@@ -231,24 +231,24 @@ static void a_refused_link_leaves_nothing(void **state)
 		if (!vma_links_copy(copy, src, NULL))
 			break;
 		samara_inject_nth(0);
-		assert_null(copy->links);
+		assert_null(copy->rmap.links);
 		assert_null(copy->anon_vma);
 		assert_int_equal(samara_live_objects(), live);
 	}
 	samara_inject_nth(0);
 	assert_int_equal(n, 1 + vma_links_wanted(src)); /* one of the file, two of families */
 	vma_unlink(copy);
-	assert_null(copy->links);
+	assert_null(copy->rmap.links);
 	for (n = 1;; n++) {
 		samara_inject_nth(n);
 		if (!anon_vma_fork(copy, src))
 			break;
 		samara_inject_nth(0);
-		assert_null(copy->links);
+		assert_null(copy->rmap.links);
 		assert_int_equal(samara_live_objects(), live);
 	}
 	samara_inject_nth(0);
-	assert_int_equal(n, 1 + src->anon_links + 2); /* a link and a family more */
+	assert_int_equal(n, 1 + src->rmap.anon_links + 2); /* a link and a family more */
 	vma_unlink(copy);
 	for (n = 1;; n++) {
 		samara_inject_nth(n);
@@ -275,9 +275,9 @@ static void a_vma_with_too_many_families_is_not_forked(void **state)
 	map_pages(f->mm, 0, 4, RW, 0);
 	prepare(f->mm, 0);
 	vma = at(f->mm, 0);
-	vma->anon_links = ANON_LINKS_MAX;
+	vma->rmap.anon_links = ANON_LINKS_MAX;
 	assert_int_equal(samara_fork(f->mm, &child), -ENOMEM);
-	vma->anon_links = 1;
+	vma->rmap.anon_links = 1;
 	assert_int_equal(samara_mm_validate(f->mm, NULL), 0);
 	assert_int_equal(samara_fork(f->mm, &child), 0);
 	samara_mm_exit(child);

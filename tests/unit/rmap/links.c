@@ -41,7 +41,7 @@ static void a_file_knows_who_maps_it(void **state)
 	assert_int_equal(mappings(f, 6, 7), 2);
 	assert_int_equal(mappings(f, 8, 9), 1);
 	assert_int_equal(mappings(f, 10, ~0UL), 0);
-	assert_null(at(f->mm, 20)->links);
+	assert_null(at(f->mm, 20)->rmap.links);
 	assert_int_equal(samara_fork(f->mm, &child), 0);
 	assert_int_equal(mappings(f, 6, 7), 4);
 	samara_mm_exit(child);
@@ -162,15 +162,15 @@ static void each_broken_invariant_is_named(void **state)
 	link_remove(own);
 	expect(vma, "link_tree");
 	link_insert(own);
-	vma->links = own;
+	vma->rmap.links = own;
 	expect(vma, "link_file");
-	vma->links = file;
+	vma->rmap.links = file;
 	vma->is_anon = true;
 	expect(vma, "link_file");
 	vma->is_anon = false;
-	vma->anon_links = 2;
+	vma->rmap.anon_links = 2;
 	expect(vma, "link_anon");
-	vma->anon_links = 1;
+	vma->rmap.anon_links = 1;
 	vma->anon_vma->active_vmas = 0;
 	expect(vma, "link_anon");
 	vma->anon_vma->active_vmas = 1;

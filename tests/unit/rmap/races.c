@@ -75,7 +75,7 @@ static void of_two_that_prepare_at_once_one_does(void **state)
 		assert_int_equal(samara_mm_validate(f->mm, NULL), 0);
 		for (unsigned long page = 0; page < 6; page += 2) {
 			assert_non_null(vma_of(f->mm, page)->anon_vma);
-			assert_int_equal(vma_of(f->mm, page)->anon_links, 1);
+			assert_int_equal(vma_of(f->mm, page)->rmap.anon_links, 1);
 		}
 		assert_int_equal(samara_munmap(f->mm, AT(0), 6 * PAGE), 0);
 	}

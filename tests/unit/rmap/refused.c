@@ -87,8 +87,8 @@ static void make_map(struct fixture *f)
 	map_pages(child, 60, 62, RW, 0);
 	write_pages(child, 42, 44);
 	write_pages(child, 54, 56);
-	assert_int_equal(vma_of(child, 0)->anon_links, 2);
-	assert_int_equal(vma_of(child, 20)->anon_links, 2);
+	assert_int_equal(vma_of(child, 0)->rmap.anon_links, 2);
+	assert_int_equal(vma_of(child, 20)->rmap.anon_links, 2);
 	assert_null(vma_of(child, 40)->anon_vma);
 	assert_null(vma_of(child, 50)->anon_vma);
 }

@@ -115,7 +115,7 @@ static void so_do_ancestors(void **state)
 	map_pages(f->mm, 6, 8, RW | PROT_EXEC, 0);
 	prepare(f->mm, 4);
 	assert_int_equal(samara_fork(f->mm, &child), 0);
-	assert_int_equal(vma_of(child, 4)->anon_links, 2);
+	assert_int_equal(vma_of(child, 4)->rmap.anon_links, 2);
 	prepare(child, 6);
 	assert_false(same_family(child, 6, 4));
 	samara_mm_exit(child);

@@ -72,7 +72,7 @@ static const struct {
 
 static bool vma_waited(const void *vma)
 {
-	return READ_ONCE(((const struct vma *)vma)->vm_refcnt) & VMA_WRITER;
+	return READ_ONCE(((const struct vma *)vma)->vm_lock.refcnt) & VMA_WRITER;
 }
 
 static void hold_up(size_t i)
