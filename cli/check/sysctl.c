@@ -15,7 +15,7 @@
 
 #include "check/check.h"
 
-/* In overcommit mode 2: far more than all programs have in memory, so that only reservations meet it. */
+/* In overcommit mode 2: more than all programs have in memory. Only reservations meet it. */
 #define COMMIT_LIMIT (160ULL << 40)
 
 enum { SET_RATIO, SET_MODE, SET_MAPS, SETTINGS };

@@ -304,7 +304,7 @@ int sources_next(struct sources *s, struct replay *r, struct source_line *out, c
 	src = choose(s, r);
 	if (!src && !replay_force(r))
 		src = choose(s, r);
-	/* strace was attached to the processes that are left: the trace does not say who made them. */
+	/* strace was attached to those that are left: the trace does not say who made them. */
 	for (size_t i = 0; !src && i < s->nr; i++)
 		if (s->all[i].line)
 			src = &s->all[i];
