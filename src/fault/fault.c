@@ -105,7 +105,7 @@ unsigned int handle_mm_fault(struct vma *vma, unsigned long addr, unsigned int f
 	if (!vma_faults_anon(vma)) {
 		/* Behind the new table: filemap/unmap.c. */
 		smp_mb();
-		vmf.unmaps = smp_load_acquire(&vma_inode(vma)->unmaps);
+		vmf.unmaps = smp_load_acquire(&vma_inode(vma)->i_mmap.unmaps);
 	}
 	vmf.pte = table_pte(mm, vmf.leaf, vmf.addr);
 	vmf.orig = pte_read(vmf.pte);

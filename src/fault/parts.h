@@ -80,7 +80,8 @@ static inline struct folio *pte_folio(const struct ram *ram, pte_t pte)
  */
 static inline bool fault_holds(const struct vm_fault *vmf)
 {
-	return vma_faults_anon(vmf->vma) || vmf->unmaps == READ_ONCE(vma_inode(vmf->vma)->unmaps);
+	return vma_faults_anon(vmf->vma) ||
+	       vmf->unmaps == READ_ONCE(vma_inode(vmf->vma)->i_mmap.unmaps);
 }
 
 static inline bool fault_lock(const struct vm_fault *vmf)

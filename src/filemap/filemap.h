@@ -36,7 +36,7 @@ int file_sync_range(struct samara_file *file, unsigned long start, unsigned long
 /*
  * Unmap pages [start, last] of an inode from every VMA that maps some of them. EVEN_COWS
  * (truncation): private copies too. KEEP_COWS (punched holes): these stay. Guards stay. Takes the
- * inode's i_mmap_lock for reading; the mmap_lock of any mm may be held.
+ * inode's i_mmap.lock for reading; the mmap_lock of any mm may be held.
  */
 enum unmap_cows { KEEP_COWS, EVEN_COWS };
 void unmap_mapping_pages(struct inode *inode, unsigned long start, unsigned long last,

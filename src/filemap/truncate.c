@@ -20,9 +20,10 @@ static void drop_pages(struct inode *inode, unsigned long first, unsigned long l
 static int set_length_locked(struct inode *inode, unsigned long long length)
 {
 	const unsigned long before = inode_pages(inode);
-	const bool shorter = length <= inode->length || before == ULONG_MAX || inode->moved_end;
+	const bool shorter =
+		length <= inode->length || before == ULONG_MAX || inode->host.moved_end;
 	/* Where the host has moved the end, what we still have behind it is old. */
-	const unsigned long long end = inode->moved_end ? min(length, inode->length) : length;
+	const unsigned long long end = inode->host.moved_end ? min(length, inode->length) : length;
 	int err = inode_set_length(inode, length);
 	unsigned long first;
 

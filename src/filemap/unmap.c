@@ -5,7 +5,7 @@
  *
  *   i_mmap --> each VMA that maps a page of [start, last] --> zap_range() of its part
  *
- * i_mmap_lock is held for reading throughout, so VMAs keep their places.
+ * i_mmap.lock is held for reading throughout, so VMAs keep their places.
  */
 #include "filemap/filemap.h"
 #include "mmu/gather.h"
@@ -47,11 +47,11 @@ void unmap_mapping_pages(struct inode *inode, unsigned long start, unsigned long
 	 * A fault makes its leaf table and then reads the count. Either it reads the new one, or
 	 * the walk below finds that table. Then the table's lock decides: see fault/parts.h.
 	 */
-	atomic_fetch_add_seq_cst(&inode->unmaps, 1);
+	atomic_fetch_add_seq_cst(&inode->i_mmap.unmaps, 1);
 	smp_mb();
-	down_read(&inode->i_mmap_lock);
+	down_read(&inode->i_mmap.lock);
 	while ((vma = i_mmap_next(inode, &it)))
 		unmap_from_vma(vma, start, last,
 			       cows == EVEN_COWS ? ZAP_KEEP_GUARDS : ZAP_FILE_ONLY);
-	up_read(&inode->i_mmap_lock);
+	up_read(&inode->i_mmap.lock);
 }

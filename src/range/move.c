@@ -15,7 +15,7 @@
  * would miss it. The order in which a walk visits the two links is not defined. So the families'
  * locks are held for writing meanwhile.
  *
- * Locks: mmap_lock and both VMAs for writing. Here: i_mmap_lock, the root's lock, two
+ * Locks: mmap_lock and both VMAs for writing. Here: i_mmap.lock, the root's lock, two
  * leaves in the order of their addresses. The old place is flushed before the leaves' locks are
  * dropped. Until then the new entries keep the pages alive, and folio_mkclean() misses no store.
  */
@@ -47,7 +47,7 @@ int move_prepare(const struct move_desc *d)
 static void lock_families(const struct move_desc *d)
 {
 	if (d->from->vm_file)
-		down_write(&d->from->vm_file->inode->i_mmap_lock);
+		down_write(&d->from->vm_file->inode->i_mmap.lock);
 	if (d->from->anon_vma)
 		down_write(&d->from->anon_vma->root->lock);
 }
@@ -57,7 +57,7 @@ static void unlock_families(const struct move_desc *d)
 	if (d->from->anon_vma)
 		up_write(&d->from->anon_vma->root->lock);
 	if (d->from->vm_file)
-		up_write(&d->from->vm_file->inode->i_mmap_lock);
+		up_write(&d->from->vm_file->inode->i_mmap.lock);
 }
 
 /* Entries of part to the leaf "to". Returns whether a CPU may remember one. */

@@ -32,8 +32,8 @@ enum zap_what {
 };
 /*
  * The pages of [start, end) of vma leave; counts (anon, file, shmem, swap) follow.
- * ZAP_KEEP_GUARDS needs the mmap_lock for reading, vma's lock, or i_mmap_lock of vma's file;
- * ZAP_FILE_ONLY i_mmap_lock; ZAP_ALL of an mm that exits the mmap_lock for reading.
+ * ZAP_KEEP_GUARDS needs the mmap_lock for reading, vma's lock, or i_mmap.lock of vma's file;
+ * ZAP_FILE_ONLY i_mmap.lock; ZAP_ALL of an mm that exits the mmap_lock for reading.
  */
 void zap_range(struct mmu_gather *tlb, struct vma *vma, unsigned long start, unsigned long end,
 	       enum zap_what what);

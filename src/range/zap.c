@@ -17,8 +17,8 @@
  * that finds the entry empty must find every store done. A full batch is flushed with no lock
  * held, and then the leaf is entered again.
  *
- * Locks: mmap_lock in any mode, the VMA's lock, or i_mmap_lock of its file; one leaf's lock at a
- * time. i_mmap_lock does not keep the leaves in the page table, so each is used in an RCU
+ * Locks: mmap_lock in any mode, the VMA's lock, or i_mmap.lock of its file; one leaf's lock at a
+ * time. i_mmap.lock does not keep the leaves in the page table, so each is used in an RCU
  * section; a leaf that has left is empty.
  * Invariant: rss counts exactly the entries with a folio. Checked by tests/support/page_world.c.
  */
@@ -128,7 +128,7 @@ static bool zap_leaf(struct zap *z, struct leaf_part *part)
 static void assert_stays(const struct vma *vma)
 {
 	const struct rwsem *i_mmap_lock =
-		vma->vm_file && vma->vm_file->inode ? &vma->vm_file->inode->i_mmap_lock : NULL;
+		vma->vm_file && vma->vm_file->inode ? &vma->vm_file->inode->i_mmap.lock : NULL;
 
 	if (!i_mmap_lock || !rwsem_is_locked(i_mmap_lock) || !lock_rank_holds(i_mmap_lock))
 		vma_assert_stays(vma);

@@ -61,7 +61,7 @@ int link_stock_for(struct link_stock **stock, struct link_stock *own, unsigned i
 
 struct interval_tree *link_tree(const struct rmap_link *link)
 {
-	return link->anon ? &link->anon->tree : &link->vma->vm_file->inode->i_mmap;
+	return link->anon ? &link->anon->tree : &link->vma->vm_file->inode->i_mmap.tree;
 }
 
 void link_insert(struct rmap_link *link)
@@ -93,9 +93,9 @@ static void link_file(struct vma *vma, struct link_stock *stock)
 	link->anon = NULL;
 	link->next = vma->rmap.links;
 	vma->rmap.links = link;
-	down_write(&inode->i_mmap_lock);
+	down_write(&inode->i_mmap.lock);
 	link_insert(link);
-	up_write(&inode->i_mmap_lock);
+	up_write(&inode->i_mmap.lock);
 }
 
 int vma_link_file(struct vma *vma)
@@ -132,9 +132,9 @@ void vma_unlink(struct vma *vma)
 	if (link) {
 		struct inode *inode = vma->vm_file->inode;
 
-		down_write(&inode->i_mmap_lock);
+		down_write(&inode->i_mmap.lock);
 		link_remove(link);
-		up_write(&inode->i_mmap_lock);
+		up_write(&inode->i_mmap.lock);
 		vma->rmap.links = link->next;
 		link_free(link);
 	}
@@ -161,7 +161,7 @@ void vma_adjust_begin(struct vma_adjust *adjust)
 		}
 	}
 	if (adjust->inode)
-		down_write(&adjust->inode->i_mmap_lock);
+		down_write(&adjust->inode->i_mmap.lock);
 	if (adjust->root)
 		down_write(&adjust->root->lock);
 	for (unsigned int i = 0; i < adjust->n; i++)
@@ -177,7 +177,7 @@ void vma_adjust_end(struct vma_adjust *adjust)
 	if (adjust->root)
 		up_write(&adjust->root->lock);
 	if (adjust->inode)
-		up_write(&adjust->inode->i_mmap_lock);
+		up_write(&adjust->inode->i_mmap.lock);
 }
 
 void vma_adjust_range(struct vma *vma, unsigned long start, unsigned long end, unsigned long pgoff)

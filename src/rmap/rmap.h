@@ -17,7 +17,7 @@
  *   wrote to it and has one child at most, the child takes it over instead of a new one:
  *   so a chain of forks whose parents exit keeps a bounded number of families.
  *
- * Locks: i_mmap_lock of the inode (RANK_FILE_RMAP), then the root's lock (RANK_ANON_RMAP),
+ * Locks: i_mmap.lock of the inode (RANK_FILE_RMAP), then the root's lock (RANK_ANON_RMAP),
  * then page tables. A link's range is that of its VMA. So vma_adjust_begin() takes a VMA's links
  * out before its bounds change, and vma_adjust_end() puts them back; both locks are held in
  * between. A walker therefore sees each VMA as it was before the change, or as it is after.
@@ -176,7 +176,7 @@ int folio_unmap_all(struct ram *ram, struct folio *folio, pte_t swap_entry) __mu
  *   struct i_mmap_iter it = { .start = start, .last = last };
  *   while ((vma = i_mmap_next(inode, &it)))
  *
- * The caller holds i_mmap_lock, which keeps each of them where it is.
+ * The caller holds i_mmap.lock, which keeps each of them where it is.
  */
 struct i_mmap_iter {
 	unsigned long start, last;

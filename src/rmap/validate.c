@@ -39,9 +39,9 @@ static int check_file(const struct vma *vma, const struct rmap_link *link,
 	if (!link)
 		return 0;
 	inode = vma->vm_file->inode;
-	down_read(&inode->i_mmap_lock);
+	down_read(&inode->i_mmap.lock);
 	err = check_link(link, out);
-	up_read(&inode->i_mmap_lock);
+	up_read(&inode->i_mmap.lock);
 	return err;
 }
 

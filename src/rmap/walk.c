@@ -74,7 +74,7 @@ static void walk_tree(struct rmap_walk *walk, const struct interval_tree *tree)
 struct vma *i_mmap_next(struct inode *inode, struct i_mmap_iter *it)
 {
 	it->at = it->at ? interval_tree_iter_next(it->at, it->start, it->last) :
-			  interval_tree_iter_first(&inode->i_mmap, it->start, it->last);
+			  interval_tree_iter_first(&inode->i_mmap.tree, it->start, it->last);
 	return it->at ? node_link(it->at)->vma : NULL;
 }
 
@@ -107,9 +107,9 @@ static void walk_anon(struct rmap_walk *walk)
 
 static void walk_file(struct rmap_walk *walk, struct inode *inode)
 {
-	down_read(&inode->i_mmap_lock);
-	walk_tree(walk, &inode->i_mmap);
-	up_read(&inode->i_mmap_lock);
+	down_read(&inode->i_mmap.lock);
+	walk_tree(walk, &inode->i_mmap.tree);
+	up_read(&inode->i_mmap.lock);
 }
 
 void rmap_walk(struct rmap_walk *walk)

@@ -2,7 +2,7 @@
 /*
  * Devices: files whose pages a driver gives.
  *
- * inode->pages holds the frames that are the device's, by frame number: a driver
+ * inode->pages.tree holds the frames that are the device's, by frame number: a driver
  * can show these and no others, and they live until the inode goes. Everybody who maps one
  * holds the file, so that none is freed while it is mapped.
  */
@@ -43,21 +43,21 @@ int device_create(struct file_store *store, const struct samara_file_ops *ops, v
 		return err;
 	}
 	(*out)->max_length = ULLONG_MAX;
-	inode->ops = own;
-	inode->priv = priv;
+	inode->device.ops = own;
+	inode->device.priv = priv;
 	return 0;
 }
 
 void device_release(struct inode *inode)
 {
-	MA_STATE(mas, &inode->pages, 0, 0);
+	MA_STATE(mas, &inode->pages.tree, 0, 0);
 	struct folio *folio;
 
 	mas_for_each(&mas, folio, ULONG_MAX)
 		folio_put(inode->ram, folio);
-	inode->nr_pages = 0;
-	if (inode->ops.release)
-		inode->ops.release(inode->priv);
+	inode->pages.nr = 0;
+	if (inode->device.ops.release)
+		inode->device.ops.release(inode->device.priv);
 }
 
 /* frames ------------------------------------------------------------------------ */
@@ -75,11 +75,11 @@ int device_alloc(struct inode *inode, unsigned int order, unsigned long *frame)
 		return -ENOMEM;
 	folio_set(folio, FOLIO_UPTODATE);
 	first = folio_pfn(inode->ram, folio);
-	mutex_lock(&inode->pages_lock);
-	MA_STATE(mas, &inode->pages, first, first + (1UL << order) - 1);
+	mutex_lock(&inode->pages.lock);
+	MA_STATE(mas, &inode->pages.tree, first, first + (1UL << order) - 1);
 	err = mas_store_gfp(&mas, folio, GFP_KERNEL);
-	inode->nr_pages += !err;
-	mutex_unlock(&inode->pages_lock);
+	inode->pages.nr += !err;
+	mutex_unlock(&inode->pages.lock);
 	if (err) {
 		folio_put(inode->ram, folio);
 		return err;
@@ -90,7 +90,7 @@ int device_alloc(struct inode *inode, unsigned int order, unsigned long *frame)
 
 void *device_bytes(struct inode *inode, unsigned long frame)
 {
-	if (!inode_is_device(inode) || !mtree_load(&inode->pages, frame))
+	if (!inode_is_device(inode) || !mtree_load(&inode->pages.tree, frame))
 		return NULL;
 	return pfn_to_virt(inode->ram, frame);
 }
@@ -102,7 +102,7 @@ int device_insert(struct samara_vmf *vmf, unsigned long frame)
 	const struct folio *folio;
 	unsigned int order;
 
-	folio = inode_is_device(inode) ? mtree_load(&inode->pages, frame) : NULL;
+	folio = inode_is_device(inode) ? mtree_load(&inode->pages.tree, frame) : NULL;
 	if (!folio)
 		return -EINVAL;
 	order = folio_order(folio);
@@ -132,9 +132,9 @@ int device_mmap_prepare(struct samara_vma_desc *desc)
 	struct samara_vma_desc ask = *desc;
 	int err;
 
-	if (!inode->ops.mmap_prepare)
+	if (!inode->device.ops.mmap_prepare)
 		return 0;
-	err = inode->ops.mmap_prepare(inode->priv, &ask);
+	err = inode->device.ops.mmap_prepare(inode->device.priv, &ask);
 	if (err)
 		return err < 0 ? err : -EINVAL;
 	if (((ask.vm_flags & ~old) & ~MAY_SET) || ((old & ~ask.vm_flags) & ~may_clear(old)))
@@ -150,7 +150,7 @@ static int ask_for_frame(int (*op)(void *priv, struct samara_vmf *vmf), struct s
 	if (!op)
 		return -EFAULT;
 	vmf->frame = ZERO_FRAME;
-	err = op(vmf->file->inode->priv, vmf);
+	err = op(vmf->file->inode->device.priv, vmf);
 	if (err)
 		return err < 0 ? err : -EFAULT;
 	return vmf->frame == ZERO_FRAME ? -EFAULT : 0;
@@ -158,12 +158,12 @@ static int ask_for_frame(int (*op)(void *priv, struct samara_vmf *vmf), struct s
 
 int device_fault(struct samara_vmf *vmf)
 {
-	return ask_for_frame(vmf->file->inode->ops.fault, vmf);
+	return ask_for_frame(vmf->file->inode->device.ops.fault, vmf);
 }
 
 int device_huge_fault(struct samara_vmf *vmf)
 {
-	return ask_for_frame(vmf->file->inode->ops.huge_fault, vmf);
+	return ask_for_frame(vmf->file->inode->device.ops.huge_fault, vmf);
 }
 
 int device_page_mkwrite(struct samara_vmf *vmf)
@@ -172,7 +172,7 @@ int device_page_mkwrite(struct samara_vmf *vmf)
 	int err = 0;
 
 	if (inode_has_mkwrite(inode))
-		err = inode->ops.page_mkwrite(inode->priv, vmf);
+		err = inode->device.ops.page_mkwrite(inode->device.priv, vmf);
 	return err > 0 ? -EFAULT : err;
 }
 
@@ -180,6 +180,6 @@ void device_close(const struct samara_vma_desc *gone)
 {
 	const struct inode *inode = gone->file->inode;
 
-	if (inode_is_device(inode) && inode->ops.close)
-		inode->ops.close(inode->priv, gone);
+	if (inode_is_device(inode) && inode->device.ops.close)
+		inode->device.ops.close(inode->device.priv, gone);
 }

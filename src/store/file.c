@@ -113,7 +113,7 @@ int file_shmem(struct file_store *store, const struct shmem_desc *desc, struct s
 	err = create(store, &inode, &identity, out);
 	if (err)
 		return err;
-	(*out)->inode->reserved = desc->charged;
+	(*out)->inode->pages.reserved = desc->charged;
 	return 0;
 }
 
@@ -125,7 +125,7 @@ int file_reopen(struct samara_file *file, unsigned int flags, struct samara_file
 	if (!(flags & FILE_RIGHTS) || (flags & ~FILE_OPEN_FLAGS))
 		return -EINVAL;
 	if ((flags & SAMARA_FILE_WRITE) && inode->kind == INODE_HOST &&
-	    smp_load_acquire(&inode->write_fd) < 0)
+	    smp_load_acquire(&inode->host.write_fd) < 0)
 		return -EACCES;
 	err = file_open(inode, file->name, (file->flags & ~FILE_OPEN_FLAGS) | flags, out);
 	if (err)

@@ -76,7 +76,7 @@ int host_map_ask(const struct samara_vma_desc *desc)
 	const struct inode *inode = desc->file->inode;
 	const bool shared = desc->vm_flags & SAMARA_VM_MAYSHARE;
 	const int prot = (int)(desc->vm_flags & (PROT_READ | PROT_WRITE | PROT_EXEC));
-	const int fd = READ_ONCE(inode->fd);
+	const int fd = READ_ONCE(inode->host.fd);
 	void *p;
 	int err;
 

@@ -39,20 +39,20 @@ struct inode *inode_create(struct file_store *store, const struct inode_desc *de
 		return NULL;
 	inode->kind = desc->kind;
 	refcount_set(&inode->refs, 1);
-	inode->dev_major = desc->dev_major;
-	inode->dev_minor = desc->dev_minor;
-	inode->ino = desc->ino;
+	inode->id.dev_major = desc->dev_major;
+	inode->id.dev_minor = desc->dev_minor;
+	inode->id.ino = desc->ino;
 	inode->length = desc->length;
-	inode->charge_each = desc->charge_each;
-	inode->asks_host = desc->asks_host;
+	inode->pages.charge_each = desc->charge_each;
+	inode->host.asks = desc->asks_host;
 	inode->in_memory = desc->in_memory || desc->kind == INODE_SHMEM;
 	inode->store = file_store_get(store);
 	inode->ram = store->ram;
-	inode->fd = inode->write_fd = -1;
+	inode->host.fd = inode->host.write_fd = -1;
 	rwsem_init(&inode->lock, RANK_INODE);
-	mt_init_flags(&inode->pages, MT_FLAGS_USE_RCU | MT_FLAGS_LOCK_EXTERN);
-	mutex_init(&inode->pages_lock, RANK_PAGE_CACHE);
-	rwsem_init(&inode->i_mmap_lock, RANK_FILE_RMAP);
+	mt_init_flags(&inode->pages.tree, MT_FLAGS_USE_RCU | MT_FLAGS_LOCK_EXTERN);
+	mutex_init(&inode->pages.lock, RANK_PAGE_CACHE);
+	rwsem_init(&inode->i_mmap.lock, RANK_FILE_RMAP);
 	return inode;
 }
 
@@ -75,10 +75,10 @@ static void adopt_fd(struct inode *inode, int fd, int access)
 	bool used = false;
 
 	if (access != O_WRONLY)
-		used |= try_cmpxchg_acq_rel(&inode->fd, &none, fd);
+		used |= try_cmpxchg_acq_rel(&inode->host.fd, &none, fd);
 	none = -1;
 	if (access != O_RDONLY)
-		used |= try_cmpxchg_acq_rel(&inode->write_fd, &none, fd);
+		used |= try_cmpxchg_acq_rel(&inode->host.write_fd, &none, fd);
 	if (!used)
 		host_close(fd);
 }
@@ -90,8 +90,8 @@ static int own_fd(struct inode *inode, int fd)
 
 	if (flags < 0)
 		return -errno;
-	if ((access == O_WRONLY || READ_ONCE(inode->fd) >= 0) &&
-	    (access == O_RDONLY || READ_ONCE(inode->write_fd) >= 0))
+	if ((access == O_WRONLY || READ_ONCE(inode->host.fd) >= 0) &&
+	    (access == O_RDONLY || READ_ONCE(inode->host.write_fd) >= 0))
 		return 0;
 	own = host_dup(fd, flags);
 	if (own < 0)
@@ -113,10 +113,10 @@ static int same_fd(struct inode *inode, int fd)
 
 static void close_fds(struct inode *inode)
 {
-	if (inode->fd >= 0)
-		host_close(inode->fd);
-	if (inode->write_fd >= 0 && inode->write_fd != inode->fd)
-		host_close(inode->write_fd);
+	if (inode->host.fd >= 0)
+		host_close(inode->host.fd);
+	if (inode->host.write_fd >= 0 && inode->host.write_fd != inode->host.fd)
+		host_close(inode->host.write_fd);
 }
 
 /* hash ------------------------------------------------------------------------- */
@@ -134,12 +134,12 @@ static struct inode *hash_find(struct file_store *store, const struct inode_desc
 {
 	struct inode *inode = *hash_of(store, desc);
 
-	while (inode && (inode->ino != desc->ino || inode->dev_major != desc->dev_major ||
-			 inode->dev_minor != desc->dev_minor))
-		inode = inode->hash_next;
+	while (inode && (inode->id.ino != desc->ino || inode->id.dev_major != desc->dev_major ||
+			 inode->id.dev_minor != desc->dev_minor))
+		inode = inode->id.hash_next;
 	if (inode) {
 		refcount_inc(&inode->refs);
-		smp_store_release(&inode->opened, inode->opened + 1);
+		smp_store_release(&inode->host.opened, inode->host.opened + 1);
 	}
 	return inode;
 }
@@ -154,7 +154,7 @@ static struct inode *hash_insert(struct file_store *store, const struct inode_de
 	spin_lock(&store->lock, RANK_PAGE_CACHE);
 	inode = hash_find(store, desc);
 	if (!inode && fresh) {
-		fresh->hash_next = *head;
+		fresh->id.hash_next = *head;
 		*head = fresh;
 		inode = fresh;
 	}
@@ -164,26 +164,26 @@ static struct inode *hash_insert(struct file_store *store, const struct inode_de
 
 static void hash_remove(struct inode *inode)
 {
-	const struct inode_desc desc = { .ino = inode->ino, .dev_minor = inode->dev_minor };
+	const struct inode_desc desc = { .ino = inode->id.ino, .dev_minor = inode->id.dev_minor };
 	struct inode **p = hash_of(inode->store, &desc);
 
 	while (*p != inode)
-		p = &(*p)->hash_next;
-	*p = inode->hash_next;
+		p = &(*p)->id.hash_next;
+	*p = inode->id.hash_next;
 }
 
 static void inode_destroy(struct inode *inode)
 {
-	VM_WARN_ON(!interval_tree_empty(&inode->i_mmap));
+	VM_WARN_ON(!interval_tree_empty(&inode->i_mmap.tree));
 	if (inode_is_device(inode))
 		device_release(inode);
 	else
 		page_cache_truncate(inode, 0, ULONG_MAX);
-	VM_WARN_ON(inode->nr_pages);
-	mt_clear_in_rcu(&inode->pages);
-	__mt_destroy(&inode->pages);
+	VM_WARN_ON(inode->pages.nr);
+	mt_clear_in_rcu(&inode->pages.tree);
+	__mt_destroy(&inode->pages.tree);
 	close_fds(inode);
-	commit_uncharge(&inode->store->commit, inode->reserved);
+	commit_uncharge(&inode->store->commit, inode->pages.reserved);
 	file_store_put(inode->store);
 	mem_free(&inode_site, inode);
 }
@@ -204,7 +204,7 @@ static struct inode *inode_hashed(struct file_store *store, const struct inode_d
 	fresh = inode_create(store, desc);
 	if (!fresh)
 		return NULL;
-	fresh->hashed = true;
+	fresh->id.hashed = true;
 	inode = hash_insert(store, desc, fresh);
 	if (inode != fresh)
 		inode_destroy(fresh);
@@ -252,7 +252,7 @@ static void write_back_last(struct inode *inode)
 	for (int i = 0; err && i < LAST_TRIES; i++)
 		err = inode_writeback(&wb);
 	if (err)
-		TRACE(writeback_lost, inode->ino, err);
+		TRACE(writeback_lost, inode->id.ino, err);
 }
 
 /*
@@ -265,9 +265,9 @@ static bool put_last(struct inode *inode, unsigned long opened, bool *gone)
 	bool done;
 
 	spin_lock(&store->lock, RANK_PAGE_CACHE);
-	done = inode->opened == opened || refcount_read(&inode->refs) > 1;
+	done = inode->host.opened == opened || refcount_read(&inode->refs) > 1;
 	*gone = done && refcount_dec_and_test(&inode->refs);
-	if (*gone && inode->hashed)
+	if (*gone && inode->id.hashed)
 		hash_remove(inode);
 	spin_unlock(&store->lock);
 	return done;
@@ -279,7 +279,7 @@ void inode_put(struct inode *inode)
 	bool gone;
 
 	do {
-		opened = smp_load_acquire(&inode->opened);
+		opened = smp_load_acquire(&inode->host.opened);
 		if (refcount_dec_not_one(&inode->refs))
 			return;
 		if (inode->kind == INODE_HOST)

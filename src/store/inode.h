@@ -20,7 +20,7 @@
  *   folio lock  a page's contents are filled, or it is taken out, under it. Whoever
  *               finds and locks a folio looks again: mapping tells whether it is
  *               still this inode's
- *   pages_lock  (RANK_PAGE_CACHE) pages and nr_pages change under it; pages is read
+ *   pages.lock  (RANK_PAGE_CACHE) pages.tree and pages.nr change under it; the tree is read
  *               under RCU. The length is looked at under it when a page goes in,
  *               and truncation takes it after the length has changed: so no page
  *               is left behind beyond the end
@@ -33,7 +33,7 @@
  * Invariants (inode_validate(); the inode is quiet)
  *   pages        the tree's own
  *   page_index   a folio's mapping and index say where it is found, its contents are valid
- *   page_count   nr_pages counts them; so does charged, where pages are charged as they come
+ *   page_count   pages.nr counts them; so does pages.charged, where pages are charged as they come
  *   page_beyond  no page lies beyond the end (unless somebody else moved it)
  */
 #ifndef STORE_INODE_H
@@ -59,34 +59,58 @@ enum inode_kind {
 	INODE_DEVICE, /* ops say; pages holds the frames it owns, by frame number */
 };
 
+/* Which file it is. */
+struct inode_id {
+	unsigned int dev_major, dev_minor; /* (i) */
+	unsigned long ino;                 /* (i) */
+	bool hashed;                       /* (i) the store finds it again by these numbers */
+	struct inode *hash_next;           /* the store's lock */
+};
+
+/* The file of the host behind INODE_HOST. */
+struct inode_host {
+	int fd, write_fd;     /* atomic: read and written here; -1: not yet */
+	unsigned long opened; /* the store's lock: how often it was found again */
+	bool asks;            /* (i) the host is asked about each mapping: host_map.c */
+	bool moved_end;       /* lock: another program made the host file shorter */
+};
+
+/* The page cache. */
+struct page_cache {
+	struct maple_tree tree; /* index -> struct folio; writers pages.lock, readers RCU */
+	struct mutex lock;      /* RANK_PAGE_CACHE */
+	unsigned long nr;       /* pages.lock */
+	unsigned long charged;  /* pages.lock; of nr, with charge_each */
+	unsigned long reserved; /* lock: pages of shared memory that were charged at once */
+	bool charge_each;       /* (i) shared memory whose pages are charged as they come */
+};
+
+/* Who maps it. */
+struct inode_mappings {
+	struct rwsem lock;         /* RANK_FILE_RMAP */
+	struct interval_tree tree; /* i_mmap.lock: links of the VMAs that map the file */
+	unsigned long unmaps;      /* atomic: how often pages of it were unmapped; faults look */
+};
+
+/* (i) The driver behind INODE_DEVICE; else all NULL. */
+struct inode_device {
+	struct samara_file_ops ops;
+	void *priv;
+};
+
 struct inode {
-	enum inode_kind kind;        /* (i) */
-	refcount_t refs;             /* files */
-	unsigned int dev_major;      /* (i) */
-	unsigned int dev_minor;      /* (i) */
-	unsigned long ino;           /* (i) */
-	unsigned long long length;   /* bytes; atomic, changes under lock; INODE_NAMED 0: unknown */
-	struct file_store *store;    /* (i) counted */
-	struct ram *ram;             /* (i) the store's */
-	int fd, write_fd;            /* atomic: a host file is read and written here; -1: not yet */
-	unsigned long opened;        /* the store's lock: how often it was found again */
-	bool asks_host;              /* (i) the host is asked about each mapping: host_map.c */
-	bool in_memory;              /* (i) shared memory, or a host file on tmpfs */
-	bool hashed;                 /* (i) found again by who it is */
-	bool charge_each;            /* (i) shared memory whose pages are charged as they come */
-	bool moved_end;              /* lock: somebody else made the host file shorter */
-	struct rwsem lock;           /* RANK_INODE */
-	struct maple_tree pages;     /* index -> struct folio; writers pages_lock, readers RCU */
-	struct mutex pages_lock;     /* RANK_PAGE_CACHE */
-	unsigned long nr_pages;      /* pages_lock */
-	unsigned long charged;       /* pages_lock; of nr_pages, with charge_each */
-	unsigned long reserved;      /* lock: pages of shared memory that were charged at once */
-	struct rwsem i_mmap_lock;    /* RANK_FILE_RMAP */
-	struct interval_tree i_mmap; /* i_mmap_lock: links of the VMAs that map it */
-	unsigned long unmaps;        /* atomic: how often pages of it were unmapped; faults look */
-	struct samara_file_ops ops;  /* (i) of a device; else all NULL */
-	void *priv;                  /* (i) */
-	struct inode *hash_next;     /* the store's lock */
+	enum inode_kind kind;      /* (i) */
+	bool in_memory;            /* (i) shared memory, or a host file on tmpfs */
+	refcount_t refs;           /* files */
+	unsigned long long length; /* bytes; atomic, changes under lock; INODE_NAMED 0: unknown */
+	struct file_store *store;  /* (i) counted */
+	struct ram *ram;           /* (i) the store's */
+	struct inode_id id;
+	struct inode_host host;
+	struct rwsem lock; /* RANK_INODE */
+	struct page_cache pages;
+	struct inode_mappings i_mmap;
+	struct inode_device device;
 };
 
 /* inode.c ---------------------------------------------------------------------- */
@@ -225,7 +249,7 @@ static inline bool inode_is_device(const struct inode *inode)
  */
 static inline bool inode_has_mkwrite(const struct inode *inode)
 {
-	return inode_is_device(inode) && inode->ops.page_mkwrite;
+	return inode_is_device(inode) && inode->device.ops.page_mkwrite;
 }
 
 /* Pages up to its end; ULONG_MAX: no end is known. */

@@ -29,10 +29,10 @@ struct folio *page_cache_find(struct inode *inode, unsigned long index)
 	struct folio *folio;
 
 	rcu_read_lock();
-	while ((folio = mtree_load(&inode->pages, index))) {
+	while ((folio = mtree_load(&inode->pages.tree, index))) {
 		if (!folio_try_get(folio))
 			continue;
-		if (likely(mtree_load(&inode->pages, index) == folio))
+		if (likely(mtree_load(&inode->pages.tree, index) == folio))
 			break;
 		folio_put(inode->ram, folio);
 	}
@@ -46,7 +46,7 @@ struct folio *page_cache_next(struct inode *inode, unsigned long *index, unsigne
 		unsigned long at = *index;
 		struct folio *folio;
 
-		if (!mt_find(&inode->pages, &at, last))
+		if (!mt_find(&inode->pages.tree, &at, last))
 			return NULL;
 		*index = at - 1;
 		folio = page_cache_find(inode, *index);
@@ -78,7 +78,7 @@ struct folio *page_cache_find_locked(struct inode *inode, unsigned long index)
 
 static int charge_page(struct inode *inode)
 {
-	if (!inode->charge_each)
+	if (!inode->pages.charge_each)
 		return 0;
 	return commit_charge(&inode->store->commit, 1, (struct commit_who){ .admin = true }) ?
 		       -ENOSPC :
@@ -87,7 +87,7 @@ static int charge_page(struct inode *inode)
 
 static void uncharge_page(struct inode *inode)
 {
-	if (inode->charge_each)
+	if (inode->pages.charge_each)
 		commit_uncharge(&inode->store->commit, 1);
 }
 
@@ -97,10 +97,10 @@ static void uncharge_page(struct inode *inode)
  */
 static int insert_locked(struct inode *inode, struct folio *folio, enum get_kind kind)
 {
-	MA_STATE(mas, &inode->pages, folio->index, folio->index);
+	MA_STATE(mas, &inode->pages.tree, folio->index, folio->index);
 	int err;
 
-	if (mtree_load(&inode->pages, folio->index))
+	if (mtree_load(&inode->pages.tree, folio->index))
 		return -EEXIST;
 	if (kind == GET_INSIDE && folio->index >= inode_pages(inode))
 		return -EFAULT;
@@ -108,8 +108,8 @@ static int insert_locked(struct inode *inode, struct folio *folio, enum get_kind
 	if (err)
 		return err;
 	folio_get(folio);
-	inode->nr_pages++;
-	inode->charged += inode->charge_each;
+	inode->pages.nr++;
+	inode->pages.charged += inode->pages.charge_each;
 	return 0;
 }
 
@@ -123,9 +123,9 @@ static int insert(struct inode *inode, struct folio *folio, unsigned long index,
 	folio->index = index;
 	if (inode_is_shmem(inode))
 		folio_set(folio, FOLIO_SWAPBACKED);
-	mutex_lock(&inode->pages_lock);
+	mutex_lock(&inode->pages.lock);
 	err = insert_locked(inode, folio, kind);
-	mutex_unlock(&inode->pages_lock);
+	mutex_unlock(&inode->pages.lock);
 	if (!err)
 		return 0;
 	folio->mapping = NULL;
@@ -135,14 +135,14 @@ static int insert(struct inode *inode, struct folio *folio, unsigned long index,
 
 void page_cache_remove(struct inode *inode, struct folio *folio)
 {
-	MA_STATE(mas, &inode->pages, folio->index, folio->index);
+	MA_STATE(mas, &inode->pages.tree, folio->index, folio->index);
 	void *entry;
 
-	mutex_lock(&inode->pages_lock);
+	mutex_lock(&inode->pages.lock);
 	entry = mas_erase(&mas);
-	inode->nr_pages--;
-	inode->charged -= inode->charge_each;
-	mutex_unlock(&inode->pages_lock);
+	inode->pages.nr--;
+	inode->pages.charged -= inode->pages.charge_each;
+	mutex_unlock(&inode->pages.lock);
 	BUG_ON(entry != folio);
 	uncharge_page(inode);
 	folio->mapping = NULL;
@@ -220,7 +220,7 @@ int page_cache_get(struct inode *inode, unsigned long index, struct folio **out,
 	if (VM_WARN_ON(inode_is_device(inode)))
 		return -EFAULT;
 	if (inode->kind == INODE_HOST &&
-	    (index >= inode_pages(inode) || !mtree_load(&inode->pages, index)))
+	    (index >= inode_pages(inode) || !mtree_load(&inode->pages.tree, index)))
 		inode_refresh(inode);
 	if (index >= inode_pages(inode))
 		return -EFAULT;
@@ -253,7 +253,7 @@ static int validate_page(const struct inode *inode, const struct ma_state *mas,
 		return report_broken(out, "page_index",
 				     "frame %lu of page %lu, flags %#x, at %lu..%lu", pfn,
 				     folio->index, folio_flags(folio), mas->index, mas->last);
-	if (mas->index >= inode_pages(inode) && !inode->moved_end)
+	if (mas->index >= inode_pages(inode) && !inode->host.moved_end)
 		return report_broken(out, "page_beyond", "page %lu of a file of %llu bytes",
 				     mas->index, inode->length);
 	return 0;
@@ -261,10 +261,10 @@ static int validate_page(const struct inode *inode, const struct ma_state *mas,
 
 static int validate_locked(struct inode *inode, struct samara_report *out)
 {
-	MA_STATE(mas, &inode->pages, 0, 0);
+	MA_STATE(mas, &inode->pages.tree, 0, 0);
 	unsigned long pages = 0;
 	struct folio *folio;
-	int err = samara_mtree_validate(&inode->pages, out);
+	int err = samara_mtree_validate(&inode->pages.tree, out);
 
 	if (err)
 		return report_broken(out, "pages", "the tree");
@@ -274,9 +274,10 @@ static int validate_locked(struct inode *inode, struct samara_report *out)
 		if (err)
 			return err;
 	}
-	if (pages != inode->nr_pages || inode->charged != (inode->charge_each ? pages : 0))
+	if (pages != inode->pages.nr ||
+	    inode->pages.charged != (inode->pages.charge_each ? pages : 0))
 		return report_broken(out, "page_count", "%lu pages, nr_pages %lu, charged %lu",
-				     pages, inode->nr_pages, inode->charged);
+				     pages, inode->pages.nr, inode->pages.charged);
 	return 0;
 }
 
@@ -284,8 +285,8 @@ int inode_validate(struct inode *inode, struct samara_report *out)
 {
 	int err;
 
-	mutex_lock(&inode->pages_lock);
+	mutex_lock(&inode->pages.lock);
 	err = validate_locked(inode, out);
-	mutex_unlock(&inode->pages_lock);
+	mutex_unlock(&inode->pages.lock);
 	return err;
 }

@@ -29,9 +29,9 @@ static inline unsigned int inode_shift(const struct inode *inode)
 /* The descriptor to ask the host by. */
 static inline int inode_any_fd(const struct inode *inode)
 {
-	const int fd = smp_load_acquire(&inode->fd);
+	const int fd = smp_load_acquire(&inode->host.fd);
 
-	return fd >= 0 ? fd : smp_load_acquire(&inode->write_fd);
+	return fd >= 0 ? fd : smp_load_acquire(&inode->host.write_fd);
 }
 
 #endif

@@ -25,8 +25,8 @@ void page_cache_truncate(struct inode *inode, unsigned long start, unsigned long
 	struct folio *folio;
 
 	/* Whoever looked at the old length has put his page in now. */
-	mutex_lock(&inode->pages_lock);
-	mutex_unlock(&inode->pages_lock);
+	mutex_lock(&inode->pages.lock);
+	mutex_unlock(&inode->pages.lock);
 	for (; (folio = page_cache_next(inode, &index, last)); index++) {
 		folio_lock(folio);
 		if (folio->mapping == inode)
@@ -37,7 +37,7 @@ void page_cache_truncate(struct inode *inode, unsigned long start, unsigned long
 			break;
 	}
 	if (last == ULONG_MAX && start <= inode_pages(inode))
-		inode->moved_end = false;
+		inode->host.moved_end = false;
 }
 
 /* Bytes [from, to) of a page, if it is here. */
@@ -97,17 +97,17 @@ static unsigned long pages_of(const struct inode *inode, unsigned long long leng
 static int reserve(struct inode *inode, unsigned long long length)
 {
 	struct commit *commit = &inode->store->commit;
-	const unsigned long now = pages_of(inode, length), old = inode->reserved;
+	const unsigned long now = pages_of(inode, length), old = inode->pages.reserved;
 	int err = 0;
 
-	if (inode->charge_each)
+	if (inode->pages.charge_each)
 		return 0;
 	if (now > old)
 		err = commit_charge(commit, now - old, (struct commit_who){ .admin = true });
 	else
 		commit_uncharge(commit, old - now);
 	if (!err)
-		inode->reserved = now;
+		inode->pages.reserved = now;
 	return err;
 }
 
@@ -117,7 +117,7 @@ static int change_length(struct inode *inode, unsigned long long length)
 
 	if (inode_is_shmem(inode))
 		err = reserve(inode, length);
-	else if (inode->kind == INODE_HOST && host_ftruncate(inode->write_fd, (off_t)length))
+	else if (inode->kind == INODE_HOST && host_ftruncate(inode->host.write_fd, (off_t)length))
 		err = errno == EBADF ? -EINVAL : -errno;
 	if (!err)
 		WRITE_ONCE(inode->length, length);
@@ -173,7 +173,7 @@ static void read_tail(struct inode *inode, unsigned long long old)
 			bytes_store(ours + at, theirs, (size_t)n);
 	}
 	/* Only a file that is open for writing has bytes that the host lacks. */
-	if (inode->in_memory && smp_load_acquire(&inode->write_fd) >= 0)
+	if (inode->in_memory && smp_load_acquire(&inode->host.write_fd) >= 0)
 		folio_set(folio, FOLIO_DIRTY);
 	folio_unlock(folio);
 	folio_put(inode->ram, folio);
@@ -203,7 +203,7 @@ void inode_refresh(struct inode *inode)
 		if (length > old)
 			read_tail(inode, old);
 		else
-			inode->moved_end = true;
+			inode->host.moved_end = true;
 		WRITE_ONCE(inode->length, length);
 	}
 	up_write(&inode->lock);
@@ -242,7 +242,7 @@ int inode_punch(struct inode *inode, struct inode_hole *hole)
 	if (inode_is_device(inode))
 		return -EOPNOTSUPP;
 	if (inode->kind == INODE_HOST &&
-	    host_fallocate(inode->write_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+	    host_fallocate(inode->host.write_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
 			   (off_t)hole->offset, (off_t)hole->length))
 		return -errno;
 	/* As ext4 does it: a hole over the end reaches to the end of that page, and no further. */

@@ -44,7 +44,7 @@ static int write_page(struct inode *inode, const struct folio *folio)
 	inside = (size_t)min((unsigned long long)page, length - offset);
 	if (inside < page && !inode->in_memory)
 		bytes_zero(bytes + inside, page - inside);
-	return host_write(smp_load_acquire(&inode->write_fd), bytes, inside, (off_t)offset);
+	return host_write(smp_load_acquire(&inode->host.write_fd), bytes, inside, (off_t)offset);
 }
 
 static int write_if_dirty(const struct writeback *wb, struct folio *folio)

@@ -224,9 +224,9 @@ void samara_file_identify(const struct samara_file *file, struct samara_file_ide
 	*out = (struct samara_file_identity){
 		.size = sizeof(*out),
 		.name = file->name,
-		.dev_major = inode->dev_major,
-		.dev_minor = inode->dev_minor,
-		.ino = inode->ino,
+		.dev_major = inode->id.dev_major,
+		.dev_minor = inode->id.dev_minor,
+		.ino = inode->id.ino,
 		.flags = file->flags,
 		.length = READ_ONCE(inode->length),
 	};

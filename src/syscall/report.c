@@ -47,9 +47,9 @@ void vma_describe(const struct vma *vma, struct samara_vma_info *out)
 	set_perms(out, vma->vm_flags);
 	if (file) {
 		out->offset = vma->vm_pgoff << vma->vm_mm->geo->page_shift;
-		out->ino = file->inode->ino;
-		out->dev_major = file->inode->dev_major;
-		out->dev_minor = file->inode->dev_minor;
+		out->ino = file->inode->id.ino;
+		out->dev_major = file->inode->id.dev_major;
+		out->dev_minor = file->inode->id.dev_minor;
 		out->name = file->name;
 	} else {
 		out->name = vma->special ? vma->special->name : place_name(vma);

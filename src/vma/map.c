@@ -90,7 +90,7 @@ static int ask_mmap_operation(struct map_plan *plan)
 
 	if (inode_is_device(inode))
 		err = device_mmap_prepare(&desc);
-	else if (inode->asks_host)
+	else if (inode->host.asks)
 		err = host_map_ask(&desc);
 	if (!err)
 		plan->flags = desc.vm_flags;

@@ -56,7 +56,7 @@ void vma_leave(struct vma_dead *dead, struct vma *vma)
 bool vma_has_close(const struct vma *vma)
 {
 	return vma->vm_file && inode_is_device(vma->vm_file->inode) &&
-	       vma->vm_file->inode->ops.close;
+	       vma->vm_file->inode->device.ops.close;
 }
 
 static void tell_driver(const struct vma *vma)

@@ -18,9 +18,9 @@ static void file_up(struct world_file *f, enum inode_kind kind)
 {
 	f->inode.kind = kind;
 	refcount_set(&f->inode.refs, 1);
-	f->inode.fd = -1;
+	f->inode.host.fd = -1;
 	f->inode.length = WORLD_FILE_PAGES * WORLD_PAGE;
-	rwsem_init(&f->inode.i_mmap_lock, RANK_FILE_RMAP);
+	rwsem_init(&f->inode.i_mmap.lock, RANK_FILE_RMAP);
 	f->file = calloc(1, sizeof(*f->file) + 8);
 	assert_non_null(f->file);
 	refcount_set(&f->file->refs, 1);

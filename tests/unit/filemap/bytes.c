@@ -196,7 +196,7 @@ static void behind_an_end_that_the_host_moved_are_zeros(void **state)
 	assert_int_equal(samara_file_punch_hole(file, 0, PAGE), 0);
 	box_check(file);
 	assert_int_equal(samara_file_set_length(file, 3 * PAGE), 0);
-	assert_false(file->inode->moved_end);
+	assert_false(file->inode->host.moved_end);
 	box_check(file);
 	for (unsigned long at = PAGE + 8; at < 3 * PAGE; at++) {
 		assert_int_equal(samara_file_pread(file, &byte, 1, at), 1);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What waits for what in a file: its length and holes (inode->lock), its page cache
- * (pages_lock), one of its pages (the folio's lock).
+ * (pages.lock), one of its pages (the folio's lock).
  */
 #include <sys/mman.h>
 #include <unistd.h>
@@ -109,12 +109,12 @@ static void for_each_call(call_fn *const *calls, size_t n, void (*hold_up)(struc
 static void reading(struct waiting_call *c)
 {
 	const unsigned long long length = file->inode->length;
-	const unsigned long pages = file->inode->nr_pages;
+	const unsigned long pages = file->inode->pages.nr;
 
 	down_read(&file->inode->lock);
 	assert_true(waits_for(c, &file->inode->lock));
 	assert_int_equal(file->inode->length, length);
-	assert_int_equal(file->inode->nr_pages, pages);
+	assert_int_equal(file->inode->pages.nr, pages);
 	up_read(&file->inode->lock);
 }
 
@@ -138,12 +138,12 @@ static void moving_the_end_waits_for_the_inode(void **state)
 
 static void page_cache_locked(struct waiting_call *c)
 {
-	const unsigned long pages = file->inode->nr_pages;
+	const unsigned long pages = file->inode->pages.nr;
 
-	mutex_lock(&file->inode->pages_lock);
-	assert_true(waits_for_spinlock(c, &file->inode->pages_lock.lock));
-	assert_int_equal(file->inode->nr_pages, pages);
-	mutex_unlock(&file->inode->pages_lock);
+	mutex_lock(&file->inode->pages.lock);
+	assert_true(waits_for_spinlock(c, &file->inode->pages.lock.lock));
+	assert_int_equal(file->inode->pages.nr, pages);
+	mutex_unlock(&file->inode->pages.lock);
 }
 
 static void putting_a_page_in_or_out_waits_for_the_cache(void **state)

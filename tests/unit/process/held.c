@@ -358,7 +358,7 @@ static void a_report_waits(void **state)
  */
 static void look_at_order(enum fork_step step, struct samara_mm *parent, struct samara_mm *child)
 {
-	struct interval_node *node = interval_tree_iter_first(&file->inode->i_mmap, 0, PAGES);
+	struct interval_node *node = interval_tree_iter_first(&file->inode->i_mmap.tree, 0, PAGES);
 	unsigned int parents = 0, children = 0;
 
 	if (step != FORK_PAGES)

@@ -19,7 +19,7 @@ static struct vma *at(struct samara_mm *mm, unsigned long page)
 /* How many links the file has on pages [first, last], and where the first of them begins. */
 static unsigned int mappings(struct fixture *f, unsigned long first, unsigned long last)
 {
-	const struct interval_tree *tree = &f->file->inode->i_mmap;
+	const struct interval_tree *tree = &f->file->inode->i_mmap.tree;
 	struct interval_node *node = interval_tree_iter_first(tree, first, last);
 	unsigned int n = 0;
 

@@ -124,7 +124,8 @@ static void changes_of_a_files_mappings_wait_for_walks(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(changes); i++) {
 		map_file(fx, 0, 8, RW, MAP_SHARED, 0);
 		assert_int_equal(samara_mprotect(fx->mm, AT(4), 4 * PAGE, PROT_READ), 0);
-		changes_wait_for_walks(&fx->file->inode->i_mmap_lock, &fx->file->inode->i_mmap, i);
+		changes_wait_for_walks(&fx->file->inode->i_mmap.lock, &fx->file->inode->i_mmap.tree,
+				       i);
 		assert_int_equal(samara_munmap(fx->mm, AT(0), 40 * PAGE), 0);
 	}
 }
@@ -194,10 +195,10 @@ static void a_walk_waits_for_changes(void **state)
 	assert_int_equal(found, 1);
 
 	walked = put_file(fx->mm, 1, 0);
-	down_write(&fx->file->inode->i_mmap_lock);
-	assert_true(waits_for(&file, &fx->file->inode->i_mmap_lock));
+	down_write(&fx->file->inode->i_mmap.lock);
+	assert_true(waits_for(&file, &fx->file->inode->i_mmap.lock));
 	assert_int_equal(found, 0);
-	up_write(&fx->file->inode->i_mmap_lock);
+	up_write(&fx->file->inode->i_mmap.lock);
 	call_returns(&file);
 	assert_int_equal(found, 1);
 	assert_int_equal(refcount_read(&family->refs), 1); /* what the walk took is given back */

@@ -115,7 +115,7 @@ static void descriptor_0_is_as_good_as_any(void **state)
 	close(STDIN_FILENO);
 	before = descriptors();
 	file = box_open(box, fd);
-	assert_int_equal(file->inode->fd, 0);
+	assert_int_equal(file->inode->host.fd, 0);
 	again = box_open(box, fd);
 	assert_int_equal(descriptors(), before + 1);
 	assert_int_equal(box_peek(box, again, 5), box_byte(5));
@@ -131,7 +131,7 @@ static void descriptor_0_is_as_good_as_any(void **state)
 	close(STDIN_FILENO);
 	writer = box_open(box, only);
 	second = box_open(box, only);
-	assert_int_equal(file->inode->write_fd, 0);
+	assert_int_equal(file->inode->host.write_fd, 0);
 	assert_int_equal(descriptors(), before); /* one for another */
 	assert_int_equal(box_peek(box, file, 5), 42);
 	box_poke(box, writer, 6, 43);

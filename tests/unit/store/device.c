@@ -217,7 +217,7 @@ static void refused_memory_leaves_no_device_and_no_frame(void **state)
 			refused += !!err;
 			box_check(d.file);
 		}
-		assert_int_equal(d.file->inode->nr_pages, i + 1);
+		assert_int_equal(d.file->inode->pages.nr, i + 1);
 	}
 	assert_true(refused > 100);
 	file_put(d.file);

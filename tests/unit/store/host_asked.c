@@ -43,7 +43,7 @@ static struct samara_file *special_file(struct fixture *f)
 	host.err = EINVAL; /* not of this length, or not with these rights */
 	assert_int_equal(samara_file_from_fd(f->machine, fd, &file), 0);
 	close(fd);
-	assert_true(file->inode->asks_host);
+	assert_true(file->inode->host.asks);
 	return file;
 }
 

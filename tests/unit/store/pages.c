@@ -58,7 +58,7 @@ static void a_host_page_is_read_once_and_zeros_follow_its_end(void **state)
 	}
 	assert_int_equal(box_page_error(file, 3), -EFAULT);
 	assert_int_equal(box_page_error(file, ULONG_MAX), -EFAULT);
-	assert_int_equal(file->inode->nr_pages, 3);
+	assert_int_equal(file->inode->pages.nr, 3);
 	assert_int_equal(box_frames(box), 3);
 	box_check(file);
 	file_put(file);
@@ -159,7 +159,7 @@ static void no_page_is_lost_when_memory_is_refused(void **state)
 				box_check(file[f]);
 			}
 		}
-		assert_int_equal(file[f]->inode->nr_pages, 300);
+		assert_int_equal(file[f]->inode->pages.nr, 300);
 		file_put(file[f]);
 	}
 	/* Frames and nodes of the tree. */
@@ -195,16 +195,17 @@ static void a_page_that_cannot_be_read_is_tried_again(void **state)
 	struct store_box *box = *state;
 	const int fd = box_host_file(BOX_PAGE);
 	struct samara_file *file = box_open(box, fd);
-	const int blind = open("/proc/self/exe", O_PATH | O_CLOEXEC), own = dup(file->inode->fd);
+	const int blind = open("/proc/self/exe", O_PATH | O_CLOEXEC),
+		  own = dup(file->inode->host.fd);
 
 	assert_true(blind >= 0);
-	assert_true(dup2(blind, file->inode->fd) >= 0);
+	assert_true(dup2(blind, file->inode->host.fd) >= 0);
 	WRITE_ONCE(file->inode->length, BOX_PAGE);
 	/* Whatever the other file's length is, its bytes cannot be had. */
 	assert_int_equal(box_page_error(file, 0), -EIO);
 	assert_null(page_cache_find(file->inode, 0));
 	assert_int_equal(box_frames(box), 0);
-	assert_true(dup2(own, file->inode->fd) >= 0);
+	assert_true(dup2(own, file->inode->host.fd) >= 0);
 	assert_int_equal(box_peek(box, file, 1), box_byte(1));
 	file_put(file);
 	close(blind);
@@ -271,7 +272,7 @@ static void no_frame_is_left(void **state)
 	assert_in_range(i, BOX_FRAMES / 2, BOX_FRAMES - 1);
 	box_check(file);
 	page_cache_truncate(file->inode, 0, ULONG_MAX);
-	assert_int_equal(file->inode->nr_pages, 0);
+	assert_int_equal(file->inode->pages.nr, 0);
 	assert_int_equal(box_page_error(file, i), 0);
 	file_put(file);
 }
@@ -288,10 +289,10 @@ static void the_validator_sees_what_is_wrong(void **state)
 	assert_string_equal(report.invariant, "page_index");
 	folio->index = 7;
 	report = (struct samara_report){ 0 };
-	file->inode->nr_pages++;
+	file->inode->pages.nr++;
 	assert_int_equal(inode_validate(file->inode, &report), -EUCLEAN);
 	assert_string_equal(report.invariant, "page_count");
-	file->inode->nr_pages--;
+	file->inode->pages.nr--;
 	report = (struct samara_report){ 0 };
 	WRITE_ONCE(file->inode->length, 7 * BOX_PAGE);
 	assert_int_equal(inode_validate(file->inode, &report), -EUCLEAN);

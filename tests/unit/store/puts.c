@@ -60,7 +60,7 @@ static void what_is_written_to_dev_zero_is_nowhere(void **state)
 
 	assert_int_equal(pwrite(fd, "abc", 3, 5), 3);
 	assert_int_equal(file_write(file, "abc", 3, 5), 3);
-	assert_int_equal(file->inode->nr_pages, 0);
+	assert_int_equal(file->inode->pages.nr, 0);
 	file_put(file);
 	close(fd);
 }

@@ -80,7 +80,7 @@ static void readers_of_one_page_get_one_folio(void **state)
 	race = (struct race){ .box = box, .file = box_open(box, fd) };
 	run_racers(&race, get_all);
 	assert_int_equal(race.wrong, 0);
-	assert_int_equal(race.file->inode->nr_pages, PAGES);
+	assert_int_equal(race.file->inode->pages.nr, PAGES);
 	assert_int_equal(box_frames(box), PAGES);
 	/* Nobody read one in vain. */
 	assert_int_equal(race.majors, PAGES);

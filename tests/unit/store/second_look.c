@@ -127,7 +127,7 @@ static void a_page_that_has_gone_is_not_removed_twice(void **state)
 
 	box_poke(box, w.file, BOX_PAGE, 'x');
 	meanwhile(box, &w, truncate_page, remove_it);
-	assert_int_equal(w.file->inode->nr_pages, 0);
+	assert_int_equal(w.file->inode->pages.nr, 0);
 	box_check(w.file);
 	file_put(w.file);
 }

@@ -34,7 +34,7 @@ static void truncated_pages_leave_dirty_or_not(void **state)
 	for (unsigned long i = 0; i < 10; i++)
 		box_poke(box, file, i * BOX_PAGE, 200);
 	page_cache_truncate(file->inode, 3, 6);
-	assert_int_equal(file->inode->nr_pages, 6);
+	assert_int_equal(file->inode->pages.nr, 6);
 	assert_null(page_cache_find(file->inode, 3));
 	/* Whoever holds one keeps its bytes, but it is nobody's page any more. */
 	assert_null(held->mapping);
@@ -45,7 +45,7 @@ static void truncated_pages_leave_dirty_or_not(void **state)
 	assert_int_equal(box_peek(box, file, 5 * BOX_PAGE), box_byte(5 * BOX_PAGE));
 	page_cache_truncate(file->inode, 20, ULONG_MAX);
 	page_cache_truncate(file->inode, 9, ULONG_MAX);
-	assert_int_equal(file->inode->nr_pages, 6);
+	assert_int_equal(file->inode->pages.nr, 6);
 	box_check(file);
 	file_put(file);
 	close(fd);
@@ -67,7 +67,7 @@ static void the_tail_of_the_last_page_becomes_zeros(void **state)
 	page_cache_zero_tail(file->inode, BOX_PAGE);
 	page_cache_zero_tail(file->inode, 5);
 	assert_int_equal(box_peek(box, file, BOX_PAGE + 9), 1);
-	assert_int_equal(file->inode->nr_pages, 1);
+	assert_int_equal(file->inode->pages.nr, 1);
 	file_put(file);
 }
 
