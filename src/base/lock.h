@@ -25,6 +25,14 @@
 /* rank checking ----------------------------------------------------------- */
 
 #ifdef SAMARA_DEBUG
+/*
+ * For tests; NULL else. LOCK_TAKE: the calling thread is about to wait for lock, and does not hold
+ * it yet. LOCK_RELEASE: it still holds lock, and is about to release it. A trylock only does the
+ * second.
+ */
+enum lock_event { LOCK_TAKE, LOCK_RELEASE };
+extern void (*lock_hook)(enum lock_event event, const void *lock);
+
 void lock_rank_acquire(const void *lock, enum lock_rank rank, bool may_equal);
 void lock_rank_try(const void *lock, enum lock_rank rank);
 void lock_rank_release(const void *lock);

@@ -52,6 +52,16 @@ static __thread struct {
 } held[HELD_MAX];
 static __thread unsigned int held_count;
 
+void (*lock_hook)(enum lock_event event, const void *lock);
+
+static void tell(enum lock_event event, const void *lock)
+{
+	void (*const hook)(enum lock_event, const void *) = smp_load_acquire(&lock_hook);
+
+	if (unlikely(hook))
+		hook(event, lock);
+}
+
 static void push(const void *lock, enum lock_rank rank)
 {
 	BUG_ON(held_count == HELD_MAX);
@@ -63,6 +73,7 @@ static void push(const void *lock, enum lock_rank rank)
 /* About to wait for lock. */
 void lock_rank_acquire(const void *lock, enum lock_rank rank, bool may_equal)
 {
+	tell(LOCK_TAKE, lock);
 	for (unsigned int i = 0; i < held_count; i++) {
 		if (held[i].lock == lock)
 			assert_bug_text("lock order: %s taken twice by one thread",
@@ -85,6 +96,7 @@ void lock_rank_release(const void *lock)
 {
 	unsigned int i = held_count;
 
+	tell(LOCK_RELEASE, lock);
 	while (i && held[i - 1].lock != lock)
 		i--;
 	if (!i)
