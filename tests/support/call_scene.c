@@ -95,22 +95,22 @@ void scene_close(void)
 
 static void guard_mm(struct samara_mm *mm)
 {
-	GUARD(&mm->mmap_lock, mm->count);
-	GUARD(&mm->mmap_lock, mm->layout);
-	GUARD(&mm->mmap_lock, mm->rlim);
-	GUARD(&mm->mmap_lock, mm->def_flags);
-	GUARD(&mm->mmap_lock, mm->mt.ma_root);
-	GUARD(&mm->cpus_lock, mm->cpus);
+	GUARD(&mm->mmap_lock.sem, mm->count);
+	GUARD(&mm->mmap_lock.sem, mm->layout);
+	GUARD(&mm->mmap_lock.sem, mm->limits.rlim);
+	GUARD(&mm->mmap_lock.sem, mm->limits.def_flags);
+	GUARD(&mm->mmap_lock.sem, mm->mt.ma_root);
+	GUARD(&mm->watch.cpus_lock, mm->watch.cpus);
 }
 
 static void guard_inode(struct inode *inode)
 {
 	GUARD(&inode->lock, inode->length);
-	GUARD(&inode->lock, inode->reserved);
-	GUARD(&inode->pages_lock.lock, inode->nr_pages);
-	GUARD(&inode->pages_lock.lock, inode->charged);
-	GUARD(&inode->pages_lock.lock, inode->pages.ma_root);
-	GUARD(&inode->i_mmap_lock, inode->i_mmap);
+	GUARD(&inode->lock, inode->pages.reserved);
+	GUARD(&inode->pages.lock.lock, inode->pages.nr);
+	GUARD(&inode->pages.lock.lock, inode->pages.charged);
+	GUARD(&inode->pages.lock.lock, inode->pages.tree.ma_root);
+	GUARD(&inode->i_mmap.lock, inode->i_mmap.tree);
 }
 
 static void guard_family(struct anon_vma *family)
