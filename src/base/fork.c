@@ -4,12 +4,13 @@
  * read-side section; the child has the forking thread only, whole pools, and
  * what the other threads had in their magazines and batches.
  *
- *   prepare   the hooks of other rooms; then round_lock, liburcu's locks, site_lock, every pool's
- *             lock
+ *   prepare   round_lock and liburcu's locks come between the hooks of other rooms (fork.h):
+ *             FORK_ROOMS, FORK_OBJECTS, FORK_RCU, FORK_POOLS
  *   parent    the same backwards
- *   child     the same backwards; before the hooks adopt the other threads' objects
+ *   child     the same backwards; FORK_OBJECTS is where the other threads' objects are adopted
  *
- * The hooks' locks come first, and no two of them are taken together elsewhere.
+ * The locks of FORK_ROOMS come first, and no two of them are taken together elsewhere. hooks_lock
+ * and mark_lock are around all: a hook that is added meanwhile waits for the fork.
  *
  * The mark: a page with one word, which the kernel zeroes in a child. A machine keeps the word that
  * it was made under. The first machine that a child makes gives the page a new word there.
@@ -24,43 +25,50 @@
 #include <sys/mman.h>
 
 #include "base/lock.h"
-#include "base/pool.h"
 #include "base/rcu.h"
-#include "base/thread.h"
 
-static struct fork_hook *hooks;
+static struct fork_hook rcu_hook = {
+	.order = FORK_RCU,
+	.prepare = rcu_fork_prepare,
+	.parent = rcu_fork_parent,
+	.child = rcu_fork_child,
+	.added = true,
+};
+static struct fork_hook *hooks[FORK_ORDERS] = { [FORK_RCU] = &rcu_hook };
 static struct samara_spinlock hooks_lock, mark_lock;
 
 static void prepare(void)
 {
 	spin_acquire(&hooks_lock);
 	spin_acquire(&mark_lock);
-	for (struct fork_hook *hook = hooks; hook; hook = hook->next)
-		hook->prepare();
-	rcu_fork_prepare();
-	spin_acquire(&site_lock);
-	pool_fork_lock();
+	for (int order = 0; order < FORK_ORDERS; order++) {
+		for (struct fork_hook *hook = hooks[order]; hook; hook = hook->next) {
+			if (hook->prepare)
+				hook->prepare();
+		}
+	}
 }
 
 static void parent(void)
 {
-	pool_fork_unlock();
-	spin_release(&site_lock);
-	rcu_fork_parent();
-	for (struct fork_hook *hook = hooks; hook; hook = hook->next)
-		hook->parent();
+	for (int order = FORK_ORDERS; order-- > 0;) {
+		for (struct fork_hook *hook = hooks[order]; hook; hook = hook->next) {
+			if (hook->parent)
+				hook->parent();
+		}
+	}
 	spin_release(&mark_lock);
 	spin_release(&hooks_lock);
 }
 
 static void child(void)
 {
-	pool_fork_unlock();
-	spin_release(&site_lock);
-	rcu_fork_child();
-	thread_adopt_orphans();
-	for (struct fork_hook *hook = hooks; hook; hook = hook->next)
-		hook->child();
+	for (int order = FORK_ORDERS; order-- > 0;) {
+		for (struct fork_hook *hook = hooks[order]; hook; hook = hook->next) {
+			if (hook->child)
+				hook->child();
+		}
+	}
 	spin_release(&mark_lock);
 	spin_release(&hooks_lock);
 }
@@ -77,17 +85,14 @@ void fork_handlers_register(void)
 	pthread_once(&once, register_once);
 }
 
-void fork_hook_add(struct fork_hook *hook)
+void fork_hook_add_slow(struct fork_hook *hook)
 {
-	struct fork_hook *other;
-
 	fork_handlers_register();
 	spin_acquire(&hooks_lock);
-	for (other = hooks; other && other != hook;)
-		other = other->next;
-	if (!other) {
-		hook->next = hooks;
-		hooks = hook;
+	if (!hook->added) {
+		hook->next = hooks[hook->order];
+		hooks[hook->order] = hook;
+		smp_store_release(&hook->added, true);
 	}
 	spin_release(&hooks_lock);
 }

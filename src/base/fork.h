@@ -8,19 +8,52 @@
 
 #include "base/compiler.h"
 
-/* What another room does around a fork: its locks are taken before and released in both after. */
+/*
+ * The order of the hooks: prepare() runs from the first to the last, parent() and child() from the
+ * last to the first. Locks are thus taken and released in the order in which they nest.
+ */
+enum fork_order {
+	FORK_ROOMS,   /* locks of rooms above the allocator; no two are taken together elsewhere */
+	FORK_OBJECTS, /* no lock; a child adopts other threads' objects, by RCU and the pools */
+	FORK_RCU,     /* the round of callbacks, liburcu's locks */
+	FORK_POOLS,   /* the allocator's: the registry, then every pool */
+	FORK_ORDERS
+};
+
+/*
+ * What a room does around a fork: its locks are taken before and released in both after. Static,
+ * for the life of the process. A function may be NULL.
+ */
 struct fork_hook {
+	enum fork_order order;
 	void (*prepare)(void); /* in the parent, before: take a lock */
 	void (*parent)(void);  /* after, in each */
 	void (*child)(void);
 	struct fork_hook *next;
+	bool added; /* set once; what fork_hook_add() has done */
 };
 
 /* Idempotent; from any thread. */
 void fork_handlers_register(void);
 
-/* The same, and hook from now on. Again with the same hook: nothing. */
-void fork_hook_add(struct fork_hook *hook);
+void fork_hook_add_slow(struct fork_hook *hook);
+
+/*
+ * fork_handlers_register(), and hook from now on. Again with the same hook: nothing.
+ *
+ * A room adds its hook each time before it takes the lock that the hook is about, or before the
+ * first time. So a thread holds such a lock only while every fork(2) waits for it: the handlers are
+ * registered first, and what they take first is the lock of the list of hooks. Nothing depends on
+ * constructors, whose order is the linker's, and a process that only loads the library pays
+ * nothing when it forks.
+ *
+ * Called with no lock held that a hook takes.
+ */
+static inline void fork_hook_add(struct fork_hook *hook)
+{
+	if (unlikely(!smp_load_acquire(&hook->added)))
+		fork_hook_add_slow(hook);
+}
 
 /*
  * The calling process's mark: not 0, and different from those of its ancestors. 0 or -ENOMEM. It

@@ -42,7 +42,6 @@
 #include "base/rcu.h"
 
 #include "base/assert.h"
-#include "base/defer.h"
 #include "base/fork.h"
 #include "base/futex.h"
 #include "base/lock.h"
@@ -59,8 +58,9 @@ static unsigned int queued;
 static unsigned int worker_word;
 static bool worker_started;
 static struct mutex round_lock = MUTEX_INIT(RANK_ROUND);
-static struct rcu_cb *ready;    /* round_lock; a grace period has passed since they were queued */
-static unsigned int fork_waits; /* 0 or 1: one fork at a time comes to rcu_fork_prepare() */
+static struct rcu_cb *ready; /* round_lock; a grace period has passed since they were queued */
+static void (*flush_deferred)(void); /* NULL while nothing was ever deferred by other means */
+static unsigned int fork_waits;      /* 0 or 1: one fork at a time comes to rcu_fork_prepare() */
 
 #if SAMARA_TSAN
 char rcu_grace_period;
@@ -235,11 +235,19 @@ void rcu_defer(struct rcu_cb *cb, void (*fn)(struct rcu_cb *cb))
 	rcu_wake_worker();
 }
 
+void rcu_barrier_flushes(void (*flush)(void))
+{
+	smp_store_release(&flush_deferred, flush);
+}
+
 void rcu_barrier(void)
 {
+	void (*const flush)(void) = smp_load_acquire(&flush_deferred);
+
 	VM_WARN_ON(rcu_read_held());
 	round_begin();
-	defer_flush_all();
+	if (flush)
+		flush();
 	run_queue(); /* what was ready before may be all that this does */
 	run_queue();
 	/* Objects that were deferred without a sheaf may have had to wait for a round to begin. */

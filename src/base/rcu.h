@@ -133,6 +133,13 @@ void rcu_wake_worker(void);
  */
 void rcu_barrier(void);
 
+/*
+ * flush() queues what the allocator above has deferred by itself, of all threads. rcu_barrier()
+ * calls it first, with the round lock held. Always the same function: the allocator says so before
+ * it defers anything, and may say it again, from any thread.
+ */
+void rcu_barrier_flushes(void (*flush)(void));
+
 /* fork(2) handling; called by fork.c only. */
 void rcu_fork_prepare(void);
 void rcu_fork_parent(void);

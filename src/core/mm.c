@@ -5,7 +5,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
-#include "base/mem.h"
+#include "alloc/mem.h"
 #include "core/mm.h"
 
 static DEFINE_ALLOC_SITE(mm_site, "mm");

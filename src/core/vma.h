@@ -33,7 +33,7 @@
 
 #include <samara/mm.h>
 
-#include "base/cache.h"
+#include "alloc/cache.h"
 #include "base/compiler.h"
 
 #define VM_READ SAMARA_VM_READ

@@ -14,7 +14,7 @@
  */
 #include <string.h>
 
-#include "base/poison.h"
+#include "alloc/poison.h"
 #include "frame/ram.h"
 
 #ifdef SAMARA_DEBUG

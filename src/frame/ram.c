@@ -27,11 +27,11 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "base/cache.h"
+#include "alloc/cache.h"
+#include "alloc/mem.h"
+#include "alloc/poison.h"
 #include "base/fork.h"
 #include "base/host.h"
-#include "base/mem.h"
-#include "base/poison.h"
 
 DEFINE_ALLOC_SITE(ram_site, "ram");
 
@@ -84,7 +84,12 @@ static void in_child(void)
 	spin_release(&rams_lock);
 }
 
-static struct fork_hook fork_hook = { before_fork, after_fork, in_child, NULL };
+static struct fork_hook fork_hook = {
+	.order = FORK_ROOMS,
+	.prepare = before_fork,
+	.parent = after_fork,
+	.child = in_child,
+};
 
 static void ram_link(struct ram *ram)
 {

@@ -34,9 +34,9 @@
 #ifndef FRAME_RAM_H
 #define FRAME_RAM_H
 
+#include "alloc/site.h"
 #include "base/list.h"
 #include "base/lock.h"
-#include "base/site.h"
 #include "frame/frame.h"
 
 #define RAM_SHARDS 8

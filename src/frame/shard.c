@@ -18,7 +18,7 @@
  */
 #include "frame/ram.h"
 
-#include "base/cache.h"
+#include "alloc/cache.h"
 
 unsigned int shard_number(void)
 {

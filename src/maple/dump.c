@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "base/cache.h"
+#include "alloc/cache.h"
 #include "maple/node.h"
 
 /* Text, one line a slot, indented by depth. */

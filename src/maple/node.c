@@ -8,7 +8,7 @@
  */
 #include "maple/node.h"
 
-#include "base/cache.h"
+#include "alloc/cache.h"
 
 DEFINE_OBJ_CACHE(leaf_cache, "maple_leaf", sizeof(maple_leaf), 64);
 DEFINE_OBJ_CACHE(inner_cache, "maple_inner", sizeof(maple_inner), 64);

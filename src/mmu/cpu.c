@@ -5,9 +5,9 @@
  */
 #include <errno.h>
 
+#include "alloc/mem.h"
 #include "base/gate.h"
 #include "base/lock.h"
-#include "base/mem.h"
 #include "mmu/tlb.h"
 
 static DEFINE_ALLOC_SITE(cpu_site, "cpu");
@@ -36,7 +36,12 @@ static void in_child(void)
 	spin_release(&all_lock);
 }
 
-static struct fork_hook fork_hook = { before_fork, after_fork, in_child, NULL };
+static struct fork_hook fork_hook = {
+	.order = FORK_ROOMS,
+	.prepare = before_fork,
+	.parent = after_fork,
+	.child = in_child,
+};
 
 static void link_to_all(struct samara_cpu *cpu)
 {

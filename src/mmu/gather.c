@@ -4,7 +4,7 @@
  */
 #include "mmu/gather.h"
 
-#include "base/cache.h"
+#include "alloc/cache.h"
 
 static DEFINE_OBJ_CACHE(batch_cache, "gather_batch", sizeof(struct gather_batch), CACHE_LINE);
 

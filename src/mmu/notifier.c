@@ -6,8 +6,8 @@
 
 #include <errno.h>
 
+#include "alloc/mem.h"
 #include "base/lock.h"
-#include "base/mem.h"
 #include "base/rcu.h"
 #include "mmu/wait.h"
 

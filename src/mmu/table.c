@@ -13,7 +13,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "base/cache.h"
+#include "alloc/cache.h"
 
 DEFINE_OBJ_CACHE(table_cache, "page_table", sizeof(struct table), CACHE_LINE);
 

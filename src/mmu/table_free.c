@@ -10,7 +10,7 @@
  * is looked at. A table that serves another VMA too never goes, so other threads may grow tables
  * meanwhile.
  */
-#include "base/cache.h"
+#include "alloc/cache.h"
 #include "mmu/table.h"
 
 struct free_bounds {

@@ -11,8 +11,8 @@
  */
 #include <errno.h>
 
+#include "alloc/cache.h"
 #include "base/assert.h"
-#include "base/cache.h"
 #include "rmap/link.h"
 
 static DEFINE_OBJ_CACHE(anon_vma_cache, "anon_vma", sizeof(struct anon_vma), 8);

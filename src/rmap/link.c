@@ -4,8 +4,8 @@
  */
 #include <errno.h>
 
+#include "alloc/cache.h"
 #include "base/assert.h"
-#include "base/cache.h"
 #include "core/vma_lock.h"
 #include "rmap/link.h"
 

@@ -6,8 +6,8 @@
 #include <limits.h>
 #include <string.h>
 
+#include "alloc/mem.h"
 #include "base/assert.h"
-#include "base/mem.h"
 #include "store/file.h"
 
 static DEFINE_ALLOC_SITE(file_site, "file");

@@ -19,9 +19,9 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "alloc/mem.h"
 #include "base/assert.h"
 #include "base/host.h"
-#include "base/mem.h"
 #include "base/trace.h"
 #include "store/device.h"
 #include "store/file.h"

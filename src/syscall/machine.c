@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/mem.h"
+#include "alloc/mem.h"
 #include "base/sized.h"
 #include "process/exit.h"
 #include "process/fork.h"

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/mem.h"
+#include "alloc/mem.h"
 #include "base/host.h"
 #include "range/range.h"
 #include "syscall/report.h"

@@ -23,8 +23,8 @@ class Draw(HouseTest):
 
     def test_an_arrow_upward_or_sideways_is_refused(self):
         for path, include, what in (
-                ("src/base/list.c", "vma/map.h", "from base (floor 1) to vma (floor 7)"),
-                ("src/maple/walk.c", "frame/folio.h", "from maple (floor 2) to frame (floor 2)")):
+                ("src/base/list.c", "vma/map.h", "from base (floor 1) to vma (floor 8)"),
+                ("src/maple/walk.c", "frame/folio.h", "from maple (floor 3) to frame (floor 3)")):
             status, output = self.run_on({**HOUSE, path: C + '#include "%s"\n' % include})
             self.assertEqual(status, 1, output)
             self.assertIn(path + ":2: an arrow " + what, output)

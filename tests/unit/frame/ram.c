@@ -12,7 +12,7 @@
 #include "support/forked.h"
 #include "support/random.h"
 
-#include "base/cache.h"
+#include "alloc/cache.h"
 
 static void sizes_that_make_no_sense_are_refused(void **state)
 {

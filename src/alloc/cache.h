@@ -37,14 +37,14 @@
  * back before a grace period has passed, and 8 bytes of each object, the ones by which such a
  * reader sees what has become of it, are left alone while it is free.
  */
-#ifndef BASE_CACHE_H
-#define BASE_CACHE_H
+#ifndef ALLOC_CACHE_H
+#define ALLOC_CACHE_H
 
 #include <samara/types.h>
 
+#include "alloc/site.h"
 #include "base/compiler.h"
 #include "base/rcu.h"
-#include "base/site.h"
 
 #define CACHE_SLOTS 32 /* caches with magazines, and the empty slot 0; further caches go without */
 #define MAGAZINE_OBJS 60

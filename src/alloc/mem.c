@@ -4,13 +4,14 @@
  * embedder's free wants it, and its site, so that freeing at another one is
  * noticed.
  */
-#include "base/mem.h"
+#include "alloc/mem.h"
 
 #include <string.h>
 
-#include "base/alloc.h"
+#include "alloc/cache.h"
+#include "alloc/raw.h"
 #include "base/assert.h"
-#include "base/cache.h"
+#include "base/atomic.h"
 
 struct mem_head {
 	size_t size; /* head included */
@@ -25,7 +26,7 @@ void *mem_alloc(struct alloc_site *site, size_t size)
 
 	if (unlikely(!smp_load_acquire(&site->registered)))
 		site_register(site);
-	__atomic_fetch_add(&site->asked, 1, __ATOMIC_RELAXED);
+	atomic_inc(&site->asked);
 	cache_self.asked_other++;
 	if (!site_admit(site, 1))
 		return NULL;
@@ -36,7 +37,7 @@ void *mem_alloc(struct alloc_site *site, size_t size)
 	}
 	head->size = whole;
 	head->site = site;
-	__atomic_fetch_add(&site->live, 1, __ATOMIC_RELAXED);
+	atomic_inc(&site->live);
 	return head->data;
 }
 
@@ -57,5 +58,5 @@ void mem_free(struct alloc_site *site, void *p)
 	BUG_ON(head->site != site);
 	head->site = NULL;
 	raw_free(head, head->size);
-	__atomic_fetch_sub(&site->live, 1, __ATOMIC_RELAXED);
+	atomic_dec(&site->live);
 }

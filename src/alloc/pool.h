@@ -3,10 +3,10 @@
  * The shared pool of an object cache: where magazines are filled from and
  * emptied to. Takes the cache's lock; callers may hold site_lock.
  */
-#ifndef BASE_POOL_H
-#define BASE_POOL_H
+#ifndef ALLOC_POOL_H
+#define ALLOC_POOL_H
 
-#include "base/cache.h"
+#include "alloc/cache.h"
 
 /* Up to n objects; returns how many there were, which is 0 when the allocator refuses. */
 unsigned int pool_get(struct obj_cache *c, void **out, unsigned int n);
@@ -29,7 +29,7 @@ bool pool_shrink_all(void);
 /* A consistent reading of c->carved - c->pool_free. */
 unsigned long pool_out(struct obj_cache *c);
 
-/* fork(2): every pool's lock, in the parent before and in both after. */
+/* For fork.c, with site_lock held: every pool's lock. */
 void pool_fork_lock(void);
 void pool_fork_unlock(void);
 

@@ -3,32 +3,32 @@
  * The life of a thread's magazines.
  *
  *   first slow path ----> thread_create()   linked into thread_list
- *   pthread exit    ----> thread_exit()     objects to the pools, batches queued
+ *   end of a thread ----> thread_exit()     objects to the pools, batches queued
  *   fork, child     ----> thread_adopt_orphans()
  *   new hooks       ----> thread_release_all_memory()
  *
  * site_lock protects thread_list. The magazines themselves are their thread's;
  * the last two functions may touch others' because nobody else is running.
  */
-#include "base/thread.h"
+#include "alloc/thread.h"
 
-#include <pthread.h>
 #include <string.h>
 
-#include "base/alloc.h"
+#include "alloc/defer.h"
+#include "alloc/fork.h"
+#include "alloc/pool.h"
+#include "alloc/raw.h"
 #include "base/assert.h"
-#include "base/defer.h"
-#include "base/fork.h"
+#include "base/at_thread_end.h"
+#include "base/atomic.h"
 #include "base/lock.h"
-#include "base/pool.h"
 
 struct thread_caches cache_no_thread;
 struct thread_caches *thread_list;
 __thread struct cache_thread cache_self = { .hot = &cache_no_thread };
 
-static pthread_once_t key_once = PTHREAD_ONCE_INIT;
-static pthread_key_t key;
-static bool key_valid;
+static void thread_exit(void *arg);
+static struct thread_end end = { .at_end = thread_exit };
 
 void thread_update_hot(void)
 {
@@ -61,7 +61,7 @@ static void drain(struct thread_caches *own)
 			continue;
 		WRITE_ONCE(m->count, 0);
 		pool_put(c, m->obj, count);
-		__atomic_fetch_add(&c->site.asked, m->asked, __ATOMIC_RELAXED);
+		atomic_add(&c->site.asked, m->asked);
 		own->self->asked_other += m->asked;
 		WRITE_ONCE(m->asked, 0);
 	}
@@ -71,9 +71,9 @@ void thread_drain(void)
 {
 	if (!cache_self.own)
 		return;
-	spin_lock(&site_lock, RANK_CACHE_ALL);
+	site_list_lock();
 	drain(cache_self.own);
-	spin_unlock(&site_lock);
+	site_list_unlock();
 }
 
 static void unlink_locked(struct thread_caches *own)
@@ -92,29 +92,23 @@ static void thread_exit(void *arg)
 	/* thread_release_all_memory() has freed it; another thread's key cannot be cleared. */
 	if (own != cache_self.own)
 		return;
-	spin_lock(&site_lock, RANK_CACHE_ALL);
+	site_list_lock();
 	defer_flush(own);
 	drain(own);
 	unlink_locked(own);
-	spin_unlock(&site_lock);
+	site_list_unlock();
 	cache_self.own = NULL;
 	thread_update_hot();
 	raw_free(own, sizeof(*own));
-}
-
-static void key_create(void)
-{
-	key_valid = pthread_key_create(&key, thread_exit) == 0;
-	fork_handlers_register();
 }
 
 static struct thread_caches *thread_create(void)
 {
 	struct thread_caches *own;
 
-	pthread_once(&key_once, key_create);
-	if (!key_valid)
-		return NULL;
+	/* In this order: rcu_barrier() takes site_lock, which it must not be the first to do. */
+	alloc_fork_ready();
+	rcu_barrier_flushes(defer_flush_all);
 	own = raw_alloc(sizeof(*own), CACHE_LINE);
 	if (!own)
 		return NULL;
@@ -123,14 +117,14 @@ static struct thread_caches *thread_create(void)
 		own->slot[i].capacity = i ? MAGAZINE_OBJS : 0;
 	}
 	own->self = &cache_self;
-	if (pthread_setspecific(key, own)) {
+	if (!thread_end_arm(&end, own)) {
 		raw_free(own, sizeof(*own));
 		return NULL;
 	}
-	spin_lock(&site_lock, RANK_CACHE_ALL);
+	site_list_lock();
 	own->next = thread_list;
 	thread_list = own;
-	spin_unlock(&site_lock);
+	site_list_unlock();
 	cache_self.own = own;
 	thread_update_hot();
 	return own;
@@ -155,10 +149,10 @@ static void drain_everybody(void)
 {
 	struct thread_caches *own;
 
-	spin_lock(&site_lock, RANK_CACHE_ALL);
+	site_list_lock();
 	for (own = thread_list; own; own = own->next)
 		drain(own);
-	spin_unlock(&site_lock);
+	site_list_unlock();
 }
 
 bool thread_release_all_memory(void)
@@ -173,7 +167,7 @@ bool thread_release_all_memory(void)
 		own->self->own = NULL;
 		own->self->hot = &cache_no_thread;
 		if (own->self == &cache_self)
-			pthread_setspecific(key, NULL);
+			thread_end_disarm(&end);
 		raw_free(own, sizeof(*own));
 	}
 	return true;

@@ -18,7 +18,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/cache.h"
+#include "alloc/cache.h"
 
 struct thing {
 	unsigned long value;

@@ -3,12 +3,12 @@
  * What debug and sanitizer builds do with an object that becomes free, and
  * check when it goes out again.
  */
-#include "base/poison.h"
+#include "alloc/poison.h"
 
 #include <string.h>
 
+#include "alloc/slab.h"
 #include "base/assert.h"
-#include "base/slab.h"
 
 #define KEPT 8 /* bytes of a type-safe object */
 

@@ -4,10 +4,10 @@
 
 #include <string.h>
 
-#include "base/cache.h"
-#include "base/pool.h"
-#include "base/slab.h"
-#include "base/thread.h"
+#include "alloc/cache.h"
+#include "alloc/pool.h"
+#include "alloc/slab.h"
+#include "alloc/thread.h"
 
 #define MANY 2000
 

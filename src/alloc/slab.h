@@ -15,10 +15,10 @@
  *
  * Everything here is called with the cache's lock held.
  */
-#ifndef BASE_SLAB_H
-#define BASE_SLAB_H
+#ifndef ALLOC_SLAB_H
+#define ALLOC_SLAB_H
 
-#include "base/cache.h"
+#include "alloc/cache.h"
 
 #define SLAB_SIZE (64UL << 10)
 

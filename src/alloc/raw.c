@@ -17,8 +17,8 @@
 #include <samara/alloc.h>
 #include <samara/inject.h>
 
-#include "base/alloc.h"
-#include "base/thread.h"
+#include "alloc/raw.h"
+#include "alloc/thread.h"
 
 #define MAP_FROM (64UL << 10) /* from this size on a block is mapped */
 

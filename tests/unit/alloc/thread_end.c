@@ -13,8 +13,8 @@
 #include <samara/alloc.h>
 #include <samara/inject.h>
 
+#include "alloc/thread.h"
 #include "base/lock.h"
-#include "base/thread.h"
 #include "support/waits.h"
 
 static DEFINE_OBJ_CACHE(things, "test_thread_end", 200, 8);

@@ -3,11 +3,11 @@
  * Allocations of odd sizes, and rare ones: straight from the embedder's
  * allocator, each counted and refusable at its site.
  */
-#ifndef BASE_MEM_H
-#define BASE_MEM_H
+#ifndef ALLOC_MEM_H
+#define ALLOC_MEM_H
 
+#include "alloc/site.h"
 #include "base/compiler.h"
-#include "base/site.h"
 
 /* May be preceded by static. */
 #define DEFINE_ALLOC_SITE(var, site_name)                              \

@@ -13,13 +13,14 @@
  * Locks: c->lock, RANK_CACHE_POOL; the sheaves' cache is taken inside it,
  * RANK_CACHE_CHUNK.
  */
-#include "base/pool.h"
+#include "alloc/pool.h"
 
 #include <string.h>
 
+#include "alloc/fork.h"
+#include "alloc/slab.h"
 #include "base/assert.h"
 #include "base/lock.h"
-#include "base/slab.h"
 
 static struct obj_cache sheaf_cache = {
 	.size = sizeof(struct sheaf),
@@ -30,6 +31,7 @@ static struct obj_cache sheaf_cache = {
 
 static void pool_lock(struct obj_cache *c)
 {
+	alloc_fork_ready();
 	spin_lock(&c->lock, c->plain ? RANK_CACHE_CHUNK : RANK_CACHE_POOL);
 }
 

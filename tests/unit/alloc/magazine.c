@@ -6,8 +6,8 @@
 
 #include <samara/inject.h>
 
+#include "alloc/thread.h"
 #include "base/lock.h"
-#include "base/thread.h"
 #include "support/waits.h"
 
 static DEFINE_OBJ_CACHE(things, "test_magazine", 200, 8);

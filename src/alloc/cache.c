@@ -5,14 +5,15 @@
  *
  * Locks: none here; pool.c and thread.c take theirs.
  */
-#include "base/cache.h"
+#include "alloc/cache.h"
 
 #include <string.h>
 
+#include "alloc/pool.h"
+#include "alloc/thread.h"
 #include "base/assert.h"
+#include "base/atomic.h"
 #include "base/lock.h"
-#include "base/pool.h"
-#include "base/thread.h"
 
 #define REFILL (MAGAZINE_OBJS / 2)
 
@@ -22,7 +23,7 @@ static bool ask(struct obj_cache *c, struct magazine *m, unsigned int k)
 	if (m) {
 		WRITE_ONCE(m->asked, m->asked + k);
 	} else {
-		__atomic_fetch_add(&c->site.asked, k, __ATOMIC_RELAXED);
+		atomic_add(&c->site.asked, k);
 		cache_self.asked_other += k;
 	}
 	return site_admit(&c->site, k);
@@ -113,14 +114,14 @@ unsigned long cache_live(struct obj_cache *c)
 	struct thread_caches *own;
 	unsigned long out, in_magazines = 0;
 
-	spin_lock(&site_lock, RANK_CACHE_ALL);
+	site_list_lock();
 	for (own = thread_list; own && c->slot; own = own->next) {
 		struct magazine *m = (struct magazine *)((char *)own + c->slot);
 
 		in_magazines += READ_ONCE(m->count);
 	}
 	out = pool_out(c);
-	spin_unlock(&site_lock);
+	site_list_unlock();
 	/* Other threads may have been moving objects meanwhile. */
 	return out > in_magazines ? out - in_magazines : 0;
 }

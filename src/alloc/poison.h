@@ -3,10 +3,10 @@
  * Catching uses of free objects in spite of the caches: AddressSanitizer builds
  * poison them, other debug builds fill them with CACHE_POISON.
  */
-#ifndef BASE_POISON_H
-#define BASE_POISON_H
+#ifndef ALLOC_POISON_H
+#define ALLOC_POISON_H
 
-#include "base/cache.h"
+#include "alloc/cache.h"
 
 #if SAMARA_ASAN
 void __asan_poison_memory_region(const volatile void *p, size_t size);

@@ -9,8 +9,8 @@
 
 #include <samara/inject.h>
 
-#include "base/cache.h"
-#include "base/mem.h"
+#include "alloc/cache.h"
+#include "alloc/mem.h"
 
 DEFINE_OBJ_CACHE(apples, "test_apple", 64, 64);
 DEFINE_OBJ_CACHE(pears, "test_pear", 48, 16);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Object caches (base/cache.h), odd sizes (base/mem.h), allocator hooks (samara/alloc.h). */
+/* Object caches (alloc/cache.h), odd sizes (alloc/mem.h), allocator hooks (samara/alloc.h). */
 #include "support/cmocka_all.h"
 #include "support/forked.h"
 #include "support/random.h"
@@ -12,8 +12,8 @@
 #include <samara/alloc.h>
 #include <samara/inject.h>
 
-#include "base/cache.h"
-#include "base/mem.h"
+#include "alloc/cache.h"
+#include "alloc/mem.h"
 
 #define MANY 5000
 

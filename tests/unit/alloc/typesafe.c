@@ -12,10 +12,10 @@
 #include <samara/alloc.h>
 #include <samara/inject.h>
 
-#include "base/cache.h"
-#include "base/pool.h"
+#include "alloc/cache.h"
+#include "alloc/pool.h"
+#include "alloc/thread.h"
 #include "base/rcu.h"
-#include "base/thread.h"
 
 struct guest {
 	unsigned long twin;

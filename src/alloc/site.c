@@ -12,17 +12,19 @@
  * Locks: site_lock (RANK_CACHE_ALL) for the registry and site->armed. Sites
  * are never removed, so the list may be walked without it.
  */
-#include "base/site.h"
+#include "alloc/site.h"
 
 #include <errno.h>
 #include <string.h>
 
 #include <samara/inject.h>
 
+#include "alloc/defer.h"
+#include "alloc/fork.h"
+#include "alloc/thread.h"
 #include "base/assert.h"
-#include "base/defer.h"
+#include "base/atomic.h"
 #include "base/lock.h"
-#include "base/thread.h"
 
 struct samara_spinlock site_lock;
 struct alloc_site *site_list;
@@ -37,6 +39,21 @@ static struct alloc_site *find_site(const char *name)
 	return site;
 }
 
+void site_list_lock(void)
+{
+	alloc_fork_ready();
+	spin_lock(&site_lock, RANK_CACHE_ALL);
+}
+
+void site_list_unlock(void)
+{
+	spin_unlock(&site_lock);
+}
+
+/*
+ * Constructors come here, so this takes the lock alone: no fork handlers for a program that only
+ * loads the library.
+ */
 void site_register(struct alloc_site *site)
 {
 	spin_lock(&site_lock, RANK_CACHE_ALL);
@@ -84,18 +101,18 @@ static bool site_admits(struct alloc_site *site, unsigned long k)
 
 	if (likely(!READ_ONCE(site->armed)))
 		return true;
-	spin_lock(&site_lock, RANK_CACHE_ALL);
+	site_list_lock();
 	if (site->armed) {
 		admit = k < site->armed;
 		site_arm(site, admit ? site->armed - k : 0);
 	}
-	spin_unlock(&site_lock);
+	site_list_unlock();
 	return admit;
 }
 
 void site_refused(struct alloc_site *site, unsigned long k)
 {
-	__atomic_fetch_add(&site->refused, k, __ATOMIC_RELAXED);
+	atomic_add(&site->refused, k);
 }
 
 bool site_admit(struct alloc_site *site, unsigned long k)
@@ -131,9 +148,9 @@ int samara_inject_site(const char *name, unsigned long nth)
 
 	if (!site)
 		return -ENOENT;
-	spin_lock(&site_lock, RANK_CACHE_ALL);
+	site_list_lock();
 	site_arm(site, nth);
-	spin_unlock(&site_lock);
+	site_list_unlock();
 	return 0;
 }
 
@@ -169,11 +186,11 @@ static unsigned long site_asked(struct alloc_site *site)
 	unsigned long asked = owner_counts(site).asked;
 	struct thread_caches *own;
 
-	spin_lock(&site_lock, RANK_CACHE_ALL);
+	site_list_lock();
 	asked += READ_ONCE(site->asked);
 	for (own = thread_list; own && site->cache && site->cache->slot; own = own->next)
 		asked += READ_ONCE(((struct magazine *)((char *)own + site->cache->slot))->asked);
-	spin_unlock(&site_lock);
+	site_list_unlock();
 	return asked;
 }
 

@@ -2,10 +2,10 @@
 /*
  * Batches of objects that wait to be freed after a grace period.
  */
-#ifndef BASE_DEFER_H
-#define BASE_DEFER_H
+#ifndef ALLOC_DEFER_H
+#define ALLOC_DEFER_H
 
-#include "base/thread.h"
+#include "alloc/thread.h"
 
 /* Queue what own has in batches: the calling thread's own with site_lock held, or an orphan's. */
 void defer_flush(struct thread_caches *own);

@@ -23,10 +23,11 @@
  *     or the pool.
  *  2. A batch in a magazine holds at least one object.
  */
-#include "base/defer.h"
+#include "alloc/defer.h"
 
+#include "alloc/pool.h"
+#include "base/atomic.h"
 #include "base/lock.h"
-#include "base/pool.h"
 
 static void batch_done(struct rcu_cb *cb)
 {
@@ -41,7 +42,7 @@ static struct sheaf *take_batch(struct magazine *m)
 {
 	if (!READ_ONCE(m->batch))
 		return NULL;
-	return __atomic_exchange_n(&m->batch, NULL, __ATOMIC_ACQ_REL);
+	return xchg(&m->batch, NULL);
 }
 
 /* obj into the thread's batch, inside a section. False: there is no room, nor memory for more. */
@@ -114,10 +115,10 @@ void defer_flush_all(void)
 	struct sheaf *list = NULL;
 	struct thread_caches *own;
 
-	spin_lock(&site_lock, RANK_CACHE_ALL);
+	site_list_lock();
 	for (own = thread_list; own; own = own->next)
 		list = take_batches(own, list);
-	spin_unlock(&site_lock);
+	site_list_unlock();
 	rcu_synchronize();
 	queue_batches(list);
 }
@@ -127,11 +128,11 @@ bool defer_pending(void)
 	struct thread_caches *own;
 	bool pending = false;
 
-	spin_lock(&site_lock, RANK_CACHE_ALL);
+	site_list_lock();
 	for (own = thread_list; own && !pending; own = own->next) {
 		for (unsigned int i = 1; i < CACHE_SLOTS; i++)
 			pending |= READ_ONCE(own->slot[i].batch) != NULL;
 	}
-	spin_unlock(&site_lock);
+	site_list_unlock();
 	return pending;
 }

@@ -3,8 +3,8 @@
  * Allocation sites: what samara/inject.h counts and can make fail. A site is
  * either an object cache (cache.h) or an alloc_site of its own (mem.h).
  */
-#ifndef BASE_SITE_H
-#define BASE_SITE_H
+#ifndef ALLOC_SITE_H
+#define ALLOC_SITE_H
 
 #include "base/compiler.h"
 
@@ -51,8 +51,13 @@ bool site_admit(struct alloc_site *site, unsigned long k);
 /* The allocator behind the site had nothing: k requests more are refused. */
 void site_refused(struct alloc_site *site, unsigned long k);
 
-/* The registry's lock; protects what is marked RANK_CACHE_ALL in this room. */
+/*
+ * The registry and its lock, RANK_CACHE_ALL, which protects what is marked so in this room.
+ * site_list_lock() first makes sure that a fork(2) waits for it.
+ */
 extern struct samara_spinlock site_lock;
 extern struct alloc_site *site_list;
+void site_list_lock(void);
+void site_list_unlock(void);
 
 #endif

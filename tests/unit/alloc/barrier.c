@@ -10,8 +10,8 @@
 
 #include <samara/inject.h>
 
-#include "base/cache.h"
-#include "base/pool.h"
+#include "alloc/cache.h"
+#include "alloc/pool.h"
 
 #define OBJECTS 20000UL
 #define NEVER (1UL << 40)

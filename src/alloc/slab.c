@@ -6,11 +6,11 @@
  * little and a big tree lies in huge pages. Slabs are set up, and objects
  * carved, one after the other: memory that was never needed is never touched.
  */
-#include "base/slab.h"
+#include "alloc/slab.h"
 
-#include "base/alloc.h"
+#include "alloc/poison.h"
+#include "alloc/raw.h"
 #include "base/assert.h"
-#include "base/poison.h"
 
 void **slab_link(const struct obj_cache *c, const void *obj)
 {

@@ -3,10 +3,10 @@
  * Each thread's magazines: made at its first slow path, given back when it
  * ends, reachable by others for counting and flushing.
  */
-#ifndef BASE_THREAD_H
-#define BASE_THREAD_H
+#ifndef ALLOC_THREAD_H
+#define ALLOC_THREAD_H
 
-#include "base/cache.h"
+#include "alloc/cache.h"
 
 struct thread_caches {
 	struct magazine slot[CACHE_SLOTS]; /* by obj_cache.slot; slot[0] stays empty */

@@ -3,8 +3,8 @@
  * Raw memory, from the embedder's hooks or from the default allocator. Nothing
  * here is counted or made to fail; that is for the caches and for mem.h.
  */
-#ifndef BASE_ALLOC_H
-#define BASE_ALLOC_H
+#ifndef ALLOC_RAW_H
+#define ALLOC_RAW_H
 
 #include "base/compiler.h"
 
