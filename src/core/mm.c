@@ -33,6 +33,7 @@ struct samara_mm *mm_alloc(struct samara_machine *machine)
 		return NULL;
 	limits = &mm->limits;
 	mt_init_flags(&mm->mt, MM_TREE_FLAGS);
+	maple_writer_init(&mm->writer, &mm->mt);
 	rwsem_init(&mm->mmap_lock.sem, RANK_MMAP);
 	mm->machine = machine;
 	mm->geo = &machine->geo;

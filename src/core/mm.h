@@ -21,7 +21,7 @@
  * Invariants (vma/validate.c checks them by these names)
  *   tree        the range tree's own
  *   place       each VMA is stored under exactly its range
- *   store       what store remembers of the tree is so
+ *   writer      the path that the writer remembers is in the tree
  *   map_count, total_vm, locked_vm, data_vm, exec_vm, stack_vm, accounted
  *               equal what the VMAs add up to (locked_vm: with locked_astray)
  */
@@ -37,7 +37,7 @@
 #include "base/refcount.h"
 #include "core/geometry.h"
 #include "core/vma.h"
-#include "maple/store.h"
+#include "maple/writer.h"
 
 struct file_store;
 struct ram;
@@ -173,7 +173,7 @@ struct samara_mm {
 	struct mm_watch watch;
 
 	struct mmap_lock mmap_lock;
-	struct maple_store store; /* (m) all changes to mt; remembers where the last was */
+	struct maple_writer writer; /* (m) makes all changes to mt; remembers the last path */
 	struct mm_counters count;
 	struct mm_layout layout;
 	struct mm_limits limits;

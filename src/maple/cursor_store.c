@@ -32,35 +32,37 @@ static bool empty_in_leaf(struct ma_state *mas, const maple_leaf *leaf, int i)
 	return true;
 }
 
-/* False: the operation's way down is not known any more, or does not show enough. */
-static bool stand_at_edge(struct ma_state *mas, const struct maple_store *op, const void *entry)
+/* Stand where the writer's path leads. False: the path is unknown, or its leaf does not tell. */
+static bool stand_at_path(struct ma_state *mas, const struct maple_writer *writer,
+			  const void *entry)
 {
-	const struct edge *edge = &op->left;
-	maple_leaf *leaf = edge->node[0];
+	const struct maple_path *path = &writer->path;
+	maple_leaf *leaf = path->node[0];
 	int i;
 
-	if (!edge->known)
+	if (path->state != MAPLE_PATH_EXACT)
 		return false;
-	i = leaf_search(leaf, op->first);
+	i = leaf_search(leaf, mas->index);
 	if (!entry && !empty_in_leaf(mas, leaf, i))
 		return false;
 	mas->node = leaf;
 	mas->offset = (unsigned char)max(i, 0);
 	mas->end = entry ? leaf->head.count : 0;
-	mas->min = edge->lower;
-	mas->max = edge->upper;
-	mas->depth = op->root->level;
+	mas->min = path->lower;
+	mas->max = path->upper;
+	mas->depth = path->top;
 	for (unsigned int level = 1; level <= mas->depth; level++) {
-		mas->path[level - 1] = edge->node[level];
-		mas->slots[level - 1] = (signed char)edge->slot[level];
+		mas->path[level - 1] = path->node[level];
+		mas->slots[level - 1] = (signed char)path->slot[level];
 	}
 	return true;
 }
 
-static void stand_on_stored(struct ma_state *mas, const struct maple_store *op, const void *entry)
+static void stand_on_stored(struct ma_state *mas, const struct maple_writer *writer,
+			    const void *entry)
 {
 	mas->status = ma_active;
-	if (stand_at_edge(mas, op, entry))
+	if (stand_at_path(mas, writer, entry))
 		return;
 	walk_forget(mas);
 	if (!entry)
@@ -69,33 +71,22 @@ static void stand_on_stored(struct ma_state *mas, const struct maple_store *op, 
 		samara_mas_reset(mas);
 }
 
-/* What covers the first index, or the first entry of the range. The left edge is found. */
-static void *first_of_range(struct maple_store *op)
-{
-	void *root = op->mt->ma_root;
-
-	if (!root_is_node(root))
-		return op->first ? NULL : root;
-	edge_find_left(op);
-	return first_entry(op);
-}
-
-/* first: if not NULL, what was there. */
+/* *first, unless first is NULL, becomes the first entry that overlapped the range. */
 static int cursor_store(struct ma_state *mas, void *entry, void **first)
 {
-	struct maple_store op;
+	const struct maple_request request = cursor_request(mas, entry);
+	struct maple_writer writer;
 	int err;
 
 	if (mas->index > mas->last)
 		return -EINVAL;
-	store_begin(&op, mas->tree, mas->index, mas->last, entry);
-	op.reserve = mas->prealloc;
+	maple_writer_init(&writer, mas->tree);
 	if (first)
-		*first = first_of_range(&op);
-	err = maple_store(&op);
+		*first = edge_first_entry(&writer, mas->index, mas->last);
+	err = maple_writer_store(&writer, &request);
 	if (err)
 		return err;
-	stand_on_stored(mas, &op, entry);
+	stand_on_stored(mas, &writer, entry);
 	return 0;
 }
 
@@ -144,13 +135,13 @@ void samara_mas_store_prealloc(struct ma_state *mas, void *entry)
 
 void *samara_mas_erase(struct ma_state *mas)
 {
-	struct maple_store op;
+	struct maple_writer writer;
 	void *entry;
 
-	store_begin(&op, mas->tree, mas->index, mas->index, NULL);
-	entry = maple_erase(&op);
+	maple_writer_init(&writer, mas->tree);
+	entry = maple_writer_erase(&writer, mas->index);
 	if (!entry)
 		return samara_mas_walk(mas);
-	stand_on_stored(mas, &op, NULL);
+	stand_on_stored(mas, &writer, NULL);
 	return entry;
 }

@@ -1,166 +1,165 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The two ways down to the ends of a range that is to be written.
+ * Paths to the two ends of a range, and lookups by a path that is known.
  *
- * Where an index leads to an empty slot, no child covers it. The edge then leads to the nearest
- * child that is there ("bent"). The node will be built anew without its empty slots, so that
- * readers find that child too.
+ * An index may lead to an empty slot. The path then takes the nearest live child of that node (a
+ * detour). A store that made a detour builds the node without its empty slots, so that readers
+ * find that child too.
  *
  * The tree's lock is held.
  */
 #include "maple/store.h"
 #include "maple/walk.h"
 
-/* One step down: the neighbour on the left, else the one on the right. */
-static void *edge_step(struct edge *edge, unsigned int level, unsigned long index)
+/* One step down: to the child that index leads to, else its left neighbour, else its right one. */
+static void *path_step(struct maple_path *path, unsigned int level, unsigned long index)
 {
-	const maple_inner *inner = edge->node[level];
+	const maple_inner *inner = path->node[level];
 	int i = inner_search(inner, index);
 
 	if (unlikely(!inner->slot[i])) {
 		int below = live_below(inner, i);
 
-		edge->bent |= 1U << level;
+		if (path->state == MAPLE_PATH_EXACT) {
+			path->state = MAPLE_PATH_DETOUR;
+			path->exact_above = level + 1;
+		}
 		i = below >= 0 ? below : live_above(inner, i);
 	}
-	edge->slot[level] = edge->keep[level] = i;
+	path->slot[level] = i;
 	if (i)
-		edge->lower = inner->key[i];
+		path->lower = inner->key[i];
 	if (i + 1 < inner->head.count)
-		edge->upper = inner->key[i + 1] - 1;
+		path->upper = inner->key[i + 1] - 1;
 	return inner->slot[i];
 }
 
-static void edge_find(const struct maple_store *op, struct edge *edge, unsigned long index)
+/* From the root to the leaf. The slot of the leaf that index falls into. */
+static int path_find(const struct maple_tree *mt, struct maple_path *path, unsigned long index)
 {
-	void *node = op->root;
+	maple_head *root = root_node(mt->ma_root);
+	void *node = root;
 
-	edge->bent = 0;
-	edge->lower = 0;
-	edge->upper = ULONG_MAX;
-	for (unsigned int level = op->root->level; level; level--) {
-		edge->node[level] = node;
+	path->state = MAPLE_PATH_EXACT;
+	path->exact_above = 0;
+	path->top = root->level;
+	path->lower = 0;
+	path->upper = ULONG_MAX;
+	for (unsigned int level = path->top; level; level--) {
+		path->node[level] = node;
 		inner_prefetch(node);
-		node = edge_step(edge, level, index);
-		if (tree_tracks_gaps(op->mt))
-			__builtin_prefetch(extent_of(edge->node[level], edge->slot[level]));
+		node = path_step(path, level, index);
+		if (tree_tracks_gaps(mt))
+			__builtin_prefetch(extent_of(path->node[level], path->slot[level]));
 	}
-	edge->node[0] = node;
+	path->node[0] = node;
 	leaf_prefetch(node);
-	edge->slot[0] = leaf_search(node, index);
+	return leaf_search(node, index);
 }
 
-void edge_find_left(struct maple_store *op)
+int edge_find_left(struct maple_writer *writer, unsigned long index)
 {
-	if (edge_covers(&op->left, op->first)) {
-		op->left.slot[0] = leaf_search(op->left.node[0], op->first);
-		return;
-	}
-	op->root = root_node(op->mt->ma_root);
-	edge_find(op, &op->left, op->first);
-	op->left.known = !op->left.bent;
-}
-
-static void right_from_left(struct maple_store *op, unsigned int level)
-{
-	op->right.node[level] = op->left.node[level];
-	op->right.slot[level] = op->right.keep[level] = op->left.slot[level];
+	if (maple_writer_covers(writer, index))
+		return leaf_search(writer->path.node[0], index);
+	return path_find(writer->mt, &writer->path, index);
 }
 
 void edge_find_right(struct maple_store *op)
 {
-	op->one_way = !op->left.bent && op->last <= op->left.upper;
-	if (!op->one_way) {
-		edge_find(op, &op->right, op->last);
+	const maple_leaf *leaf = op->left->node[0];
+	const unsigned long last = op->request->last;
+	const int i = op->slot.left;
+
+	if (op->left->state != MAPLE_PATH_EXACT || last > op->left->upper) {
+		op->right = &op->right_path;
+		op->slot.right = path_find(op->mt, &op->right_path, last);
 		return;
 	}
-	op->right.bent = 0;
-	right_from_left(op, 0);
-	if (op->root->level)
-		right_from_left(op, 1);
-	if (!edge_entry(op) || ((maple_leaf *)op->left.node[0])->last[op->left.slot[0]] < op->last)
-		op->right.slot[0] = leaf_search(op->left.node[0], op->last);
+	op->right = op->left;
+	op->slot.right = leaf_entry(leaf, i, last) ? i : leaf_search(leaf, last);
 }
 
-/* A change that reaches above the leaves' parents, which is rare, needs the rest. */
-void edge_complete_right(struct maple_store *op)
+/*
+ * The first live entry of the leaf that ends at or above first, where first falls into slot i. NULL
+ * into *entry where it starts above last. False: the leaf has no such entry.
+ */
+static inline bool first_in_leaf(const maple_leaf *leaf, int i, unsigned long first,
+				 unsigned long last, void **entry)
 {
-	if (op->one_way)
-		for (unsigned int level = 2; level <= op->root->level; level++)
-			right_from_left(op, level);
-}
-
-void *edge_entry(const struct maple_store *op)
-{
-	const maple_leaf *leaf = op->left.node[0];
-	int i = op->left.slot[0];
-
-	return i >= 0 && leaf->last[i] >= op->first ? leaf->slot[i] : NULL;
-}
-
-void *edge_load(const struct edge *edge, unsigned long index)
-{
-	const maple_leaf *leaf = edge->node[0];
-	int i = leaf_search(leaf, index);
-
-	return i >= 0 && leaf->last[i] >= index ? leaf->slot[i] : NULL;
-}
-
-bool edge_find_entry(const struct edge *edge, unsigned long first, unsigned long last, void **entry)
-{
-	const maple_leaf *leaf = edge->node[0];
-	int i = leaf_search(leaf, first);
-
+	*entry = NULL;
 	if (i < 0 || leaf->last[i] < first)
 		i++;
 	while (i < leaf->head.count && !leaf->slot[i])
 		i++;
-	if (i < leaf->head.count) {
-		*entry = leaf->start[i] <= last ? leaf->slot[i] : NULL;
-		return true;
-	}
-	*entry = NULL;
-	return last <= edge->upper;
+	if (i >= leaf->head.count)
+		return false;
+	if (leaf->start[i] <= last)
+		*entry = leaf->slot[i];
+	return true;
 }
 
-bool edge_valid(const struct maple_store *op)
+void *edge_first_entry(struct maple_writer *writer, unsigned long first, unsigned long last)
 {
-	const struct edge *edge = &op->left;
-	const void *node;
+	MA_STATE(mas, writer->mt, first, first);
+	void *root = writer->mt->ma_root, *entry;
+	unsigned long from = first;
+	struct found found;
+	int i;
 
-	if (!edge->known)
+	if (!root_is_node(root))
+		return first ? NULL : root;
+	i = edge_find_left(writer, first);
+	if (first_in_leaf(writer->path.node[0], i, first, last, &entry))
+		return entry;
+	found = walk_up(&mas, &from);
+	return found.entry && found.first <= last ? found.entry : NULL;
+}
+
+void *maple_path_load(const struct maple_path *path, unsigned long index)
+{
+	const maple_leaf *leaf = path->node[0];
+
+	return leaf_entry(leaf, leaf_search(leaf, index), index);
+}
+
+bool maple_path_find(const struct maple_path *path, unsigned long first, unsigned long last,
+		     void **entry)
+{
+	const maple_leaf *leaf = path->node[0];
+
+	return first_in_leaf(leaf, leaf_search(leaf, first), first, last, entry) ||
+	       last <= path->upper;
+}
+
+void *maple_writer_seek(struct maple_writer *writer, unsigned long index)
+{
+	void *root = writer->mt->ma_root;
+	int i;
+
+	if (!root_is_node(root))
+		return index ? NULL : root;
+	i = edge_find_left(writer, index);
+	return leaf_entry(writer->path.node[0], i, index);
+}
+
+bool maple_writer_valid(const struct maple_writer *writer)
+{
+	const struct maple_path *path = &writer->path;
+	const void *root = writer->mt->ma_root, *node;
+
+	if (path->state != MAPLE_PATH_EXACT)
 		return true;
-	if (!root_is_node(op->mt->ma_root) || op->root != root_node(op->mt->ma_root))
+	if (!root_is_node(root) || path->top != root_node(root)->level)
 		return false;
-	node = op->root;
-	for (unsigned int level = op->root->level; level; level--) {
+	node = root_node(root);
+	for (unsigned int level = path->top; level; level--) {
 		const maple_inner *inner = node;
 
-		if (edge->node[level] != node || edge->keep[level] != edge->slot[level] ||
-		    inner_search(inner, edge->lower) != edge->slot[level] ||
-		    inner_search(inner, edge->upper) != edge->slot[level])
+		if (path->node[level] != node ||
+		    inner_search(inner, path->lower) != path->slot[level] ||
+		    inner_search(inner, path->upper) != path->slot[level])
 			return false;
-		node = inner->slot[edge->slot[level]];
+		node = inner->slot[path->slot[level]];
 	}
-	return node && node == edge->node[0];
-}
-
-/* The first entry that the range overlaps, or NULL. The left edge is known. */
-void *first_entry(const struct maple_store *op)
-{
-	const maple_leaf *leaf = op->left.node[0];
-	MA_STATE(mas, op->mt, op->first, op->first);
-	unsigned long from = op->first;
-	int i = op->left.slot[0];
-
-	if (edge_entry(op))
-		return edge_entry(op);
-	for (i++; i < leaf->head.count && leaf->start[i] <= op->last; i++)
-		if (leaf->slot[i])
-			return leaf->slot[i];
-	if (i < leaf->head.count)
-		return NULL;
-	struct found found = walk_up(&mas, &from);
-
-	return found.entry && found.first <= op->last ? found.entry : NULL;
+	return node && node == path->node[0];
 }

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Erasing whole entries, which needs no memory and cannot fail.
+ * Erasing whole entries. It needs no memory and cannot fail.
  *
- *   [ *  *  *  *  * ]           an entry: NULL into its slot
- *        |     -                a subtree of nothing else: NULL into the slot
- *     [ - A - - ]               that leads to it
+ *   [ *  *  *  *  * ]
+ *        |     -
+ *     [ - A - - ]
  *
- * Each entry vanishes by one pointer store, alone or with the subtree that it
- * is in; a reader sees it whole or not at all. What stays behind is thin nodes,
- * which the next store beside them joins with their neighbours.
+ * An entry is erased by NULL in its slot. Where it is the only entry of a subtree (A), it is erased
+ * by NULL in the slot that leads to the subtree. Either is one pointer store: a reader sees the
+ * entry whole or not at all. Thin nodes stay. The next store beside them joins them with their
+ * neighbours.
  *
  * The tree's lock is held throughout.
  */
@@ -23,7 +24,7 @@ static void forget_child(const struct maple_tree *mt, maple_inner *inner, int i)
 	subtree_retire(mt, child);
 }
 
-/* An inner root with one child is replaced by that child, one with none by NULL. */
+/* Replace an inner root that has one child by that child, and a root that has no child by NULL. */
 void root_collapse(struct maple_tree *mt)
 {
 	while (root_is_node(mt->ma_root)) {
@@ -42,60 +43,51 @@ void root_collapse(struct maple_tree *mt)
 	}
 }
 
-/* Erase what the left edge leads to. */
-static void erase_slot(struct maple_store *op)
+/* Erase slot i of the leaf. */
+static void erase_slot(struct maple_writer *writer, int i)
 {
-	struct maple_tree *mt = op->mt;
-	const struct edge *edge = &op->left;
-	unsigned int top = op->root->level, level;
-	maple_leaf *leaf = edge->node[0];
+	struct maple_tree *mt = writer->mt;
+	struct maple_path *path = &writer->path;
+	maple_leaf *leaf = path->node[0];
+	unsigned int level;
 
 	if (leaf->head.live > 1) {
-		slot_publish(&leaf->slot[edge->slot[0]], NULL);
+		slot_publish(&leaf->slot[i], NULL);
 		leaf->head.live--;
-		extents_slot_changed(mt, edge);
+		extents_slot_changed(mt, path, i);
 		return;
 	}
-	/* The last of its leaf, and perhaps of more: cut where something else lives. */
-	for (level = 1; level <= top; level++)
-		if (((maple_head *)edge->node[level])->live > 1)
+	/* The leaf's last entry, perhaps that of nodes above too: cut below a node that has more. */
+	for (level = 1; level <= path->top; level++)
+		if (((maple_head *)path->node[level])->live > 1)
 			break;
-	store_forget(op);
-	if (level > top) {
+	maple_writer_forget(writer);
+	if (level > path->top) {
 		rcu_assign_pointer(mt->ma_root, NULL);
-		subtree_retire(mt, edge->node[top]);
+		subtree_retire(mt, path->node[path->top]);
 		return;
 	}
-	forget_child(mt, edge->node[level], edge->slot[level]);
-	extents_update(mt, edge, level);
-	if (level == top)
+	forget_child(mt, path->node[level], path->slot[level]);
+	extents_update(mt, path, level);
+	if (level == path->top)
 		root_collapse(mt);
 }
 
-/* Erase the entry that covers op->first and make its range the operation's; NULL: there is none. */
-void *maple_erase(struct maple_store *op)
+void *maple_writer_erase(struct maple_writer *writer, unsigned long index)
 {
-	void *root = op->mt->ma_root, *entry;
-	const maple_leaf *leaf;
+	void *root = writer->mt->ma_root, *entry;
 	int i;
 
 	if (!root_is_node(root)) {
-		if (op->first)
+		if (index)
 			return NULL;
-		op->last = 0;
-		store_forget(op);
-		rcu_assign_pointer(op->mt->ma_root, NULL);
+		rcu_assign_pointer(writer->mt->ma_root, NULL);
 		return root;
 	}
-	edge_find_left(op);
-	entry = edge_entry(op);
-	if (!entry)
-		return NULL;
-	leaf = op->left.node[0];
-	i = op->left.slot[0];
-	op->first = leaf->start[i];
-	op->last = leaf->last[i];
-	erase_slot(op);
+	i = edge_find_left(writer, index);
+	entry = leaf_entry(writer->path.node[0], i, index);
+	if (entry)
+		erase_slot(writer, i);
 	return entry;
 }
 
@@ -109,10 +101,7 @@ static void clear_leaf(maple_leaf *leaf, unsigned long first, unsigned long last
 	}
 }
 
-/*
- * Erase the entries inside first..last below a node; children left empty are cut
- * off, the node itself is not.
- */
+/* Erase the entries inside first..last below a node. Its children that become empty are cut off. */
 static void clear_below(const struct maple_tree *mt, maple_head *head, unsigned long first,
 			unsigned long last)
 {
@@ -141,7 +130,7 @@ static void clear_below(const struct maple_tree *mt, maple_head *head, unsigned 
 	}
 }
 
-/* Entries of the leaf that begin in the range. */
+/* How many live entries of the leaf begin in first..last. */
 static unsigned int live_between(const maple_leaf *leaf, unsigned long first, unsigned long last)
 {
 	unsigned int live = 0;
@@ -153,16 +142,16 @@ static unsigned int live_between(const maple_leaf *leaf, unsigned long first, un
 
 void erase_between(struct maple_store *op)
 {
-	struct maple_tree *mt = op->mt;
-	maple_leaf *leaf = op->left.node[0];
+	const unsigned long first = op->request->first, last = op->request->last;
+	struct maple_path *path = op->left;
+	maple_leaf *leaf = path->node[0];
 
-	if (leaf == op->right.node[0] &&
-	    live_between(leaf, op->first, op->last) < leaf->head.live) {
-		clear_leaf(leaf, op->first, op->last);
-		extents_update(mt, &op->left, 0);
+	if (leaf == op->right->node[0] && live_between(leaf, first, last) < leaf->head.live) {
+		clear_leaf(leaf, first, last);
+		extents_update(op->mt, path, 0);
 		return;
 	}
-	clear_below(mt, op->root, op->first, op->last);
-	root_collapse(mt);
-	store_forget(op);
+	clear_below(op->mt, path->node[path->top], first, last);
+	root_collapse(op->mt);
+	path->state = MAPLE_PATH_UNKNOWN;
 }

@@ -56,13 +56,14 @@ static struct extent extent_after(maple_inner *inner, int i, struct extent is, s
 	return said;
 }
 
-/* node[level] is `is` now: tell those above, as far as it matters to them. */
-static void extents_spread(const struct edge *edge, unsigned int level, unsigned int top,
-			   struct extent is)
+/* path->node[level] has the extent `is` now: change those above that this changes. */
+static void extents_spread(const struct maple_path *path, unsigned int level, struct extent is)
 {
+	const unsigned int top = path->top;
+
 	for (; level < top; level++) {
-		maple_inner *parent = edge->node[level + 1];
-		int i = edge->slot[level + 1];
+		maple_inner *parent = path->node[level + 1];
+		int i = path->slot[level + 1];
 
 		if (extent_equal(is, *extent_of(parent, i)))
 			return;
@@ -71,24 +72,22 @@ static void extents_spread(const struct edge *edge, unsigned int level, unsigned
 			return;
 		}
 		is = extent_after(parent, i, is,
-				  *extent_of(edge->node[level + 2], edge->slot[level + 2]));
+				  *extent_of(path->node[level + 2], path->slot[level + 2]));
 	}
 }
 
-void extents_update(const struct maple_tree *mt, const struct edge *edge, unsigned int level)
+void extents_update(const struct maple_tree *mt, const struct maple_path *path, unsigned int level)
 {
-	unsigned int top = root_node(mt->ma_root)->level;
-
-	if (tree_tracks_gaps(mt) && level < top)
-		extents_spread(edge, level, top, node_extent(edge->node[level]));
+	if (tree_tracks_gaps(mt) && level < path->top)
+		extents_spread(path, level, node_extent(path->node[level]));
 }
 
-void extents_child_changed(const struct maple_tree *mt, const struct edge *edge, unsigned int level,
-			   struct extent is)
+void extents_child_changed(const struct maple_tree *mt, const struct maple_path *path,
+			   unsigned int level, struct extent is)
 {
 	if (tree_tracks_gaps(mt) &&
-	    !extent_equal(is, *extent_of(edge->node[level + 1], edge->slot[level + 1])))
-		extents_spread(edge, level, root_node(mt->ma_root)->level, is);
+	    !extent_equal(is, *extent_of(path->node[level + 1], path->slot[level + 1])))
+		extents_spread(path, level, is);
 }
 
 /*
@@ -129,14 +128,12 @@ struct extent leaf_extent_after(const maple_leaf *leaf, int i, struct extent was
 	return was;
 }
 
-void extents_slot_changed(const struct maple_tree *mt, const struct edge *edge)
+void extents_slot_changed(const struct maple_tree *mt, const struct maple_path *path, int i)
 {
-	unsigned int top = root_node(mt->ma_root)->level;
-
-	if (tree_tracks_gaps(mt) && top)
-		extents_spread(edge, 0, top,
-			       leaf_extent_after(edge->node[0], edge->slot[0],
-						 *extent_of(edge->node[1], edge->slot[1])));
+	if (tree_tracks_gaps(mt) && path->top)
+		extents_spread(path, 0,
+			       leaf_extent_after(path->node[0], i,
+						 *extent_of(path->node[1], path->slot[1])));
 }
 
 /* A search for size free indices inside min..max, and where it has come to. */

@@ -1,29 +1,29 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The leaves of a write, built anew.
+ * The leaves of a store.
  *
- *   left leaf    | a   b   c===|                      entries before the range,
- *   range                  [=========]                the range,
- *   right leaf                  |====d   e   f |      entries after it
+ *   left leaf    | a   b   c===|                      entries before the range
+ *   range                  [=========]                the range
+ *   right leaf                  |====d   e   f |      entries behind the range
  *
  *   run          | a   b   c= [=========] =d   e   f |
  *
- * What the range cuts in two keeps what is outside of it (c, d). Erased entries
- * are left behind here: a leaf that is built has none.
+ * An entry that the range cuts keeps its part outside of the range (c, d). Erased entries are not
+ * copied.
  */
 #include <string.h>
 
 #include "maple/level.h"
 
-/* A growing list of entries: a leaf's own arrays, or larger ones. */
+/* A list of entries that grows, in the arrays of a leaf or in larger ones. */
 struct run {
 	unsigned long *start, *last;
 	void **slot;
 	unsigned int n;
-	unsigned int at; /* where the new part begins, once gathered */
+	unsigned int at; /* where the new part begins, after run_gather() */
 };
 
-/* Two leaves, what is new, and room for a neighbour on either side. */
+/* Two leaves, the new entries, and room for a neighbour on either side. */
 #define RUN_SLOTS (4 * LEAF_SLOTS + 4)
 
 struct run_space {
@@ -38,7 +38,7 @@ static void run_add(struct run *run, unsigned long start, unsigned long last, vo
 	run->slot[run->n++] = slot;
 }
 
-/* Slots from..to - 1, all live: ten or so, for which a loop beats three calls of memcpy(). */
+/* Slots from..to - 1, all live. They are about ten: a loop is faster than three memcpy() calls. */
 static void run_add_all(struct run *run, const maple_leaf *leaf, int from, int to)
 {
 	unsigned long *start = run->start + run->n, *last = run->last + run->n;
@@ -78,36 +78,38 @@ static void run_add_slots(struct run *run, const maple_leaf *leaf, int from, int
 	run->n = to_run.n;
 }
 
-/* All that the leaves will hold; says where the new part stands. */
+/* All entries that the leaves will hold. */
 static enum growth run_gather(struct run *run, const struct maple_store *op)
 {
-	const maple_leaf *left = op->left.node[0], *right = op->right.node[0];
-	int l = op->left.slot[0], r = op->right.slot[0];
+	const maple_leaf *left = op->left->node[0], *right = op->right->node[0];
+	const struct maple_request *request = op->request;
+	int l = op->slot.left, r = op->slot.right;
 	unsigned int after;
 
 	if (l >= 0) {
 		run_add_slots(run, left, 0, l);
-		if (left->slot[l] && left->last[l] < op->first)
+		if (left->slot[l] && left->last[l] < request->first)
 			run_add(run, left->start[l], left->last[l], left->slot[l]);
-		else if (left->slot[l] && left->start[l] < op->first)
-			run_add(run, left->start[l], op->first - 1, left->slot[l]);
+		else if (left->slot[l] && left->start[l] < request->first)
+			run_add(run, left->start[l], request->first - 1, left->slot[l]);
 	}
 	run->at = run->n;
-	if (op->entry)
-		run_add(run, op->first, op->last, op->entry);
+	if (request->entry)
+		run_add(run, request->first, request->last, request->entry);
 	after = run->n;
-	if (r >= 0 && right->slot[r] && right->last[r] > op->last)
-		run_add(run, op->last + 1, right->last[r], op->above ? op->above : right->slot[r]);
+	if (r >= 0 && right->slot[r] && right->last[r] > request->last)
+		run_add(run, request->last + 1, right->last[r],
+			request->above ? request->above : right->slot[r]);
 	run_add_slots(run, right, r + 1, right->head.count);
 	if (run->n == after)
 		return GROWS_AT_END;
 	return run->at ? GROWS_WITHIN : GROWS_AT_FRONT;
 }
 
-/* A leaf's arrays are filled: the rest of it but for its extent. */
+/* The arrays of the leaf are filled: set the rest of it, and all of its child but the extent. */
 static struct child *leaf_seal(struct maple_store *op, maple_leaf *leaf, unsigned int n)
 {
-	struct child *fresh = &op->fresh[op->n_fresh++];
+	struct child *fresh = &op->fresh.child[op->fresh.n++];
 
 	leaf->head.count = leaf->head.live = (unsigned char)n;
 	for (unsigned int i = n; i < LEAF_SLOTS; i++)
@@ -145,37 +147,38 @@ static int run_pack(struct maple_store *op, const struct run *run, enum growth g
 	return 0;
 }
 
-/* Entries fill the range without a hole, and an entry is stored: what is free stays free. */
+/* An entry is stored over entries that cover the range without a hole: no gap changes. */
 static bool fills_nothing(const struct maple_store *op)
 {
-	const maple_leaf *leaf = op->left.node[0];
-	int l = op->left.slot[0], r = op->right.slot[0];
+	const maple_leaf *leaf = op->left->node[0];
+	int l = op->slot.left, r = op->slot.right;
 
-	if (!op->entry || l < 0 || !leaf->slot[l])
+	if (!op->request->entry || l < 0 || !leaf->slot[l])
 		return false;
 	for (; l < r; l++)
 		if (!leaf->slot[l + 1] || leaf->start[l + 1] != leaf->last[l] + 1)
 			return false;
-	return leaf->last[r] >= op->last;
+	return leaf->last[r] >= op->request->last;
 }
 
-/* The one leaf that takes another's place: from that one's extent, if it was not changed much. */
+/* The extent of the leaf that replaces one leaf, by the old leaf's extent where that is enough. */
 static struct extent extent_of_one(const struct maple_store *op, const maple_leaf *leaf,
 				   const struct run *run)
 {
-	const maple_leaf *was = op->left.node[0];
+	const maple_leaf *was = op->left->node[0];
 
-	if (!op->root->level)
-		return (struct extent){ 0 }; /* the root's, which is never asked for */
+	if (!op->left->top)
+		return (struct extent){ 0 }; /* a root has no parent that holds its extent */
 	if (fills_nothing(op))
-		return *extent_of(op->left.node[1], op->left.slot[1]);
-	if (op->entry && run->n == was->head.live + 1U) /* one more, and none was swallowed */
+		return *extent_of(op->left->node[1], op->left->slot[1]);
+	/* One more entry, and none was replaced. */
+	if (op->request->entry && run->n == was->head.live + 1U)
 		return leaf_extent_after(leaf, (int)run->at,
-					 *extent_of(op->left.node[1], op->left.slot[1]));
+					 *extent_of(op->left->node[1], op->left->slot[1]));
 	return leaf_extent(leaf);
 }
 
-/* The usual case, straight into the new leaf. */
+/* The usual case: one leaf, gathered in its own arrays. */
 static int build_one(struct maple_store *op)
 {
 	maple_leaf *leaf = made_node(op, 0);
@@ -194,7 +197,7 @@ static int build_one(struct maple_store *op)
 	return 0;
 }
 
-/* Whatever shape: gather into larger arrays, a neighbour perhaps with it, and pack. */
+/* Any number of leaves, perhaps with a neighbour: gathered in larger arrays, then packed. */
 static int build_any(struct maple_store *op)
 {
 	struct run_space space;
@@ -216,19 +219,20 @@ static int build_any(struct maple_store *op)
 		run_add_slots(&run, leaf, 0, leaf->head.count);
 	}
 	if (leaf)
-		neighbour_take(op, 0, neighbour);
+		neighbour_take(op, neighbour);
 	return run_pack(op, &run, leaf ? GROWS_WITHIN : growth);
 }
 
 /*
- * A full leaf, and the range comes behind it: the leaf stays, and gets a
- * neighbour. So a tree that is filled in order is copied nowhere.
+ * The leaf is full and the range comes behind its entries. The leaf stays, and a new leaf comes
+ * behind it. A tree that is filled in order is thus never copied.
  */
 static bool wants_new_leaf(const struct maple_store *op)
 {
-	const maple_leaf *leaf = op->left.node[0];
+	const maple_leaf *leaf = op->left->node[0];
 
-	return op->entry && op->root->level && leaf->head.live == LEAF_SLOTS && comes_last(op);
+	return op->request->entry && op->left->top && leaf->head.live == LEAF_SLOTS &&
+	       comes_last(op);
 }
 
 static int build_behind(struct maple_store *op)
@@ -237,20 +241,21 @@ static int build_behind(struct maple_store *op)
 
 	if (!leaf)
 		return -ENOMEM;
-	leaf->start[0] = op->first;
-	leaf->last[0] = op->last;
-	leaf->slot[0] = op->entry;
+	leaf->start[0] = op->request->first;
+	leaf->last[0] = op->request->last;
+	leaf->slot[0] = op->request->entry;
 	leaf_finish(op, leaf, 1);
-	op->left.keep[1]++;
+	op->fresh.replaced = NONE_REPLACED;
 	return 0;
 }
 
 int build_leaves(struct maple_store *op)
 {
-	maple_leaf *left = op->left.node[0], *right = op->right.node[0];
+	maple_leaf *left = op->left->node[0], *right = op->right->node[0];
 
 	if (wants_new_leaf(op))
 		return build_behind(op);
+	op->fresh.replaced = EDGES_REPLACED;
 	old_node(op, left);
 	if (left != right)
 		old_node(op, right);

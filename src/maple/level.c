@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Building one level of a write anew: how nodes are filled (level.h), and where
- * they come from.
+ * How the nodes of one level are filled (level.h), and where they come from.
  */
 #include "maple/level.h"
 
 /*
- * Fewest nodes that leave a tenth free in each, filled evenly; but a tree that
- * grows at one end, as one that is filled in order does, gets full ones.
+ * The fewest nodes that leave a tenth of each one free, filled evenly. A tree that grows at one
+ * end, as one that is filled in order does, gets full nodes.
  */
 struct packing pack_sizes(unsigned int items, unsigned int slots, enum growth growth)
 {
@@ -38,14 +37,14 @@ struct neighbour neighbour_wanted(const struct maple_store *op, unsigned int lev
 	bool overflows = items > slots && growth == GROWS_WITHIN;
 	bool sparse = items && is_sparse(items, slots);
 
-	if (level == op->root->level || (!overflows && !sparse))
+	if (level == op->left->top || (!overflows && !sparse))
 		return none;
-	parent = op->left.node[level + 1];
-	neighbour.slot = live_below(parent, op->left.slot[level + 1]);
+	parent = op->left->node[level + 1];
+	neighbour.slot = live_below(parent, op->left->slot[level + 1]);
 	neighbour.on_left = neighbour.slot >= 0;
 	if (!neighbour.on_left) {
-		parent = op->right.node[level + 1];
-		neighbour.slot = live_above(parent, op->right.slot[level + 1]);
+		parent = op->right->node[level + 1];
+		neighbour.slot = live_above(parent, op->right->slot[level + 1]);
 		if (neighbour.slot >= parent->head.count)
 			return none;
 	}
@@ -55,18 +54,17 @@ struct neighbour neighbour_wanted(const struct maple_store *op, unsigned int lev
 	return neighbour;
 }
 
-void neighbour_take(struct maple_store *op, unsigned int level, struct neighbour neighbour)
+void neighbour_take(struct maple_store *op, struct neighbour neighbour)
 {
-	struct edge *edge = neighbour.on_left ? &op->left : &op->right;
-
-	edge->keep[level + 1] = neighbour.slot;
+	op->fresh.replaced = neighbour.on_left ? LEFT_JOINED : RIGHT_JOINED;
+	op->fresh.neighbour = neighbour.slot;
 	old_node(op, neighbour.node);
 }
 
 void old_node(struct maple_store *op, void *node)
 {
-	BUG_ON(op->n_old == OLD_MAX);
-	op->old[op->n_old++] = node;
+	BUG_ON(op->old.n == OLD_MAX);
+	op->old.node[op->old.n++] = node;
 }
 
 void *reserve_take(void **reserve, unsigned int level)
@@ -92,7 +90,8 @@ void reserve_put(void **reserve, void *node)
 
 void *made_node(struct maple_store *op, unsigned int level)
 {
-	maple_head *head = op->reserve ? reserve_take(op->reserve, level) : NULL;
+	void **reserve = op->request->reserve;
+	maple_head *head = reserve ? reserve_take(reserve, level) : NULL;
 
 	if (!head)
 		head = node_alloc(op->mt, level);

@@ -83,15 +83,16 @@ static int check_range(unsigned long first, unsigned long last, const void *entr
 int samara_mtree_store_range(struct maple_tree *mt, unsigned long first, unsigned long last,
 			     void *entry, gfp_t gfp)
 {
-	struct maple_store op;
+	const struct maple_request request = { .first = first, .last = last, .entry = entry };
+	struct maple_writer writer;
 	int err = check_range(first, last, entry);
 
 	(void)gfp;
 	if (err)
 		return err;
-	store_begin(&op, mt, first, last, entry);
+	maple_writer_init(&writer, mt);
 	samara_mtree_lock(mt);
-	err = maple_store(&op);
+	err = maple_writer_store(&writer, &request);
 	samara_mtree_unlock(mt);
 	return err;
 }
@@ -101,36 +102,28 @@ int samara_mtree_store(struct maple_tree *mt, unsigned long index, void *entry, 
 	return samara_mtree_store_range(mt, index, index, entry, gfp);
 }
 
-/* Locked. */
-static int insert_locked(struct maple_tree *mt, unsigned long first, unsigned long last,
-			 void *entry)
+/* The tree is locked. */
+static int insert_locked(struct maple_tree *mt, const struct maple_request *request)
 {
-	void *root = mt->ma_root;
-	struct maple_store op;
-	bool taken;
+	struct maple_writer writer;
 
-	store_begin(&op, mt, first, last, entry);
-	if (root_is_node(root)) {
-		edge_find_left(&op);
-		taken = first_entry(&op);
-	} else {
-		taken = root && !first;
-	}
-	if (taken)
+	maple_writer_init(&writer, mt);
+	if (edge_first_entry(&writer, request->first, request->last))
 		return -EEXIST;
-	return maple_store(&op);
+	return maple_writer_store(&writer, request);
 }
 
 int samara_mtree_insert_range(struct maple_tree *mt, unsigned long first, unsigned long last,
 			      void *entry, gfp_t gfp)
 {
+	const struct maple_request request = { .first = first, .last = last, .entry = entry };
 	int err = check_range(first, last, entry);
 
 	(void)gfp;
 	if (err)
 		return err;
 	samara_mtree_lock(mt);
-	err = insert_locked(mt, first, last, entry);
+	err = insert_locked(mt, &request);
 	samara_mtree_unlock(mt);
 	return err;
 }
@@ -142,12 +135,12 @@ int samara_mtree_insert(struct maple_tree *mt, unsigned long index, void *entry,
 
 void *samara_mtree_erase(struct maple_tree *mt, unsigned long index)
 {
-	struct maple_store op;
+	struct maple_writer writer;
 	void *entry;
 
-	store_begin(&op, mt, index, index, NULL);
+	maple_writer_init(&writer, mt);
 	samara_mtree_lock(mt);
-	entry = maple_erase(&op);
+	entry = maple_writer_erase(&writer, index);
 	samara_mtree_unlock(mt);
 	return entry;
 }

@@ -5,12 +5,12 @@
  * How many a store needs is found out by doing it: mas_preallocate() builds
  * everything as the store will, and keeps the nodes instead of publishing them.
  * What a store needs after others that are still to be made cannot be tried:
- * reserve_for() asks pack_sizes(), which cuts every level, for the most it makes.
+ * maple_reserve_fill() asks pack_sizes(), which cuts every level, for the most it makes.
  */
 #include "maple/level.h"
-#include "maple/walk.h"
+#include "maple/writer.h"
 
-void reserve_drop(const struct maple_tree *mt, void **reserve)
+void maple_reserve_drop(const struct maple_tree *mt, void **reserve)
 {
 	for (unsigned int kind = 0; kind < 2; kind++) {
 		maple_head *head;
@@ -40,33 +40,33 @@ static unsigned long most_made(unsigned int slots)
 	return pack_sizes(GATHER_MAX(slots), slots, GROWS_WITHIN).nodes;
 }
 
-int reserve_for(const struct maple_tree *mt, unsigned int ops, void **reserve)
+int maple_reserve_fill(const struct maple_tree *mt, unsigned int stores, void **reserve)
 {
 	const void *root = mt->ma_root;
 	unsigned long levels = root_is_node(root) ? root_node(root)->level : 0, inner = 0;
 
 	/* Each makes its levels anew, and perhaps a root above them for the next. */
-	for (unsigned int op = 0; op < ops; op++)
+	for (unsigned int store = 0; store < stores; store++)
 		inner += levels++ * most_made(INNER_SLOTS) + 1;
-	if (!reserve_add(mt, reserve, 0, ops * most_made(LEAF_SLOTS)) &&
+	if (!reserve_add(mt, reserve, 0, stores * most_made(LEAF_SLOTS)) &&
 	    !reserve_add(mt, reserve, 1, inner))
 		return 0;
-	reserve_drop(mt, reserve);
+	maple_reserve_drop(mt, reserve);
 	return -ENOMEM;
 }
 
 void samara_mas_destroy(struct ma_state *mas)
 {
-	reserve_drop(mas->tree, mas->prealloc);
+	maple_reserve_drop(mas->tree, mas->prealloc);
 }
 
 static int preallocate(struct ma_state *mas, void *entry)
 {
-	struct maple_store op;
+	const struct maple_request request = cursor_request(mas, entry);
+	struct maple_writer writer;
 
-	store_begin(&op, mas->tree, mas->index, mas->last, entry);
-	op.reserve = mas->prealloc;
-	return maple_rehearse(&op);
+	maple_writer_init(&writer, mas->tree);
+	return maple_rehearse(&writer, &request);
 }
 
 int samara_mas_preallocate(struct ma_state *mas, void *entry, gfp_t gfp)

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Writing: one operation, from the range that is stored to the pointer that is
- * swapped.
+ * One store, from the range that is written to the pointer that is swapped.
  *
  *                 first ............... last          the range
  *                   |                     |
@@ -11,14 +10,15 @@
  *                       |                |
  *                    [ e e/ ]         [ /e e e ]      leaves
  *
- * Two edges lead down to the leaves in which the range begins and ends; they
- * are the same leaf almost always. What lies between them (x) is dropped. From
- * the leaves up, each level is made anew out of what stands before the left
- * edge, the fresh nodes from below and what stands after the right edge, until
- * one fresh node takes the place of one old one: there a single pointer store
- * lets readers see all of it at once. Spanning stores are no special case.
+ * The left edge is the path to the leaf where the range begins. The right edge is the path to the
+ * leaf where it ends, and most often the same path. The subtrees between the edges (x) are dropped.
  *
- * Everything is built before that store, and building is all that can fail.
+ * The levels are built from the leaves up. Each new level holds the children before the left edge,
+ * the fresh nodes from below, and the children behind the right edge. At the level where one fresh
+ * node replaces one old node, a single pointer is swapped. Readers see the whole store there at
+ * once. A store that spans many leaves is no special case.
+ *
+ * Everything is built before the swap. Building is the only part that can fail.
  */
 #ifndef SAMARA_MAPLE_STORE_H
 #define SAMARA_MAPLE_STORE_H
@@ -26,164 +26,119 @@
 #include <errno.h>
 
 #include "maple/node.h"
+#include "maple/writer.h"
 
-/*
- * A way down. slot[level] is the live child taken in node[level], or the slot
- * that the index falls into or behind in the leaf (-1: before all).
- */
-struct edge {
-	void *node[MAX_LEVEL + 1];
-	int slot[MAX_LEVEL + 1];
-	int keep[MAX_LEVEL + 1];    /* children before (right edge: behind) this one stay */
-	unsigned long lower, upper; /* the indices that lead to the leaf */
-	/* A bit per level: the index led to an empty slot, a neighbour was taken. */
-	unsigned int bent;
-	bool known; /* left edge: still true after the operation (see store_next()) */
-};
-
-/* A node on its way into a parent. */
+/* A node that was built, on its way into a parent. */
 struct child {
 	unsigned long key;
 	void *node;
 	struct extent extent;
 };
 
-/* One build makes at most this many nodes of a level: see pack_sizes(). */
+/* One store builds at most this many nodes of a level: see pack_sizes(). */
 #define FRESH_MAX 8
-/* Old nodes of one level that a build replaces: left, right and a neighbour of theirs. */
+/* Old nodes that one store replaces: of each level the left, the right and a neighbour. */
 #define OLD_MAX (3 * (MAX_LEVEL + 1))
 
-struct maple_store {
-	struct maple_tree *mt;
-	unsigned long first, last;
-	void *entry;
-	void *above; /* takes the place of what is left above last of an entry cut there; or NULL */
-	void **reserve; /* nodes set aside: a chain of leaves, one of inner nodes; or NULL */
-
-	maple_head *root;
-	struct edge left, right;
-	bool one_way; /* right is left but for slot[0]; of it only levels 0 and 1 are filled in */
-
-	struct child fresh[FRESH_MAX]; /* what takes the place of the level below */
-	unsigned int n_fresh;
-	void *old[OLD_MAX];
-	unsigned int n_old;
-	void *made; /* every node built, chained, until it is published */
-
-	maple_inner *at; /* where the one pointer is swapped; NULL: the root */
-	unsigned int at_level;
+/* Which children of the edges' nodes the fresh nodes replace, when their parents are built. */
+enum replaced {
+	EDGES_REPLACED, /* the left edge's child up to the right edge's */
+	NONE_REPLACED,  /* no child: the fresh node comes behind the left edge's child */
+	LEFT_JOINED,    /* the left edge's child, and the neighbour before it */
+	RIGHT_JOINED,   /* the right edge's child, and the neighbour behind it */
 };
 
-/*
- * The next operation of a writer that keeps its struct maple_store: where the
- * last one was made the way down is known, and is not looked for again. Only for
- * whoever makes all changes to the tree through it, or else calls
- * store_forget(). One that is all zero knows nothing.
- */
-static inline void store_next(struct maple_store *op, struct maple_tree *mt, unsigned long first,
-			      unsigned long last, void *entry)
+struct maple_store {
+	const struct maple_request *request;
+	struct maple_tree *mt;
+
+	struct maple_path *left;
+	const struct maple_path *right; /* left where the range ends in the same leaf */
+	struct maple_path right_path;   /* else this one */
+	struct {
+		int left, right; /* where first and last fall into their leaf: leaf_search() */
+	} slot;
+
+	struct {
+		struct child child[FRESH_MAX];
+		unsigned int n;
+		enum replaced replaced;
+		int neighbour; /* its slot in the parent, where one was joined */
+	} fresh;               /* what was built of the level below */
+	struct {
+		void *node[OLD_MAX];
+		unsigned int n;
+	} old;      /* nodes to retire */
+	void *made; /* list of all nodes that were built, until they are published */
+
+	struct {
+		maple_inner *node; /* NULL: the root pointer is swapped */
+		unsigned int level;
+	} swap; /* the child of this node is swapped */
+};
+
+/* The store of entry over the cursor's range. */
+static inline struct maple_request cursor_request(struct ma_state *mas, void *entry)
 {
-	op->mt = mt;
-	op->first = first;
-	op->last = last;
-	op->entry = entry;
-	op->above = NULL;
-	op->reserve = NULL;
-	op->at = NULL;
-	op->n_fresh = op->n_old = 0;
-	op->made = NULL;
+	return (struct maple_request){
+		.first = mas->index,
+		.last = mas->last,
+		.entry = entry,
+		.reserve = mas->prealloc,
+	};
 }
 
-static inline void store_forget(struct maple_store *op)
-{
-	op->left.known = false;
-}
-
-/* An operation lives on the stack and is large: only what is set here is set before it is used. */
-static inline void store_begin(struct maple_store *op, struct maple_tree *mt, unsigned long first,
-			       unsigned long last, void *entry)
-{
-	store_next(op, mt, first, last, entry);
-	store_forget(op);
-}
-
-/* The left edge leads to the leaf in which index is, or would be. */
-static inline bool edge_covers(const struct edge *edge, unsigned long index)
-{
-	return edge->known && index >= edge->lower && index <= edge->upper;
-}
-
-/* edge.c: the left edge first, which is all that a store in place needs. */
-void edge_find_left(struct maple_store *op);
+/* edge.c: find the path to index, unless the writer knows it. The slot that index falls into. */
+int edge_find_left(struct maple_writer *writer, unsigned long index);
+/* edge.c: the left edge is found. */
 void edge_find_right(struct maple_store *op);
-void edge_complete_right(struct maple_store *op); /* levels that one_way left out */
-/* The left edge is known: the entry that covers op->first, or the first in the range; or NULL. */
-void *edge_entry(const struct maple_store *op);
-void *first_entry(const struct maple_store *op);
+/* edge.c: the first entry that overlaps first..last, or NULL. May find the path to first. */
+void *edge_first_entry(struct maple_writer *writer, unsigned long first, unsigned long last);
 
-/*
- * edge.c: reading by a writer's known left edge, where edge_covers(index) or
- * edge_covers(first): the entry there, or NULL; the first entry that has a part
- * in first..last, or NULL. False: that cannot be told from this leaf.
- */
-void *edge_load(const struct edge *edge, unsigned long index);
-bool edge_find_entry(const struct edge *edge, unsigned long first, unsigned long last,
-		     void **entry);
-/* A known left edge is what a walk from the root would find. */
-bool edge_valid(const struct maple_store *op);
+/* The entry that covers index, where slot i of its leaf is what leaf_search() found; or NULL. */
+static inline void *leaf_entry(const maple_leaf *leaf, int i, unsigned long index)
+{
+	return i >= 0 && leaf->last[i] >= index ? leaf->slot[i] : NULL;
+}
 
-/* Whether the range comes behind all that its leaf has ever held, and so cuts nothing. */
+/* Whether all entries that the leaf has ever held end before the range. Such a store cuts none. */
 static inline bool comes_last(const struct maple_store *op)
 {
-	const maple_leaf *leaf = op->left.node[0];
+	const maple_leaf *leaf = op->left->node[0];
 	int end = leaf->head.count - 1;
 
-	return op->right.node[0] == leaf && !(op->left.bent | op->right.bent) &&
-	       op->left.slot[0] == end && leaf->last[end] < op->first;
+	return op->right == op->left && op->slot.left == end &&
+	       leaf->last[end] < op->request->first;
 }
 
-/* leaves.c, inner.c: one level anew; 0 or -ENOMEM. */
+/* leaves.c, inner.c: build one level. 0 or -ENOMEM. */
 int build_leaves(struct maple_store *op);
 int build_inner(struct maple_store *op, unsigned int level);
-/* level.c: a node from the reserve or the cache, remembered in op->made; NULL when refused. */
+/* level.c: a node from the reserve, else from the cache; it is in op->made. NULL when refused. */
 void *made_node(struct maple_store *op, unsigned int level);
 
-/* store.c: 0 or -ENOMEM, and then nothing has changed. */
-int maple_store(struct maple_store *op);
-/* Do all of maple_store() that may fail, and keep the nodes in op->reserve. */
-int maple_rehearse(struct maple_store *op);
+/* store.c: build what the store needs, and keep the nodes in request->reserve. 0 or -ENOMEM. */
+int maple_rehearse(struct maple_writer *writer, const struct maple_request *request);
 
 /* erase.c: never fail. */
-void *maple_erase(struct maple_store *op);
-void erase_between(struct maple_store *op); /* both edges are known and cut no entry */
+void erase_between(struct maple_store *op); /* both edges are found and cut no entry */
 void root_collapse(struct maple_tree *mt);
 
 /*
- * gap.c: tell the ancestors that a node is not what it was: edge->node[level]
- * has to be looked at, or the child that takes its place is known, or one slot
- * of the leaf was filled or erased.
+ * gap.c: bring the extents of the ancestors up to date.
+ *   extents_update()        path->node[level] has changed anywhere
+ *   extents_child_changed() the child that replaces path->node[level] has this extent
+ *   extents_slot_changed()  slot i of the leaf was filled or erased, and nothing else
  */
-void extents_update(const struct maple_tree *mt, const struct edge *edge, unsigned int level);
-void extents_child_changed(const struct maple_tree *mt, const struct edge *edge, unsigned int level,
-			   struct extent is);
-void extents_slot_changed(const struct maple_tree *mt, const struct edge *edge);
-/* What the leaf's extent is, when slot i alone was filled or erased since it was `was`. */
+void extents_update(const struct maple_tree *mt, const struct maple_path *path, unsigned int level);
+void extents_child_changed(const struct maple_tree *mt, const struct maple_path *path,
+			   unsigned int level, struct extent is);
+void extents_slot_changed(const struct maple_tree *mt, const struct maple_path *path, int i);
+/* The extent of a leaf that had extent `was` before slot i alone was filled or erased. */
 struct extent leaf_extent_after(const maple_leaf *leaf, int i, struct extent was);
 
-/*
- * reserve.c: nodes for so many operations one after the other, whatever each of them is and does
- * to the tree. 0 or -ENOMEM, and then reserve is empty. reserve_drop() frees what is left.
- */
-int reserve_for(const struct maple_tree *mt, unsigned int ops, void **reserve);
-void reserve_drop(const struct maple_tree *mt, void **reserve);
-/* level.c: a chain of nodes set aside, leaves and inner nodes apart. */
+/* level.c: nodes set aside: one list of leaves, one of inner nodes. */
 void *reserve_take(void **reserve, unsigned int level);
 void reserve_put(void **reserve, void *node);
-
-/*
- * entry takes the place of the entry that mas stands on, its range being the same; the cursor goes
- * on from there. Nothing has changed the tree since mas came there. Needs no memory.
- */
-void maple_replace(struct ma_state *mas, void *entry);
 
 #endif

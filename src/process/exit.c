@@ -75,6 +75,7 @@ void exit_mmap(struct samara_mm *mm, struct vma_dead *dead)
 	BUG_ON(buried != mm->count.map_count);
 	mt_clear_in_rcu(&mm->mt); /* no reader is left */
 	__mt_destroy(&mm->mt);
+	maple_writer_forget(&mm->writer);
 	mm_uncharge(mm, mm->count.accounted);
 	TRACE(exit_mmap, mm, buried);
 	mm->count = (struct mm_counters){ 0 };

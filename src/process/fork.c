@@ -9,7 +9,6 @@
 #include "base/assert.h"
 #include "base/trace.h"
 #include "core/vma_lock.h"
-#include "maple/store.h"
 #include "mmu/notifier.h"
 #include "process/exit.h"
 #include "range/range.h"

@@ -5,8 +5,8 @@
  * These functions and vma_store() convert between [start, end) and the tree's
  * index..last. A cursor is set up with mas_init(): MA_STATE() clears all of it.
  *
- * They look first where the last change was, in the leaf that mm->store
- * remembers: this is why the lock is needed, and RCU alone is not enough.
+ * They look first in the leaf that mm->writer remembers. They therefore need the lock: RCU is not
+ * enough.
  */
 #ifndef VMA_FIND_H
 #define VMA_FIND_H
@@ -16,29 +16,13 @@
 /* The VMA at addr, or NULL. */
 static inline struct vma *vma_lookup(struct samara_mm *mm, unsigned long addr)
 {
-	if (edge_covers(&mm->store.left, addr))
-		return edge_load(&mm->store.left, addr);
-	return mtree_load(&mm->mt, addr);
+	return maple_writer_load(&mm->writer, addr);
 }
 
 /* The first VMA that has a part in [start, end), or NULL; most often it is at start. */
 static inline struct vma *vma_find(struct samara_mm *mm, unsigned long start, unsigned long end)
 {
-	struct ma_state mas;
-	void *vma;
-
-	if (start >= end)
-		return NULL;
-	if (edge_covers(&mm->store.left, start)) {
-		if (edge_find_entry(&mm->store.left, start, end - 1, &vma))
-			return vma;
-	} else {
-		vma = mtree_load(&mm->mt, start);
-		if (vma)
-			return vma;
-	}
-	mas_init(&mas, &mm->mt, start);
-	return mas_find(&mas, end - 1);
+	return start < end ? maple_writer_find(&mm->writer, start, end - 1) : NULL;
 }
 
 /* The VMA at addr, or the first one above it. */

@@ -6,7 +6,6 @@
 
 #include "base/assert.h"
 #include "core/vma_lock.h"
-#include "maple/store.h"
 #include "vma/reserve.h"
 
 int vma_reserve_fill(struct vma_reserve *reserve, struct samara_mm *mm, unsigned int stores,
@@ -21,7 +20,7 @@ int vma_reserve_fill(struct vma_reserve *reserve, struct samara_mm *mm, unsigned
 		reserve->spare[reserve->n++] = vma;
 	}
 	if (link_stock_add(&reserve->links, stores * links) ||
-	    reserve_for(&mm->mt, stores, reserve->nodes))
+	    maple_reserve_fill(&mm->mt, stores, reserve->nodes))
 		goto drop;
 	return 0;
 drop:
@@ -35,7 +34,7 @@ void vma_reserve_drop(struct vma_reserve *reserve)
 		vma_free(reserve->spare[--reserve->n]);
 	link_stock_drop(&reserve->links);
 	if (reserve->mm)
-		reserve_drop(&reserve->mm->mt, reserve->nodes);
+		maple_reserve_drop(&reserve->mm->mt, reserve->nodes);
 }
 
 struct vma *vma_take(struct samara_mm *mm, struct vma_reserve *reserve)
@@ -45,15 +44,16 @@ struct vma *vma_take(struct samara_mm *mm, struct vma_reserve *reserve)
 	return vma_alloc(mm);
 }
 
-/*
- * The tree's own entrance, not mas_store(): that also finds out what was there
- * and where it stands afterwards, which costs a walk each and is known here. All
- * changes to an mm's tree go through its one struct maple_store, which finds its
- * way from where the last one, or a vma_seek(), was.
- */
+/* mas_store() would also look up the first entry of the range and the new place of its cursor. */
 int vma_store(const struct vma_store *s)
 {
-	struct maple_store *op = &s->mm->store;
+	const struct maple_request request = {
+		.first = s->start,
+		.last = s->end - 1,
+		.entry = s->entry,
+		.above = s->above,
+		.reserve = s->reserve ? s->reserve->nodes : NULL,
+	};
 	const bool new_entry = s->entry && !vma_is_attached(s->entry);
 	int err;
 
@@ -62,15 +62,11 @@ int vma_store(const struct vma_store *s)
 		vma_mark_attached(s->entry);
 	if (s->above)
 		vma_mark_attached(s->above);
-	store_next(op, &s->mm->mt, s->start, s->end - 1, s->entry);
-	op->above = s->above;
-	if (s->reserve)
-		op->reserve = s->reserve->nodes;
-	err = maple_store(op);
+	err = maple_writer_store(&s->mm->writer, &request);
 	BUG_ON(err && s->reserve);
 	if (likely(!err))
 		return 0;
-	/* Nobody has seen them. */
+	/* No reader has seen them. */
 	if (new_entry)
 		vma_mark_detached(s->entry);
 	if (s->above)
@@ -80,16 +76,11 @@ int vma_store(const struct vma_store *s)
 
 void vma_erase(struct samara_mm *mm, unsigned long start)
 {
-	store_next(&mm->store, &mm->mt, start, start, NULL);
-	BUG_ON(!maple_erase(&mm->store));
+	BUG_ON(!maple_writer_erase(&mm->writer, start));
 }
 
 struct vma *vma_seek(struct samara_mm *mm, unsigned long addr)
 {
 	mmap_assert_write_locked(mm);
-	store_next(&mm->store, &mm->mt, addr, addr, NULL);
-	if (!root_is_node(mm->mt.ma_root))
-		return NULL; /* no VMA begins at 0 and ends there */
-	edge_find_left(&mm->store);
-	return edge_entry(&mm->store);
+	return maple_writer_seek(&mm->writer, addr);
 }

@@ -101,8 +101,9 @@ int mm_validate(struct samara_mm *mm, struct samara_report *out)
 
 	if (err)
 		return err;
-	if (!edge_valid(&mm->store))
-		return report_broken(out, "store", "the way to the last change is not in the tree");
+	if (!maple_writer_valid(&mm->writer))
+		return report_broken(out, "writer",
+				     "the path that the writer remembers is not in the tree");
 	mas_for_each(&mas, vma, ULONG_MAX) {
 		if (mas.index != vma->vm_start || mas.last != vma->vm_end - 1)
 			return report_broken(out, "place", "%lx..%lx is stored under %lx..%lx",

@@ -9,7 +9,7 @@
 
 #include <samara/inject.h>
 
-#include "maple/store.h"
+#include "maple/writer.h"
 #include "support/inject_matrix.h"
 #include "support/random.h"
 #include "support/tree_pair.h"
@@ -166,7 +166,8 @@ static void expected_entries_are_stored_without_more_memory(void **state)
 static void stores_need_no_more_than_was_reserved(void **state)
 {
 	const unsigned long space = 6000, before = samara_live_objects();
-	struct maple_store op;
+	struct maple_writer writer;
+	struct maple_request request;
 	struct rng rng;
 
 	(void)state;
@@ -184,24 +185,28 @@ static void stores_need_no_more_than_was_reserved(void **state)
 		for (unsigned int i = 0; i < 40; i++) {
 			const unsigned int n = 1 + i % 4;
 
-			assert_int_equal(reserve_for(&mt, n, nodes), 0);
+			assert_int_equal(maple_reserve_fill(&mt, n, nodes), 0);
 			samara_inject_from(1);
 			for (unsigned int j = 0; j < n; j++) {
 				const unsigned long first = rng_below(&rng, space);
 				unsigned long last = first;
 
 				last += rng_below(&rng, rng_one_in(&rng, 3) ? space : 2 * step);
-				store_begin(&op, &mt, first, last,
-					    rng_one_in(&rng, 2) ? NULL : NEW);
-				op.reserve = nodes;
-				if (maple_store(&op)) {
+				request = (struct maple_request){
+					.first = first,
+					.last = last,
+					.entry = rng_one_in(&rng, 2) ? NULL : NEW,
+					.reserve = nodes,
+				};
+				maple_writer_init(&writer, &mt);
+				if (maple_writer_store(&writer, &request)) {
 					test_replay(test_seed());
 					fail_msg("store %u of %u needs more than its reserve", j,
 						 n);
 				}
 			}
 			samara_inject_from(0);
-			reserve_drop(&mt, nodes);
+			maple_reserve_drop(&mt, nodes);
 		}
 		mtree_destroy(&mt);
 	}

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A writer that keeps its struct maple_store from change to change, as an mm
- * does: stores, stores that cut an entry in three with another one above them,
- * clearing and erasing, mostly near the change before, now and then with an
- * allocation refused. The tree is compared with a sorted array, and after every
- * change the remembered way down must be one that a walk would find, and
- * what is read by it must be what the tree holds.
+ * A writer that is kept from change to change, as an mm's is: stores, stores that cut an entry in
+ * three with another entry above them, clearing and erasing. Most changes are near the change
+ * before, and some have an allocation refused. The tree is compared with a sorted array. After
+ * every change the remembered path must be the one that a search finds, and lookups by it must
+ * return what the tree holds.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -15,7 +14,8 @@
 
 #include <samara/inject.h>
 
-#include "maple/store.h"
+#include "base/compiler.h"
+#include "maple/writer.h"
 #include "support/random.h"
 #include "support/tree_model.h"
 
@@ -25,7 +25,7 @@
 struct writer {
 	struct maple_tree mt;
 	struct tree_model m;
-	struct maple_store op;
+	struct maple_writer writer;
 	struct rng rng;
 	unsigned long at, values, reads, kept;
 };
@@ -48,11 +48,14 @@ static unsigned long place(struct writer *w)
 static int do_store(struct writer *w, unsigned long first, unsigned long last, void *entry,
 		    void *above)
 {
-	int err;
+	const struct maple_request request = {
+		.first = first,
+		.last = last,
+		.entry = entry,
+		.above = above,
+	};
+	int err = maple_writer_store(&w->writer, &request);
 
-	store_next(&w->op, &w->mt, first, last, entry);
-	w->op.above = above;
-	err = maple_store(&w->op);
 	if (err)
 		return err;
 	if (above)
@@ -101,8 +104,7 @@ static int do_erase(struct writer *w)
 {
 	unsigned long index = place(w);
 
-	store_next(&w->op, &w->mt, index, index, NULL);
-	assert_ptr_equal(maple_erase(&w->op), model_load(&w->m, index));
+	assert_ptr_equal(maple_writer_erase(&w->writer, index), model_load(&w->m, index));
 	model_erase(&w->m, index);
 	return 0;
 }
@@ -124,28 +126,26 @@ static int change(struct writer *w)
 	}
 }
 
-/* What can be read by the remembered edge, if it is known, is what the model has. */
+/* The first entry of the model that overlaps first..last, or NULL. */
+static void *model_first(const struct tree_model *m, unsigned long first, unsigned long last)
+{
+	size_t i = model_at(m, first);
+
+	return i < m->n && m->r[i].first <= last ? m->r[i].entry : NULL;
+}
+
+/* Lookups near the last place, by the path where it is known and by the tree elsewhere. */
 static void read_near(struct writer *w)
 {
-	const struct edge *edge = &w->op.left;
+	const struct maple_writer *writer = &w->writer;
 	unsigned long first = w->at + rng_below(&w->rng, 129);
 	unsigned long last = first + rng_below(&w->rng, 64);
-	void *entry = NULL;
-	size_t i;
 
 	first = first > 64 ? first - 64 : 0;
-	w->kept += edge->known;
-	if (!edge_covers(edge, first))
-		return;
-	w->reads++;
-	assert_ptr_equal(edge_load(edge, first), model_load(&w->m, first));
-	if (!edge_find_entry(edge, first, last, &entry))
-		return;
-	i = model_at(&w->m, first);
-	if (i < w->m.n && w->m.r[i].first <= last)
-		assert_ptr_equal(entry, w->m.r[i].entry);
-	else
-		assert_null(entry);
+	w->kept += writer->path.state == MAPLE_PATH_EXACT;
+	w->reads += maple_writer_covers(writer, first);
+	assert_ptr_equal(maple_writer_load(writer, first), model_load(&w->m, first));
+	assert_ptr_equal(maple_writer_find(writer, first, last), model_first(&w->m, first, last));
 }
 
 static void compare(struct writer *w, unsigned long n)
@@ -165,6 +165,7 @@ static void run(unsigned int flags, unsigned long refused)
 
 	w = (struct writer){ .values = 512 };
 	mt_init_flags(&w.mt, flags);
+	maple_writer_init(&w.writer, &w.mt);
 	model_init(&w.m);
 	rng_init(&w.rng, test_seed() + flags + refused);
 	for (unsigned long n = 0; n < OPS / test_slowdown(); n++) {
@@ -175,9 +176,9 @@ static void run(unsigned int flags, unsigned long refused)
 		mtree_lock(&w.mt);
 		err = change(&w);
 		samara_inject_nth(0);
-		if (!edge_valid(&w.op)) {
+		if (!maple_writer_valid(&w.writer)) {
 			test_replay(test_seed());
-			fail_msg("after %lu changes: the edge is not in the tree", n);
+			fail_msg("after %lu changes: the path is not in the tree", n);
 		}
 		read_near(&w);
 		assert_true(!err || err == -ENOMEM);
