@@ -57,7 +57,7 @@ static void erase_slot(struct maple_writer *writer, int i)
 		extents_slot_changed(mt, path, i);
 		return;
 	}
-	/* The leaf's last entry, perhaps that of nodes above too: cut below a node that has more. */
+	/* The leaf's last entry, perhaps its parents' too: cut below a node that has more. */
 	for (level = 1; level <= path->top; level++)
 		if (((maple_head *)path->node[level])->live > 1)
 			break;

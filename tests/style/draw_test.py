@@ -12,9 +12,9 @@ HOUSE = {
     "docs/architecture.md": "",
     "include/samara/types.h": C,
     "src/base/list.h": C,
-    "src/maple/node.h": C + '#include "base/list.h"\n',
+    "src/maple/writer.h": C + '#include "base/list.h"\n',
     "src/frame/folio.h": C + '#include "base/list.h"\n',
-    "src/vma/map.c": C + '#include "maple/node.h"\n#include "base/list.h"\n',
+    "src/vma/map.c": C + '#include "maple/writer.h"\n#include "base/list.h"\n',
 }
 
 

@@ -10,8 +10,9 @@ HOUSE = {
     "src/base/list.h": C,
     "src/maple/node.h": C + '#include "base/list.h"\n#include <samara/tree.h>\n',
     "src/maple/node.c": C + '#include <urcu-bp.h>\n#include "maple/node.h"\n#include "node.h"\n',
+    "src/maple/writer.h": C,
     "src/frame/folio.h": C,
-    "src/vma/map.c": C + '#include "maple/node.h"\n',
+    "src/vma/map.c": C + '#include "maple/writer.h"\n',
     "src/vma/map.h": C,
     "cli/main.c": C + '#include "replay/line.h"\n#include <samara/tree.h>\n#include <zlib.h>\n',
     "cli/replay/line.h": C,
@@ -37,6 +38,11 @@ class Layers(HouseTest):
 
     def test_a_room_of_the_same_floor_is_seen(self):
         self.broken("src/maple/node.c", '"frame/folio.h"', "one floor")
+
+    def test_a_room_looks_inside_the_tree(self):
+        self.broken("src/vma/map.c", '"maple/node.h"', "writer.h")
+        self.broken("src/vma/map.h", "<maple/node.h>", "writer.h")
+        self.broken("src/vma/map.c", '"maple/nothing.h"', "writer.h")
 
     def test_a_source_file_is_included(self):
         self.broken("src/maple/walk.c", '"maple/node.c"', "source file")
