@@ -143,8 +143,11 @@ SAMARA_API long samara_file_pwrite(struct samara_file *file, const void *buf, un
  */
 SAMARA_API SAMARA_MUST_CHECK int samara_file_sync(struct samara_file *file);
 
-/* file's identity. name lives as long as the file. */
-SAMARA_API void samara_file_identify(const struct samara_file *file, struct samara_file_identity *out);
+/*
+ * file's identity. out->size is the caller's sizeof(*out); members beyond it are left out. out->name lives as long as
+ * the caller holds a reference to file. 0, or -EINVAL: size does not cover itself.
+ */
+SAMARA_API int samara_file_identify(const struct samara_file *file, struct samara_file_identity *out);
 
 /* devices -------------------------------------------------------------------- */
 

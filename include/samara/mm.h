@@ -212,7 +212,11 @@ struct samara_layout {
  * special mapping that failed: then nothing has changed.
  */
 SAMARA_API int samara_set_layout(struct samara_mm *mm, const struct samara_layout *layout);
-SAMARA_API int samara_get_layout(struct samara_mm *mm, struct samara_layout *out); /* 0; special: none */
+/*
+ * mm's layout; special: NULL, nr_special: 0. out->size is the caller's sizeof(*out); members beyond it are left out.
+ * 0, or -EINVAL: size does not cover itself.
+ */
+SAMARA_API int samara_get_layout(struct samara_mm *mm, struct samara_layout *out);
 
 /*
  * The base from which an execve with this RLIMIT_STACK (bytes) has addresses
@@ -278,7 +282,7 @@ struct samara_vma_info {
 	unsigned int dev_major, dev_minor;
 	char perms[5];        /* "rw-p" */
 	unsigned long flags;  /* SAMARA_VM_* */
-	const char *name;     /* as /proc/PID/maps shows it, "" for none; valid while the mapping exists */
+	const char *name;     /* as /proc/PID/maps shows it, "" for none; its lifetime is below */
 };
 
 /*
@@ -286,6 +290,17 @@ struct samara_vma_info {
  * Walk a map with from = 0, then from = out->end. The gate is not among them.
  */
 SAMARA_API int samara_vma_next(struct samara_mm *mm, unsigned long from, struct samara_vma_info *out);
+
+/*
+ * The same, with the name copied into buf, of size bytes; out->name is then buf. -ENOSPC: the name does not fit, and
+ * *out is unchanged.
+ *
+ * The name that samara_vma_next() gives belongs to the mapping's file. It is freed with the file: when the file has no
+ * mapping in any mm any more, and no reference (samara_file_get()). Where another thread may unmap it meanwhile, this
+ * call is the one to use.
+ */
+SAMARA_API int samara_vma_next_copy(struct samara_mm *mm, unsigned long from, struct samara_vma_info *out, char *buf,
+				    size_t size);
 
 /* The gate area ([vsyscall]), which belongs to no mm. 0, or -ENOENT. */
 SAMARA_API int samara_gate_info(struct samara_mm *mm, struct samara_vma_info *out);

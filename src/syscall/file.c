@@ -217,12 +217,10 @@ int samara_vmf_insert(struct samara_vmf *vmf, unsigned long frame)
 	return device_insert(vmf, frame);
 }
 
-void samara_file_identify(const struct samara_file *file, struct samara_file_identity *out)
+int samara_file_identify(const struct samara_file *file, struct samara_file_identity *out)
 {
 	const struct inode *inode = file->inode;
-
-	*out = (struct samara_file_identity){
-		.size = sizeof(*out),
+	const struct samara_file_identity own = {
 		.name = file->name,
 		.dev_major = inode->id.dev_major,
 		.dev_minor = inode->id.dev_minor,
@@ -230,4 +228,6 @@ void samara_file_identify(const struct samara_file *file, struct samara_file_ide
 		.flags = file->flags,
 		.length = READ_ONCE(inode->length),
 	};
+
+	return sized_put(out, &own, sizeof(own));
 }

@@ -88,6 +88,32 @@ int samara_vma_next(struct samara_mm *mm, unsigned long from, struct samara_vma_
 	return vma ? 0 : -ENOENT;
 }
 
+int samara_vma_next_copy(struct samara_mm *mm, unsigned long from, struct samara_vma_info *out,
+			 char *buf, size_t size)
+{
+	const int refused = mm_call(mm);
+	struct samara_vma_info own;
+	const struct vma *vma;
+	size_t len = 0;
+	int err = -ENOENT;
+
+	if (refused)
+		return refused;
+	mmap_read_lock(mm);
+	vma = vma_find_from(mm, from);
+	if (vma) {
+		vma_describe(vma, &own);
+		len = strlen(own.name);
+		err = len < size ? 0 : -ENOSPC;
+	}
+	if (!err) {
+		*out = own;
+		out->name = memcpy(buf, own.name, len + 1);
+	}
+	mmap_read_unlock(mm);
+	return err;
+}
+
 int samara_gate_info(struct samara_mm *mm, struct samara_vma_info *out)
 {
 	const int refused = mm_call(mm);

@@ -146,6 +146,7 @@ static int refused_calls_on_the_mm(void)
 	REFUSED(samara_set_layout(w.mm, &layout));
 	REFUSED(samara_touch(w.mm, AREA, PAGE, PROT_READ));
 	REFUSED(samara_vma_next(w.mm, 0, &info));
+	REFUSED(samara_vma_next_copy(w.mm, 0, &info, &c, 1));
 	REFUSED(samara_print_maps(w.mm, 1));
 	REFUSED(samara_print_smaps(w.mm, 1));
 	REFUSED(samara_mm_print_tree(w.mm, 1));

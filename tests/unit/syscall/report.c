@@ -117,6 +117,30 @@ static void mappings_are_walked_by_their_ends(void **state)
 	assert_string_equal(info.perms, "--xp");
 }
 
+static void a_copied_name_outlives_the_mapping(void **state)
+{
+	struct fixture *f = *state;
+	const struct samara_file_identity id = { .size = sizeof(id), .name = "/a/file" };
+	struct samara_vma_info info = { .start = 1 };
+	struct samara_file *file;
+	char name[8];
+
+	assert_int_equal(samara_vma_next_copy(f->mm, 0, &info, name, sizeof(name)), -ENOENT);
+	assert_int_equal(samara_file_named(f->machine, &id, &file), 0);
+	assert_int_equal(samara_mmap(f->mm, AT(0), PAGE, PROT_READ, MAP_PRIVATE | MAP_FIXED, file,
+				     PAGE),
+			 AT(0));
+	assert_int_equal(samara_vma_next_copy(f->mm, 0, &info, name, 7), -ENOSPC);
+	assert_int_equal(info.start, 1);
+	assert_int_equal(samara_vma_next_copy(f->mm, 0, &info, name, sizeof(name)), 0);
+	samara_file_put(file);
+	assert_int_equal(samara_munmap(f->mm, AT(0), PAGE), 0);
+	assert_int_equal(info.start, AT(0));
+	assert_int_equal(info.offset, PAGE);
+	assert_ptr_equal(info.name, name);
+	assert_string_equal(info.name, "/a/file");
+}
+
 static void the_gate_follows_the_machine(void **state)
 {
 	struct samara_machine_config cfg = SAMARA_MACHINE_CONFIG_INIT;
@@ -199,6 +223,7 @@ int main(void)
 		test(smaps_gives_size_and_flags),
 		cmocka_unit_test(flags_text_needs_room),
 		test(mappings_are_walked_by_their_ends),
+		test(a_copied_name_outlives_the_mapping),
 		cmocka_unit_test(the_gate_follows_the_machine),
 		test(installing_puts_mappings_as_they_are),
 		test(a_layout_that_cannot_be_installed_changes_nothing),
