@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 
 #include "core/vma_lock.h"
+#include "support/at_locks.h"
 #include "support/cmocka_all.h"
 #include "support/mem.h"
 #include "support/waits.h"
@@ -76,12 +77,67 @@ static void an_access_below_a_mapping_does_not_wait_for_readers(void **state)
 	assert_not_mapped(&look);
 }
 
+/* The stack above addr as it is when the access has got the lock for writing. */
+static void map_there(void *arg)
+{
+	const unsigned long *addr = arg;
+
+	assert_int_equal(samara_mmap(m.mm, *addr, MEM_PAGE, RW,
+				     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, NULL, 0),
+			 *addr);
+}
+
+static void grow_there(void *arg)
+{
+	const unsigned long *addr = arg;
+	char byte = 1;
+
+	assert_int_equal(samara_write(m.mm, *addr, &byte, 1, NULL), 1);
+}
+
+static void unmap_above(void *arg)
+{
+	const unsigned long *addr = arg;
+
+	assert_int_equal(samara_munmap(m.mm, *addr + MEM_PAGE, PAGES * MEM_PAGE), 0);
+}
+
+/* An access below a stack looks for it again when it has changed one lock for the other. */
+static void what_came_below_a_stack_meanwhile_is_found(void **state)
+{
+	static const struct {
+		void (*meanwhile)(void *arg);
+		ssize_t n;
+	} rows[] = { { map_there, 1 }, { grow_there, 1 }, { unmap_above, 0 } };
+	unsigned long at = 1UL << 40;
+
+	(void)state;
+	if (!at_locks_available())
+		skip();
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++, at += 1UL << 30) {
+		struct look look = { .addr = at };
+
+		assert_int_equal(samara_mmap(m.mm, at + MEM_PAGE, PAGES * MEM_PAGE, RW,
+					     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED |
+						     MAP_GROWSDOWN,
+					     NULL, 0),
+				 at + MEM_PAGE);
+		meet_at(&m.mm->mmap_lock, 2, rows[i].meanwhile, &at);
+		call_read(&look);
+		assert_true(meet_end());
+		assert_int_equal(look.n, rows[i].n);
+		if (!look.n)
+			assert_not_mapped(&look);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 		TEST(what_was_unmapped_meanwhile_is_not_found),
 		TEST(an_access_below_a_mapping_does_not_wait_for_readers),
+		TEST(what_came_below_a_stack_meanwhile_is_found),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

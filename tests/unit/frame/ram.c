@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "fixture.h"
+#include "support/at_locks.h"
 #include "support/forked.h"
 #include "support/random.h"
 
@@ -54,6 +55,30 @@ static void a_frames_number_folio_and_bytes_name_each_other(void **state)
 	assert_true(folio_pfn(ram, a) != ZERO_FRAME && folio_pfn(ram, b) % 8 == 0);
 	folio_put(ram, a);
 	folio_put(ram, b);
+}
+
+static struct ram *taken_from;
+
+static void take_a_block(void *arg)
+{
+	*(struct folio **)arg = must_alloc(taken_from, 3, FOLIO_RAW);
+}
+
+/* Another thread takes frames just before ram_stats() has the lock: they are not free. */
+static void frames_are_counted_under_their_lock(void **state)
+{
+	struct ram *ram = taken_from = *state;
+	struct ram_stats before, now;
+	struct folio *block = NULL;
+
+	if (!at_locks_available())
+		skip();
+	ram_stats(ram, &before);
+	meet_at(&ram->buddy.lock, 1, take_a_block, &block);
+	ram_stats(ram, &now);
+	assert_true(meet_end());
+	assert_int_equal(now.free, before.free - 8);
+	folio_put(ram, block);
 }
 
 static void without_keep_fd_there_is_no_descriptor(void **state)
@@ -365,6 +390,7 @@ int main(void)
 		cmocka_unit_test(sizes_that_make_no_sense_are_refused),
 		cmocka_unit_test(bytes_are_rounded_down_to_frames),
 		ram_test(a_frames_number_folio_and_bytes_name_each_other),
+		ram_test(frames_are_counted_under_their_lock),
 		cmocka_unit_test(without_keep_fd_there_is_no_descriptor),
 		cmocka_unit_test(the_memfd_holds_the_frames),
 		cmocka_unit_test(sixteen_gib_cost_what_is_used),

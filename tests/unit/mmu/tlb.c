@@ -7,6 +7,7 @@
 #include "space.h"
 
 #include "mmu/tlb.h"
+#include "support/at_locks.h"
 #include "support/forked.h"
 
 #define AT (1UL << 40)
@@ -275,6 +276,36 @@ static void an_mm_that_exits_takes_its_cpus_off(void **state)
 	down(&o);
 }
 
+/* Those that run an mm change under its lock alone, whoever comes or goes. */
+static void the_cpus_of_an_mm_change_under_its_lock(void **state)
+{
+	struct samara_cpu *cpu[3];
+	struct one_cpu o;
+
+	(void)state;
+	if (!at_locks_available())
+		skip();
+	up(&o);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(samara_cpu_create(&o.s.machine, &cpu[i]), 0);
+		guard_add(&o.s.mm->watch.cpus_lock, &cpu[i]->next, sizeof(cpu[i]->next), "next");
+	}
+	guard_add(&o.s.mm->watch.cpus_lock, &o.cpu->next, sizeof(o.cpu->next), "next");
+	guard_add(&o.s.mm->watch.cpus_lock, &o.s.mm->watch.cpus, sizeof(o.s.mm->watch.cpus), "cpus");
+	for (int i = 0; i < 3; i++)
+		samara_cpu_run(cpu[i], o.s.mm);
+	samara_cpu_run(cpu[1], NULL); /* from the middle, */
+	samara_cpu_run(cpu[2], NULL); /* the first, */
+	samara_cpu_run(o.cpu, NULL);  /* the last */
+	samara_cpu_run(o.cpu, o.s.mm);
+	tlb_mm_exit(o.s.mm);
+	guard_end();
+	assert_null(o.s.mm->watch.cpus);
+	for (int i = 0; i < 3; i++)
+		samara_cpu_destroy(cpu[i]);
+	down(&o);
+}
+
 static void a_refused_cpu_is_none(void **state)
 {
 	struct samara_cpu *cpu = NULL;
@@ -336,6 +367,7 @@ int main(void)
 		cmocka_unit_test(every_cpu_of_the_mm_is_flushed_and_no_other),
 		cmocka_unit_test(another_mm_or_none_starts_empty),
 		cmocka_unit_test(an_mm_that_exits_takes_its_cpus_off),
+		cmocka_unit_test(the_cpus_of_an_mm_change_under_its_lock),
 		cmocka_unit_test(a_refused_cpu_is_none),
 #ifdef SAMARA_DEBUG
 		cmocka_unit_test(misuse_of_a_section_is_noticed),

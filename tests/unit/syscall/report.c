@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include <samara/access.h>
+
 #include "support/cmocka_all.h"
 
 #include "support/mm_shape.h"
@@ -87,6 +89,49 @@ static void smaps_gives_size_and_flags(void **state)
 	assert_non_null(
 		strstr(text, "\nTHPeligible:           0\nVmFlags: rd wr mr mw me gd ac \n"));
 	assert_non_null(strstr(text, "[vsyscall]\nSize:                  4 kB\n"));
+}
+
+/* One entry: two pages shared with a child, one written since, one clean; LOCKONFAULT. */
+static void smaps_gives_each_line(void **state)
+{
+	struct fixture *f = *state;
+	struct samara_mm *child;
+	char byte;
+
+	map_file(f, 0, 8, RW, MAP_PRIVATE, 0);
+	assert_int_equal(samara_mlock2(f->mm, AT(0), 8 * PAGE, MLOCK_ONFAULT), 0);
+	write_pages(f->mm, 0, 3);
+	assert_int_equal(samara_fork(f->mm, &child), 0);
+	write_pages(f->mm, 2, 3);
+	assert_int_equal(samara_read(f->mm, AT(5), &byte, 1, NULL), 1);
+	assert_int_equal(mm_text(f->mm, samara_print_smaps, text), 0);
+	*strstr(text, "ffffffffff600000") = '\0';
+	assert_string_equal(strchr(text, '\n'), "\n"
+						"Size:                 32 kB\n"
+						"KernelPageSize:        4 kB\n"
+						"MMUPageSize:           4 kB\n"
+						"Rss:                  16 kB\n"
+						"Pss:                  12 kB\n"
+						"Pss_Dirty:             8 kB\n"
+						"Shared_Clean:          0 kB\n"
+						"Shared_Dirty:          8 kB\n"
+						"Private_Clean:         4 kB\n"
+						"Private_Dirty:         4 kB\n"
+						"Referenced:           16 kB\n"
+						"Anonymous:            12 kB\n"
+						"KSM:                   0 kB\n"
+						"LazyFree:              0 kB\n"
+						"AnonHugePages:         0 kB\n"
+						"ShmemPmdMapped:        0 kB\n"
+						"FilePmdMapped:         0 kB\n"
+						"Shared_Hugetlb:        0 kB\n"
+						"Private_Hugetlb:       0 kB\n"
+						"Swap:                  0 kB\n"
+						"SwapPss:               0 kB\n"
+						"Locked:               12 kB\n"
+						"THPeligible:           0\n"
+						"VmFlags: rd wr mr mw me lo lf ac \n");
+	samara_mm_exit(child);
 }
 
 static void flags_text_needs_room(void **state)
@@ -221,6 +266,7 @@ int main(void)
 		test(maps_reads_like_procs),
 		test(a_long_map_is_written_in_pieces),
 		test(smaps_gives_size_and_flags),
+		test(smaps_gives_each_line),
 		cmocka_unit_test(flags_text_needs_room),
 		test(mappings_are_walked_by_their_ends),
 		test(a_copied_name_outlives_the_mapping),
