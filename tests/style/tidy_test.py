@@ -30,6 +30,30 @@ class Tidy(HouseTest):
         self.breaks({"cli/a.c": C + function("f", 70) + function("g", 71)}, "cli/a.c:74",
                     "function:g: 71")
 
+    def test_a_struct_of_many_members(self):
+        def struct(members):
+            return C + "\n/* ; */\nstruct s {\n" + members + "};\n"
+
+        self.passes({"src/base/a.h": struct("\tint x; /* y, z; */\n" * 12)})
+        self.breaks({"src/base/a.h": struct("\tint x;\n" * 13)}, "src/base/a.h:4", "members:s: 13")
+        self.breaks({"cli/a.c": struct("\tint x, *y;\n" * 6 + "\tint bit : 1;\n")},
+                    "cli/a.c:4", "members:s: 13")
+        self.breaks({"include/samara/a.h": struct("\tint x;\n" * 13)},
+                    "include/samara/a.h:4", "members:s: 13")
+        self.passes({"tests/a.h": struct("\tint x;\n" * 13)})
+
+    def test_what_counts_as_one_member(self):
+        self.passes({"src/base/a.h": C + "struct s {\n" + "\tint x;\n" * 10 +
+                     "\tint (*f)(int a, int b, int c);\n" +
+                     "\tstruct {\n" + "\t\tint y;\n" * 12 + "\t} t;\n};\n"})
+        self.breaks({"src/base/a.h": C + "struct s {\n\tunion {\n" + "\t\tint y;\n" * 13 +
+                     "\t} u;\n};\n"}, "src/base/a.h:3", "members:u: 13")
+
+    def test_public_structs_of_a_settled_shape_are_left_alone(self):
+        many = C + "struct samara_cpu {\n" + "\tint x;\n" * 13 + "};\n"
+        self.passes({"include/samara/cpu.h": many})
+        self.breaks({"src/mmu/cpu.h": many}, "src/mmu/cpu.h:2", "members:samara_cpu: 13")
+
     def test_a_wide_line(self):
         self.breaks({"src/base/a.c": C + "\t" + "x" * 93 + "\n"}, "src/base/a.c:2", "columns: 101")
         self.passes({"include/samara/a.h": C + "\t" + "x" * 93 + "\n"})
