@@ -72,6 +72,29 @@ struct magazine {
 
 struct thread_caches;
 
+/* Free objects in the pool. pool.c writes it. */
+struct cache_free {
+	struct sheaf *sheaves; /* none is empty */
+	void *loose;	       /* linked through their slab's links */
+	unsigned long count;
+};
+
+/* What objects are carved from. slab.c writes it; shrinking takes from carved as well. */
+struct cache_chunks {
+	unsigned long carved; /* objects, in use or not */
+	struct slab *first;   /* each chunk's first slab */
+	struct slab *fresh;   /* where the next object is carved, or NULL */
+	size_t last_size;     /* of the chunk that was taken last */
+};
+
+/* Loose objects that wait to be free. pool.c writes it. */
+struct cache_deferred {
+	void *next; /* they wait for ... */
+	void *now;  /* ... the grace period after the one that these wait for */
+	struct rcu_cb cb;
+	bool busy; /* cb is queued */
+};
+
 struct obj_cache {
 	unsigned int magazine; /* offset in struct thread_caches; that of slot 0 while armed */
 	unsigned int slot;     /* the same, not changed by arming */
@@ -82,17 +105,9 @@ struct obj_cache {
 	struct alloc_site site;
 
 	struct samara_spinlock lock __aligned(CACHE_LINE); /* RANK_CACHE_POOL; for what follows */
-	struct sheaf *sheaves;	/* none is empty */
-	void *loose;		/* free objects, linked through their slab's links */
-	unsigned long pool_free;
-	unsigned long carved;
-	struct slab *chunks;	/* each chunk's first slab */
-	struct slab *fresh;	/* where the next object is carved, or NULL */
-	size_t chunk_size;	/* of the chunk that was taken last */
-	void *defer_next;	/* loose objects that wait for ... */
-	void *defer_now;	/* ... the grace period after the one these wait for */
-	struct rcu_cb defer_cb;
-	bool defer_busy;	/* defer_cb is queued */
+	struct cache_free free;
+	struct cache_chunks chunks;
+	struct cache_deferred deferred;
 };
 
 #define OBJ_CACHE_INIT(var, site_name, size_, align_, keep_)                       \

@@ -83,13 +83,13 @@ void sheaf_free(struct sheaf *sheaf)
 /* Up to n objects from the newest sheaf. */
 static unsigned int sheaf_take(struct obj_cache *c, void **out, unsigned int n)
 {
-	struct sheaf *sheaf = c->sheaves;
+	struct sheaf *sheaf = c->free.sheaves;
 	unsigned int got = min(n, sheaf->count);
 
 	sheaf->count -= got;
 	memcpy(out, &sheaf->obj[sheaf->count], got * sizeof(*out));
 	if (!sheaf->count) {
-		c->sheaves = sheaf->next;
+		c->free.sheaves = sheaf->next;
 		sheaf_free(sheaf);
 	}
 	return got;
@@ -116,11 +116,11 @@ unsigned int pool_get(struct obj_cache *c, void **out, unsigned int n)
 	unsigned int got = 0;
 
 	pool_lock(c);
-	while (got < n && c->sheaves)
+	while (got < n && c->free.sheaves)
 		got += sheaf_take(c, out + got, n - got);
-	while (got < n && c->loose)
-		out[got++] = loose_pop(c, &c->loose);
-	c->pool_free -= got;
+	while (got < n && c->free.loose)
+		out[got++] = loose_pop(c, &c->free.loose);
+	c->free.count -= got;
 	for (; got < n; got++) {
 		out[got] = slab_carve(c);
 		if (!out[got])
@@ -133,14 +133,14 @@ unsigned int pool_get(struct obj_cache *c, void **out, unsigned int n)
 
 static struct sheaf *sheaf_with_room(struct obj_cache *c)
 {
-	struct sheaf *sheaf = c->sheaves;
+	struct sheaf *sheaf = c->free.sheaves;
 
 	if (c->plain || (sheaf && sheaf->count < SHEAF_OBJS))
 		return c->plain ? NULL : sheaf;
 	sheaf = sheaf_alloc(c);
 	if (sheaf) {
-		sheaf->next = c->sheaves;
-		c->sheaves = sheaf;
+		sheaf->next = c->free.sheaves;
+		c->free.sheaves = sheaf;
 	}
 	return sheaf;
 }
@@ -148,7 +148,7 @@ static struct sheaf *sheaf_with_room(struct obj_cache *c)
 void pool_put(struct obj_cache *c, void **objs, unsigned int n)
 {
 	pool_lock(c);
-	c->pool_free += n;
+	c->free.count += n;
 	while (n) {
 		struct sheaf *sheaf = sheaf_with_room(c);
 		unsigned int some = sheaf ? min(n, SHEAF_OBJS - sheaf->count) : 1;
@@ -157,7 +157,7 @@ void pool_put(struct obj_cache *c, void **objs, unsigned int n)
 			memcpy(&sheaf->obj[sheaf->count], objs, some * sizeof(*objs));
 			sheaf->count += some;
 		} else {
-			loose_push(c, &c->loose, *objs);
+			loose_push(c, &c->free.loose, *objs);
 		}
 		objs += some;
 		n -= some;
@@ -168,9 +168,9 @@ void pool_put(struct obj_cache *c, void **objs, unsigned int n)
 void pool_put_sheaf(struct obj_cache *c, struct sheaf *sheaf)
 {
 	pool_lock(c);
-	sheaf->next = c->sheaves;
-	c->sheaves = sheaf;
-	c->pool_free += sheaf->count;
+	sheaf->next = c->free.sheaves;
+	c->free.sheaves = sheaf;
+	c->free.count += sheaf->count;
 	pool_unlock(c);
 }
 
@@ -179,7 +179,7 @@ unsigned long pool_out(struct obj_cache *c)
 	unsigned long out;
 
 	pool_lock(c);
-	out = c->carved - c->pool_free;
+	out = c->chunks.carved - c->free.count;
 	pool_unlock(c);
 	return out;
 }
@@ -188,20 +188,20 @@ unsigned long pool_out(struct obj_cache *c)
 
 static void loose_done(struct rcu_cb *cb)
 {
-	struct obj_cache *c = container_of(cb, struct obj_cache, defer_cb);
+	struct obj_cache *c = container_of(cb, struct obj_cache, deferred.cb);
 	void *obj;
 	bool again;
 
 	pool_lock(c);
-	while ((obj = loose_pop(c, &c->defer_now))) {
+	while ((obj = loose_pop(c, &c->deferred.now))) {
 		cache_object_in(c, obj);
-		loose_push(c, &c->loose, obj);
-		c->pool_free++;
+		loose_push(c, &c->free.loose, obj);
+		c->free.count++;
 	}
-	c->defer_now = c->defer_next;
-	c->defer_next = NULL;
-	again = c->defer_now;
-	c->defer_busy = again;
+	c->deferred.now = c->deferred.next;
+	c->deferred.next = NULL;
+	again = c->deferred.now;
+	c->deferred.busy = again;
 	pool_unlock(c);
 	if (again)
 		rcu_defer(cb, loose_done);
@@ -212,31 +212,31 @@ void pool_defer_loose(struct obj_cache *c, void *obj)
 	bool start;
 
 	pool_lock(c);
-	start = !c->defer_busy;
-	c->defer_busy = true;
-	loose_push(c, start ? &c->defer_now : &c->defer_next, obj);
+	start = !c->deferred.busy;
+	c->deferred.busy = true;
+	loose_push(c, start ? &c->deferred.now : &c->deferred.next, obj);
 	pool_unlock(c);
 	if (start)
-		rcu_defer(&c->defer_cb, loose_done);
+		rcu_defer(&c->deferred.cb, loose_done);
 }
 
 /* shrinking --------------------------------------------------------------- */
 
 static void note_free_objects(struct obj_cache *c)
 {
-	for (struct sheaf *sheaf = c->sheaves; sheaf; sheaf = sheaf->next) {
+	for (struct sheaf *sheaf = c->free.sheaves; sheaf; sheaf = sheaf->next) {
 		for (unsigned int i = 0; i < sheaf->count; i++)
 			slab_note_free(sheaf->obj[i]);
 	}
-	for (void *obj = c->loose; obj; obj = *slab_link(c, obj))
+	for (void *obj = c->free.loose; obj; obj = *slab_link(c, obj))
 		slab_note_free(obj);
 }
 
 /* Objects of chunks that go, out of the sheaves and the loose list. */
 static unsigned long forget_dead_objects(struct obj_cache *c)
 {
-	struct sheaf **p = &c->sheaves;
-	void *loose = c->loose, *obj;
+	struct sheaf **p = &c->free.sheaves;
+	void *loose = c->free.loose, *obj;
 	unsigned long gone = 0;
 
 	while (*p) {
@@ -256,12 +256,12 @@ static unsigned long forget_dead_objects(struct obj_cache *c)
 		*p = sheaf->next;
 		sheaf_free(sheaf);
 	}
-	c->loose = NULL;
+	c->free.loose = NULL;
 	while ((obj = loose_pop(c, &loose))) {
 		if (slab_is_dead(obj))
 			gone++;
 		else
-			loose_push(c, &c->loose, obj);
+			loose_push(c, &c->free.loose, obj);
 	}
 	return gone;
 }
@@ -276,10 +276,10 @@ static bool pool_shrink(struct obj_cache *c)
 	note_free_objects(c);
 	slab_mark_dead(c);
 	gone = forget_dead_objects(c);
-	c->pool_free -= gone;
-	c->carved -= gone;
+	c->free.count -= gone;
+	c->chunks.carved -= gone;
 	dead = slab_take_dead(c);
-	empty = !c->chunks;
+	empty = !c->chunks.first;
 	pool_unlock(c);
 	if (dead && c->keep)
 		rcu_synchronize();

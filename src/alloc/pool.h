@@ -26,7 +26,7 @@ void sheaf_free(struct sheaf *sheaf);
 /* Give wholly free chunks back, of every cache. True if no chunk is left anywhere. */
 bool pool_shrink_all(void);
 
-/* A consistent reading of c->carved - c->pool_free. */
+/* A consistent reading of c->chunks.carved - c->free.count. */
 unsigned long pool_out(struct obj_cache *c);
 
 /* For fork.c, with site_lock held: every pool's lock. */

@@ -44,7 +44,7 @@ static void slab_init(struct slab *slab, struct obj_cache *c, struct slab *chunk
 
 static struct slab *chunk_alloc(struct obj_cache *c)
 {
-	size_t size = c->chunk_size ? min(c->chunk_size * 2, HUGE_PAGE) : SLAB_SIZE;
+	size_t size = c->chunks.last_size ? min(c->chunks.last_size * 2, HUGE_PAGE) : SLAB_SIZE;
 	struct slab *chunk;
 
 	for (;;) {
@@ -59,19 +59,19 @@ static struct slab *chunk_alloc(struct obj_cache *c)
 	chunk->chunk_size = size;
 	chunk->slabs = 0;
 	chunk->dead = false;
-	chunk->next = c->chunks;
-	c->chunks = chunk;
-	c->chunk_size = size;
+	chunk->next = c->chunks.first;
+	c->chunks.first = chunk;
+	c->chunks.last_size = size;
 	return chunk;
 }
 
 void *slab_carve(struct obj_cache *c)
 {
-	struct slab *slab = c->fresh;
+	struct slab *slab = c->chunks.fresh;
 	void *obj;
 
 	if (!slab || slab->carved == slab->count) {
-		struct slab *chunk = c->chunks;
+		struct slab *chunk = c->chunks.first;
 
 		if (!chunk || chunk->slabs == chunk->chunk_size / SLAB_SIZE)
 			chunk = chunk_alloc(c);
@@ -79,11 +79,11 @@ void *slab_carve(struct obj_cache *c)
 			return NULL;
 		slab = (struct slab *)((char *)chunk + chunk->slabs * SLAB_SIZE);
 		slab_init(slab, c, chunk);
-		c->fresh = slab;
+		c->chunks.fresh = slab;
 	}
 	obj = (char *)slab + slab->first + (size_t)slab->carved * c->size;
 	slab->carved++;
-	c->carved++;
+	c->chunks.carved++;
 	if (!c->plain)
 		poison_fresh(c, obj);
 	else
@@ -100,7 +100,7 @@ void slab_note_free(const void *obj)
 
 void slab_mark_dead(struct obj_cache *c)
 {
-	for (struct slab *chunk = c->chunks; chunk; chunk = chunk->next) {
+	for (struct slab *chunk = c->chunks.first; chunk; chunk = chunk->next) {
 		bool dead = true;
 
 		for (unsigned int i = 0; i < chunk->slabs; i++) {
@@ -116,10 +116,10 @@ void slab_mark_dead(struct obj_cache *c)
 
 struct slab *slab_take_dead(struct obj_cache *c)
 {
-	struct slab **p = &c->chunks, *dead = NULL;
+	struct slab **p = &c->chunks.first, *dead = NULL;
 
-	if (c->fresh && c->fresh->chunk->dead)
-		c->fresh = NULL;
+	if (c->chunks.fresh && c->chunks.fresh->chunk->dead)
+		c->chunks.fresh = NULL;
 	while (*p) {
 		struct slab *chunk = *p;
 
@@ -131,8 +131,8 @@ struct slab *slab_take_dead(struct obj_cache *c)
 		chunk->next = dead;
 		dead = chunk;
 	}
-	if (!c->chunks)
-		c->chunk_size = 0;
+	if (!c->chunks.first)
+		c->chunks.last_size = 0;
 	return dead;
 }
 

@@ -21,18 +21,18 @@ static void one_object_keeps_its_chunk_and_no_other(void **state)
 		objs[i] = cache_alloc(&things);
 		assert_non_null(objs[i]);
 	}
-	assert_true(things.chunks && things.chunks->next);
+	assert_true(things.chunks.first && things.chunks.first->next);
 	for (size_t i = 1; i < MANY; i++)
 		cache_free(&things, objs[i]);
 	thread_drain();
 	assert_false(pool_shrink_all());
-	assert_true(things.chunks && !things.chunks->next);
+	assert_true(things.chunks.first && !things.chunks.first->next);
 	memset(objs[0], 1, 200);
 	assert_int_equal(cache_live(&things), 1);
 	cache_free(&things, objs[0]);
 	thread_drain();
 	assert_true(pool_shrink_all());
-	assert_null(things.chunks);
+	assert_null(things.chunks.first);
 	assert_int_equal(cache_live(&things), 0);
 }
 
