@@ -5,7 +5,7 @@
  */
 #include <errno.h>
 
-#include "access/walk.h"
+#include "access/page_access.h"
 
 #define EXCHANGE(type, at, expected, desired) \
 	({ \

@@ -7,7 +7,7 @@
  */
 #include <errno.h>
 
-#include "access/walk.h"
+#include "access/page_access.h"
 #include "base/bytes.h"
 
 struct transfer {

@@ -9,7 +9,7 @@
 #include <errno.h>
 #include <signal.h>
 
-#include "access/walk.h"
+#include "access/page_access.h"
 #include "mmu/tlb.h"
 
 static int fill(struct samara_cpu *cpu, unsigned long addr, enum samara_access access,

@@ -19,7 +19,7 @@
  */
 #include <errno.h>
 
-#include "access/door.h"
+#include "access/fault_door.h"
 #include "core/vma_lock.h"
 #include "frame/frame.h"
 #include "vma/find.h"

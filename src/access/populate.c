@@ -6,7 +6,7 @@
  */
 #include <errno.h>
 
-#include "access/door.h"
+#include "access/fault_door.h"
 #include "access/populate.h"
 #include "mmu/table.h"
 #include "vma/find.h"

@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <sys/mman.h>
 
-#include "access/walk.h"
+#include "access/page_access.h"
 
 static int touch_page(struct samara_mm *mm, unsigned long addr, enum samara_access kind)
 {

@@ -17,7 +17,7 @@
 
 #include <string.h>
 
-#include "alloc/fork.h"
+#include "alloc/fork_pools.h"
 #include "alloc/slab.h"
 #include "base/assert.h"
 #include "base/lock.h"

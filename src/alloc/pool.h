@@ -29,7 +29,7 @@ bool pool_shrink_all(void);
 /* A consistent reading of c->chunks.carved - c->free.count. */
 unsigned long pool_out(struct obj_cache *c);
 
-/* For fork.c, with site_lock held: every pool's lock. */
+/* For fork_pools.c, with site_lock held: every pool's lock. */
 void pool_fork_lock(void);
 void pool_fork_unlock(void);
 

@@ -20,7 +20,7 @@
 #include <samara/inject.h>
 
 #include "alloc/defer.h"
-#include "alloc/fork.h"
+#include "alloc/fork_pools.h"
 #include "alloc/thread.h"
 #include "base/assert.h"
 #include "base/atomic.h"

@@ -15,7 +15,7 @@
 #include <string.h>
 
 #include "alloc/defer.h"
-#include "alloc/fork.h"
+#include "alloc/fork_pools.h"
 #include "alloc/pool.h"
 #include "alloc/raw.h"
 #include "base/assert.h"

@@ -18,7 +18,7 @@
  * half-built one is nobody else's business but for who takes pages away for good (or the new mm
  * would keep what truncation drops), and a dying one is nobody else's at all.
  *
- * Invariants (vma/validate.c checks them by these names)
+ * Invariants (vma/validate_mm.c checks them by these names)
  *   tree        the range tree's own
  *   place       each VMA is stored under exactly its range
  *   writer      the path that the writer remembers is in the tree

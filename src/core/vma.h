@@ -19,7 +19,7 @@
  * Page faults that hold the VMA's own lock (vma_lock.h) see none of them change. Lookups under
  * RCU alone read nothing but vm_lock.refcnt.
  *
- * Invariants (vma/validate.c checks them by these names)
+ * Invariants (vma/validate_mm.c checks them by these names)
  *   vma_range    vm_start < vm_end, whole pages, below the task size
  *   vma_mm       vm_mm is the mm in whose tree the VMA is
  *   vma_flags    each of VM_READ, VM_WRITE, VM_EXEC has its VM_MAY* bit, VM_SHARED has

@@ -5,7 +5,7 @@
  *
  *   handle_mm_fault() --> sanitize the flags (P4)
  *        |-- entry empty:        anon.c   zero page, or a new page
- *        |                       file.c   read (fault-around), private copy, shared
+ *        |                       file_fault.c   read (fault-around), private copy, shared
  *        |-- present, read-only: cow.c    shared: make writable; private: reuse or copy; unshare
  *        '-- marker, swap:       marker: SIGSEGV (guard) or SIGBUS (poison)
  *

@@ -28,7 +28,7 @@ unsigned int fault_anon(struct vm_fault *vmf);
  */
 void fault_set_anon(const struct vm_fault *vmf, struct folio *folio);
 
-/* file.c: nothing is there yet. */
+/* file_fault.c: nothing is there yet. */
 unsigned int fault_file(struct vm_fault *vmf);
 
 /* cow.c: an entry that is read-only, and is to be written or unshared. */

@@ -30,7 +30,7 @@
  *   last first, then start, then count. All else is built before. A writer that
  *   wants another shape builds new nodes and swaps one pointer.
  *
- * Invariants (maple/validate.c checks them by these names)
+ * Invariants (maple/validate_tree.c checks them by these names)
  *   level        children of a level-n node are of level n - 1; leaves are 0
  *   count        1 <= count <= slots of the kind; live = slots that are not NULL
  *   live         live >= 1: a node that becomes empty is cut off at once

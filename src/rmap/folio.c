@@ -13,7 +13,7 @@
 #include "base/assert.h"
 #include "mmu/notifier.h"
 #include "mmu/tlb.h"
-#include "rmap/walk.h"
+#include "rmap/rmap_walk.h"
 
 /* One page of vma's mm, as a notifier hears of it. */
 static struct samara_notifier_range page_range(const struct vma *vma, unsigned long addr,

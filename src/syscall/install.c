@@ -7,7 +7,7 @@
 #include <sys/mman.h>
 
 #include "store/file.h"
-#include "syscall/door.h"
+#include "syscall/call_door.h"
 #include "syscall/install.h"
 #include "syscall/mmap.h"
 #include "vma/account.h"

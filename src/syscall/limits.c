@@ -7,7 +7,7 @@
 
 #include "base/sized.h"
 #include "store/file.h"
-#include "syscall/door.h"
+#include "syscall/call_door.h"
 #include "syscall/install.h"
 #include "vma/find.h"
 

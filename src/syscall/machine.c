@@ -14,7 +14,7 @@
 #include "process/exit.h"
 #include "process/fork.h"
 #include "store/file.h"
-#include "syscall/door.h"
+#include "syscall/call_door.h"
 
 static DEFINE_ALLOC_SITE(machine_site, "machine");
 

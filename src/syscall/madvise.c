@@ -11,7 +11,7 @@
 #include "core/vma_lock.h"
 #include "fault/fault.h"
 #include "syscall/advise_pages.h"
-#include "syscall/door.h"
+#include "syscall/call_door.h"
 #include "vma/find.h"
 #include "vma/modify.h"
 #include "vma/touch.h"

@@ -7,7 +7,7 @@
 #include <sys/mman.h>
 
 #include "access/populate.h"
-#include "syscall/door.h"
+#include "syscall/call_door.h"
 #include "vma/account.h"
 #include "vma/find.h"
 #include "vma/modify.h"

@@ -10,7 +10,7 @@
 
 #include "access/populate.h"
 #include "store/file.h"
-#include "syscall/door.h"
+#include "syscall/call_door.h"
 #include "syscall/mmap.h"
 #include "vma/account.h"
 #include "vma/find.h"

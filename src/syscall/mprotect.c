@@ -8,7 +8,7 @@
 
 #include "access/populate.h"
 #include "range/range.h"
-#include "syscall/door.h"
+#include "syscall/call_door.h"
 #include "vma/account.h"
 #include "vma/find.h"
 #include "vma/modify.h"

@@ -9,7 +9,7 @@
 
 #include "access/populate.h"
 #include "store/file.h"
-#include "syscall/door.h"
+#include "syscall/call_door.h"
 #include "vma/find.h"
 #include "vma/remap.h"
 #include "vma/touch.h"

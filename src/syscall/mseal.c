@@ -4,7 +4,7 @@
  */
 #include <errno.h>
 
-#include "syscall/door.h"
+#include "syscall/call_door.h"
 #include "vma/find.h"
 #include "vma/modify.h"
 

@@ -8,7 +8,7 @@
 #include "filemap/filemap.h"
 #include "range/range.h"
 #include "store/file.h"
-#include "syscall/door.h"
+#include "syscall/call_door.h"
 #include "syscall/mmap.h"
 #include "vma/find.h"
 

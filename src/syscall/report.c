@@ -12,7 +12,7 @@
 #include "store/file.h"
 #include "syscall/report.h"
 #include "vma/find.h"
-#include "vma/validate.h"
+#include "vma/validate_mm.h"
 
 /* A mapping without file or name of its own is called by where it lies. */
 static const char *place_name(const struct vma *vma)

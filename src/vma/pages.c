@@ -73,9 +73,9 @@ void pages_unmap(const struct unmap_plan *plan)
 	if (plan->tail && plan->tail != plan->head)
 		zap(&tlb, req, plan->tail);
 	/*
-	 * The flush comes first: a mapped folio has a family that is alive (rmap/walk.c), so its
-	 * map count drops before the links go. The links go before the tables: no walker reaches a
-	 * table through a link once that table is free.
+	 * The flush comes first: a mapped folio has a family that is alive (rmap/rmap_walk.c), so
+	 * its map count drops before the links go. The links go before the tables: no walker
+	 * reaches a table through a link once that table is free.
 	 */
 	if (plan->doomed)
 		tlb_flush_mmu(&tlb);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The door: see door.h. What signal stands for what was measured on Linux 6.18:
+ * The door: see fault_door.h. What signal stands for what was measured on Linux 6.18:
  *
  *   nothing mapped, beyond the task size, a stack that may not grow    SIGSEGV SEGV_MAPERR
  *   no canonical address (neither half of a sign-extended space)       SIGSEGV SI_KERNEL
@@ -16,7 +16,7 @@
 #include <errno.h>
 #include <signal.h>
 
-#include "access/door.h"
+#include "access/fault_door.h"
 #include "core/vma_lock.h"
 #include "vma/find.h"
 #include "vma/grow.h"

@@ -13,10 +13,10 @@
  * so before, or after. No VMA and no mmap_lock is needed. An RCU section keeps a leaf's memory
  * that is taken out of the tree meanwhile; its entries are empty then.
  */
-#ifndef ACCESS_WALK_H
-#define ACCESS_WALK_H
+#ifndef ACCESS_PAGE_ACCESS_H
+#define ACCESS_PAGE_ACCESS_H
 
-#include "access/door.h"
+#include "access/fault_door.h"
 #include "base/rcu.h"
 #include "frame/frame.h"
 #include "mmu/table.h"

@@ -7,7 +7,7 @@
 #include "rmap/rmap.h"
 #include "vma/account.h"
 #include "vma/find.h"
-#include "vma/validate.h"
+#include "vma/validate_mm.h"
 
 static int check_flags(const struct vma *vma, struct samara_report *out)
 {

@@ -2,8 +2,8 @@
 /*
  * Inside rmap/: the entry that a walk has come to.
  */
-#ifndef RMAP_WALK_H
-#define RMAP_WALK_H
+#ifndef RMAP_RMAP_WALK_H
+#define RMAP_RMAP_WALK_H
 
 #include "mmu/table.h"
 #include "rmap/link.h"

@@ -3,8 +3,8 @@
  * What the system calls have in common: take mmap_lock, do the work, drop it,
  * and only then give back what left the map (files may have to be closed).
  */
-#ifndef SYSCALL_DOOR_H
-#define SYSCALL_DOOR_H
+#ifndef SYSCALL_CALL_DOOR_H
+#define SYSCALL_CALL_DOOR_H
 
 #include "core/mm.h"
 #include "vma/unmap.h"

@@ -11,8 +11,8 @@
  *                 v                            | downgraded
  *               mmap_lock for writing: expand_stack()
  */
-#ifndef ACCESS_DOOR_H
-#define ACCESS_DOOR_H
+#ifndef ACCESS_FAULT_DOOR_H
+#define ACCESS_FAULT_DOOR_H
 
 #include <samara/access.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef VMA_VALIDATE_H
-#define VMA_VALIDATE_H
+#ifndef VMA_VALIDATE_MM_H
+#define VMA_VALIDATE_MM_H
 
 #include "core/mm.h"
 

@@ -3,8 +3,8 @@
  * fork(2) of the host process: whole pools in the child, which takes over what other threads had
  * in their magazines and batches.
  */
-#ifndef ALLOC_FORK_H
-#define ALLOC_FORK_H
+#ifndef ALLOC_FORK_POOLS_H
+#define ALLOC_FORK_POOLS_H
 
 #include "base/fork.h"
 

@@ -12,7 +12,7 @@
  */
 #include "base/assert.h"
 #include "base/rcu.h"
-#include "rmap/walk.h"
+#include "rmap/rmap_walk.h"
 
 bool mapped_lock(const struct rmap_walk *walk, const struct vma *vma, unsigned long addr,
 		 struct mapped *m)

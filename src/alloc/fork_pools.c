@@ -5,7 +5,7 @@
  * The locks are the last that are taken and the first that are released. Adopting other threads'
  * objects needs them and RCU, so it comes behind both in the child.
  */
-#include "alloc/fork.h"
+#include "alloc/fork_pools.h"
 
 #include "base/lock.h"
 
