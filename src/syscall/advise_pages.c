@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Advice about pages. What is thrown away is zapped here; guards are installed; a hole is punched
- * into the file and with it into everybody's mapping of it.
+ * Advice about pages: zapping them, guards, holes in a file and so in all mappings of it.
  *
- * MADV_COLD and MADV_PAGEOUT say what reclaim would take first: as long as pages are not
- * reclaimed, nothing follows from them.
+ * MADV_COLD and MADV_PAGEOUT do nothing: pages are not reclaimed yet.
  */
 #include "filemap/filemap.h"
 #include "syscall/advise_pages.h"
@@ -57,7 +55,7 @@ static int zap(struct vma *vma, unsigned long start, unsigned long end)
 	return 0;
 }
 
-/* A hole in the file: fallocate(2)'s answers, too. */
+/* A hole in the file. fallocate(2)'s errors are among the answers. */
 static int punch(struct vma *vma, unsigned long start, unsigned long end)
 {
 	const unsigned int shift = vma->vm_mm->geo->page_shift;
@@ -78,8 +76,8 @@ static int punch(struct vma *vma, unsigned long start, unsigned long end)
 }
 
 /*
- * Is there room for a huge page in the mapping? Of anonymous memory only where
- * something was written. The arithmetic wraps below 2 MiB, as in Linux.
+ * Whether a huge page fits into the mapping. Anonymous memory needs an anon_vma. The arithmetic
+ * wraps below 2 MiB, as in Linux.
  */
 static bool collapsible(const struct vma *vma)
 {
@@ -97,7 +95,7 @@ static bool collapsible(const struct vma *vma)
 	       !((mm_pages(mm, vma->vm_start) - vma->vm_pgoff) & (mm_pages(mm, huge) - 1));
 }
 
-/* There are no huge pages to make: fine where none would be whole. */
+/* No huge page is made. 0 for a range in which none would fit. */
 static int collapse(const struct vma *vma, unsigned long start, unsigned long end)
 {
 	const unsigned long huge = geo_huge_size(vma->vm_mm->geo);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * madvise's advice about pages: what it needs of a mapping, and what it does.
+ * madvise's advice about pages.
  */
 #ifndef SYSCALL_ADVISE_PAGES_H
 #define SYSCALL_ADVISE_PAGES_H
@@ -19,7 +19,7 @@
 #define ADV_HWPOISON 100
 #define ADV_SOFT_OFFLINE 101
 
-/* advice is about pages: the map does not change, and mmap_lock for reading is enough. */
+/* Whether advice is about pages. The map does not change, so mmap_lock for reading is enough. */
 bool advice_is_of_pages(int advice);
 
 /*

@@ -21,7 +21,7 @@ static bool data_limit_ok(const struct samara_mm *mm, unsigned long brk)
 	return limit == ~0UL || (brk - l->start_brk) + (l->end_data - l->start_data) <= limit;
 }
 
-/* Nothing is in the way, a stack's guard gap and one page included. */
+/* The range is free, and one page above it, and no stack's guard gap reaches into these. */
 static bool room_above(struct samara_mm *mm, unsigned long from, unsigned long to)
 {
 	const unsigned long page = mm_page_size(mm);

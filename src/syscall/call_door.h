@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the system calls have in common: take mmap_lock, do the work, drop it,
- * and only then give back what left the map (files may have to be closed).
+ * What the system calls have in common: mmap_lock is taken for writing, the work is done, the lock
+ * is dropped. VMAs that left the map are released after that, since closing files may take long.
  */
 #ifndef SYSCALL_CALL_DOOR_H
 #define SYSCALL_CALL_DOOR_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The doors of <samara/file.h>: checks, names, and whose store it is.
+ * The doors of <samara/file.h>: argument checks, names, and the check that a file is this store's.
  */
 #include <errno.h>
 #include <limits.h>
@@ -16,7 +16,7 @@
 
 #define MEMFD_NAME_MAX 249
 
-/* Shared memory that the embedder asked for: charged whole, now. */
+/* Shared memory of a fixed size: charged as a whole, now. */
 static int shmem(struct samara_machine *machine, struct shmem_desc *desc, struct samara_file **out)
 {
 	const unsigned long size = geo_page_size(&machine->geo);

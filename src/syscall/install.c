@@ -73,7 +73,7 @@ static int shared_memory(struct samara_mm *mm, const struct samara_mapping *mapp
 	return file_shmem(mm->machine->store, &desc, out);
 }
 
-/* No limit is asked, so the budget is charged without asking either. */
+/* Neither limits nor the commit budget are checked. */
 static void count_in(struct samara_mm *mm, const struct vma *vma)
 {
 	const unsigned long pages = vma_pages(vma);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What surrounds an mm: limits, capabilities, layout, overcommit, how touches are assumed.
+ * Limits, capabilities, layout, overcommit and touch policy.
  */
 #include <errno.h>
 #include <sys/resource.h>
@@ -119,7 +119,7 @@ static bool places_fit(const struct samara_mm *mm, const struct samara_layout *l
 	       mm_page_aligned(mm, l->mmap_base | l->legacy_base | l->task_size);
 }
 
-/* It goes whole, and so needs no memory; a seal of its own does not keep it. */
+/* Unmapping a whole VMA needs no memory. A seal would refuse it, so it is taken off. */
 static void uninstall(struct samara_mm *mm, const struct samara_mapping *mapping,
 		      struct vma_dead *dead)
 {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Machines and mms: making, forking and giving up; and the files' doors.
+ * Machines and mms: creating, forking and ending them.
  *
- * A machine lives until its creator, its mms and its pinned pages have let go of it; its store,
- * frames included, as long as a file needs it.
+ * A machine is freed when its creator, its mms and its pinned pages have dropped their references;
+ * its store, frames included, when its machine and its files have.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -49,8 +49,7 @@ static void release(struct samara_machine *machine)
 }
 
 /*
- * Files, and the RAM that their pages and everybody else's lie in. 0, -ENOMEM, what
- * memfd_create(2) gave.
+ * The store, and the RAM in which all pages lie. 0, -ENOMEM, or what memfd_create(2) gave.
  */
 static int make_store(const struct samara_machine_config *cfg, unsigned int page_shift,
 		      struct file_store **out)

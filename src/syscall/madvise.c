@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * madvise. Advice about the mapping itself changes flags, by merging or
- * cutting; advice about pages is advise_pages.c's.
+ * madvise. Advice about the mapping changes its flags, by merging or cutting. Advice about pages is
+ * in advise_pages.c.
  */
 #include <errno.h>
 #include <linux/mman.h>
@@ -29,7 +29,7 @@ static bool known(int advice)
 	}
 }
 
-/* Advice that throws contents away: a sealed mapping which the caller cannot write refuses it. */
+/* Advice that discards contents. Sealed anonymous memory that is read-only refuses it. */
 static bool discards(int advice)
 {
 	return advice == MADV_FREE || advice == MADV_DONTNEED || advice == ADV_DONTNEED_LOCKED ||
@@ -42,7 +42,7 @@ static bool sealed_against(const struct vma *vma, int advice)
 	return vma_sealed(vma) && discards(advice) && vma->is_anon && !(vma->vm_flags & VM_WRITE);
 }
 
-/* advice about flags: what they become. 0 or -EINVAL. */
+/* Advice about flags: *flags become what it asks. 0 or -EINVAL. */
 static int advised_flags(const struct vma *vma, int advice, unsigned long *flags)
 {
 	const unsigned long old = *flags;
@@ -106,11 +106,11 @@ static int step(const struct vma_walk *walk, struct vma_part *part)
 	err = advised_flags(part->vma, advice, &flags);
 	if (!err && flags != part->vma->vm_flags)
 		err = vma_modify_flags(part, flags, walk->dead);
-	/* Running out of something for a hint: try again. */
+	/* Linux answers -EAGAIN when memory or VMAs run out. */
 	return err == -ENOMEM ? -EAGAIN : err;
 }
 
-/* MADV_POPULATE_*: each page as if it had been accessed. */
+/* MADV_POPULATE_*: faults in each page. */
 static int populate(struct samara_mm *mm, unsigned long start, unsigned long end, int advice)
 {
 	const unsigned long need = advice == ADV_POPULATE_WRITE ? VM_WRITE : VM_READ;
@@ -129,14 +129,14 @@ static int populate(struct samara_mm *mm, unsigned long start, unsigned long end
 	return err;
 }
 
-/* Pages of one mapping are thrown away, which needs nothing but that it stays. */
+/* Advice that discards pages of one mapping: the VMA's lock is enough. */
 static bool wants_vma_only(int advice)
 {
 	return advice == MADV_DONTNEED || advice == ADV_DONTNEED_LOCKED || advice == MADV_FREE ||
 	       advice == ADV_GUARD_REMOVE;
 }
 
-/* The range under its VMA's lock, as Linux does MADV_DONTNEED. False: that needs the mmap_lock. */
+/* Advises under the VMA's lock, as Linux's MADV_DONTNEED. False: the mmap_lock is needed. */
 static bool advise_vma(const struct vma_walk *walk, int *err)
 {
 	struct vma *vma = lock_vma_under_rcu(walk->mm, walk->start);
@@ -152,7 +152,7 @@ static bool advise_vma(const struct vma_walk *walk, int *err)
 	return whole;
 }
 
-/* Where no mapping changes, others may fault and look meanwhile. */
+/* Advice that changes no mapping: mmap_lock for reading, or the VMA's lock. */
 static int advise_reading(const struct vma_walk *walk)
 {
 	const int advice = (int)walk->arg;
@@ -191,8 +191,8 @@ int samara_madvise(struct samara_mm *mm, unsigned long addr, unsigned long len, 
 	if (span == SPAN_EMPTY)
 		return 0;
 	if (advice == ADV_HWPOISON || advice == ADV_SOFT_OFFLINE)
-		return -EPERM; /* there is no memory to break */
-	/* Guards are noted in the mapping's flags; all other advice of pages leaves those alone. */
+		return -EPERM; /* as without CAP_SYS_ADMIN: no memory failure is simulated */
+	/* ADV_GUARD_INSTALL sets a flag of the mapping. Other advice about pages sets none. */
 	if (advice == ADV_POPULATE_READ || advice == ADV_POPULATE_WRITE ||
 	    (advice_is_of_pages(advice) && advice != ADV_GUARD_INSTALL))
 		return advise_reading(&walk);

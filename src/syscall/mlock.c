@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mlock, mlock2, munlock, mlockall, munlockall: flags, RLIMIT_MEMLOCK, and what
- * is faulted in at once.
+ * mlock, mlock2, munlock, mlockall, munlockall: flags, RLIMIT_MEMLOCK, and faulting pages in.
  */
 #include <errno.h>
 #include <sys/mman.h>
@@ -19,7 +18,7 @@
 #define MCL_ONFAULT 4
 #endif
 
-/* Linux 6.18 counts the pages of one part in an int: from 2^31 on (8 TiB) the count goes astray. */
+/* Linux 6.18 counts a part's pages in an int, which overflows from 2^31 pages (8 TiB) on. */
 static void count_locked(struct samara_mm *mm, unsigned long pages, int sign)
 {
 	const unsigned long counted = (unsigned long)(sign * (long)(int)pages);
@@ -48,7 +47,7 @@ static int step(const struct vma_walk *walk, struct vma_part *part)
 	return 0;
 }
 
-/* Pages of the range that are locked already, and so not locked anew. */
+/* Pages of the range that are locked already: they do not count twice. */
 static unsigned long locked_pages(struct samara_mm *mm, unsigned long start, unsigned long end)
 {
 	unsigned long pages = 0;
@@ -76,7 +75,7 @@ static int change_range(const struct vma_walk *walk, enum span span)
 	return span == SPAN_WRAPS ? -EINVAL : vma_walk_strict(walk);
 }
 
-/* The range in whole pages; addr need not be a page's, and the sum of both may wrap. */
+/* The range in whole pages. addr need not be aligned, and addr + len may wrap. */
 static enum span set_range(struct vma_walk *walk, unsigned long addr, unsigned long len)
 {
 	walk->start = addr & mm_page_mask(walk->mm);
@@ -137,7 +136,7 @@ int samara_munlock(struct samara_mm *mm, unsigned long addr, unsigned long len)
 	return err;
 }
 
-/* Every mapping there is; one that cannot be changed is passed over. */
+/* Every mapping. One that cannot be changed is skipped. */
 static void change_all(struct samara_mm *mm, unsigned long flags, struct vma_dead *dead)
 {
 	struct vma_walk walk = { .mm = mm, .step = step, .dead = dead, .arg = flags };

@@ -21,7 +21,7 @@
 _Static_assert(PROT_READ == VM_READ && PROT_WRITE == VM_WRITE && PROT_EXEC == VM_EXEC,
 	       "prot bits are vm_flags bits");
 
-/* What MAP_SHARED, the old call, does not complain about; MAP_SHARED_VALIDATE does beyond it. */
+/* Flags that MAP_SHARED knows. It ignores others; MAP_SHARED_VALIDATE refuses them. */
 #define OLD_FLAGS \
 	(MAP_SHARED | MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS | MAP_DENYWRITE | MAP_EXECUTABLE | \
 	 MAP_GROWSDOWN | MAP_LOCKED | MAP_NORESERVE | MAP_POPULATE | MAP_NONBLOCK | MAP_STACK | \
@@ -35,8 +35,8 @@ static unsigned long vm_flags_of_map(const struct samara_mm *mm, int flags)
 }
 
 /*
- * Offsets that no file can have. What this one's file system can address does not matter: pages
- * beyond its end may be mapped, and are a bus error.
+ * Whether a file can have these offsets. The limit of this file's file system does not count: pages
+ * beyond the file's end may be mapped, and raise SIGBUS.
  */
 static bool offset_fits(const struct mmap_desc *d)
 {
@@ -115,7 +115,7 @@ static int anon_flags(struct mmap_desc *d, unsigned long *vm_flags)
 	return 0;
 }
 
-/* The place, and what stands in the way of it. 0 or -errno. */
+/* d->addr becomes the place, and *around its neighbours. 0 or -errno. */
 static int choose_address(struct mmap_desc *d, struct area_around *around)
 {
 	struct area_desc area = {
@@ -136,7 +136,7 @@ static int choose_address(struct mmap_desc *d, struct area_around *around)
 		area.addr = round_hint_to_min(d->mm, d->addr);
 	d->addr = get_unmapped_area(&area);
 	if (d->huge && !(area.flags & MAP_FIXED) && d->addr != area.addr) {
-		/* Elsewhere there has to be room to align it. */
+		/* The hint was not taken: ask for room to align the place. */
 		area.addr = 0;
 		area.len += d->huge - mm_page_size(d->mm);
 		d->addr = get_unmapped_area(&area);
@@ -213,7 +213,7 @@ unsigned long do_mmap(struct mmap_desc *d)
 	return d->addr;
 }
 
-/* MAP_HUGETLB's size of page, in bytes; 0: there is none such. */
+/* MAP_HUGETLB's page size in bytes; 0: no such size. */
 static unsigned long huge_page_size(const struct samara_mm *mm, int flags)
 {
 	const unsigned int log = ((unsigned int)flags >> MAP_HUGE_SHIFT) & 0x3f;
@@ -224,7 +224,7 @@ static unsigned long huge_page_size(const struct samara_mm *mm, int flags)
 	return log == 30 && !(mm->machine->flags & SAMARA_MACHINE_NO_1G_PAGES) ? 1UL << log : 0;
 }
 
-/* What MAP_HUGETLB without a file maps: only asked for its rights. */
+/* The file of MAP_HUGETLB without a file. Only its rights are read. */
 static struct samara_file huge_pages = {
 	.refs = REFCOUNT_INIT(1),
 	.flags = SAMARA_FILE_READ | SAMARA_FILE_WRITE,

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mprotect: VMA by VMA; one that may not be changed ends it, and what came
- * before stays changed.
+ * mprotect, VMA by VMA. The first that refuses ends the call. Earlier ones stay changed.
  */
 #include <errno.h>
 #include <sys/mman.h>
@@ -17,9 +16,9 @@
 #define PROT_SEM 0x8 /* accepted, means nothing */
 
 /*
- * Private memory that becomes writable is charged. It stays charged when it
- * becomes read-only again, as it may have pages of its own by then, unless it
- * is anonymous and certainly has none.
+ * Private memory that becomes writable is charged. It stays charged when it becomes read-only
+ * again, since it may have private pages by then. Anonymous memory without an anon_vma has none,
+ * and is uncharged.
  */
 static int settle_charge(const struct vma *vma, unsigned long pages, unsigned long *flags,
 			 unsigned long *charged)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mremap: arguments in Linux's order; then one VMA's part, or with
- * MREMAP_FIXED and unchanged length as many VMAs as the range holds.
+ * mremap: argument checks in Linux's order. Then one VMA's part is resized or moved; or, with
+ * MREMAP_FIXED and the same length, all VMAs of the range.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -33,7 +33,7 @@ static int check_arguments(const struct remap_request *req)
 	    !mm_page_aligned(mm, req->new_addr) || !(req->flags & MREMAP_MAYMOVE) ||
 	    ((req->flags & MREMAP_DONTUNMAP) && req->old_len != req->new_len) || overlaps(req))
 		return -EINVAL;
-	/* Both places may be cut in three while it is under way. */
+	/* Source and target may each be cut in three meanwhile. */
 	if (mm->count.map_count + 2 >= mm->machine->max_map_count - 3)
 		return -ENOMEM;
 	return 0;

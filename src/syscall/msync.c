@@ -12,12 +12,12 @@
 #include "syscall/mmap.h"
 #include "vma/find.h"
 
-/* msync on its way through the mappings. */
+/* The state of one msync. */
 struct sync {
 	struct samara_mm *mm;
 	unsigned long start, end; /* what is left */
 	int flags;
-	int hole;                 /* -ENOMEM once nothing was mapped somewhere */
+	int hole;                 /* -ENOMEM once part of the range was unmapped */
 	struct samara_file *file; /* with a reference: its pages first..last are to be written */
 	unsigned long first, last;
 };
@@ -48,7 +48,7 @@ static int sync_vma(struct sync *s)
 	return 0;
 }
 
-/* Files are written with no lock held: that may take long. */
+/* No lock is held while a file is written, which may take long. */
 static int sync_range(struct sync *s)
 {
 	int err = 0;
@@ -119,7 +119,7 @@ int samara_mincore(struct samara_mm *mm, unsigned long addr, unsigned long len, 
 	return err;
 }
 
-/* start..start+size lies in VMAs that go on where vma ends, alike in all but offset. */
+/* Whether VMAs with vma's file and flags cover the rest up to end, without a hole. */
 static bool alike_up_to(struct samara_mm *mm, const struct vma *vma, unsigned long end)
 {
 	while (vma->vm_end < end) {
@@ -143,7 +143,7 @@ static int remap_pages(struct mmap_desc *d)
 	d->prot = (int)(vma->vm_flags & VM_ACCESS_FLAGS);
 	d->flags = (d->flags & MAP_NONBLOCK) | MAP_SHARED | MAP_FIXED | MAP_POPULATE |
 		   (vma->vm_flags & VM_LOCKED ? MAP_LOCKED : 0);
-	/* The mapping that holds the file may go while the new one comes. */
+	/* The new mapping may replace the one that holds the reference. */
 	d->file = file_get(vma->vm_file);
 	ret = do_mmap(d);
 	return SAMARA_IS_ERR_VALUE(ret) ? (int)ret : 0;

@@ -14,7 +14,7 @@
 #include "vma/find.h"
 #include "vma/validate_mm.h"
 
-/* A mapping without file or name of its own is called by where it lies. */
+/* A mapping without file or special name is named by its address. */
 static const char *place_name(const struct vma *vma)
 {
 	const struct mm_layout *l = &vma->vm_mm->layout;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What reports say about one VMA, and text that goes to a descriptor in pieces.
+ * The description of one VMA, and text written to a descriptor piece by piece.
  */
 #ifndef SYSCALL_REPORT_H
 #define SYSCALL_REPORT_H

@@ -37,7 +37,7 @@ void text_char(struct text *text, char c)
 		text->buf[text->len++] = c;
 }
 
-/* A number to a base up to 16 with at least so many digits: maps are read often. */
+/* A number to a base up to 16, with at least that many digits. Faster than printf. */
 static void text_number(struct text *text, unsigned long value, unsigned int base, int digits)
 {
 	char buf[24], *at = buf + sizeof(buf);

@@ -18,7 +18,7 @@ bool may_expand_vm(const struct samara_mm *mm, unsigned long flags, unsigned lon
 	data = mm->count.data_vm + pages;
 	if (!vm_is_data(flags) || data <= limit_pages(mm, MM_RLIMIT_DATA))
 		return true;
-	/* A limit of 0 means the hard one: Valgrind sets it so and expects to go on. */
+	/* A soft limit of 0 means the hard limit, as in Linux: Valgrind sets it to 0. */
 	return !mm->limits.rlim[MM_RLIMIT_DATA] &&
 	       data <= mm_pages(mm, mm->limits.rlim_max[MM_RLIMIT_DATA]);
 }

@@ -40,7 +40,7 @@ static inline struct vma *vma_before(struct samara_mm *mm, unsigned long start)
 	return mas_prev(&mas, 0);
 }
 
-/* Where a VMA that grows down keeps everybody else away from. */
+/* vma's start, or the start of its guard gap if it grows down. A new mapping below ends there. */
 static inline unsigned long vma_start_gap(const struct samara_mm *mm, const struct vma *vma)
 {
 	if (!(vma->vm_flags & VM_GROWSDOWN))

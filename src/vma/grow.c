@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Growth of heap and stack. Both are one store; a refused one leaves range and
- * counters as they were.
+ * Growth of heap and stack. Each is one store. A refused store leaves range and counters as they
+ * were.
  */
 #include <errno.h>
 
@@ -37,7 +37,7 @@ int grow_heap(struct samara_mm *mm, unsigned long start, unsigned long end, stru
 	return err;
 }
 
-/* Whoever lies below keeps the guard gap free, unless it is a stack too or nobody can use it. */
+/* The VMA below leaves the guard gap free, is a stack too, or is PROT_NONE. */
 static bool gap_free(struct samara_mm *mm, const struct vma *vma, unsigned long addr)
 {
 	const struct vma *below = vma_before(mm, vma->vm_start);
@@ -78,13 +78,16 @@ int expand_stack(struct vma *vma, unsigned long addr)
 	grow = mm_pages(mm, vma->vm_start - addr);
 	if (!gap_free(mm, vma, addr))
 		return -ENOMEM;
-	/* Where a limit refuses, the VMA keeps its family, as in Linux. */
+	/* When a limit refuses after this, the VMA keeps its anon_vma, as in Linux. */
 	err = anon_vma_prepare(vma);
 	if (err)
 		return err;
 	if (grow > vma->vm_pgoff || stack_limits(vma, addr))
 		return -ENOMEM;
-	/* Asked for with MAP_NORESERVE too; Linux then never gives it back. */
+	/*
+	 * Linux charges a MAP_NORESERVE stack too, and never uncharges it. Here that charge ends
+	 * with this call.
+	 */
 	err = mm_charge(mm, grow);
 	if (err)
 		return err;

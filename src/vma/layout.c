@@ -37,7 +37,7 @@ static struct vma *look_around(struct samara_mm *mm, unsigned long end, const st
 	const unsigned long start = end - s->len;
 	struct vma *prev, *above;
 
-	vma_seek(mm, start); /* most often something will be stored there */
+	vma_seek(mm, start); /* the next store is most often there */
 	/* start is never 0: map_min_addr. */
 	prev = vma_lookup(mm, start - 1);
 	above = vma_find_from(mm, end);
@@ -50,7 +50,7 @@ static struct vma *look_around(struct samara_mm *mm, unsigned long end, const st
 	return above;
 }
 
-/* The highest place; again below each stack whose guard gap it would reach into. */
+/* The highest place. A place that reaches into a stack's guard gap: the search goes on below. */
 static unsigned long search_topdown(struct samara_mm *mm, struct search s)
 {
 	s.low = max(s.low, mm->geo->map_min_addr);
@@ -133,7 +133,7 @@ static unsigned long area_bottomup(const struct area_desc *d)
 	return search_bottomup(mm, s);
 }
 
-/* A hint may not lead a mapping across the window's end, or beyond the space. */
+/* Whether a mapping at addr lies on one side of the window's end, and below the task size. */
 static bool hint_valid(const struct samara_mm *mm, unsigned long addr, unsigned long len)
 {
 	if (len > mm->layout.task_size || addr > mm->layout.task_size - len)
@@ -172,8 +172,8 @@ static unsigned long area_plain(const struct area_desc *d)
 }
 
 /*
- * So that address and file offset agree modulo a huge page: a place that is one
- * huge page longer, and the part of it that is right. 0: not worth it, or no room.
+ * A place whose address equals the file offset modulo a huge page: the search asks for one huge
+ * page more, and takes the part that fits. 0: the mapping is too short, or there is no room.
  */
 static unsigned long area_huge(const struct area_desc *d)
 {
@@ -202,14 +202,14 @@ static unsigned long area_huge(const struct area_desc *d)
 	return at + shift;
 }
 
-/* Which mappings are placed by area_huge(). */
+/* Whether area_huge() places the mapping. */
 static bool places_huge(const struct area_desc *d)
 {
 	if (!mm_has_thp(d->mm))
 		return false;
 	if (d->file && file_is(d->file, SAMARA_FILE_HUGE_ALIGN))
 		return true;
-	/* /dev/zero itself; shared, it stands for fresh shared memory. */
+	/* /dev/zero: a private mapping is anonymous memory; a shared one is fresh shared memory. */
 	if (d->file && file_is(d->file, SAMARA_FILE_ZERO) && !(d->flags & MAP_SHARED))
 		return true;
 	if ((d->file && file_is(d->file, SAMARA_FILE_SHMEM)) ||

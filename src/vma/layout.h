@@ -14,8 +14,9 @@
  *                          ^ highest place, kept clear of the stack's guard gap
  */
 struct area_around {
-	bool known;              /* else the rest says nothing */
-	struct vma *prev, *next; /* the VMAs that end and begin where the place does; or NULL */
+	bool known; /* else prev and next are not set */
+	struct vma *prev,
+		*next; /* prev ends where the place begins, next begins at its end; or NULL */
 };
 
 struct area_desc {
@@ -25,7 +26,7 @@ struct area_desc {
 	unsigned long len;          /* whole pages */
 	unsigned long pgoff;        /* of the file, for placing by offset */
 	int flags;                  /* MAP_FIXED, MAP_32BIT, MAP_ABOVE4G, MAP_SHARED count */
-	struct area_around *around; /* filled where the search comes by it; may be NULL */
+	struct area_around *around; /* filled when the search meets the neighbours; may be NULL */
 };
 
 /*
@@ -34,7 +35,7 @@ struct area_desc {
  */
 unsigned long get_unmapped_area(const struct area_desc *desc);
 
-/* A hint that is not 0 but too low becomes the lowest address there is. */
+/* The hint's page; map_min_addr for a hint below that other than 0. */
 unsigned long round_hint_to_min(const struct samara_mm *mm, unsigned long hint);
 
 #endif

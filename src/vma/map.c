@@ -12,7 +12,7 @@
 #include "vma/merge.h"
 #include "vma/unmap.h"
 
-/* What goes, what comes, and whether a neighbour takes it in. */
+/* What leaves the range, what comes, and which neighbour grows over it. */
 struct map_plan {
 	const struct map_request *req;
 	struct unmap_request remove;
@@ -49,7 +49,7 @@ static void plan_merge(struct map_plan *plan)
 	const struct map_request *req = plan->req;
 
 	if (!req->file && (plan->flags & VM_SHARED))
-		return; /* fresh shared memory is like no other */
+		return; /* fresh shared memory never merges: its file is new */
 	plan->grow = (struct vma_merge_request){
 		.mm = req->mm,
 		.start = req->start,
@@ -60,7 +60,7 @@ static void plan_merge(struct map_plan *plan)
 		.next = plan->around.next,
 		.just_expand = req->kind == MAP_HEAP,
 	};
-	/* What reaches up over the heap's start is the heap, wherever it begins. */
+	/* A VMA that reaches above start_brk is the heap, wherever it begins. */
 	if (req->kind == MAP_HEAP && plan->grow.prev &&
 	    plan->grow.prev->vm_end <= req->mm->layout.start_brk)
 		plan->grow.prev = NULL;
@@ -74,7 +74,7 @@ static bool wants_shmem(const struct map_plan *plan)
 	return (plan->flags & VM_SHARED) && (!file || file_is(file, SAMARA_FILE_ZERO));
 }
 
-/* The driver's, or the host's. */
+/* The file's mmap operation: a driver's, or the host's. */
 static int ask_mmap_operation(struct map_plan *plan)
 {
 	const struct map_request *req = plan->req;
@@ -97,7 +97,7 @@ static int ask_mmap_operation(struct map_plan *plan)
 	return err;
 }
 
-/* What the file says to it. */
+/* Whether the file allows the mapping. 0 or -errno. */
 static int ask_file(struct map_plan *plan)
 {
 	const struct map_request *req = plan->req;
@@ -186,7 +186,7 @@ static int prepare_and_store(struct map_plan *plan)
 {
 	int err = 0;
 
-	/* A VMA that grows back over a hole in itself needs no other for its upper part. */
+	/* prev == next: one VMA grows back over part of itself, and is not cut. */
 	if (plan->merge.kind != MERGE_BOTH || plan->grow.prev != plan->grow.next)
 		err = unmap_prepare(&plan->old);
 	if (!err && plan->merge.kind == MERGE_NONE)
@@ -215,7 +215,7 @@ static struct vma *complete(struct map_plan *plan)
 	vm_stat_account(req->mm, plan->flags, (long)plan->pages);
 	if (!(plan->flags & VM_LOCKED))
 		return vma;
-	/* What cannot be locked is noticed only now, after merging. */
+	/* A mapping that cannot be locked loses VM_LOCKED only now, after merging, as in Linux. */
 	if (vm_lockable(plan->flags))
 		count->locked_vm += plan->pages;
 	else
@@ -224,8 +224,8 @@ static struct vma *complete(struct map_plan *plan)
 }
 
 /*
- * Refused after Linux has cleared the range: it stays empty. Memory that is refused for that leaves
- * it as it was.
+ * The file refused. Linux has cleared the range by then, so it is cleared here too. If there is no
+ * memory for that, the range stays as it was.
  */
 static void leave_gap(struct map_plan *plan)
 {

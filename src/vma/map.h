@@ -23,18 +23,21 @@ struct map_request {
 	unsigned long pgoff;      /* of the file; private anonymous: start's page number */
 	unsigned long flags;      /* VM_* */
 	struct samara_file *file; /* NULL: anonymous; shared then means fresh shared memory */
-	enum { MAP_ORDINARY, MAP_HEAP } kind; /* the heap grows what ends above its start only */
-	bool vacant;                          /* known: nothing stands in the range */
-	struct area_around around;            /* of a vacant range, if the search found it */
-	unsigned long huge_pages;             /* VM_HUGETLB: ordinary pages in a huge one */
-	struct vma_dead *dead;                /* where VMAs that leave go */
+	enum {
+		MAP_ORDINARY,
+		MAP_HEAP
+	} kind;                    /* MAP_HEAP: only a VMA that ends above start_brk grows */
+	bool vacant;               /* the caller knows that the range is empty */
+	struct area_around around; /* of a vacant range, if the search found it */
+	unsigned long huge_pages;  /* VM_HUGETLB: ordinary pages in a huge one */
+	struct vma_dead *dead;     /* where VMAs that leave go */
 };
 
 /*
  * *out becomes the VMA that holds the range. 0; -ENOMEM: limits, budget, vm.max_map_count or
  * memory; -EPERM: over a sealed VMA; -EINVAL; what the file's driver answers. When a limit refuses,
- * VMAs that reach into the range are left cut at its edges, and when shared memory is refused the
- * range is left empty: so does Linux. When memory is refused nothing has changed.
+ * VMAs that reach into the range are left cut at its edges. When the file or shared memory is
+ * refused the range is left empty. Linux does both. When memory is refused nothing has changed.
  */
 int map_region(const struct map_request *req, struct vma **out) __must_check;
 

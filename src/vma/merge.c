@@ -3,13 +3,11 @@
  * When two neighbours may become one VMA, and making them one.
  *
  * Conditions, as /proc/PID/maps shows them on Linux 6.18:
- *  1. equal flags but for VM_STICKY, which all take on; equal file and kind;
- *     offsets that go on where the other ends
+ *  1. equal flags but for VM_STICKY, which the merged VMA takes from each; equal file and special
+ *     mapping; one's offsets continue the other's
  *  2. none of VM_SPECIAL
- *  3. pages of one family: the same anon_vma, or only one side has any. If that
- *     side inherited its pages by fork, nothing untouched is merged into it,
- *     and it is not merged into anything untouched: its family is too large to
- *     take on strangers
+ *  3. one anon_vma, or only one side has any. A VMA that has inherited pages by fork merges with no
+ *     VMA that has no anon_vma: this keeps families small, on which rmap walks
  *  4. a VMA whose file has a close hook is never removed
  */
 #include <errno.h>
@@ -21,13 +19,13 @@
 #include "vma/merge.h"
 #include "vma/unmap.h"
 
-/* The page after the part of prev that stays. */
+/* The offset at which the range continues prev. */
 static unsigned long prev_end_pgoff(const struct vma_merge_request *req)
 {
 	return req->prev->vm_pgoff + mm_pages(req->mm, req->start - req->prev->vm_start);
 }
 
-/* The first page of the part of next that stays. */
+/* The offset at which next continues the range. */
 static unsigned long next_pgoff(const struct vma_merge_request *req)
 {
 	return req->next->vm_pgoff + mm_pages(req->mm, req->end - req->next->vm_start);
@@ -63,7 +61,7 @@ static bool can_merge_right(const struct vma_merge_request *req)
 	       req->pgoff + mm_pages(req->mm, req->end - req->start) == next_pgoff(req);
 }
 
-/* Each fits the range; do they fit each other? */
+/* Both neighbours fit the range. Whether they fit each other. */
 static bool sides_fit(const struct vma_merge_request *req)
 {
 	return !req->prev->anon_vma || !req->next->anon_vma ||
@@ -93,7 +91,7 @@ static enum merge_kind decide(const struct vma_merge_request *req)
 		right = false;
 	if (whole_middle && !may_remove(req->middle))
 		return MERGE_NONE;
-	/* A range inside one VMA: growing back over it removes nothing. */
+	/* prev == next: the VMA grows back over part of itself, and none is removed. */
 	if (left && right && req->prev != req->next && !may_remove(req->next))
 		right = false;
 	if (left)
@@ -114,7 +112,7 @@ void vma_merge_plan(const struct vma_merge_request *req, struct vma_merge_plan *
 	plan->end = kind == MERGE_LEFT ? req->end : req->next->vm_end;
 }
 
-/* The VMA whose family target takes over, having none itself; NULL: none. */
+/* The VMA whose families target joins; NULL: target has an anon_vma already, or none has one. */
 static const struct vma *family_from(const struct vma_merge_plan *plan)
 {
 	const struct vma_merge_request *req = plan->req;
@@ -126,7 +124,7 @@ static const struct vma *family_from(const struct vma_merge_plan *plan)
 	return req->middle ? req->middle : req->copied;
 }
 
-/* Part of middle stays. */
+/* Whether part of middle stays. */
 static bool middle_stays(const struct vma_merge_request *req)
 {
 	const struct vma *middle = req->middle;
@@ -159,7 +157,7 @@ int vma_merge_store(const struct vma_merge_plan *plan, struct vma *above,
 	return err;
 }
 
-/* What stays of middle. */
+/* middle shrinks to the part that stays. */
 static void cut_middle(const struct vma_merge_plan *plan)
 {
 	const struct vma_merge_request *req = plan->req;

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Merging: instead of a new VMA, or of one cut in two, a neighbour grows.
- * mmap_lock is held for writing.
+ * Merging: a neighbour grows, instead of a new VMA or a cut. mmap_lock is held for writing.
  *
- * New range (mmap, brk, mremap): nothing stands in it any more.
+ * New range (mmap, brk, mremap): what was mapped there leaves.
  *
  *              start            end
  *      [  prev  )================(  next  ]
@@ -70,9 +69,9 @@ struct vma_merge_plan {
 void vma_merge_plan(const struct vma_merge_request *req, struct vma_merge_plan *plan);
 
 /*
- * The tree gets target over its new range. above: what a VMA that is cut at the end of that becomes
- * above it; NULL: itself. Memory comes from reserve; NULL: it is allocated. 0 or -ENOMEM, and then
- * nothing has changed.
+ * Stores target over its new range. above takes the place of the upper part of a VMA that this cuts
+ * in two; NULL: that VMA keeps it. Memory comes from reserve; NULL: it is allocated. 0 or -ENOMEM,
+ * and then nothing has changed.
  */
 int vma_merge_store(const struct vma_merge_plan *plan, struct vma *above,
 		    struct vma_reserve *reserve) __must_check;

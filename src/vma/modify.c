@@ -52,7 +52,7 @@ static int try_merge(struct vma_part *part, unsigned long flags, struct vma_dead
  *   vma  |----------|==== mid ====|-- top --|     mid: NULL when the range begins with vma,
  *                                                 top: NULL when it ends with it
  *
- * One store: mid cuts vma, and top takes the place of what vma has above it.
+ * One store: mid cuts vma in two, and top takes the place of the upper part.
  */
 static int cut_in_two_or_three(struct vma_part *part)
 {
@@ -130,7 +130,7 @@ static int visit(const struct vma_walk *walk, struct vma *vma, unsigned long *at
 	struct vma_part part = { vma, *at, min(vma->vm_end, walk->end) };
 	int err = walk->step(walk, &part);
 
-	/* A merge may have taken in what follows: that has these flags already. */
+	/* A merge may have reached beyond the range: what it took in has these flags already. */
 	*at = max(part.end, part.vma->vm_end);
 	return err;
 }

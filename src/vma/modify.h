@@ -8,9 +8,9 @@
  *                   |====|      else cut: [vma][new]..[top]
  *                          |====|  likewise with next
  *
- * A merge is tried first, then at most two cuts. Nothing changes on failure,
- * but for one case in which Linux does: the range lies inside the VMA and there
- * may be only one more VMA. Then the cut at its start stays.
+ * A merge is tried first, then at most two cuts. Nothing changes on failure, with one exception,
+ * which is Linux's: two cuts are needed and vm.max_map_count leaves room for one. Then the cut at
+ * start stays.
  */
 #ifndef VMA_MODIFY_H
 #define VMA_MODIFY_H
@@ -30,7 +30,7 @@ struct vma_part {
 int vma_modify_flags(struct vma_part *part, unsigned long flags,
 		     struct vma_dead *dead) __must_check;
 
-/* Visits the VMAs of a range in order; ends at an answer other than 0. */
+/* Calls step for each VMA of a range in order, until it returns other than 0. */
 struct vma_walk {
 	struct samara_mm *mm;
 	unsigned long start, end;
@@ -40,9 +40,9 @@ struct vma_walk {
 	struct vma *first; /* the VMA at start, if the caller knows it; else NULL */
 };
 
-/* As mprotect and mlock walk: the first hole ends it with -ENOMEM; what came before stays done. */
+/* As mprotect and mlock: the first hole ends the walk with -ENOMEM. Earlier steps stay done. */
 int vma_walk_strict(const struct vma_walk *walk) __must_check;
-/* As madvise walks: holes are skipped, and in the end give -ENOMEM. */
+/* As madvise: holes are skipped, and give -ENOMEM at the end. */
 int vma_walk_holes(const struct vma_walk *walk) __must_check;
 
 #endif

@@ -3,15 +3,15 @@
  * Moving a part of a VMA: a new VMA, or a neighbour grown, at the new place, and the
  * old place cleared.
  *
- *   1. may it be cut, are there VMAs enough, is there budget
- *   2. memory: the reserve, if any step needs some, and page tables for the new place
- *   3. the destination is stored
+ *   1. check_cuts(), the commit charge
+ *   2. move_reserve(): memory for later stores, page tables for the new place
+ *   3. prepare_and_store(): the destination
  *   ---- point of no return ----
- *   4. the pages move
- *   5. the source is cleared, its charge having gone over
+ *   4. complete(): the pages move
+ *   5. clear_source() or keep_source(). The charge of what is cleared stays, for the destination
  *
- * Memory that was never written to takes the page offset of its new address, so
- * that it can be merged there; memory that was keeps the old one.
+ * Anonymous memory without an anon_vma takes the page offset of its new address, so that it can
+ * merge there. Other memory keeps its offset.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -38,7 +38,7 @@ static int check_cuts(const struct remap_plan *plan)
 	const struct remap_request *req = plan->req;
 	const struct vma *vma = plan->vma;
 
-	/* Up to three more VMAs while it is under way. */
+	/* A move makes up to three more VMAs while it is under way. */
 	if (req->mm->count.map_count + 3 >= req->mm->machine->max_map_count)
 		return -ENOMEM;
 	if (!vma_may_split(vma) &&
@@ -103,7 +103,7 @@ static struct vma *make_copy(const struct remap_plan *plan, const struct target 
 	return copy;
 }
 
-/* What moves with the VMA, if anything has pages. */
+/* The page-table entries that move to the VMA to. */
 static struct move_desc pages_of(const struct remap_plan *plan, struct vma *to)
 {
 	return (struct move_desc){
@@ -116,8 +116,8 @@ static struct move_desc pages_of(const struct remap_plan *plan, struct vma *to)
 }
 
 /*
- * A copy of plan->vma has its links. If it has no family, a neighbour at the new place may bring
- * one into a merge; and if it is itself what grows there, it has that when it is cut.
+ * A copy of plan->vma needs as many links as it has. One more if it has no anon_vma: when it grows
+ * into the new place, a neighbour there may give it one before it is cut.
  */
 int move_reserve(struct remap_plan *plan, unsigned int later)
 {
@@ -169,7 +169,7 @@ static struct vma *complete(struct remap_plan *plan, const struct target *t)
 		mm->count.map_count++;
 	} else {
 		to = vma_merge_commit(&t->merge, plan->req->dead);
-		/* The source itself may have been what grew. */
+		/* The VMA that grew may have taken in the source, or be the source. */
 		if (plan->old_len)
 			plan->vma = vma_lookup(mm, plan->req->addr);
 	}
@@ -193,14 +193,14 @@ static void clear_source(struct remap_plan *plan)
 	};
 	struct unmap_plan unmap;
 
-	/* check_cuts() and the reserve have seen to it that neither fails. */
+	/* check_cuts() has checked what gathering asks, and the reserve has the memory. */
 	BUG_ON(unmap_gather(&source, &unmap));
 	BUG_ON(unmap_apply(&unmap, req->dead));
 }
 
 /*
- * MREMAP_DONTUNMAP: the source stays, empty: without lock, and without family
- * if all of it moved. Linux 6.18 does not take it off the pages it counts as locked.
+ * MREMAP_DONTUNMAP: the source stays without its pages. It loses VM_LOCKED, and its anon_vma if the
+ * whole VMA moved. Linux 6.18 goes on counting its pages in locked_vm.
  */
 static void keep_source(const struct remap_plan *plan, const struct vma *to)
 {

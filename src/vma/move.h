@@ -11,7 +11,7 @@
 
 enum remap_type { REMAP_NO_RESIZE, REMAP_SHRINK, REMAP_EXPAND };
 
-/* The request, checked. Each step leaves here what the next one finds. */
+/* One request under way. vma_remap() makes it; only the steps of remap.c and move.c change it. */
 struct remap_plan {
 	const struct remap_request *req;
 	enum remap_type type;
@@ -24,21 +24,21 @@ struct remap_plan {
 	bool begun; /* the map is changed: memory comes from the reserve only */
 };
 
-/* Where a step's memory comes from: the first allocates it. */
+/* Where a store's memory comes from. NULL: it is allocated, as for the first store. */
 static inline struct vma_reserve *remap_reserve(struct remap_plan *plan)
 {
 	return plan->begun ? &plan->reserve : NULL;
 }
 
-/* The source goes: not when nothing moves, nor when it stays behind empty. */
+/* Whether the source is unmapped: MREMAP_DONTUNMAP keeps it, and old_len 0 has none. */
 static inline bool remap_clears_source(const struct remap_plan *plan)
 {
 	return plan->old_len && !(plan->req->flags & MREMAP_DONTUNMAP);
 }
 
 /*
- * Before the first step: memory for so many stores after it, and page tables for the new place. 0
- * or -ENOMEM. Does nothing once the first step is done.
+ * Before the first store: memory for that many later ones, and page tables for the new place. 0 or
+ * -ENOMEM. Does nothing once the first store is done.
  */
 int move_reserve(struct remap_plan *plan, unsigned int later) __must_check;
 /* plan->vma's part goes to plan->new_addr, which is free. 0 or -errno. */

@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What happens to the pages of a range when the map changes: the calls of
- * range/ that this floor needs, with what they need to know of neighbours.
- *
- * mmap_lock is held for writing, and the VMAs are write-locked. None of it can
- * fail, and none of it costs anything while the mm has no page tables.
+ * The pages and page tables of a range that leaves the map. mmap_lock is held for writing, and the
+ * VMAs are write-locked. It cannot fail. It does nothing while the mm has no page tables.
  */
 #ifndef VMA_PAGES_H
 #define VMA_PAGES_H

@@ -27,7 +27,7 @@ static void set_type(struct remap_plan *plan)
 	}
 }
 
-/* May the VMA's part become larger, or lie elsewhere. */
+/* Whether the VMA's part may grow, or move. 0 or -errno. */
 static int check_growth(const struct remap_plan *plan)
 {
 	const struct remap_request *req = plan->req;
@@ -47,8 +47,8 @@ static int check_growth(const struct remap_plan *plan)
 }
 
 /*
- * A driver is told of each page that goes: the part is cut out before anything is done, so
- * that what moves is a whole VMA, and clearing the old place cannot fail.
+ * A driver's close operation sees whole VMAs. So the part is cut out before the first step: a whole
+ * VMA moves, and clearing the old place cannot fail.
  */
 static int cut_out(struct remap_plan *plan)
 {
@@ -81,7 +81,7 @@ static int check_vma(struct remap_plan *plan)
 	set_type(plan);
 	if (plan->type != REMAP_EXPAND && !remap_has_target(req))
 		return 0;
-	/* Nothing to move: another mapping of the same pages, which only shared memory has. */
+	/* old_len 0 makes a second mapping of the same pages: for shared memory only. */
 	if (!old_len && !(vma->vm_flags & (VM_SHARED | VM_MAYSHARE)))
 		return -EINVAL;
 	if ((req->flags & MREMAP_DONTUNMAP) && (vma->vm_flags & (VM_DONTEXPAND | VM_PFNMAP)))
@@ -114,7 +114,7 @@ static int shrink(struct remap_plan *plan)
 	return err || !unmap.first ? err : unmap_apply(&unmap, req->dead);
 }
 
-/* The part ends where the VMA does, and what it would grow over is free and below the task size. */
+/* The part ends where the VMA ends, and the room above is free and below the task size. */
 static bool can_grow_here(const struct remap_plan *plan)
 {
 	struct samara_mm *mm = plan->req->mm;
@@ -200,7 +200,7 @@ static int remap_here(struct remap_plan *plan)
 	}
 }
 
-/* Clear the destination; the VMA at addr may have been cut by that. */
+/* Clears the destination. This may cut the VMA at addr. */
 static int clear_target(struct remap_plan *plan)
 {
 	const struct remap_request *req = plan->req;
@@ -218,7 +218,7 @@ static int clear_target(struct remap_plan *plan)
 		return err;
 	if (!unmap.first) {
 		plan->around = unmap.around;
-		/* Cutting the source first might make them others. */
+		/* Shrinking the source comes first, and may change its neighbours. */
 		plan->around.known = plan->type != REMAP_SHRINK;
 		return 0;
 	}
@@ -232,7 +232,7 @@ static int clear_target(struct remap_plan *plan)
 	return plan->vma ? 0 : -EFAULT;
 }
 
-/* With a target; what is there is unmapped first (MREMAP_FIXED). */
+/* With a target. MREMAP_FIXED unmaps what is there first. */
 static int remap_there(struct remap_plan *plan)
 {
 	const struct remap_request *req = plan->req;

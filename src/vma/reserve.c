@@ -66,7 +66,7 @@ int vma_store(const struct vma_store *s)
 	BUG_ON(err && s->reserve);
 	if (likely(!err))
 		return 0;
-	/* No reader has seen them. */
+	/* No lookup has seen them. */
 	if (new_entry)
 		vma_mark_detached(s->entry);
 	if (s->above)

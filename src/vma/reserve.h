@@ -2,11 +2,10 @@
 /*
  * Changes to the tree of VMAs, and memory for several of them.
  *
- * One change is one store: it does everything or nothing, so a call that makes
- * one puts it at its point of no return, behind all that may fail and before
- * the fields of VMAs that were there. A call that makes several changes one
- * after the other (mremap) fills a struct vma_reserve first, for all of them
- * but the first, which may fail. Each later one draws on it and cannot fail.
+ * One change is one store, which does everything or nothing. A call that makes one change puts it
+ * at its point of no return: behind all that may fail, and before the fields of existing VMAs
+ * change. A call that makes several changes (mremap) fills a struct vma_reserve before the first,
+ * which may fail. The later ones take their memory from it and cannot fail.
  */
 #ifndef VMA_RESERVE_H
 #define VMA_RESERVE_H
@@ -26,12 +25,12 @@ struct vma_reserve {
 };
 
 /*
- * For so many stores, each of which brings one VMA with so many links. 0 or -ENOMEM, and then
+ * Memory for that many stores, each of a new VMA with that many links. 0 or -ENOMEM, and then
  * nothing is held.
  */
 int vma_reserve_fill(struct vma_reserve *reserve, struct samara_mm *mm, unsigned int stores,
 		     unsigned int links) __must_check;
-/* What was not needed goes back. */
+/* Frees what is left. */
 void vma_reserve_drop(struct vma_reserve *reserve);
 
 /* An empty VMA, from reserve unless that is NULL. NULL when refused. */
@@ -42,7 +41,7 @@ struct vma_store {
 	struct samara_mm *mm;
 	unsigned long start, end;
 	struct vma *entry;
-	struct vma *above; /* what a VMA that is cut at end becomes above it; NULL: itself */
+	struct vma *above; /* takes the upper part of a VMA cut in two; NULL: that VMA keeps it */
 	struct vma_reserve *reserve; /* or NULL */
 };
 
@@ -52,12 +51,12 @@ struct vma_store {
  */
 int vma_store(const struct vma_store *s) __must_check;
 
-/* The VMA that begins at start leaves the tree: never needs memory. */
+/* Takes the VMA that begins at start out of the tree. Needs no memory. */
 void vma_erase(struct samara_mm *mm, unsigned long start);
 
 /*
- * The VMA at addr, or NULL. A change at addr is to follow, or other lookups near
- * it: the way there is kept. mmap_lock is held for writing.
+ * The VMA at addr, or NULL. The store remembers the path, for a change or lookups near addr that
+ * follow. mmap_lock is held for writing.
  */
 struct vma *vma_seek(struct samara_mm *mm, unsigned long addr);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What is taken for written: see touch.h.
+ * Memory that counts as written to (touch.h).
  */
 #include "vma/find.h"
 #include "vma/touch.h"
@@ -11,7 +11,7 @@ void touch_by_policy(struct vma *vma)
 
 	if (mm->limits.touch == SAMARA_TOUCH_EAGER && (vma->vm_flags & VM_WRITE) &&
 	    !(vma->vm_flags & (VM_SHARED | VM_SPECIAL)))
-		(void)!anon_vma_prepare(vma); /* an assumption: refused, it is wrong */
+		(void)!anon_vma_prepare(vma); /* refused: the VMA stays untouched */
 }
 
 void touch_at_by_policy(struct samara_mm *mm, unsigned long addr)

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Memory that is taken to have been written to, where nobody says what a program accesses
- * (SAMARA_TOUCH_EAGER): its VMA gets an anon_vma, which is what merging looks at. No page
- * comes of it.
+ * SAMARA_TOUCH_EAGER: memory counts as written to from the start, for an embedder that does not
+ * report accesses. Its VMA gets an anon_vma, which decides whether it merges. No page is allocated.
  *
  * mmap_lock is held for writing.
  */
@@ -11,9 +10,9 @@
 
 #include "rmap/rmap.h"
 
-/* A call has made vma what it is now: touch it if the mm's policy says so. */
+/* Gives vma an anon_vma if the mm's policy is SAMARA_TOUCH_EAGER. */
 void touch_by_policy(struct vma *vma);
-/* The same for the VMA at addr, if there is one. */
+/* The same for the VMA at addr, if any. */
 void touch_at_by_policy(struct samara_mm *mm, unsigned long addr);
 
 #endif

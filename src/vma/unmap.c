@@ -123,7 +123,7 @@ static void count_leaving(struct unmap_plan *plan, struct vma *vma)
 	plan->doomed = vma;
 }
 
-/* Whether the first VMA may be cut at start; Linux asks before it looks at any other. */
+/* Whether head may be cut at start. Linux checks this before it looks at later VMAs. */
 static int may_cut_head(const struct unmap_plan *plan)
 {
 	const struct vma *vma = plan->head;
@@ -135,7 +135,7 @@ static int may_cut_head(const struct unmap_plan *plan)
 	return vma_may_split(vma) ? 0 : -EINVAL;
 }
 
-/* What Linux cut before it met the VMA that stopped it stays cut. */
+/* A later VMA refuses with err. Linux has cut head by then. */
 static int stopped(const struct unmap_plan *plan, int err)
 {
 	if (plan->head && vma_split(plan->head, plan->req->start))
@@ -143,7 +143,7 @@ static int stopped(const struct unmap_plan *plan, int err)
 	return err;
 }
 
-/* The first VMA of the range, or the one behind it; the cursor can go on from there. */
+/* The first VMA of the range, or the next one above; mas continues from there. */
 static struct vma *gather_first(struct unmap_plan *plan, struct vma *at_start, struct ma_state *mas)
 {
 	const struct unmap_request *req = plan->req;
@@ -195,7 +195,7 @@ static int gather(const struct unmap_request *req, struct vma *at_start, struct 
 	return 0;
 }
 
-/* A driver is told of each page that goes, so its mappings are cut before, and leave whole. */
+/* A driver's close operation sees whole VMAs, so these are cut before gathering. */
 static bool cut_by_driver(const struct vma *vma)
 {
 	return vma && vma_has_close(vma);

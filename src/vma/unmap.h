@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Taking a range out of the map: gather, prepare, the point of no return,
- * commit, complete. mmap_lock is held for writing.
+ * Taking a range out of the map: gather, prepare, store, complete. mmap_lock is held for writing.
  *
  *                 start                              end
  *   |------ head ---|##########|   |#####|   |#########|--- tail ----|
  *                    |<------------ leaves the map ---->|
  *
- *   head and tail are VMAs that reach out of the range and are cut; those
- *   wholly inside leave the tree. When one VMA reaches out at both sides it is
- *   head and tail at once, and what stays above end becomes the new VMA top:
+ * head and tail are VMAs that reach out of the range and are cut. Those wholly inside are doomed:
+ * they leave the tree. One VMA that reaches out at both sides is head and tail at once, and its
+ * part above end becomes the new VMA top:
  *
  *   |------ head ---|##########################|--- top ----|
  *
@@ -17,7 +16,8 @@
  * that can fail:
  *
  *   unmap_gather()    looks only: the request becomes a plan. Answers that Linux gives (a sealed
- *                     VMA, too many VMAs) are found here
+ *                     VMA, too many VMAs) are found here. It cuts VMAs where Linux leaves them
+ *                     cut, and those of drivers
  *   unmap_prepare()   allocates top, and keeps page faults out of head and tail
  *   ---- point of no return: the store ----
  *   unmap_complete()  the doomed lose their pages and go onto the dead list, head and tail shrink,
@@ -55,8 +55,8 @@ struct unmap_plan {
 
 /*
  * 0; -ENOMEM: one VMA would become two and there are too many already; -EPERM: a sealed VMA;
- * -EINVAL: a mapping that cannot be cut. As Linux cuts first and looks later,
- * a VMA that would have been cut before the one that is at fault is left cut in two.
+ * -EINVAL: a mapping that cannot be cut. Linux cuts head before it looks at later VMAs: when one of
+ * those refuses, head is left cut in two here as well.
  */
 int unmap_gather(const struct unmap_request *req, struct unmap_plan *plan) __must_check;
 
@@ -98,16 +98,16 @@ struct vma *vma_dup_part(const struct vma *vma, unsigned long start, unsigned lo
 void vma_copy_fields(struct vma *copy, const struct vma *vma, unsigned long start,
 		     unsigned long end);
 
-/* What vma_dup_part() or a failed mmap made and nobody ever saw. */
+/* Frees a VMA that was never in the tree, with its links and file reference; or NULL. */
 void vma_discard(struct vma *vma);
 
 /* vma, which is detached and maps no page any more, loses its links and goes onto the list. */
 void vma_leave(struct vma_dead *dead, struct vma *vma);
 
-/* A driver wants to be told of its end. */
+/* Whether vma's driver has a close operation. */
 bool vma_has_close(const struct vma *vma);
 
-/* Give back all that the VMAs on the list hold. mmap_lock is no longer held. */
+/* Frees the VMAs on the list: drivers are told, file references dropped. No lock is held. */
 void vma_dead_release(struct vma_dead *dead);
 
 #endif

@@ -14,7 +14,7 @@ static int check_flags(const struct vma *vma, struct samara_report *out)
 	const unsigned long flags = vma->vm_flags;
 	const unsigned long may = (flags & VM_MAY_ACCESS) >> VM_MAY_SHIFT;
 
-	/* The kernel's own read-only areas are executable without leave to make them so. */
+	/* Special mappings (vdso) may be executable without VM_MAYEXEC. */
 	if (!vma->special && (flags & VM_ACCESS_FLAGS & ~may))
 		return report_broken(out, "vma_flags",
 				     "%lx..%lx: flags %lx: access without VM_MAY*", vma->vm_start,
@@ -33,7 +33,7 @@ static int check_vma(struct samara_mm *mm, const struct vma *vma, struct samara_
 	const struct anon_vma *anon;
 	unsigned int links;
 
-	/* The first family may come while the mmap_lock is held for reading. */
+	/* anon_vma_prepare() may run while mmap_lock is held for reading. */
 	spin_lock(&mm->tables.anon_lock, RANK_PAGE_TABLE);
 	anon = vma->anon_vma;
 	links = vma->rmap.anon_links;
