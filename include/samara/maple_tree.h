@@ -4,28 +4,28 @@
  *
  * The names, arguments, cursor states and corner cases are those that
  * docs.kernel.org/core-api/maple_tree.html documents and that Linux 6.12-6.18
- * shows; the tree behind them is samara's own (docs/architecture.md).
+ * shows. The tree itself is samara's own (docs/architecture.md).
  *
  * Ranges are index..last, both included. An index that no entry covers reads
  * as NULL, and storing NULL erases.
  *
  * Locks
- *   Writers exclude each other with the tree's lock: the mtree_*() calls take
- *   it themselves, the mas_*() calls expect it held (or the caller's own lock,
- *   with MT_FLAGS_LOCK_EXTERN).
- *   Readers may run beside a writer only in a tree with MT_FLAGS_USE_RCU;
- *   otherwise they hold the lock as well. In RCU mode mtree_load(), mt_find(),
- *   mt_next() and mt_prev() need nothing, and the mas_*() readers an RCU
+ *   Writers exclude each other with the tree's lock. The mtree_*() calls take
+ *   it. The mas_*() calls expect the caller to hold it, or the caller's own lock
+ *   with MT_FLAGS_LOCK_EXTERN.
+ *   Readers may run beside a writer only in a tree with MT_FLAGS_USE_RCU. In
+ *   any other tree they hold the lock too. In RCU mode mtree_load(), mt_find(),
+ *   mt_next() and mt_prev() need no lock. The mas_*() readers need an RCU
  *   read-side critical section (samara_rcu_read_lock()).
  *
  * Memory
- *   Storing may need memory, and then a failed store leaves every entry as it
- *   was. Erasing whole entries never needs any and never fails: mtree_erase(),
- *   mas_erase(), and any NULL store whose two ends do not cut an entry. Nor does
- *   a store over exactly the range of one entry.
+ *   A store may need memory. A store that fails leaves every entry as it was.
+ *   Three kinds of stores need no memory and never fail: mtree_erase() and
+ *   mas_erase(), a store of NULL that cuts no entry, and a store over exactly the
+ *   range of one entry.
  *
- * Every function is a samara_ symbol. The Linux names are macros over them;
- * define SAMARA_NO_LINUX_NAMES before the #include to do without.
+ * Every function is a samara_ symbol. The Linux names are macros over them.
+ * SAMARA_NO_LINUX_NAMES, defined before the #include, leaves the macros out.
  */
 #ifndef SAMARA_MAPLE_TREE_H
 #define SAMARA_MAPLE_TREE_H
@@ -53,7 +53,7 @@ typedef unsigned int gfp_t;
 struct maple_tree {
 	struct samara_spinlock ma_lock;
 	unsigned int ma_flags;
-	void *ma_root; /* NULL, the entry of 0..0, or a tagged node; the library's */
+	void *ma_root; /* the library's: NULL, the entry of 0..0, or a tagged node */
 };
 
 #define MTREE_INIT(name, flags) { .ma_lock = { 0 }, .ma_flags = (flags), .ma_root = NULL }
@@ -63,20 +63,20 @@ struct maple_tree {
 /* Where a cursor stands. */
 enum maple_status {
 	ma_active,    /* on index..last */
-	ma_start,     /* nowhere yet: the next call walks to index */
-	ma_root,      /* on the one entry of a tree that has only 0..0 */
-	ma_none,      /* the walk met no entry in the whole tree */
-	ma_pause,     /* mas_pause(): the next call walks anew, after last */
-	ma_overflow,  /* the next entry is beyond the limit that was given */
-	ma_underflow, /* the previous entry is below the limit that was given */
+	ma_start,     /* at no place yet: the next call walks to index */
+	ma_root,      /* on the only entry of the tree, which is 0..0 */
+	ma_none,      /* the tree has no node, and no entry at index */
+	ma_pause,     /* mas_pause(): the next call walks from the root to last + 1 */
+	ma_overflow,  /* the next entry is above the limit of the call */
+	ma_underflow, /* the previous entry is below the limit of the call */
 	ma_error,     /* mas->node holds -errno (mas_is_err()) */
 };
 
 /*
- * The bottom of the tree, published only so that iteration can be inlined
- * below. Entries stand in ascending order; a NULL slot is an erased entry whose
- * place has not been taken yet. Only slot[] changes once a leaf can be reached,
- * and dead is set when readers should look for the leaf's successor.
+ * A leaf. It is public only because iteration is inlined below. Entries stand in
+ * ascending order. A NULL slot is an erased entry whose place was not used again.
+ * Once a reader can reach a leaf, its slots may change, and it may grow at its
+ * end. dead becomes 1 when other nodes replace the leaf.
  */
 #define SAMARA_MAPLE_SLOTS 20
 #define SAMARA_MAPLE_HEIGHT 16 /* levels, leaves included; see docs/architecture.md */
@@ -84,10 +84,10 @@ enum maple_status {
 struct samara_maple_head {
 	unsigned char level; /* 0: leaf */
 	unsigned char count; /* slots in use, erased ones included */
-	unsigned char live;  /* slots that are not NULL; the writer's */
+	unsigned char live;  /* slots that are not NULL; only writers read it */
 	unsigned char dead;
 	unsigned int reserved;
-	void *link[3];       /* free lists and deferred freeing; the library's */
+	void *link[3];       /* the library's: free lists and deferred freeing */
 };
 
 struct samara_maple_leaf {
@@ -99,18 +99,18 @@ struct samara_maple_leaf {
 
 struct ma_state {
 	struct maple_tree *tree;
-	unsigned long index; /* what to look for, then the range that was found */
+	unsigned long index; /* before a call the range to look for, after it the range found */
 	unsigned long last;
-	struct samara_maple_leaf *node; /* the leaf, when active; may be NULL: walked to when needed */
+	struct samara_maple_leaf *node; /* the leaf of an active cursor; NULL: the next call finds it */
 	unsigned long min;   /* indices that lead to node */
 	unsigned long max;
 	enum maple_status status;
 	unsigned char offset; /* slot of node */
-	unsigned char end;    /* slots of node that iteration may use without a walk */
+	unsigned char end;    /* slots of node that samara_mas_find() may step through */
 	unsigned char depth;  /* levels above the leaf */
-	signed char slots[SAMARA_MAPLE_HEIGHT - 1]; /* the way down: which slot ... */
-	void *path[SAMARA_MAPLE_HEIGHT - 1];          /* ... of which node */
-	void *prealloc[2]; /* nodes set aside by mas_preallocate(): leaves, inner nodes */
+	signed char slots[SAMARA_MAPLE_HEIGHT - 1]; /* the path: slots[l - 1] is the child taken in ... */
+	void *path[SAMARA_MAPLE_HEIGHT - 1];          /* ... path[l - 1], the node of level l */
+	void *prealloc[2]; /* nodes from mas_preallocate(): a list of leaves, one of inner nodes */
 };
 
 #define MA_STATE(name, mt, first, end_) \
@@ -118,25 +118,28 @@ struct ma_state {
 
 /* set-up ------------------------------------------------------------------ */
 
-/* Free everything. Entries are the caller's. The first takes the tree's lock, the second expects it. */
+/* Free all nodes; what the entries point to stays. mtree_destroy() takes the lock, mt_destroy() expects it. */
 SAMARA_API void samara_mtree_destroy(struct maple_tree *mt);
 SAMARA_API void samara_mt_destroy(struct maple_tree *mt);
 
-/* Levels of nodes: 0 when empty or holding only the entry of 0..0. */
+/* Levels of nodes. 0: the tree is empty, or its only entry is 0..0. */
 SAMARA_API unsigned int samara_mt_height(const struct maple_tree *mt);
 
-/* Let readers run beside writers, or no longer: then nodes are freed at once (no reader may be left). Tree locked. */
+/*
+ * Set or clear RCU mode; the tree is locked. Without RCU mode nodes are freed at
+ * once, so no reader may be in the tree when it is cleared.
+ */
 SAMARA_API void samara_mt_set_in_rcu(struct maple_tree *mt);
 SAMARA_API void samara_mt_clear_in_rcu(struct maple_tree *mt);
 
 /* locks ------------------------------------------------------------------- */
 
 SAMARA_API void samara_mtree_lock(struct maple_tree *mt);
-SAMARA_API void samara_mtree_lock_nested(struct maple_tree *mt); /* while another tree's is held */
+SAMARA_API void samara_mtree_lock_nested(struct maple_tree *mt); /* the caller holds another tree's lock */
 SAMARA_API void samara_mtree_unlock(struct maple_tree *mt);
-SAMARA_API bool samara_mt_lock_is_held(const struct maple_tree *mt); /* by anyone; true with an external lock */
+SAMARA_API bool samara_mt_lock_is_held(const struct maple_tree *mt); /* by any thread; true with an external lock */
 
-/* RCU read-side critical sections; they nest, need no registration and may be entered by any thread. */
+/* RCU read-side critical sections. They nest. Any thread may enter one, without registration. */
 SAMARA_API void samara_rcu_read_lock(void);
 SAMARA_API void samara_rcu_read_unlock(void);
 SAMARA_API void samara_rcu_synchronize(void);
@@ -147,9 +150,10 @@ SAMARA_API void samara_rcu_synchronize(void);
 SAMARA_API void *samara_mtree_load(struct maple_tree *mt, unsigned long index);
 
 /*
- * Store entry over first..last, replacing what was there; insert: only over an
- * empty range. 0, -EINVAL (first > last, or a reserved value), -EEXIST
- * (insert), -ENOMEM: then nothing changed.
+ * Store entry over first..last. It replaces entries inside the range and cuts
+ * those that reach out of it. The insert calls store over an empty range only.
+ * 0, -EINVAL (first > last, or a reserved value), -EEXIST (insert: the range is
+ * not empty), -ENOMEM. After an error nothing has changed.
  */
 SAMARA_API int samara_mtree_store_range(struct maple_tree *mt, unsigned long first, unsigned long last,
 					void *entry, gfp_t gfp);
@@ -158,30 +162,35 @@ SAMARA_API int samara_mtree_insert_range(struct maple_tree *mt, unsigned long fi
 SAMARA_API int samara_mtree_store(struct maple_tree *mt, unsigned long index, void *entry, gfp_t gfp);
 SAMARA_API int samara_mtree_insert(struct maple_tree *mt, unsigned long index, void *entry, gfp_t gfp);
 
-/* Remove the entry that covers index, all of its range, and return it. Never fails, never allocates. */
+/* Erase the entry that covers index, all of its range, and return it; or NULL. Needs no memory. */
 SAMARA_API void *samara_mtree_erase(struct maple_tree *mt, unsigned long index);
 
 /*
- * Find size free indices inside min..max, lowest (range) or highest (rrange),
- * store entry there and put the first index into *startp. -EBUSY: no room;
- * -EINVAL: not an allocation tree, a reserved value, or no such size; -ENOMEM.
+ * Find the lowest (alloc_range) or highest (alloc_rrange) run of size free
+ * indices inside min..max, store entry there, and put its first index into
+ * *startp. 0, -EBUSY (no such run), -EINVAL (not an allocation tree, a reserved
+ * value, size is 0 or larger than min..max), -ENOMEM.
  */
 SAMARA_API int samara_mtree_alloc_range(struct maple_tree *mt, unsigned long *startp, void *entry,
 					unsigned long size, unsigned long min, unsigned long max, gfp_t gfp);
 SAMARA_API int samara_mtree_alloc_rrange(struct maple_tree *mt, unsigned long *startp, void *entry,
 					 unsigned long size, unsigned long min, unsigned long max, gfp_t gfp);
-/* One free index from *next on, wrapping round inside range_lo..range_hi; 1 when it wrapped for the first time. */
+/*
+ * Store entry at the first free index of range_lo..range_hi from *next on, or
+ * else from range_lo on. *next becomes the index behind it. 1 instead of 0: the
+ * index has wrapped around since the last call. Errors as above.
+ */
 SAMARA_API int samara_mtree_alloc_cyclic(struct maple_tree *mt, unsigned long *startp, void *entry,
 					 unsigned long range_lo, unsigned long range_hi, unsigned long *next,
 					 gfp_t gfp);
 
-/* Copy mt's shape into the empty tree new_, node by node. 0, -EINVAL (flags differ, new_ not empty), -ENOMEM. */
+/* Copy mt into the empty tree new_, node by node. 0, -EINVAL (the flags differ, new_ is not empty), -ENOMEM. */
 SAMARA_API int samara_mtree_dup(struct maple_tree *mt, struct maple_tree *new_, gfp_t gfp); /* locks both */
 SAMARA_API int samara_mt_dup(struct maple_tree *mt, struct maple_tree *new_, gfp_t gfp);    /* both locked */
 
 /* iteration without a cursor ---------------------------------------------- */
 
-/* First entry at or after *index up to max; *index becomes the index after it. */
+/* The first entry that has an index in *index..max, or NULL. *index becomes the index behind the entry. */
 SAMARA_API void *samara_mt_find(struct maple_tree *mt, unsigned long *index, unsigned long max);
 SAMARA_API void *samara_mt_find_after(struct maple_tree *mt, unsigned long *index, unsigned long max);
 SAMARA_API void *samara_mt_next(struct maple_tree *mt, unsigned long index, unsigned long max);
@@ -199,34 +208,36 @@ SAMARA_API void *samara_mas_next_range(struct ma_state *mas, unsigned long max);
 SAMARA_API void *samara_mas_prev(struct ma_state *mas, unsigned long min);
 SAMARA_API void *samara_mas_prev_range(struct ma_state *mas, unsigned long min);
 SAMARA_API void samara_mas_pause(struct ma_state *mas);
-SAMARA_API void samara_mas_destroy(struct ma_state *mas); /* gives back what was preallocated */
+SAMARA_API void samara_mas_destroy(struct ma_state *mas); /* frees preallocated nodes */
 
 /*
- * Store over mas->index..mas->last. mas_store() returns the first entry that
- * was there, and on failure leaves the cursor in ma_error (mas_is_err());
- * mas_store_gfp() returns 0 or -errno.
+ * Store over mas->index..mas->last. mas_store() returns the first entry that the
+ * range overlapped, or NULL. mas_store_gfp() returns 0 or -errno. After a failure
+ * of either the cursor is in ma_error (mas_is_err()). mas_erase() erases the entry
+ * that covers mas->index and returns it.
  */
 SAMARA_API void *samara_mas_store(struct ma_state *mas, void *entry);
 SAMARA_API int samara_mas_store_gfp(struct ma_state *mas, void *entry, gfp_t gfp);
 SAMARA_API void *samara_mas_erase(struct ma_state *mas);
 
 /*
- * Set aside what storing entry over index..last needs; then
- * mas_store_prealloc() cannot fail. 0 or -ENOMEM: the cursor stays usable and
- * holds nothing. The tree must not change in between but through this cursor.
+ * Allocate the nodes that a store of entry over index..last needs.
+ * mas_store_prealloc() then cannot fail. 0, or -ENOMEM: the cursor stays usable
+ * and has no nodes. Between the two calls only this cursor may change the tree.
  */
 SAMARA_API int samara_mas_preallocate(struct ma_state *mas, void *entry, gfp_t gfp);
 SAMARA_API void samara_mas_store_prealloc(struct ma_state *mas, void *entry);
 SAMARA_API int samara_mas_expected_entries(struct ma_state *mas, unsigned long nr_entries);
-/* After a failed mas_store(): true when memory has been found and the store is to be tried again. */
+/* After mas_store() failed for memory. True: memory was found, and the caller tries the store again. */
 SAMARA_API bool samara_mas_nomem(struct ma_state *mas, gfp_t gfp);
 SAMARA_API int samara_mas_alloc_cyclic(struct ma_state *mas, unsigned long *startp, void *entry,
 				       unsigned long range_lo, unsigned long range_hi, unsigned long *next,
 				       gfp_t gfp);
 
 /*
- * The lowest (rev: highest) size free indices inside min..max: index..last of
- * the cursor. 0, -EBUSY, or -EINVAL. Needs MT_FLAGS_ALLOC_RANGE and the lock.
+ * Set the cursor's index..last to the lowest (rev: highest) run of size free
+ * indices inside min..max. 0, -EBUSY (no such run), or -EINVAL. The tree has
+ * MT_FLAGS_ALLOC_RANGE and is locked.
  */
 SAMARA_API int samara_mas_empty_area(struct ma_state *mas, unsigned long min, unsigned long max,
 				     unsigned long size);
@@ -237,7 +248,7 @@ SAMARA_API int samara_mas_empty_area_rev(struct ma_state *mas, unsigned long min
 
 struct samara_tree_stats {
 	unsigned long entries;
-	unsigned long erased; /* slots whose place has not been taken yet */
+	unsigned long erased; /* slots of erased entries that were not used again */
 	unsigned long leaves;
 	unsigned long nodes;  /* leaves included */
 	unsigned long levels;
@@ -246,14 +257,14 @@ struct samara_tree_stats {
 
 enum mt_dump_format { mt_dump_dec, mt_dump_hex };
 
-/* Tree locked, for each of these. */
+/* The tree is locked, for each of these. */
 SAMARA_API SAMARA_MUST_CHECK int samara_mtree_validate(const struct maple_tree *mt, struct samara_report *out);
 SAMARA_API void samara_mtree_stats(const struct maple_tree *mt, struct samara_tree_stats *out);
-SAMARA_API void samara_mt_validate(struct maple_tree *mt); /* aborts with a dump when broken */
+SAMARA_API void samara_mt_validate(struct maple_tree *mt); /* dumps a broken tree and aborts */
 SAMARA_API void samara_mt_dump(const struct maple_tree *mt, enum mt_dump_format format); /* to stderr */
 SAMARA_API void samara_mas_dump(const struct ma_state *mas);
 SAMARA_API int samara_mtree_print_dot(const struct maple_tree *mt, int fd); /* Graphviz */
-/* Give unused nodes back to the system. Waits for readers: no lock held, no read-side critical section. */
+/* Return unused nodes to the system. It waits for readers: call it without a lock and outside read-side sections. */
 SAMARA_API void samara_mt_cache_shrink(void);
 SAMARA_API void samara_mt_bug(const struct maple_tree *mt, const struct ma_state *mas, const char *file, int line,
 			      const char *condition, bool fatal);
@@ -315,7 +326,7 @@ static inline void samara_mas_init(struct ma_state *mas, struct maple_tree *tree
 	samara_mas_reset(mas);
 }
 
-/* Another range for the next store, the position kept: only for a range that starts in the current one. */
+/* Set the range of the next store and keep the position. The range starts inside the current one. */
 static inline void samara_mas_set_range_keep(struct ma_state *mas, unsigned long first, unsigned long last)
 {
 	mas->index = first;
@@ -349,8 +360,8 @@ static inline int samara_mas_errno(const struct ma_state *mas)
 }
 
 /*
- * The next entry at or after the cursor (the first call: at or after index) up
- * to max, or NULL. Inside a leaf this is all there is to do.
+ * The next entry behind the cursor up to max, or NULL. The first call also finds
+ * an entry that covers index. The inlined part steps inside a leaf.
  */
 static inline void *samara_mas_find(struct ma_state *mas, unsigned long max)
 {

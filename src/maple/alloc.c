@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Allocation trees: find room and take it in one call.
+ * Allocation trees: find free indices and store there, in one call.
  */
 #include "maple/store.h"
 
 typedef int (*room_fn)(struct ma_state *mas, unsigned long min, unsigned long max,
 		       unsigned long size);
 
-/* Stricter than a store: XA_ZERO_ENTRY and its like cannot be allocated. */
+/* These calls also refuse XA_ZERO_ENTRY and other reserved values that a store accepts. */
 static bool may_allocate(const struct maple_tree *mt, const void *entry)
 {
 	return tree_tracks_gaps(mt) && !(root_is_node(entry) && (unsigned long)entry < 4096);
@@ -45,7 +45,7 @@ int samara_mtree_alloc_rrange(struct maple_tree *mt, unsigned long *startp, void
 	return take_room(mt, startp, entry, size, min, max, samara_mas_empty_area_rev);
 }
 
-/* The flag remembers that *next went past ULONG_MAX; wrapping is told once. */
+/* MT_FLAGS_ALLOC_WRAPPED: *next went past ULONG_MAX. The next call returns 1 and clears it. */
 int samara_mas_alloc_cyclic(struct ma_state *mas, unsigned long *startp, void *entry,
 			    unsigned long range_lo, unsigned long range_hi, unsigned long *next,
 			    gfp_t gfp)

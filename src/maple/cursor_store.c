@@ -2,9 +2,9 @@
 /*
  * The writing half of the cursor API. The tree's lock is held.
  *
- * After a store the cursor is active on what was stored, or on all that is empty
- * around it. Where the store went straight to a leaf, as nearly all do, the
- * cursor stands there too; else the next call that needs a leaf walks to one.
+ * After a store the cursor is active on the entry that was stored or, after a store of NULL, on the
+ * whole empty range around it. It takes the writer's path where the store left an exact one, as
+ * most stores do. Else the next call that needs a leaf walks to one.
  */
 #include "maple/store.h"
 #include "maple/walk.h"
@@ -16,7 +16,10 @@ static void set_error(struct ma_state *mas, int err)
 	mas->end = 0;
 }
 
-/* The empty range around op->first, where slot i is or before; false: it goes beyond the leaf. */
+/*
+ * The empty range around an index that falls into slot i, or behind it. False: the range reaches
+ * beyond the leaf.
+ */
 static bool empty_in_leaf(struct ma_state *mas, const maple_leaf *leaf, int i)
 {
 	int below = i, above = i + 1;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The tree for people: as text when something is wrong, as Graphviz for a
- * picture. The lock is held.
+ * A tree as text, for debugging, and as Graphviz. The tree's lock is held.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -11,7 +10,7 @@
 #include "alloc/cache.h"
 #include "maple/node.h"
 
-/* Text, one line a slot, indented by depth. */
+/* Text: one line for each slot, indented by depth. */
 struct dump {
 	const struct maple_tree *mt;
 	enum mt_dump_format format;

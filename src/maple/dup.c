@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Whole trees: a copy of the same shape, and the end.
+ * Whole trees: duplicating and destroying.
  *
- * The copy is made level by level from memory to memory; nothing is searched or
- * balanced. Nodes are copied as they are, thin ones and erased entries too, so
- * a copy costs what it copies. It is published by its root alone; when a node
- * is refused, what was copied is freed and the new tree stays empty.
+ * A duplicate has the same nodes, thin ones and erased entries included. Nothing is searched or
+ * balanced. Its root pointer publishes it. When a node is refused, the copied nodes are freed and
+ * the new tree stays empty.
  */
 #include <string.h>
 
 #include "maple/store.h"
 
-/* Nodes of a copy that was never published. */
+/* Free the nodes of a copy that was never published. */
 static void copy_drop(const struct maple_tree *mt, void *node)
 {
 	maple_head *head = node;
@@ -53,7 +52,7 @@ static void *copy_below(const struct maple_tree *mt, const maple_head *from)
 			__builtin_prefetch(inner->slot[i + 1]);
 		inner->slot[i] = copy_below(mt, child);
 		if (!inner->slot[i]) {
-			/* The rest still points into the tree that is copied. */
+			/* The slots from i on still point into the old tree. */
 			memset(&inner->slot[i], 0, (from->count - i) * sizeof(inner->slot[0]));
 			copy_drop(mt, inner);
 			return NULL;

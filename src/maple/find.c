@@ -2,14 +2,13 @@
 /*
  * The reading half of the cursor API: where each call goes from each state.
  *
- * A cursor that is active stands on a range: an entry, or the whole of what is
- * empty between two entries. walk, next and prev move it; find and find_rev are
- * next and prev that also accept what the first walk meets; the _range variants
- * stop on empty ranges too. What a call does in a state other than active is
- * Linux's (6.12-6.18), corner cases included.
+ * An active cursor stands on a range: an entry, or the whole empty range between two entries. walk,
+ * next and prev move it. find and find_rev are next and prev that also return the entry that the
+ * first walk meets. The _range variants stop at empty ranges too. In any other state a call does
+ * what Linux does (6.12-6.18), corner cases included.
  *
- * mas->end is 0 while the cursor stands on an empty range, which keeps the
- * inlined samara_mas_find() out.
+ * While the cursor stands on an empty range, mas->end is 0. The inlined samara_mas_find() then
+ * calls samara_mas_find_slow().
  */
 #include "maple/walk.h"
 
@@ -31,7 +30,7 @@ static void *stand_on_empty(struct ma_state *mas, unsigned long first, unsigned 
 	return NULL;
 }
 
-/* A tree without nodes: nothing, or an entry at 0..0. */
+/* The tree has no nodes: it is empty, or its only entry is 0..0. */
 static void *walk_without_nodes(struct ma_state *mas, void *root)
 {
 	walk_forget(mas);
@@ -62,7 +61,7 @@ void *samara_mas_walk(struct ma_state *mas)
 			return stand_on_entry(mas, below);
 		above = walk_up(mas, &from);
 		if (from != index || (above.entry && above.first == index))
-			continue; /* an entry was stored here just now */
+			continue; /* a writer has just stored an entry here */
 		return stand_on_empty(mas, below.entry ? below.last + 1 : 0,
 				      above.entry ? above.first - 1 : ULONG_MAX);
 	}
@@ -79,7 +78,7 @@ static void *next_slot(struct ma_state *mas, unsigned long max, enum stop stop)
 	}
 	found = walk_up(mas, &first);
 	if (first - 1 >= max) {
-		mas->status = ma_overflow; /* so far reaches an entry that was stored just now */
+		mas->status = ma_overflow; /* an entry that was just stored reaches this far */
 		return NULL;
 	}
 	last = found.entry ? found.first - 1 : ULONG_MAX;
@@ -90,9 +89,9 @@ static void *next_slot(struct ma_state *mas, unsigned long max, enum stop stop)
 }
 
 /*
- * The entry below *last + 1, not reaching above it. A reader may find one that
- * was stored just now over what it has been given before: go below that, and
- * say so in *last. False: such an entry begins at 0.
+ * The highest entry that ends at or below *last. A writer may just have stored an entry over *last
+ * and over what this reader has returned before. The search then goes on below that entry, and
+ * *last becomes the index before it. False: that entry starts at 0.
  */
 static bool walk_below(struct ma_state *mas, unsigned long *last, struct found *found)
 {
@@ -122,7 +121,7 @@ static void *prev_slot(struct ma_state *mas, unsigned long min, enum stop stop)
 	return stand_on_empty(mas, first, last);
 }
 
-/* Past a limit, and the limit has moved: go on from where the cursor stands. */
+/* The cursor had run into a limit that has moved: go on from its place. */
 static void resume(struct ma_state *mas)
 {
 	if (!mas->node)
@@ -171,7 +170,7 @@ static void *next(struct ma_state *mas, unsigned long max, enum stop stop)
 	return next_slot(mas, max, stop);
 }
 
-/* The walk found no node: the entry of 0..0, if there is one, is what comes before. */
+/* The tree has no nodes: the previous entry is that of 0..0, or there is none. */
 static void *step_to_root(struct ma_state *mas)
 {
 	void *root = rcu_dereference(mas->tree->ma_root);
@@ -214,7 +213,7 @@ static void *prev(struct ma_state *mas, unsigned long min, enum stop stop)
 	return prev_slot(mas, min, stop);
 }
 
-/* Running into max is how a search ends: the cursor stays active. */
+/* A search that reaches max leaves the cursor active. */
 static void *find_next(struct ma_state *mas, unsigned long max, enum stop stop)
 {
 	void *entry = next_slot(mas, max, stop);
@@ -224,7 +223,7 @@ static void *find_next(struct ma_state *mas, unsigned long max, enum stop stop)
 	return entry;
 }
 
-/* After a walk that met no entry: on to the next one. */
+/* After a walk that met no entry: the next entry. */
 static void *find_beyond(struct ma_state *mas, unsigned long max, enum stop stop)
 {
 	if (mas->status == ma_root) {

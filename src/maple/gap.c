@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Gaps: keeping every child's extent exact, and finding room by it.
+ * Gaps: keeping each child's extent exact, and searching for free indices by extents.
  *
  *   child        [ A  B    C ]      [ D ]           [ E   F ]
  *   indices   ...aa.bb....cc........dd..............ee...ff......
  *                lo      hi        lo,hi             lo    hi
  *                  <gap = 4>  <8>       <---- 14 --->
  *
- * A run of free indices lies either inside a child (its gap is the largest such
- * run) or between two children that live next to each other (lo - hi), or before
- * or after all. A search for room goes through a node from one side, keeping
- * where the free run began that it is in, and enters a child only if the child
- * has room inside. Only the child in which the search begins can disappoint, so
- * a search goes down at most twice.
+ * A run of free indices is inside a child (the child's gap is the largest such run), between two
+ * neighbouring children (lo - hi), or before or behind all children.
+ *
+ * A search goes through a node from one side. It keeps the index where the current free run began,
+ * and enters a child only if the child's gap is large enough. In the child where the search begins
+ * that gap may be on the wrong side of the first index. In every other child the search succeeds.
+ * It therefore goes down at most twice.
  *
  * The tree's lock is held throughout.
  */
@@ -23,7 +24,7 @@ static bool extent_equal(struct extent a, struct extent b)
 	return a.lo == b.lo && a.hi == b.hi && a.gap == b.gap;
 }
 
-/* The runs that end at a child or lie in it, the largest of them. */
+/* The largest of the free runs inside a child and on both sides of it. */
 static unsigned long runs_at(const maple_inner *inner, struct extent child, int below, int above)
 {
 	unsigned long gap = child.gap;
@@ -36,8 +37,8 @@ static unsigned long runs_at(const maple_inner *inner, struct extent child, int 
 }
 
 /*
- * Child i of a node has become `is`; what the node is now. said: what it was.
- * All of it is looked at only when the largest gap may have shrunk.
+ * Child i of a node has the extent `is` now. Returns the node's extent, which was `said`. It reads
+ * all children only when the largest gap may have become smaller.
  */
 static struct extent extent_after(maple_inner *inner, int i, struct extent is, struct extent said)
 {
@@ -91,15 +92,14 @@ void extents_child_changed(const struct maple_tree *mt, const struct maple_path 
 }
 
 /*
- * Mostly nothing changes for the parent, and mostly that can be told from the
- * entries beside the slot: the gap that was split was not the largest, the gap
- * that was joined is not. All of the leaf is looked at only when the largest may
- * have shrunk.
+ * The extent follows from the live entries beside the slot in most cases: the gap that was split
+ * was not the largest, or the joined gap is not. It reads the whole leaf only when the largest gap
+ * may have become smaller.
  */
 struct extent leaf_extent_after(const maple_leaf *leaf, int i, struct extent was)
 {
 	int below = i, above = i, count = leaf->head.count;
-	unsigned long joined, gap = 0; /* gap: the largest beside a filled slot */
+	unsigned long joined, gap = 0; /* gap: the larger of those on both sides of slot i */
 
 	while (--below >= 0 && !leaf->slot[below])
 		;
@@ -120,7 +120,7 @@ struct extent leaf_extent_after(const maple_leaf *leaf, int i, struct extent was
 	if (leaf->slot[i])
 		was.gap = max(was.gap, gap);
 	else if (gap >= was.gap)
-		return leaf_extent(leaf); /* the run beyond which nothing is now */
+		return leaf_extent(leaf); /* this run is at the end of the leaf now: not a gap */
 	if (below < 0)
 		was.lo = leaf->slot[i] ? leaf->start[i] : leaf->start[above];
 	if (above >= count)
@@ -136,11 +136,11 @@ void extents_slot_changed(const struct maple_tree *mt, const struct maple_path *
 						 *extent_of(path->node[1], path->slot[1])));
 }
 
-/* A search for size free indices inside min..max, and where it has come to. */
+/* A search for size free indices inside min..max. */
 struct room {
 	unsigned long min, max, size;
-	unsigned long free; /* upwards: the free run starts here; downwards: it ends here */
-	bool full;          /* what is taken reaches max (min): no room */
+	unsigned long free; /* upwards the current free run starts here, downwards it ends here */
+	bool full;          /* entries reach up to max, downwards to min: the search has failed */
 };
 
 static bool run_fits(unsigned long above, unsigned long below, unsigned long size)
@@ -148,7 +148,7 @@ static bool run_fits(unsigned long above, unsigned long below, unsigned long siz
 	return above > below && above - below >= size;
 }
 
-/* Something lives in lo..hi: room before it, or the run starts after it. True: it is over. */
+/* Pass an entry or child lo..hi: the run ends there and is large enough, or starts behind it. */
 static bool room_pass_up(struct room *room, unsigned long lo, unsigned long hi)
 {
 	if (run_fits(lo, room->free, room->size))
@@ -160,7 +160,7 @@ static bool room_pass_up(struct room *room, unsigned long lo, unsigned long hi)
 	return room->full;
 }
 
-/* The free run starts behind slot i, and all slots are live: most of a search is this loop. */
+/* The free run starts behind slot i, and all slots are live. Most of a search is this loop. */
 static bool room_behind(const maple_leaf *leaf, int i, struct room *room)
 {
 	int count = leaf->head.count;
@@ -186,7 +186,7 @@ static bool room_in_leaf_up(const maple_leaf *leaf, struct room *room)
 	return false;
 }
 
-/* True: the search is over; room->free is the answer unless full. */
+/* True: the search is over, and room->free is the result unless room->full. */
 static bool room_up(const maple_head *head, struct room *room)
 {
 	const maple_inner *inner = (const maple_inner *)head;
@@ -270,7 +270,7 @@ static int room_arguments(const struct ma_state *mas, struct room *room)
 	return 0;
 }
 
-/* Walk a tree that may be without nodes. */
+/* Search the whole tree, which may have no nodes. */
 static void room_search(const struct ma_state *mas, struct room *room,
 			bool (*search)(const maple_head *, struct room *),
 			bool (*pass)(struct room *, unsigned long, unsigned long))

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The normal API: calls that take the tree's lock, or an RCU read-side critical
- * section, themselves.
+ * The normal API. These calls take the tree's lock, or enter an RCU read-side critical section.
  */
 #include "base/lock.h"
 #include "maple/store.h"
@@ -12,7 +11,7 @@ void samara_mtree_lock(struct maple_tree *mt)
 	spin_lock(&mt->ma_lock, RANK_MAPLE);
 }
 
-/* A second tree's lock; the caller knows an order for the two. */
+/* Takes a second tree's lock. The caller has an order for the two. */
 void samara_mtree_lock_nested(struct maple_tree *mt)
 {
 	spin_lock_nested(&mt->ma_lock, RANK_MAPLE);
@@ -38,7 +37,7 @@ void samara_mt_clear_in_rcu(struct maple_tree *mt)
 	mt->ma_flags &= ~(unsigned int)MT_FLAGS_USE_RCU;
 }
 
-/* The hottest path of all: down without noting the way. */
+/* The most frequent read. It keeps no path. */
 static void *load(const struct maple_tree *mt, unsigned long index)
 {
 	void *root = rcu_dereference(mt->ma_root);
@@ -145,7 +144,7 @@ void *samara_mtree_erase(struct maple_tree *mt, unsigned long index)
 	return entry;
 }
 
-/* Finds pass over XA_ZERO_ENTRY, which stands for a place that is only reserved. */
+/* XA_ZERO_ENTRY marks a range that is only reserved: finding passes over it. */
 void *samara_mt_find(struct maple_tree *mt, unsigned long *index, unsigned long max)
 {
 	MA_STATE(mas, mt, *index, *index);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Nodes: where they come from, what they hold, where they go.
+ * Nodes: allocating, freeing, and their extents.
  *
- * A node that readers may still see is retired: marked dead, so that they look
- * for its successor, and freed after a grace period. Without RCU mode there are
- * no such readers and it is freed at once.
+ * A node that readers may still see is retired. It is marked dead, so that a reader walks again
+ * from the root, and it is freed after a grace period. Without RCU mode there are no such readers,
+ * and it is freed at once.
  */
 #include "maple/node.h"
 
@@ -28,7 +28,7 @@ size_t node_bytes(const struct maple_tree *mt, unsigned int level)
 	return tree_tracks_gaps(mt) ? sizeof(maple_gap_inner) : sizeof(maple_inner);
 }
 
-/* A leaf comes back cold from its grace period: ask for the one that the next store will fill. */
+/* A leaf is not cached after its grace period: prefetch the one that the next store will fill. */
 static void prefetch_next(const struct magazine *m)
 {
 	const char *leaf = m->count ? m->obj[m->count - 1] : NULL;
@@ -83,7 +83,7 @@ void subtree_retire(const struct maple_tree *mt, void *node)
 	node_retire(mt, node);
 }
 
-/* Between entries that are all live: no branch in the loop. */
+/* The largest gap of a leaf without erased entries. The loop has no branch. */
 static unsigned long largest_run(const maple_leaf *leaf)
 {
 	unsigned long gap = 0;
@@ -113,7 +113,7 @@ struct extent leaf_extent(const maple_leaf *leaf)
 	return extent;
 }
 
-/* As largest_run(): between children that are all live, and in them. */
+/* The largest gap between and in children that are all live. The loop has no branch either. */
 static unsigned long largest_gap(const struct extent *child, int count)
 {
 	unsigned long gap = child->gap;

@@ -5,39 +5,39 @@
  *                      tree->ma_root
  *                            |
  *              +-------------v--------------+
- *   inner      | key    0    300   900      |   child i holds what starts in
- *   level 2    | slot   *     *     -       |   key[i] .. key[i + 1] - 1;
- *              | lo hi gap  of each child   |   a NULL slot: nothing there
+ *   inner      | key    0    300   900      |   child i has the entries that start
+ *   level 2    | slot   *     *     -       |   in key[i] .. key[i + 1] - 1;
+ *              | lo hi gap  of each child   |   a NULL slot: there are none
  *              +-----|------|---------------+
  *                    v      v
  *                  inner  inner                 (level 1)
  *                    |
  *              +-----v----------------------+
  *   leaf       | start  10    40    70      |   entries, ascending;
- *   level 0    | last   19    49    99      |   an index between two of them
- *              | slot   A     -     B       |   is empty; a NULL slot is an
- *              +----------------------------+   erased entry
+ *   level 0    | last   19    49    99      |   a NULL slot is an erased entry;
+ *              | slot   A     -     B       |   an index that no live entry
+ *              +----------------------------+   covers is empty
  *
- * Only entries are stored; what is empty is what no entry covers. Three things
- * follow. Erasing is one store of NULL into a slot, and needs no memory.
- * Separators may lie anywhere in an empty range, so nodes can be joined and
- * dropped without telling their neighbours. And an empty range is never in two
- * pieces, for there are no pieces.
+ * Nodes store entries only. An empty range is a range that no entry covers.
+ *   Erasing is one store of NULL into a slot, and needs no memory.
+ *   Keys may lie anywhere in an empty range. Nodes are therefore joined and
+ *   dropped without a change to their neighbours.
+ *   An empty range has no pieces that would have to be joined.
  *
  * What readers may rely on
- *   Once a node can be reached, only its slots change, each by one atomic
- *   store, and dead goes from 0 to 1. A leaf may also grow at its end: slot and
- *   last first, then start, then count. All else is built before. A writer that
- *   wants another shape builds new nodes and swaps one pointer.
+ *   Once a reader can reach a node, the node changes in three ways only. A slot
+ *   changes by one atomic store. dead goes from 0 to 1. A leaf grows at its end:
+ *   last and slot are stored first, then start, then count. For any other change
+ *   the writer builds new nodes and swaps one pointer.
  *
  * Invariants (maple/validate_tree.c checks them by these names)
- *   level        children of a level-n node are of level n - 1; leaves are 0
- *   count        1 <= count <= slots of the kind; live = slots that are not NULL
- *   live         live >= 1: a node that becomes empty is cut off at once
+ *   level        the children of a node of level n have level n - 1; leaves have level 0
+ *   count        1 <= count <= slots of a node of the kind; live = slots that are not NULL
+ *   live         live >= 1: a node that becomes empty leaves the tree at once
  *   order        key[1..] ascend; start <= last < next start
- *   range        what a child holds, erased entries too, lies in its keys' range
- *   padding      key[] and start[] beyond count are ULONG_MAX (search relies on it)
- *   dead         no node that can be reached is dead
+ *   range        the entries of a child, erased ones too, lie between its keys
+ *   padding      key[] and start[] from count on are ULONG_MAX (the searches need it)
+ *   dead         no node of the tree is dead
  *   gap          lo, hi and gap of every child are exact (allocation trees)
  *   root         an inner root has at least two children
  */
@@ -55,7 +55,7 @@
 #define INNER_SLOTS 32
 #define MAX_LEVEL (SAMARA_MAPLE_HEIGHT - 1)
 
-/* Both groupings are those of the two-step searches below. */
+/* The two-step searches below look at one key of each group first. */
 #define LEAF_GROUP 5
 #define INNER_GROUP 8
 _Static_assert(LEAF_SLOTS == 4 * LEAF_GROUP, "leaf_search() looks at four groups");
@@ -64,23 +64,21 @@ _Static_assert(INNER_SLOTS == 4 * INNER_GROUP, "inner_search() looks at four gro
 typedef struct samara_maple_head maple_head;
 typedef struct samara_maple_leaf maple_leaf;
 
-/* key[0] routes nothing: it is the key that the parent had when this was built. */
+/* No search reads key[0]. It is the key that the parent had for this node when it was built. */
 typedef struct maple_inner {
 	maple_head head;
 	unsigned long key[INNER_SLOTS];
 	void *slot[INNER_SLOTS];
 } maple_inner;
 
-/*
- * What is known of a subtree without looking into it: where its first entry
- * starts, where its last one ends, and the largest run of free indices between
- * two of its entries. No field depends on separators, so moving them is free.
- */
+/* The live entries of a subtree. No field depends on keys, so that a key may move freely. */
 struct extent {
-	unsigned long lo, hi, gap;
+	unsigned long lo;  /* the first entry starts here */
+	unsigned long hi;  /* the last entry ends here */
+	unsigned long gap; /* the largest run of free indices between two entries */
 };
 
-/* An inner node of an allocation tree. The extents are the writer's: read under the lock. */
+/* An inner node of an allocation tree. Extents are read and written under the tree's lock. */
 typedef struct maple_gap_inner {
 	maple_inner inner;
 	struct extent extent[INNER_SLOTS];
@@ -88,7 +86,7 @@ typedef struct maple_gap_inner {
 
 _Static_assert(sizeof(maple_leaf) == 512, "eight cache lines");
 
-/* The root is an entry of 0..0 by itself, or a node with this tag. */
+/* ma_root is NULL, the entry of 0..0, or a node with this tag. */
 #define ROOT_TAG 2UL
 
 static inline bool root_is_node(const void *root)
@@ -106,7 +104,7 @@ static inline void *root_tag(const void *node)
 	return (void *)((unsigned long)node | ROOT_TAG);
 }
 
-/* Linux's rule: small values whose two low bits are 10 are its own. */
+/* Linux's rule: small values whose two low bits are 10 are reserved. */
 static inline bool entry_is_reserved(const void *entry)
 {
 	unsigned long value = (unsigned long)entry;
@@ -130,9 +128,8 @@ static inline void slot_publish(void **slot, void *value)
 }
 
 /*
- * A node is about to be searched: its keys are asked for first, and what stands
- * behind the keys would be asked for only once they are there. Ask for both, so
- * that a node costs one miss and not two.
+ * Called before a node is searched. The search reads the keys, and then a slot that it could not
+ * load earlier. With the prefetch both cache misses happen at once.
  */
 static inline void leaf_prefetch(const maple_leaf *leaf)
 {
@@ -151,15 +148,16 @@ static inline bool node_is_dead(const maple_head *head)
 	return smp_load_acquire(&head->dead);
 }
 
-/* Slots that a reader may look at; what they hold is there before the count says so. */
+/* How many slots a reader may look at. Their start, last and slot are visible (acquire). */
 static inline int leaf_count(const maple_leaf *leaf)
 {
 	return smp_load_acquire(&leaf->head.count);
 }
 
 /*
- * Last slot whose start is <= index, or -1. Without a branch: the group first,
- * then the place in it. Padding makes count irrelevant but for ULONG_MAX.
+ * The last slot whose start is <= index, or -1. It finds the group and then the slot in it, without
+ * a branch. Padding compares above every index but ULONG_MAX, so only that index needs the count.
+ * The loads are relaxed: leaf_start() orders what else is read of the slot.
  */
 static inline int leaf_search(const maple_leaf *leaf, unsigned long index)
 {
@@ -176,13 +174,13 @@ static inline int leaf_search(const maple_leaf *leaf, unsigned long index)
 	return found;
 }
 
-/* start of a slot that leaf_search() found: last and slot are there once it is seen. */
+/* start of a slot that leaf_search() found. Later loads see its last and slot (acquire). */
 static inline unsigned long leaf_start(const maple_leaf *leaf, int i)
 {
 	return smp_load_acquire(&leaf->start[i]);
 }
 
-/* The slot that index leads to; NULL or not. */
+/* The slot that index leads to. It may be NULL. */
 static inline int inner_search(const maple_inner *inner, unsigned long index)
 {
 	const unsigned long *key = inner->key;
@@ -198,7 +196,7 @@ static inline int inner_search(const maple_inner *inner, unsigned long index)
 	return found;
 }
 
-/* Nearest slot below (above) i that is not NULL, or -1 (count). */
+/* The nearest slot below i that is not NULL, or -1; above i, or count. */
 static inline int live_below(const maple_inner *inner, int i)
 {
 	while (--i >= 0 && !slot_load(&inner->slot[i]))
@@ -218,16 +216,16 @@ static inline struct extent *extent_of(const maple_inner *inner, int i)
 	return &((maple_gap_inner *)inner)->extent[i];
 }
 
-/* Of a node's live content; at least one slot is live. */
+/* The extent of a node that has a live slot. */
 struct extent leaf_extent(const maple_leaf *leaf);
 struct extent inner_extent(const maple_inner *inner);
 struct extent node_extent(const maple_head *node);
 
-/* node.c: where nodes come from and go to. */
+/* node.c: allocate; free a node that was never published; free one that no pointer leads to now. */
 void *node_alloc(const struct maple_tree *mt, unsigned int level);
-void node_free(const struct maple_tree *mt, void *node);      /* never published */
-void node_retire(const struct maple_tree *mt, void *node);    /* unpublished just now */
-void subtree_retire(const struct maple_tree *mt, void *node); /* and all below */
+void node_free(const struct maple_tree *mt, void *node);
+void node_retire(const struct maple_tree *mt, void *node);
+void subtree_retire(const struct maple_tree *mt, void *node); /* the node and all below it */
 size_t node_bytes(const struct maple_tree *mt, unsigned int level);
 
 #endif

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Nodes that a cursor has set aside, so that a later store need not ask for any.
+ * Nodes that are allocated before a store, so that the store cannot fail.
  *
- * How many a store needs is found out by doing it: mas_preallocate() builds
- * everything as the store will, and keeps the nodes instead of publishing them.
- * What a store needs after others that are still to be made cannot be tried:
- * maple_reserve_fill() asks pack_sizes(), which cuts every level, for the most it makes.
+ * mas_preallocate() rehearses one store. It builds what the store would build, and keeps the nodes
+ * instead of publishing them. A store that comes after other stores cannot be rehearsed:
+ * maple_reserve_fill() allocates the most nodes that pack_sizes() makes of each level.
  */
 #include "maple/level.h"
 #include "maple/writer.h"
@@ -20,7 +19,7 @@ void maple_reserve_drop(const struct maple_tree *mt, void **reserve)
 	}
 }
 
-/* n more leaves, or inner nodes. 0 or -ENOMEM. */
+/* Add n leaves (kind 0) or inner nodes (kind 1). 0 or -ENOMEM. */
 static int reserve_add(const struct maple_tree *mt, void **reserve, unsigned int kind,
 		       unsigned long n)
 {
@@ -34,7 +33,7 @@ static int reserve_add(const struct maple_tree *mt, void **reserve, unsigned int
 	return 0;
 }
 
-/* The most nodes of that many slots that one operation makes of a level. */
+/* The most nodes that one store builds of a level whose nodes have that many slots. */
 static unsigned long most_made(unsigned int slots)
 {
 	return pack_sizes(GATHER_MAX(slots), slots, GROWS_WITHIN).nodes;
@@ -45,7 +44,7 @@ int maple_reserve_fill(const struct maple_tree *mt, unsigned int stores, void **
 	const void *root = mt->ma_root;
 	unsigned long levels = root_is_node(root) ? root_node(root)->level : 0, inner = 0;
 
-	/* Each makes its levels anew, and perhaps a root above them for the next. */
+	/* Each store builds every level, and perhaps a new root that the next store builds too. */
 	for (unsigned int store = 0; store < stores; store++)
 		inner += levels++ * most_made(INNER_SLOTS) + 1;
 	if (!reserve_add(mt, reserve, 0, stores * most_made(LEAF_SLOTS)) &&
@@ -82,8 +81,8 @@ int samara_mas_preallocate(struct ma_state *mas, void *entry, gfp_t gfp)
 }
 
 /*
- * Enough for nr stores in ascending order: a leaf for each LEAF_SLOTS of them,
- * which makes its parent anew, and as much again for leaves that are split.
+ * Enough for that many stores in ascending order. A leaf holds LEAF_SLOTS of them, and each new
+ * leaf replaces its parent. The same number again is for leaves that are split.
  */
 int samara_mas_expected_entries(struct ma_state *mas, unsigned long nr_entries)
 {
@@ -103,7 +102,7 @@ bool samara_mas_nomem(struct ma_state *mas, gfp_t gfp)
 	(void)gfp;
 	if (samara_mas_errno(mas) != -ENOMEM)
 		return false;
-	/* No store of the range needs more than that of an entry, whatever its value. */
+	/* A store needs the same nodes for every entry, and not more for NULL. */
 	if (preallocate(mas, SAMARA_XA_ZERO_ENTRY))
 		return false;
 	samara_mas_reset(mas);

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The invariants of node.h, checked; and what a tree is made of, counted.
+ * Checking the invariants of node.h, and counting nodes and entries.
  *
- * Not for a tree that is being written: the lock is held.
+ * The tree's lock is held.
  */
 #include <errno.h>
 
 #include "base/report.h"
 #include "maple/node.h"
 
-/* A node and what its parent says of it. */
+/* A node, and what its parent has for it. */
 struct place {
 	const struct maple_tree *mt;
 	const maple_head *node;

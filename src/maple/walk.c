@@ -2,11 +2,12 @@
 /*
  * Moving a cursor from entry to entry (walk.h has the picture).
  *
- * Within a leaf a step is a look at the next slot, between leaves a climb to
- * the first ancestor that has more: nothing goes back to the root unless the
- * leaf or its parent is dead. Ancestors above may be dead without harm: what has
- * been stored since next to a leaf went into the leaf, into a successor of it,
- * or into a new leaf beside it, for which their parent had to be built anew.
+ * Within a leaf a step looks at the next slot. Between leaves it climbs to the first ancestor that
+ * has another child on that side. It starts at the root only if the leaf or its parent is dead.
+ *
+ * A dead ancestor above the parent does no harm. A store beside the leaf changes the leaf, replaces
+ * the leaf, or puts a new leaf beside it. The second marks the leaf dead. The third replaces the
+ * parent and marks it dead.
  */
 #include "maple/walk.h"
 
@@ -17,7 +18,7 @@ static maple_inner *path_node(const struct ma_state *mas, unsigned int level)
 	return mas->path[level - 1];
 }
 
-/* The indices that lead to the leaf: the nearest key on the way up, on either side. */
+/* The indices that lead to the leaf: on either side the nearest key of an ancestor. */
 static void set_bounds(struct ma_state *mas)
 {
 	unsigned int level;
@@ -48,10 +49,7 @@ static void arrive(struct ma_state *mas, maple_leaf *leaf, int offset)
 	set_bounds(mas);
 }
 
-/*
- * Leaves lie anywhere in memory: ask for one to come while this one is read. It
- * may be a child of the next parent.
- */
+/* Prefetch the leaf that comes six steps later. It may be a child of the next parent. */
 static void prefetch_beyond(const struct ma_state *mas, const maple_inner *inner, int i,
 			    enum direction dir)
 {
@@ -78,8 +76,8 @@ static void prefetch_beyond(const struct ma_state *mas, const maple_inner *inner
 }
 
 /*
- * To the next leaf in a direction: climb to where there is one, then down its
- * near side. False: there is none, and the cursor is unpositioned.
+ * To the next leaf in a direction: up to an ancestor that has another child there, then down that
+ * child's near side. False: there is no leaf, and the cursor has lost its position.
  */
 static bool step_leaf(struct ma_state *mas, unsigned int level, enum direction dir)
 {
@@ -96,7 +94,7 @@ static bool step_leaf(struct ma_state *mas, unsigned int level, enum direction d
 		mas->slots[level - 1] = (signed char)i;
 		child = slot_load(&inner->slot[i]);
 		if (unlikely(!child))
-			continue; /* cut off just now: look on */
+			continue; /* a writer has just cut it off */
 		if (level == 1) {
 			arrive(mas, (maple_leaf *)child,
 			       dir == UP ? 0 : leaf_count((maple_leaf *)child) - 1);
@@ -111,7 +109,7 @@ static bool step_leaf(struct ma_state *mas, unsigned int level, enum direction d
 	return false;
 }
 
-/* From the root to the leaf that index leads to, or, where nothing is, to the next one. */
+/* From the root to the leaf that index leads to, or from an empty slot to the next leaf. */
 static bool seek(struct ma_state *mas, unsigned long index, enum direction dir)
 {
 	void *root = rcu_dereference(mas->tree->ma_root);
@@ -136,14 +134,14 @@ static bool seek(struct ma_state *mas, unsigned long index, enum direction dir)
 	return true;
 }
 
-/* No leaf, or one that is not the whole truth any more about what it is next to. */
+/* The cursor has no leaf, or an entry beside it may be in other nodes. */
 static bool is_stale(const struct ma_state *mas)
 {
 	return !mas->node || unlikely(node_is_dead(&mas->node->head)) ||
 	       (mas->depth && unlikely(node_is_dead(mas->path[0])));
 }
 
-/* What a tree without nodes answers: the entry of 0..0, if it has one. */
+/* The result in a tree without nodes: the entry of 0..0, or none. */
 static struct found root_entry(const struct ma_state *mas)
 {
 	void *root = rcu_dereference(mas->tree->ma_root);
@@ -158,7 +156,7 @@ static struct found found_at(struct ma_state *mas, int i, void *entry)
 	return (struct found){ entry, mas->node->start[i], mas->node->last[i] };
 }
 
-/* Having walked to index: the first index from there on that no entry below it covers. */
+/* After a walk to index: index, or the index behind an entry that starts below and covers it. */
 static unsigned long beyond_cover(const struct ma_state *mas, unsigned long index)
 {
 	const maple_leaf *leaf = mas->node;
@@ -200,14 +198,18 @@ struct found walk_up(struct ma_state *mas, unsigned long *index)
 }
 
 /*
- * The slot is loaded before leaf_start(), while load() in mtree.c does it the other way round. A
- * leaf that grows gets slot and last first, then start (release). offset comes from a start that
- * was seen, but perhaps by leaf_search(), which orders nothing, so the slot that is loaded here may
- * be older than that start.
- *   - It is NULL then, and the entry is passed over: the walk came before the store. It may say
- *     so: a reader that comes after the store, or has seen the entry, finds it by coherence.
- *   - If it is an entry, leaf_start() reads the start that was seen (it is written once) and
- *     acquires what the writer stored before it, last among that; so the three belong together.
+ * This loads the slot before leaf_start(). load() in mtree.c does it the other way round. Both are
+ * right in C11 terms.
+ *
+ * store_at_end() writes last, then slot, then start (release). leaf_search() may have read the new
+ * start by a relaxed load, which orders no other load. The slot that is loaded here may therefore
+ * still be NULL.
+ *   - NULL: the walk passes the entry over, as if it had run before the store. That is allowed. If
+ *     the store happens before this walk, or this thread has read the entry once, coherence
+ *     (C11 5.1.2.4) makes the load return the entry or a later value.
+ *   - The entry: start is written once, so leaf_start() reads the same value again (read-read
+ *     coherence). This load is an acquire and synchronizes with the release of start. The stores
+ *     of last and slot happen before the loads that follow.
  */
 struct found walk_down(struct ma_state *mas, unsigned long index)
 {
