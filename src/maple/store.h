@@ -64,7 +64,7 @@ struct maple_store {
 		unsigned int n;
 		enum replaced replaced;
 		int neighbour; /* its slot in the parent, where one was joined */
-	} fresh;               /* what was built of the level below */
+	} fresh;               /* the nodes of the level below */
 	struct {
 		void *node[OLD_MAX];
 		unsigned int n;

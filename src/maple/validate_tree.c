@@ -9,7 +9,7 @@
 #include "base/report.h"
 #include "maple/node.h"
 
-/* A node, and what its parent has for it. */
+/* A node, with the level and the indices that follow from its parent. */
 struct place {
 	const struct maple_tree *mt;
 	const maple_head *node;

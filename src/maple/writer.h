@@ -96,9 +96,9 @@ void *maple_writer_erase(struct maple_writer *writer, unsigned long index);
 void *maple_writer_seek(struct maple_writer *writer, unsigned long index);
 
 /*
- * Set nodes aside for that many stores one after the other, whatever they are and do to the tree.
- * reserve has two elements: a list of leaves and one of inner nodes. 0, or -ENOMEM: then it is
- * empty. maple_reserve_drop() frees what is left of it.
+ * Allocate nodes for that many stores one after the other, each of any range. reserve has two
+ * elements: a list of leaves and a list of inner nodes. 0, or -ENOMEM: then the lists are empty.
+ * maple_reserve_drop() frees the nodes that the stores did not use.
  */
 int maple_reserve_fill(const struct maple_tree *mt, unsigned int stores, void **reserve);
 void maple_reserve_drop(const struct maple_tree *mt, void **reserve);
