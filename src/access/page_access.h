@@ -48,7 +48,7 @@ static inline bool access_begin(struct samara_mm *mm, unsigned long addr, enum s
 	rcu_read_lock();
 	at->leaf = table_find(mm, addr);
 	if (unlikely(!at->leaf))
-		goto none;
+		goto none; /* or a huge entry, which the fault refuses */
 	pte = table_pte(mm, at->leaf, addr);
 	table_lock(at->leaf);
 	at->pte = pte_read(pte);

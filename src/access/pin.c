@@ -84,7 +84,7 @@ static int follow(struct vma *vma, unsigned long addr, const struct pin_ask *ask
 
 	*need = ask->fault;
 	if (!leaf)
-		return 1;
+		return 1; /* or a huge entry, which the fault refuses */
 	table_lock(leaf);
 	pte = pte_read(table_pte(vma->vm_mm, leaf, addr));
 	if (!pte_present(pte))

@@ -100,6 +100,7 @@ unsigned int handle_mm_fault(struct vma *vma, unsigned long addr, unsigned int f
 
 	if (ret)
 		return ret;
+	/* A huge entry in the way would have to be split: as no memory for that. */
 	if (table_get(mm, vmf.addr, &vmf.leaf))
 		return VM_FAULT_OOM;
 	if (!vma_faults_anon(vma)) {

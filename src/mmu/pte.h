@@ -7,13 +7,16 @@
  *    63   62..59    58        57      56..52   51 ... 12
  *    NX     -     uffd wp  soft dirty   -      frame
  *
- *    11    10        9        8      7     6      5     4..3    2     1    0
- *    -   was excl. special  no acc. huge  dirty  acc.    -    user  write  P
+ *    11    10        9        8      7     6      5    4   3     2     1    0
+ *    -   was excl. special  no acc. huge  dirty  acc.  -   -   user  write  P
  *
  * Not present: 0 is an empty entry; else bit 1 is set, so that none of them is 0
  *
  *    63 ..................... 16   15 .... 9    8    7..2    1    0
  *    value (offset, frame, bits)   type         0     0      1    0
+ *
+ * Above level 0 bit 3 says that the entry is a table below: the other bits are its address, which
+ * is a multiple of 64. Any other entry there that is not 0 is huge. It is laid out as above.
  *
  * A leaf table's lock protects its entries. A reader without that lock uses pte_read(), and looks
  * again once it holds the lock.
@@ -31,6 +34,7 @@ typedef struct {
 #define PTE_PRESENT (1ULL << 0)
 #define PTE_WRITE (1ULL << 1)
 #define PTE_USER (1ULL << 2)
+#define PTE_TABLE (1ULL << 3) /* above level 0, and in no other entry */
 #define PTE_ACCESSED (1ULL << 5)
 #define PTE_DIRTY (1ULL << 6)
 #define PTE_HUGE (1ULL << 7)

@@ -17,32 +17,56 @@
 
 DEFINE_OBJ_CACHE(table_cache, "page_table", sizeof(struct table), CACHE_LINE);
 
-struct table *table_find(struct samara_mm *mm, unsigned long addr)
-{
-	struct table *table = smp_load_acquire(&mm->tables.pgd);
+/* Where a walk from the root towards an address ends: at a leaf table, or at an entry above it. */
+struct walk_end {
+	struct table *table; /* NULL: there is no root */
+	unsigned int level;  /* the table's; the number of levels: there is no root */
+	pte_t entry;         /* level > 0: empty or huge. Of a leaf table it is not read. */
+};
 
-	while (table && table->level)
-		table = table_child(table, table_index(mm->geo, table->level, addr));
-	return table;
+static __always_inline struct walk_end walk(const struct samara_mm *mm, unsigned long addr)
+{
+	const struct samara_geometry *geo = mm->geo;
+	const unsigned int bits = geo->level_bits;
+	struct walk_end at = { smp_load_acquire(&mm->tables.pgd), geo->levels, pte_empty() };
+	unsigned int shift;
+
+	if (unlikely(!at.table))
+		return at;
+	at.level--;
+	for (shift = level_shift(geo, at.level); at.level; at.level--, shift -= bits) {
+		at.entry = table_entry(at.table, (addr >> shift) & ((1U << bits) - 1));
+		if (entry_kind(at.entry) != ENTRY_TABLE)
+			break;
+		at.table = entry_table(at.entry);
+	}
+	return at;
 }
 
-/* The lowest table on the way to addr; NULL: no root yet. */
-static struct table *table_lowest(struct samara_mm *mm, unsigned long addr)
+struct table *table_find(struct samara_mm *mm, unsigned long addr)
 {
-	struct table *table = NULL, *next = smp_load_acquire(&mm->tables.pgd);
+	const struct walk_end at = walk(mm, addr);
 
-	while (next) {
-		table = next;
-		if (!table->level)
-			break;
-		next = table_child(table, table_index(mm->geo, table->level, addr));
-	}
-	return table;
+	return at.level ? NULL : at.table;
+}
+
+pte_t table_look(struct samara_mm *mm, unsigned long addr)
+{
+	const struct walk_end at = walk(mm, addr);
+
+	return at.level ? at.entry : pte_read(table_pte(mm, at.table, addr));
+}
+
+void table_refuse_huge(struct samara_mm *mm, unsigned long addr)
+{
+	const struct walk_end at = walk(mm, addr);
+
+	BUG_ON(at.level && entry_kind(at.entry) == ENTRY_HUGE);
 }
 
 static pte_t entry_of(const struct table *table)
 {
-	return (pte_t){ (uint64_t)(uintptr_t)table | PTE_PRESENT };
+	return (pte_t){ (uint64_t)(uintptr_t)table | PTE_TABLE };
 }
 
 /* n new tables, each hanging in the next one: new[0] is the leaf of addr. */
@@ -83,17 +107,19 @@ int table_get(struct samara_mm *mm, unsigned long addr, struct table **out)
 
 	VM_WARN_ON(addr >= mm->geo->task_size);
 	for (;;) {
-		struct table *at = table_lowest(mm, addr);
-		const unsigned int missing = at ? at->level : mm->geo->levels;
+		const struct walk_end at = walk(mm, addr);
+		const unsigned int missing = at.level;
 
 		if (likely(!missing)) {
-			*out = at;
+			*out = at.table;
 			return 0;
 		}
+		if (entry_kind(at.entry) == ENTRY_HUGE)
+			return -EEXIST;
 		if (!cache_alloc_bulk(&table_cache, missing, (void **)new))
 			return -ENOMEM;
 		make_chain(mm->geo, new, missing, addr);
-		if (hang(mm, at, new[missing - 1], addr)) {
+		if (hang(mm, at.table, new[missing - 1], addr)) {
 			atomic_add(&mm->tables.nr, missing);
 			*out = new[0];
 			return 0;
@@ -103,29 +129,9 @@ int table_get(struct samara_mm *mm, unsigned long addr, struct table **out)
 	}
 }
 
-/* As table_lowest(), but empty entries are passed over within a table; *addr moves along. */
-static struct table *skip_empty(const struct samara_geometry *geo, struct table *table,
-				unsigned long *addr, unsigned long last)
-{
-	while (table->level) {
-		struct table *child = table_child(table, table_index(geo, table->level, *addr));
-		unsigned long skip = entry_last(geo, table->level, *addr);
-
-		if (child) {
-			table = child;
-			continue;
-		}
-		if (skip >= last)
-			return NULL;
-		*addr = skip + 1;
-		if (!table_index(geo, table->level, *addr))
-			return table; /* past its end */
-	}
-	return table;
-}
-
 struct table *table_next(struct samara_mm *mm, unsigned long *addr, unsigned long end)
 {
+	const struct samara_geometry *geo = mm->geo;
 	struct table *root = smp_load_acquire(&mm->tables.pgd), *table;
 
 	if (!root || *addr >= end)
@@ -133,8 +139,26 @@ struct table *table_next(struct samara_mm *mm, unsigned long *addr, unsigned lon
 	table = table_find(mm, *addr); /* most often there is one */
 	if (table)
 		return table;
-	do {
-		table = skip_empty(mm->geo, root, addr, end - 1);
-	} while (table && table->level);
-	return table;
+	table = root;
+	for (;;) {
+		const pte_t entry = table_entry(table, table_index(geo, table->level, *addr));
+		unsigned long skip;
+
+		switch (entry_kind(entry)) {
+		case ENTRY_TABLE:
+			table = entry_table(entry);
+			if (!table->level)
+				return table;
+			break;
+		case ENTRY_HUGE:
+			return table;
+		case ENTRY_NONE:
+			skip = entry_last(geo, table->level, *addr);
+			if (skip >= end - 1)
+				return NULL;
+			*addr = skip + 1;
+			if (!table_index(geo, table->level, *addr))
+				table = root; /* past its end */
+		}
+	}
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Page tables: a radix tree of struct table, as many levels as the geometry
- * says. Level 0 holds entries of pages; an entry above it holds the address of
- * the table below and PTE_PRESENT, or 0.
+ * says. Level 0 holds entries of pages. An entry above it is empty, or holds the address of
+ * the table below (PTE_TABLE), or is huge: it maps all that it serves by itself. No code makes huge
+ * entries yet; entry_kind() tells the three apart, and no other code does.
  *
  *   level   3            2            1            0
  *        [  |x| ] --> [ |x| ] --> [x| | ] --> [p|p| | |p]
@@ -27,7 +28,7 @@
  *   base      a table begins at the first address that the entry it hangs in serves
  *   used      used counts the entries that are not empty, at every level
  *   entry     a leaf's entry is empty, present with one of the machine's frames, or a
- *             swap entry of a known type
+ *             swap entry of a known type; an entry above is empty or a table
  *   nr_tables is the number of tables, the root included
  */
 #ifndef MMU_TABLE_H
@@ -68,30 +69,65 @@ static inline unsigned long entry_last(const struct samara_geometry *geo, unsign
 	return addr | ((1UL << level_shift(geo, level)) - 1);
 }
 
-static inline struct table *entry_table(pte_t entry)
+/* What an entry of level 1 and above is. */
+enum entry_kind {
+	ENTRY_NONE,
+	ENTRY_TABLE, /* entry_table() is the table below */
+	ENTRY_HUGE,  /* maps all that it serves, or is a swap entry for it */
+};
+
+static inline enum entry_kind entry_kind(pte_t entry)
 {
-	return (struct table *)(uintptr_t)(entry.v & ~(uint64_t)(CACHE_LINE - 1));
+	if (likely(entry.v & PTE_TABLE))
+		return ENTRY_TABLE;
+	return pte_none(entry) ? ENTRY_NONE : ENTRY_HUGE;
 }
 
-/* The table below that entry, or NULL. Level 1 and above; no lock needed. */
+/* Of an ENTRY_TABLE. */
+static inline struct table *entry_table(pte_t entry)
+{
+	return (struct table *)(uintptr_t)(entry.v - PTE_TABLE);
+}
+
+/* An entry of level 1 or above. No lock is needed. */
+static inline pte_t table_entry(const struct table *table, unsigned int index)
+{
+	return (pte_t){ smp_load_acquire(&table->entry[index].v) };
+}
+
+/* The table below that entry; NULL: the entry is empty or huge. */
 static inline struct table *table_child(const struct table *table, unsigned int index)
 {
-	return entry_table((pte_t){ smp_load_acquire(&table->entry[index].v) });
+	const pte_t entry = table_entry(table, index);
+
+	return entry_kind(entry) == ENTRY_TABLE ? entry_table(entry) : NULL;
 }
 
 /*
- * The leaf table that serves addr, or NULL. Under RCU, or with anything held that keeps
- * the VMA at addr in place.
+ * The leaf table that serves addr; NULL: there is none, perhaps because a huge entry serves addr.
+ * Under RCU, or with anything held that keeps the VMA at addr in place.
  */
 struct table *table_find(struct samara_mm *mm, unsigned long addr);
 /*
- * The same, made if need be: 0, or -ENOMEM (site "page_table"), and then nothing has
- * changed. addr is below the task size, and the VMA there is held in place.
+ * The entry that serves addr, of whatever level: a page's, a huge one, or an empty one. Locks as
+ * for table_find(); the entry may have changed when it returns.
+ */
+pte_t table_look(struct samara_mm *mm, unsigned long addr);
+/*
+ * For a walker that has no answer to a huge entry, when table_find() has returned NULL: ends the
+ * process if there is one at addr.
+ */
+void table_refuse_huge(struct samara_mm *mm, unsigned long addr);
+/*
+ * As table_find(), and the table is made if need be: 0; -ENOMEM (site "page_table"); -EEXIST: a
+ * huge entry serves addr and would have to be split first. After an error nothing has changed. addr
+ * is below the task size, and the VMA there is held in place.
  */
 int table_get(struct samara_mm *mm, unsigned long addr, struct table **out) __must_check;
 /*
- * The first leaf table that serves something of [*addr, end); *addr moves up to its part.
- * NULL: none. As table_find() for the whole range.
+ * The first table with an entry that serves something of [*addr, end): a leaf table, or a table of
+ * a higher level whose entry for *addr is huge. *addr moves up to its part. NULL: none. Locks as
+ * for table_find(), for the whole range.
  */
 struct table *table_next(struct samara_mm *mm, unsigned long *addr, unsigned long end);
 

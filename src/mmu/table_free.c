@@ -50,7 +50,10 @@ static void take_out(const struct free_bounds *f, struct table *from, unsigned i
 	f->gone->first = table;
 }
 
-/* What hangs in table and serves something of [addr, last]. Recursion: a level at a time. */
+/*
+ * What hangs in table and serves something of [addr, last]. Recursion: a level at a time. A huge
+ * entry stays, and so does the table that holds it, because it is not empty.
+ */
 static void free_below(const struct free_bounds *f, struct table *table, unsigned long addr,
 		       unsigned long last)
 {

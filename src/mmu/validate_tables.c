@@ -66,14 +66,17 @@ static int check_table(struct check *c, struct table *table, unsigned int level,
 	if (!level)
 		return check_leaf(c, table);
 	for (unsigned int i = 0; i < 1U << geo->level_bits; i++) {
-		struct table *child = table_child(table, i);
+		const pte_t entry = table_entry(table, i);
+		const unsigned long start = base + ((unsigned long)i << level_shift(geo, level));
 		int err;
 
-		if (pte_none(pte_read(&table->entry[i])))
+		if (entry_kind(entry) == ENTRY_NONE)
 			continue;
 		used++;
-		err = check_table(c, child, level - 1,
-				  base + ((unsigned long)i << level_shift(geo, level)));
+		if (entry_kind(entry) == ENTRY_HUGE)
+			return report_broken(c->out, "entry", "level %u has %#llx at %#lx", level,
+					     (unsigned long long)entry.v, start);
+		err = check_table(c, entry_table(entry), level - 1, start);
 		if (err)
 			return err;
 	}

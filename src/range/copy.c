@@ -177,12 +177,15 @@ static unsigned long copy_entries(struct copy *c, const struct leaf_part *part, 
 	return addr;
 }
 
-/* 0 or -ENOMEM; part->addr becomes the first address that was not copied. */
+/*
+ * 0 or -ENOMEM; part->addr becomes the first address that was not copied. A huge entry is not
+ * copied: the fork fails.
+ */
 static int copy_leaf(struct copy *c, struct leaf_part *part)
 {
 	struct table *to;
 
-	if (table_get(c->dst->vm_mm, part->addr, &to))
+	if (part->level || table_get(c->dst->vm_mm, part->addr, &to))
 		return -ENOMEM;
 	for (;;) {
 		part->addr = copy_entries(c, part, to);
@@ -217,6 +220,8 @@ static void was_exclusive_range(struct vma *vma, unsigned long from, enum was_ex
 	struct samara_mm *mm = vma->vm_mm;
 
 	while (leaf_next(mm, &part, vma->vm_end)) {
+		if (part.level)
+			continue; /* copy_leaf() has not shared it */
 		table_lock(part.leaf);
 		for (unsigned long addr = part.addr; addr < part.end; addr += mm_page_size(mm))
 			was_exclusive(vma, part.leaf, addr, what);

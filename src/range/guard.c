@@ -40,6 +40,7 @@ static bool install_leaf(struct zap *z, struct leaf_part *part)
 	const unsigned long page = mm_page_size(z->tlb->mm);
 	bool full = false;
 
+	part_refuse_huge(part); /* make_tables() has found none */
 	table_lock(part->leaf);
 	for (unsigned long addr = part->addr; addr < part->end; addr += page) {
 		pte_t *at = table_pte(z->tlb->mm, part->leaf, addr);
@@ -85,6 +86,8 @@ void guard_remove(struct vma *vma, unsigned long start, unsigned long end)
 
 	vma_assert_stays(vma);
 	while (leaf_next(mm, &part, end)) {
+		if (part.level)
+			continue; /* no guard is huge */
 		table_lock(part.leaf);
 		for (unsigned long addr = part.addr; addr < part.end; addr += mm_page_size(mm)) {
 			pte_t *at = table_pte(mm, part.leaf, addr);

@@ -77,6 +77,7 @@ void range_lazyfree(struct vma *vma, unsigned long start, unsigned long end)
 	vma_assert_stays(vma);
 	notifier_start(mm, &range);
 	while (leaf_next(mm, &part, end)) {
+		part_refuse_huge(&part);
 		table_lock(part.leaf);
 		for (unsigned long addr = part.addr; addr < part.end; addr += mm_page_size(mm))
 			flush |=

@@ -3,10 +3,14 @@
  * Shared by the files of this room: going from leaf table to leaf table of a range, counting
  * pages, and entries that no call makes yet.
  *
- *        start                                  end
- *          |---------------------------------------|
- *   [  leaf  ][  leaf  ]   (no table)   [  leaf  ]
- *          |--|--------|                |----------|    parts, one after the other
+ *        start                                        end
+ *          |---------------------------------------------|
+ *   [  leaf  ][  leaf  ]   (no table)   [ huge ][  leaf  ]
+ *          |--|--------|                |------|---------|    parts, one after the other
+ *
+ * A part of level 0 is what one leaf table serves. A part of a higher level is what one huge entry
+ * serves, and each walker decides what it does with it. No code makes huge entries yet, so most
+ * walkers refuse them (part_refuse_huge()).
  */
 #ifndef RANGE_LEAF_H
 #define RANGE_LEAF_H
@@ -15,14 +19,15 @@
 #include "frame/frame.h"
 #include "mmu/table.h"
 
-/* What one leaf table serves of a range. */
+/* What one leaf table, or one huge entry, serves of a range. */
 struct leaf_part {
-	struct table *leaf;
+	struct table *leaf; /* the table that holds the entries of addr and end - 1 */
+	unsigned int level; /* the table's: 0, or that of the huge entry */
 	unsigned long addr, end;
 };
 #define LEAF_PART_FROM(start) \
 	{ \
-		.leaf = NULL, .addr = (start), .end = (start) \
+		.leaf = NULL, .level = 0, .addr = (start), .end = (start) \
 	}
 
 /* Where the leaf that serves addr ends, at most end. */
@@ -43,8 +48,18 @@ static inline bool leaf_next(struct samara_mm *mm, struct leaf_part *part, unsig
 	part->leaf = table_next(mm, &part->addr, end);
 	if (!part->leaf)
 		return false;
-	part->end = leaf_end(mm->geo, part->addr, end);
+	part->level = part->leaf->level;
+	if (likely(!part->level))
+		part->end = leaf_end(mm->geo, part->addr, end);
+	else
+		part->end = min(entry_last(mm->geo, part->level, part->addr), end - 1) + 1;
 	return true;
+}
+
+/* In a walker that knows leaf tables only: it never takes a huge entry for one. */
+static inline void part_refuse_huge(const struct leaf_part *part)
+{
+	BUG_ON(part->level);
 }
 
 static inline struct ram *vma_ram(const struct vma *vma)

@@ -61,6 +61,7 @@ void range_look(struct vma *vma, unsigned long start, unsigned long end, struct 
 
 	*out = (struct range_look){ 0 };
 	while (leaf_next(mm, &part, end)) {
+		part_refuse_huge(&part);
 		table_lock(part.leaf);
 		for (unsigned long addr = part.addr; addr < part.end; addr += mm_page_size(mm))
 			look_entry(vma, pte_read(table_pte(mm, part.leaf, addr)), out);
@@ -115,8 +116,11 @@ unsigned long long pagemap_entry(struct vma *vma, unsigned long addr)
 	struct table *leaf = shows ? table_find(vma->vm_mm, addr) : NULL;
 	unsigned long long entry;
 
-	if (!leaf)
+	if (!leaf) {
+		if (shows)
+			table_refuse_huge(vma->vm_mm, addr);
 		return 0;
+	}
 	table_lock(leaf);
 	entry = pagemap_of(vma, pte_read(table_pte(vma->vm_mm, leaf, addr)));
 	table_unlock(leaf);

@@ -31,12 +31,8 @@ static unsigned char in_cache(const struct vma *vma, unsigned long addr)
 
 static bool mapped(struct samara_mm *mm, unsigned long addr)
 {
-	struct table *leaf = table_find(mm, addr);
-	pte_t pte;
+	const pte_t pte = table_look(mm, addr); /* huge or not */
 
-	if (!leaf)
-		return false;
-	pte = pte_read(table_pte(mm, leaf, addr));
 	return pte_present(pte) ||
 	       (pte_swp(pte) && swp_type(pte) >= SWP_MIGRATION_READ && swp_type(pte) < SWP_AREA);
 }

@@ -37,7 +37,8 @@ int move_prepare(const struct move_desc *d)
 	struct table *leaf;
 
 	while (leaf_next(mm, &part, d->old_addr + d->len)) {
-		if (table_get(mm, part.addr + delta, &leaf) ||
+		/* A huge entry does not move. */
+		if (part.level || table_get(mm, part.addr + delta, &leaf) ||
 		    table_get(mm, part.end - 1 + delta, &leaf))
 			return -ENOMEM;
 	}
@@ -109,6 +110,7 @@ void move_page_tables(const struct move_desc *d)
 	while (leaf_next(mm, &part, d->old_addr + d->len)) {
 		struct table *to = table_find(mm, part.addr + delta);
 
+		part_refuse_huge(&part); /* move_prepare() has found none */
 		if (!to) {
 			BUG_ON(!part_is_empty(mm, &part));
 			continue;

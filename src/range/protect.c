@@ -89,6 +89,7 @@ unsigned long change_protection(struct vma *vma, unsigned long start, unsigned l
 	vma_assert_write_locked(vma);
 	notifier_start(mm, &range);
 	while (leaf_next(mm, &part, end)) {
+		part_refuse_huge(&part);
 		table_lock(part.leaf);
 		for (unsigned long addr = part.addr; addr < part.end; addr += mm_page_size(mm))
 			protect_entry(&p, table_pte(mm, part.leaf, addr), addr);

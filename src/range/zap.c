@@ -110,6 +110,7 @@ static bool zap_leaf(struct zap *z, struct leaf_part *part)
 	const unsigned long page = mm_page_size(z->tlb->mm);
 	bool full = false;
 
+	part_refuse_huge(part);
 	table_lock(part->leaf);
 	for (unsigned long addr = part->addr; addr < part->end && part->leaf->used; addr += page) {
 		if (pte_none(pte_read(table_pte(z->tlb->mm, part->leaf, addr))))

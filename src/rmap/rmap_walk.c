@@ -23,6 +23,7 @@ bool mapped_lock(const struct rmap_walk *walk, const struct vma *vma, unsigned l
 	rcu_read_lock();
 	m->leaf = table_find(vma->vm_mm, addr);
 	if (!m->leaf) {
+		table_refuse_huge(vma->vm_mm, addr);
 		rcu_read_unlock();
 		return false;
 	}

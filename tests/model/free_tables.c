@@ -49,7 +49,7 @@ static void broken(const struct known_table *t, const char *what)
 static void collect(struct model *m, struct table *table)
 {
 	for (unsigned int i = 0; table->level && i < 1U << m->mm->geo->level_bits; i++) {
-		struct table *child = entry_table(pte_read(&table->entry[i]));
+		struct table *child = table_child(table, i);
 
 		if (!child)
 			continue;
@@ -64,8 +64,7 @@ static bool is_there(const struct model *m, const struct known_table *t)
 	struct table *table = m->mm->tables.pgd;
 
 	while (table && table->level > t->level)
-		table = entry_table(
-			pte_read(&table->entry[table_index(m->mm->geo, table->level, t->base)]));
+		table = table_child(table, table_index(m->mm->geo, table->level, t->base));
 	return table;
 }
 
