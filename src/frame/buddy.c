@@ -27,13 +27,13 @@
 static void push(struct ram *ram, unsigned long pfn, unsigned int order)
 {
 	struct buddy *b = &ram->buddy;
-	struct folio *folio = pfn_folio(ram, pfn);
+	struct folio *folio = frame_at(ram, pfn);
 	const uint32_t next = b->first[order];
 
 	link_set_prev(folio, FRAME_FREE + order, 0);
 	link_set_next(folio, next);
 	if (next)
-		link_set_prev(pfn_folio(ram, next), FRAME_FREE + order, (uint32_t)pfn);
+		link_set_prev(frame_at(ram, next), FRAME_FREE + order, (uint32_t)pfn);
 	b->first[order] = (uint32_t)pfn;
 	b->nonempty |= 1U << order;
 }
@@ -41,13 +41,13 @@ static void push(struct ram *ram, unsigned long pfn, unsigned int order)
 static void unlink_block(struct ram *ram, unsigned long pfn, unsigned int order)
 {
 	struct buddy *b = &ram->buddy;
-	struct folio *folio = pfn_folio(ram, pfn);
+	struct folio *folio = frame_at(ram, pfn);
 	const uint32_t prev = link_prev(folio), next = link_next(folio);
 
 	if (next)
-		link_set_prev(pfn_folio(ram, next), FRAME_FREE + order, prev);
+		link_set_prev(frame_at(ram, next), FRAME_FREE + order, prev);
 	if (prev)
-		link_set_next(pfn_folio(ram, prev), next);
+		link_set_next(frame_at(ram, prev), next);
 	else
 		b->first[order] = next;
 	if (!b->first[order])
@@ -122,8 +122,8 @@ unsigned int buddy_take_singles(struct ram *ram, unsigned int n, uint32_t *first
 			break;
 		got += 1U << order;
 		for (unsigned long i = 1UL << order; i--;) {
-			link_set_prev(pfn_folio(ram, pfn + i), FRAME_CACHED, 0);
-			link_set_next(pfn_folio(ram, pfn + i), *first);
+			link_set_prev(frame_at(ram, pfn + i), FRAME_CACHED, 0);
+			link_set_next(frame_at(ram, pfn + i), *first);
 			*first = (uint32_t)(pfn + i);
 		}
 	}
@@ -135,12 +135,12 @@ void buddy_give(struct ram *ram, unsigned long pfn, unsigned int order)
 	struct buddy *b = &ram->buddy;
 
 	BUG_ON(pfn == ZERO_FRAME || pfn >= b->fresh || pfn & ((1UL << order) - 1));
-	link_set_prev(pfn_folio(ram, pfn), FRAME_USED, 0);
+	link_set_prev(frame_at(ram, pfn), FRAME_USED, 0);
 	b->free += 1UL << order;
 	for (; order < FRAME_ORDERS - 1; order++) {
 		const unsigned long buddy = pfn ^ 1UL << order;
 
-		if (buddy >= b->fresh || frame_kind(pfn_folio(ram, buddy)) != FRAME_FREE + order)
+		if (buddy >= b->fresh || frame_kind(frame_at(ram, buddy)) != FRAME_FREE + order)
 			break;
 		unlink_block(ram, buddy, order);
 		pfn &= ~(1UL << order);

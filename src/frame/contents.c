@@ -48,11 +48,11 @@ void frames_out(struct ram *ram, unsigned long pfn, unsigned int order, enum fol
 	const size_t size = (size_t)1 << ram->view.page_shift;
 
 	for (; pfn < end; pfn++) {
-		struct folio *folio = pfn_folio(ram, pfn);
-		const bool used_before = folio->lru_next & FRAME_DIRTY;
+		uint8_t *note = &ram->view.notes[pfn];
+		const bool used_before = *note;
 		void *p = pfn_to_virt(ram, pfn);
 
-		folio->lru_next = FRAME_DIRTY;
+		WRITE_ONCE(*note, (uint8_t)(NOTE_USED_BEFORE | order));
 		if (used_before) {
 			unpoison_region(p, size);
 			check_untouched(ram, pfn, size);

@@ -2,12 +2,15 @@
 /*
  * The RAM of one machine: its frames, and what is known of each.
  *
- *   base   |zero|frame|frame|frame|....                  one lazily backed host mapping
- *   folio  [ 0  ][ 1 ][ 2 ][ 3 ]....                     one struct folio each, lazily backed too
+ *   base    |zero|frame|frame|frame|....                 one lazily backed host mapping
+ *   folios  [ 0  ][ 1 ][ 2 ][ 3 ]....                    one struct folio each, lazily backed too
+ *   notes   00 80 83 83 ...                              one byte each, behind the folios
  *
  * A folio is a block of 2^order frames that is allocated, counted and freed as
- * one; the struct of its first frame speaks for it. Frame 0 holds zeros, belongs
- * to nobody and is neither counted nor freed: what an untouched page reads as.
+ * one; the struct of its first frame, the head, speaks for it. The structs of the others, the
+ * tails, are not touched. A block begins at a multiple of its size, so that a frame's note, which
+ * holds the order, leads to the head: pfn_folio(). Frame 0 holds zeros, has no owner and is neither
+ * counted nor freed. It is what an untouched page reads as.
  *
  * state is one word, so that mapping a page, or unmapping and freeing it, is one
  * atomic operation:
@@ -31,7 +34,8 @@
  *
  * Invariants (ram_validate() checks them by these names; the machine is quiet)
  *   free_blocks  every frame is free in exactly one block, cached in one shard, or in use
- *   free_state   a free frame's state, mapping and index are 0
+ *   free_state   a free frame's state, mapping and index are 0, and so are a tail's
+ *   order        the notes of a folio's frames have its order, those of all other frames 0
  *   lru          each list's links agree, its folios have FOLIO_LRU and its count is right
  *   counts       frames free + cached + in use = all but the zero frame
  *   zero_frame   frame 0 holds zeros, and nobody has counted it
@@ -60,9 +64,12 @@ enum folio_flags {
 	FOLIO_SWAPBACKED = 1 << 9, /* reclaimed to swap; clear: a file's, or MADV_FREE */
 	FOLIO_SWAPCACHE = 1 << 10,
 	FOLIO_MLOCKED = 1 << 11,
-	FOLIO_ORDER = 0xf000, /* of a head */
+	FOLIO_FLAGS = 0xfff, /* all of them; four bits are free */
 };
-#define FOLIO_ORDER_SHIFT 12
+
+/* A frame's note. */
+#define NOTE_ORDER 0x0fU       /* of the folio that the frame belongs to */
+#define NOTE_USED_BEFORE 0x80U /* its bytes are no longer the mapping's zeros */
 
 #define FOLIO_FLAGS_SHIFT 48
 #define FOLIO_MAP_ONE (1ULL << 24)
@@ -81,6 +88,10 @@ extern unsigned long folio_maps_max; /* a test lowers it; at least 2 */
 #define FOLIO_MAPS_MAX FOLIO_MAPS_LIMIT
 #endif
 
+/*
+ * Why 32 bytes, and where the slot of a folio in the swap cache will stand (in mapping):
+ * docs/decisions/0008.
+ */
 struct folio {
 	uint64_t state;              /* (a) */
 	void *mapping;               /* (l) struct anon_vma, struct inode, or NULL */
@@ -103,6 +114,7 @@ struct ram_config {
 struct ram_view {
 	char *base;
 	struct folio *folios;
+	uint8_t *notes; /* a frame's is changed by the allocator, while no folio has the frame */
 	unsigned long nr_frames;
 	unsigned int page_shift;
 };
@@ -131,8 +143,22 @@ static inline unsigned long folio_pfn(const struct ram *ram, const struct folio 
 	return (unsigned long)(folio - ram_view(ram)->folios);
 }
 
+/* The order of the folio that frame pfn belongs to; 0: of a single frame, or of none. */
+static inline unsigned int pfn_order(const struct ram *ram, unsigned long pfn)
+{
+	return READ_ONCE(ram_view(ram)->notes[pfn]) & NOTE_ORDER;
+}
+
+/*
+ * The folio that frame pfn belongs to: its head. The caller has a reference, an entry that points
+ * there, or the lock of such an entry's table.
+ */
 static inline struct folio *pfn_folio(const struct ram *ram, unsigned long pfn)
 {
+	const unsigned int order = pfn_order(ram, pfn);
+
+	if (unlikely(order))
+		pfn &= ~0UL << order;
 	return &ram_view(ram)->folios[pfn];
 }
 
@@ -206,9 +232,10 @@ static inline bool folio_maybe_pinned(const struct folio *folio)
 	return folio_refs(folio) >= FOLIO_PIN_BIAS;
 }
 
-static inline unsigned int folio_order(const struct folio *folio)
+/* Of a head. */
+static inline unsigned int folio_order(const struct ram *ram, const struct folio *folio)
 {
-	return (folio_flags(folio) & FOLIO_ORDER) >> FOLIO_ORDER_SHIFT;
+	return pfn_order(ram, folio_pfn(ram, folio));
 }
 
 /* allocation ---------------------------------------------------------------- */
@@ -300,8 +327,8 @@ static inline __must_check bool folio_try_ref_to_map(struct folio *folio)
  */
 static inline void folio_new_mapped(struct folio *folio, unsigned int flags)
 {
-	atomic_add_release(&folio->state, ((uint64_t)flags << FOLIO_FLAGS_SHIFT) + FOLIO_MAP_ONE -
-						  FOLIO_REF_ONE);
+	atomic_add_release(&folio->state,
+			   ((uint64_t)flags << FOLIO_FLAGS_SHIFT) + FOLIO_MAP_ONE - FOLIO_REF_ONE);
 }
 
 /* One entry less points here, and if that was all, the folio is free. */

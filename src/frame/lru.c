@@ -28,7 +28,7 @@ static bool is_listed(const struct folio *folio)
 
 static void list_append(struct ram *ram, uint32_t pfn)
 {
-	struct folio *folio = pfn_folio(ram, pfn);
+	struct folio *folio = frame_at(ram, pfn);
 	const unsigned int flags = folio_flags(folio);
 	const unsigned int list =
 		(flags & FOLIO_SWAPBACKED ? LRU_INACTIVE_ANON : LRU_INACTIVE_FILE) +
@@ -38,7 +38,7 @@ static void list_append(struct ram *ram, uint32_t pfn)
 	link_set_next(folio, 0);
 	link_set_prev(folio, FRAME_LISTED + list, ends->hot);
 	if (ends->hot)
-		link_set_next(pfn_folio(ram, ends->hot), pfn);
+		link_set_next(frame_at(ram, ends->hot), pfn);
 	else
 		ends->cold = pfn;
 	ends->hot = pfn;
@@ -52,11 +52,11 @@ static void list_remove(struct ram *ram, struct folio *folio)
 	const uint32_t prev = link_prev(folio), next = link_next(folio);
 
 	if (prev)
-		link_set_next(pfn_folio(ram, prev), next);
+		link_set_next(frame_at(ram, prev), next);
 	else
 		ends->cold = next;
 	if (next)
-		link_set_prev(pfn_folio(ram, next), kind, prev);
+		link_set_prev(frame_at(ram, next), kind, prev);
 	else
 		ends->hot = prev;
 	ends->count--;
@@ -203,7 +203,7 @@ unsigned int lru_isolate(struct ram *ram, enum lru_list list, unsigned int n, st
 	spin_lock(&ram->lru_lock, RANK_LRU);
 	pfn = ram->lru[list].cold;
 	while (pfn && got < n) {
-		struct folio *folio = pfn_folio(ram, pfn);
+		struct folio *folio = frame_at(ram, pfn);
 
 		pfn = link_next(folio);
 		if (!folio_try_get(folio))

@@ -6,7 +6,7 @@
  * Two host mappings, neither of which costs memory before it is used:
  *
  *   memfd, shared      the frames; other processes map them by ram_fd()
- *   anonymous, private struct folio of each frame
+ *   anonymous, private struct folio of each frame, and behind them each frame's note
  *
  * The descriptor is closed when the mapping stands, unless RAM_KEEP_FD says
  * otherwise: ten thousand machines have twenty thousand mappings and no descriptor.
@@ -168,15 +168,16 @@ int ram_create(const struct ram_config *config, struct ram **out)
 	ram->view.nr_frames = frames;
 	ram->view.page_shift = shift;
 	ram->bytes = frames << shift;
-	ram->folio_bytes = frames * sizeof(struct folio);
+	ram->meta_bytes = frames * (sizeof(struct folio) + sizeof(*ram->view.notes));
 	ram->fd = config->fd == RAM_KEEP_FD ? 0 : -1; /* 0: wanted, map_frames() fills it in */
 	ram->buddy.fresh = ZERO_FRAME + 1;
 	err = map_frames(ram);
 	if (err)
 		goto free_block;
-	err = map(ram->folio_bytes, MAP_PRIVATE | MAP_ANONYMOUS, -1, &ram->view.folios);
+	err = map(ram->meta_bytes, MAP_PRIVATE | MAP_ANONYMOUS, -1, &ram->view.folios);
 	if (err)
 		goto unmap_frames;
+	ram->view.notes = (uint8_t *)(ram->view.folios + frames);
 	ram_link(ram);
 	*out = ram;
 	return 0;
@@ -199,7 +200,7 @@ void ram_destroy(struct ram *ram)
 	ram_unlink(ram);
 	/* Shadow memory outlives the mapping and would spoil the next one here. */
 	unpoison_region(ram->view.base, ram->buddy.fresh << ram->view.page_shift);
-	munmap(ram->view.folios, ram->folio_bytes);
+	munmap(ram->view.folios, ram->meta_bytes);
 	munmap(ram->view.base, ram->bytes);
 	if (ram->fd >= 0)
 		host_close(ram->fd);

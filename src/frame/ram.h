@@ -14,8 +14,8 @@
  * lru_prev says what a frame is, and by that which lock its links belong to;
  * links are frame numbers, 0 is the end:
  *
- *    31 ..... 27 | 26 .......... 0        31    | 30 ........... 0
- *    kind        | previous               dirty | next
+ *    31 ..... 27 | 26 .......... 0        31 ..... 27 | 26 .......... 0
+ *    kind        | previous               0           | next
  *
  *   FRAME_USED      in use, on no list; or inside a block, free or used   its owner
  *   FRAME_FREE + k  first of a free block of order k                      buddy.lock
@@ -24,8 +24,11 @@
  *   FRAME_LISTED    + list: on that LRU list                              lru_lock
  *
  * Kinds are read without those locks (a buddy looks at its neighbour, lru_del()
- * looks where a folio is), so lru_prev is loaded and stored as one word. dirty
- * stays from a frame's first use on: until then its bytes are the mapping's zeros.
+ * looks where a folio is), so lru_prev is loaded and stored as one word.
+ *
+ * The note of a frame has NOTE_USED_BEFORE from its first use on: until then its bytes are the
+ * mapping's zeros. The structs of a block's other frames are not touched, so that a folio of many
+ * frames costs little metadata.
  *
  * Locks, in this order; the RANK_LRU ones and the RANK_FRAME ones nest as written:
  *   RANK_LRU    a batch's, then lru_lock
@@ -59,7 +62,6 @@ enum frame_kind {
 
 #define LINK_BITS 27
 #define LINK_MASK ((1U << LINK_BITS) - 1)
-#define FRAME_DIRTY (1U << 31)
 _Static_assert(FRAME_KINDS <= 1U << (32 - LINK_BITS), "kinds fit");
 
 struct shard {
@@ -86,17 +88,17 @@ struct buddy {
 	struct samara_spinlock lock;
 	unsigned int nonempty; /* bit k: there is a block of order k */
 	uint32_t first[FRAME_ORDERS];
-	unsigned long fresh; /* from here on never used; changes under lock, read by anyone */
-	unsigned long free;  /* in blocks, without what is never used */
+	unsigned long fresh;       /* from here on never used; changes under lock, read by anyone */
+	unsigned long free;        /* in blocks, without what is never used */
 	unsigned long asked, used; /* as a shard's: folios of order > 0 */
 };
 
 struct ram {
 	struct ram_view view;
 	int fd;
-	size_t bytes, folio_bytes; /* of the two mappings */
-	void *block;               /* what mem_alloc() gave */
-	struct list_head node;     /* rams_lock */
+	size_t bytes, meta_bytes; /* of the two mappings */
+	void *block;              /* what mem_alloc() gave */
+	struct list_head node;    /* rams_lock */
 	struct buddy buddy __aligned(CACHE_LINE);
 	struct samara_spinlock lru_lock __aligned(CACHE_LINE);
 	struct lru_ends lru[LRU_LISTS]; /* lru_lock */
@@ -107,6 +109,12 @@ _Static_assert(offsetof(struct ram, view) == 0, "ram_view()");
 
 /* The site "frame": its counters are the rams' (ram.c). */
 extern struct alloc_site frame_site;
+
+/* The struct of that very frame, which may be a tail or free. Elsewhere: pfn_folio(). */
+static inline struct folio *frame_at(const struct ram *ram, unsigned long pfn)
+{
+	return &ram->view.folios[pfn];
+}
 
 /* links --------------------------------------------------------------------- */
 
@@ -122,7 +130,7 @@ static inline uint32_t link_prev(const struct folio *folio)
 
 static inline uint32_t link_next(const struct folio *folio)
 {
-	return folio->lru_next & ~FRAME_DIRTY;
+	return folio->lru_next;
 }
 
 static inline void link_set_prev(struct folio *folio, unsigned int kind, uint32_t prev)
@@ -132,7 +140,7 @@ static inline void link_set_prev(struct folio *folio, unsigned int kind, uint32_
 
 static inline void link_set_next(struct folio *folio, uint32_t next)
 {
-	folio->lru_next = (folio->lru_next & FRAME_DIRTY) | next;
+	folio->lru_next = next;
 }
 
 /* buddy.c: all with buddy.lock held ------------------------------------------ */
@@ -153,9 +161,9 @@ unsigned long shards_drain(struct ram *ram);
 
 /* contents.c ----------------------------------------------------------------- */
 
-/* The frames go out: filled as wanted, FRAME_DIRTY from here on. */
+/* The frames go out: filled as wanted, and their notes say so. */
 void frames_out(struct ram *ram, unsigned long pfn, unsigned int order, enum folio_fill fill);
-/* They come back: debug builds fill them, AddressSanitizer is told. */
+/* Their bytes come back: debug builds fill them, AddressSanitizer is told. */
 #if defined(SAMARA_DEBUG) || SAMARA_ASAN
 void frames_in(struct ram *ram, unsigned long pfn, unsigned int order);
 #else

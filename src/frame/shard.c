@@ -18,6 +18,8 @@
  */
 #include "frame/ram.h"
 
+#include <string.h>
+
 #include "alloc/cache.h"
 
 unsigned int shard_number(void)
@@ -34,7 +36,7 @@ unsigned int shard_number(void)
 
 static void push(struct ram *ram, struct shard *s, unsigned long pfn)
 {
-	struct folio *folio = pfn_folio(ram, pfn);
+	struct folio *folio = frame_at(ram, pfn);
 
 	link_set_prev(folio, FRAME_CACHED, 0);
 	link_set_next(folio, s->first);
@@ -50,7 +52,7 @@ static void spill(struct ram *ram, struct shard *s, unsigned int n)
 	while (n--) {
 		const uint32_t pfn = s->first;
 
-		s->first = link_next(pfn_folio(ram, pfn));
+		s->first = link_next(frame_at(ram, pfn));
 		buddy_give(ram, pfn, 0);
 	}
 	spin_unlock(&ram->buddy.lock);
@@ -90,7 +92,7 @@ static unsigned long take_single(struct ram *ram)
 		refill(ram, s);
 	pfn = s->first;
 	if (likely(pfn)) {
-		struct folio *folio = pfn_folio(ram, pfn);
+		struct folio *folio = frame_at(ram, pfn);
 
 		s->first = link_next(folio);
 		s->count--;
@@ -165,11 +167,9 @@ struct folio *folio_alloc(struct ram *ram, unsigned int order, enum folio_fill f
 		return NULL;
 	}
 	frames_out(ram, pfn, order, fill);
-	folio = pfn_folio(ram, pfn);
+	folio = frame_at(ram, pfn);
 	VM_WARN_ON(READ_ONCE(folio->state) || folio->mapping || folio->index);
-	smp_store_release(&folio->state,
-			  (uint64_t)order << (FOLIO_FLAGS_SHIFT + FOLIO_ORDER_SHIFT) |
-				  FOLIO_REF_ONE);
+	smp_store_release(&folio->state, FOLIO_REF_ONE);
 	return folio;
 }
 
@@ -178,11 +178,14 @@ struct folio *folio_alloc(struct ram *ram, unsigned int order, enum folio_fill f
 /* Nobody has a reference: nothing is known of it any more. Its order. */
 static unsigned int forget(struct ram *ram, struct folio *folio)
 {
-	const unsigned int order = folio_order(folio);
+	const unsigned long pfn = folio_pfn(ram, folio);
+	const unsigned int order = pfn_order(ram, pfn);
 
 	VM_WARN_ON(folio_test(folio, FOLIO_LOCKED));
-	BUG_ON(folio_count(folio) || folio_pfn(ram, folio) == ZERO_FRAME);
-	frames_in(ram, folio_pfn(ram, folio), order);
+	BUG_ON(folio_count(folio) || pfn == ZERO_FRAME);
+	frames_in(ram, pfn, order);
+	if (unlikely(order))
+		memset(&ram->view.notes[pfn], NOTE_USED_BEFORE, 1UL << order);
 	folio->mapping = NULL;
 	folio->index = 0;
 	WRITE_ONCE(folio->state, 0);

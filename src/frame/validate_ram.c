@@ -25,6 +25,17 @@ struct found {
 
 /* frames ---------------------------------------------------------------------- */
 
+/* All frames of a block, free or used; order is what their notes have to say. */
+static int check_notes(const struct ram *ram, unsigned long pfn, unsigned long frames,
+		       unsigned int order, struct samara_report *out)
+{
+	for (unsigned long i = pfn; i < pfn + frames; i++)
+		if (pfn_order(ram, i) != order)
+			return BROKEN("order", "frame %lu, in the block at %lu: order %u, not %u",
+				      i, pfn, pfn_order(ram, i), order);
+	return 0;
+}
+
 /* The frames of a block behind its first one, free or used. */
 static int check_tails(const struct ram *ram, unsigned long pfn, unsigned int order,
 		       struct samara_report *out)
@@ -33,7 +44,7 @@ static int check_tails(const struct ram *ram, unsigned long pfn, unsigned int or
 		return BROKEN("free_blocks", "frame %lu cannot begin a block of order %u", pfn,
 			      order);
 	for (unsigned long i = pfn + 1; i < pfn + (1UL << order); i++) {
-		const struct folio *tail = pfn_folio(ram, i);
+		const struct folio *tail = frame_at(ram, i);
 
 		if (frame_kind(tail) != FRAME_USED)
 			return BROKEN("free_blocks",
@@ -48,7 +59,7 @@ static int check_tails(const struct ram *ram, unsigned long pfn, unsigned int or
 
 static int check_free(const struct ram *ram, unsigned long pfn, struct samara_report *out)
 {
-	const struct folio *folio = pfn_folio(ram, pfn);
+	const struct folio *folio = frame_at(ram, pfn);
 
 	if (folio->state || folio->mapping || folio->index)
 		return BROKEN("free_state", "free frame %lu: state %#llx, mapping %p, index %lu",
@@ -62,7 +73,7 @@ static int check_buddy(const struct ram *ram, unsigned long pfn, unsigned int or
 	const unsigned long buddy = pfn ^ 1UL << order;
 
 	if (order < FRAME_ORDERS - 1 && buddy < ram->buddy.fresh &&
-	    frame_kind(pfn_folio(ram, buddy)) == FRAME_FREE + order)
+	    frame_kind(frame_at(ram, buddy)) == FRAME_FREE + order)
 		return BROKEN("free_blocks", "blocks %lu and %lu of order %u are not joined", pfn,
 			      buddy, order);
 	return 0;
@@ -71,7 +82,7 @@ static int check_buddy(const struct ram *ram, unsigned long pfn, unsigned int or
 static int check_used(const struct ram *ram, unsigned long pfn, struct found *found,
 		      struct samara_report *out)
 {
-	const struct folio *folio = pfn_folio(ram, pfn);
+	const struct folio *folio = frame_at(ram, pfn);
 	const unsigned int kind = frame_kind(folio);
 	const bool on_lru = kind >= FRAME_WAITING;
 
@@ -83,7 +94,7 @@ static int check_used(const struct ram *ram, unsigned long pfn, struct found *fo
 	if (on_lru != folio_test(folio, FOLIO_LRU))
 		return BROKEN("lru", "frame %lu: kind %u, flags %#x", pfn, kind,
 			      folio_flags(folio));
-	found->used += 1UL << folio_order(folio);
+	found->used += 1UL << pfn_order(ram, pfn);
 	found->waiting += kind == FRAME_WAITING;
 	if (kind >= FRAME_LISTED)
 		found->listed[kind - FRAME_LISTED]++;
@@ -95,8 +106,8 @@ static int scan(const struct ram *ram, struct found *found, struct samara_report
 	unsigned long pfn = ZERO_FRAME + 1;
 
 	while (pfn < ram->buddy.fresh) {
-		const unsigned int kind = frame_kind(pfn_folio(ram, pfn));
-		unsigned int order = 0;
+		const unsigned int kind = frame_kind(frame_at(ram, pfn));
+		unsigned int order = 0, noted = 0;
 		int err;
 
 		if (kind == FRAME_CACHED) {
@@ -109,12 +120,13 @@ static int scan(const struct ram *ram, struct found *found, struct samara_report
 			err = check_free(ram, pfn, out);
 			err = err ? err : check_buddy(ram, pfn, order, out);
 		} else {
-			order = folio_order(pfn_folio(ram, pfn));
+			noted = order = pfn_order(ram, pfn);
 			err = order < FRAME_ORDERS ?
 				      check_used(ram, pfn, found, out) :
-				      BROKEN("free_state", "frame %lu: order %u", pfn, order);
+				      BROKEN("order", "frame %lu: order %u", pfn, order);
 		}
 		err = err ? err : check_tails(ram, pfn, order, out);
+		err = err ? err : check_notes(ram, pfn, 1UL << order, noted, out);
 		if (err)
 			return err;
 		pfn += 1UL << order;
@@ -136,7 +148,7 @@ static int check_blocks(const struct ram *ram, unsigned int order, unsigned long
 		if (pfn >= ram->buddy.fresh)
 			return BROKEN("free_blocks", "order %u: frame %u was never used", order,
 				      pfn);
-		folio = pfn_folio(ram, pfn);
+		folio = frame_at(ram, pfn);
 		if (frame_kind(folio) != FRAME_FREE + order || link_prev(folio) != prev)
 			return BROKEN("free_blocks",
 				      "order %u: block %u, kind %u, previous %u not %u", order, pfn,
@@ -160,10 +172,10 @@ static int check_shards(const struct ram *ram, unsigned long expected, struct sa
 
 		for (uint32_t pfn = s->first; pfn && n <= expected; n++) {
 			if (pfn >= ram->buddy.fresh ||
-			    frame_kind(pfn_folio(ram, pfn)) != FRAME_CACHED)
+			    frame_kind(frame_at(ram, pfn)) != FRAME_CACHED)
 				return BROKEN("free_blocks", "shard %u: frame %u is not cached", i,
 					      pfn);
-			pfn = link_next(pfn_folio(ram, pfn));
+			pfn = link_next(frame_at(ram, pfn));
 		}
 		if (n != s->count)
 			return BROKEN("counts", "shard %u counts %u frames, has %lu", i, s->count,
@@ -188,7 +200,7 @@ static int check_list(const struct ram *ram, unsigned int list, unsigned long ex
 
 		if (pfn >= ram->buddy.fresh)
 			return BROKEN("lru", "list %u: frame %u was never used", list, pfn);
-		folio = pfn_folio(ram, pfn);
+		folio = frame_at(ram, pfn);
 		if (frame_kind(folio) != FRAME_LISTED + list || link_prev(folio) != prev)
 			return BROKEN("lru", "list %u: frame %u, kind %u, previous %u not %u", list,
 				      pfn, frame_kind(folio), link_prev(folio), prev);
@@ -209,7 +221,7 @@ static int check_batches(const struct ram *ram, unsigned long expected, struct s
 		const struct lru_batch *b = &ram->batch[i];
 
 		for (unsigned int place = 0; place < b->nr && place < LRU_BATCH; place++) {
-			const struct folio *folio = pfn_folio(ram, b->pfn[place]);
+			const struct folio *folio = frame_at(ram, b->pfn[place]);
 
 			if (!b->pfn[place])
 				continue;
@@ -243,10 +255,11 @@ static int check_counts(const struct ram *ram, const struct found *found, struct
 
 static int check_zero_frame(const struct ram *ram, struct samara_report *out)
 {
-	const struct folio *folio = pfn_folio(ram, ZERO_FRAME);
+	const struct folio *folio = frame_at(ram, ZERO_FRAME);
 	const char *p = pfn_to_virt(ram, ZERO_FRAME);
 
-	if (folio->state || folio->mapping || folio->index || frame_kind(folio) != FRAME_USED)
+	if (folio->state || folio->mapping || folio->index || frame_kind(folio) != FRAME_USED ||
+	    pfn_order(ram, ZERO_FRAME))
 		return BROKEN("zero_frame", "its folio was used: state %#llx",
 			      (unsigned long long)folio->state);
 	if (p[0] || memcmp(p, p + 1, (1UL << ram->view.page_shift) - 1))

@@ -32,7 +32,7 @@ bool mapped_lock(const struct rmap_walk *walk, const struct vma *vma, unsigned l
 	m->pte = pte_read(m->at);
 	pfn = pte_pfn(m->pte);
 	if (pte_present(m->pte) && !pte_special(m->pte) && pfn >= first &&
-	    pfn < first + (1UL << folio_order(walk->folio)))
+	    pfn < first + (1UL << folio_order(walk->ram, walk->folio)))
 		return true;
 	mapped_unlock(m);
 	return false;
@@ -64,7 +64,7 @@ static enum rmap_answer walk_vma(struct rmap_walk *walk, struct vma *vma, unsign
 static void walk_tree(struct rmap_walk *walk, const struct interval_tree *tree)
 {
 	const unsigned long first = walk->folio->index;
-	const unsigned long last = first + (1UL << folio_order(walk->folio)) - 1;
+	const unsigned long last = first + (1UL << folio_order(walk->ram, walk->folio)) - 1;
 	struct interval_node *node = interval_tree_iter_first(tree, first, last);
 
 	for (; node; node = interval_tree_iter_next(node, first, last))

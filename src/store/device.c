@@ -99,13 +99,11 @@ int device_insert(struct samara_vmf *vmf, unsigned long frame)
 {
 	struct inode *inode = vmf->file->inode;
 	const unsigned long mask = (1UL << vmf->order) - 1;
-	const struct folio *folio;
 	unsigned int order;
 
-	folio = inode_is_device(inode) ? mtree_load(&inode->pages.tree, frame) : NULL;
-	if (!folio)
+	if (!inode_is_device(inode) || !mtree_load(&inode->pages.tree, frame))
 		return -EINVAL;
-	order = folio_order(folio);
+	order = pfn_order(inode->ram, frame);
 	if (order < vmf->order || (frame & mask) || (order && !(vmf->flags & SAMARA_VMF_PFN)))
 		return -EINVAL;
 	vmf->frame = frame;

@@ -243,7 +243,8 @@ static int validate_page(const struct inode *inode, const struct ma_state *mas,
 	const unsigned long pfn = folio_pfn(inode->ram, folio);
 
 	if (inode_is_device(inode)) {
-		if (mas->index != pfn || mas->last != pfn + (1UL << folio_order(folio)) - 1)
+		if (mas->index != pfn ||
+		    mas->last != pfn + (1UL << folio_order(inode->ram, folio)) - 1)
 			return report_broken(out, "page_index", "frame %lu at %lu..%lu", pfn,
 					     mas->index, mas->last);
 		return 0;

@@ -16,8 +16,8 @@ static void a_new_folio_has_one_reference_and_nothing_else(void **state)
 
 		assert_int_equal(folio_refs(folio), 1);
 		assert_int_equal(folio_maps(folio), 0);
-		assert_int_equal(folio_order(folio), order);
-		assert_int_equal(folio_flags(folio) & ~FOLIO_ORDER, 0);
+		assert_int_equal(folio_order(ram, folio), order);
+		assert_int_equal(folio_flags(folio), 0);
 		assert_null(folio->mapping);
 		assert_int_equal(folio->index, 0);
 		assert_int_equal(folio_pfn(ram, folio) % (1UL << order), 0);
@@ -28,6 +28,62 @@ static void a_new_folio_has_one_reference_and_nothing_else(void **state)
 		folio_set(folio, FOLIO_DIRTY | FOLIO_ANON | FOLIO_EXCLUSIVE);
 		folio_put(ram, folio);
 		assert_valid(ram); /* free_state: all of that is gone */
+	}
+}
+
+/* As a frame number in an entry or a pin has to do. */
+static void every_frame_of_a_folio_leads_to_its_head(void **state)
+{
+	struct ram *ram = *state;
+	struct folio *before = must_alloc(ram, 0, FOLIO_RAW), *folio[FRAME_ORDERS];
+
+	for (unsigned int order = 0; order < FRAME_ORDERS; order++)
+		folio[order] = must_alloc(ram, order, FOLIO_RAW);
+	for (unsigned int order = 0; order < FRAME_ORDERS; order++) {
+		const unsigned long pfn = folio_pfn(ram, folio[order]);
+
+		for (unsigned long i = pfn; i < pfn + (1UL << order); i++) {
+			assert_ptr_equal(pfn_folio(ram, i), folio[order]);
+			assert_int_equal(pfn_order(ram, i), order);
+		}
+	}
+	assert_ptr_equal(pfn_folio(ram, folio_pfn(ram, before)), before);
+	for (unsigned int order = 0; order < FRAME_ORDERS; order++) {
+		const unsigned long pfn = folio_pfn(ram, folio[order]);
+
+		/* Once free, its frames are on their own, and may be of another order. */
+		folio_put(ram, folio[order]);
+		for (unsigned long i = pfn; i < pfn + (1UL << order); i++)
+			assert_int_equal(pfn_order(ram, i), 0);
+		assert_valid(ram);
+	}
+	folio_put(ram, before);
+}
+
+static void a_frame_forgets_the_order_it_had(void **state)
+{
+	struct ram *ram = *state;
+	struct rng rng;
+
+	rng_init(&rng, test_seed());
+	for (int round = 0; round < 300; round++) {
+		struct folio *folio[8];
+
+		for (unsigned int i = 0; i < ARRAY_SIZE(folio); i++) {
+			const unsigned int order = (unsigned int)rng_below(&rng, FRAME_ORDERS);
+			unsigned long pfn;
+
+			folio[i] = must_alloc(ram, order, FOLIO_RAW);
+			pfn = folio_pfn(ram, folio[i]) + rng_below(&rng, 1UL << order);
+			if (pfn_folio(ram, pfn) != folio[i]) {
+				test_replay(test_seed());
+				fail_msg("frame %lu, order %u", pfn, order);
+			}
+		}
+		if (!(round % 32))
+			assert_valid(ram);
+		for (unsigned int i = 0; i < ARRAY_SIZE(folio); i++)
+			folio_put(ram, folio[i]);
 	}
 }
 
@@ -342,6 +398,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		ram_test(a_new_folio_has_one_reference_and_nothing_else),
+		ram_test(every_frame_of_a_folio_leads_to_its_head),
+		ram_test(a_frame_forgets_the_order_it_had),
 		ram_test(zeroed_is_zero_first_time_and_recycled),
 		ram_test(a_block_of_used_and_unused_frames_is_zeroed),
 		ram_test(exhaustion_and_recovery),

@@ -81,6 +81,41 @@ static void frames_are_counted_under_their_lock(void **state)
 	folio_put(ram, block);
 }
 
+/* Host pages of a ram's metadata that were ever touched. */
+static unsigned long touched(const struct ram *ram)
+{
+	const size_t pages = (ram->meta_bytes + PAGE - 1) / PAGE;
+	unsigned char *there = calloc(pages, 1);
+	unsigned long n = 0;
+
+	assert_int_equal(mincore(ram->view.folios, ram->meta_bytes, there), 0);
+	for (size_t i = 0; i < pages; i++)
+		n += there[i] & 1;
+	free(there);
+	return n;
+}
+
+static void metadata_of_large_folios_is_16_bytes_a_frame_at_most(void **state)
+{
+	struct ram *ram = ram_of(32 * 512);
+	struct folio *folio[32];
+	unsigned int n = 0;
+
+	(void)state;
+	/* Where the host backs memory by huge pages of its own, nothing can be told apart. */
+	if (madvise(ram->view.folios, ram->meta_bytes, MADV_NOHUGEPAGE)) {
+		ram_destroy(ram);
+		skip();
+	}
+	while ((folio[n] = folio_alloc(ram, 9, FOLIO_RAW)))
+		n++;
+	assert_int_equal(n, 31);
+	assert_in_range(touched(ram) * PAGE, 1, 16UL * n * 512);
+	while (n--)
+		folio_put(ram, folio[n]);
+	ram_destroy(ram);
+}
+
 static void without_keep_fd_there_is_no_descriptor(void **state)
 {
 	const int before = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -391,6 +426,7 @@ int main(void)
 		cmocka_unit_test(bytes_are_rounded_down_to_frames),
 		ram_test(a_frames_number_folio_and_bytes_name_each_other),
 		ram_test(frames_are_counted_under_their_lock),
+		cmocka_unit_test(metadata_of_large_folios_is_16_bytes_a_frame_at_most),
 		cmocka_unit_test(without_keep_fd_there_is_no_descriptor),
 		cmocka_unit_test(the_memfd_holds_the_frames),
 		cmocka_unit_test(sixteen_gib_cost_what_is_used),

@@ -45,7 +45,7 @@ static struct folio *cached(struct ram *ram)
 {
 	for (unsigned int i = 0; i < RAM_SHARDS; i++) {
 		if (ram->shard[i].first)
-			return pfn_folio(ram, ram->shard[i].first);
+			return frame_at(ram, ram->shard[i].first);
 	}
 	fail_msg("no frame is cached");
 	return NULL;
@@ -59,7 +59,12 @@ static unsigned int an_order(const struct ram *ram)
 
 static struct folio *block(struct ram *ram)
 {
-	return pfn_folio(ram, ram->buddy.first[an_order(ram)]);
+	return frame_at(ram, ram->buddy.first[an_order(ram)]);
+}
+
+static uint8_t *note(struct ram *ram, const struct folio *folio)
+{
+	return &ram->view.notes[folio_pfn(ram, folio)];
 }
 
 #define KIND(kind) ((uint32_t)(kind) << LINK_BITS)
@@ -115,12 +120,10 @@ static void free_blocks(void **state)
 	BREAK_WORD(&s, ram->buddy.first[0], ram->buddy.first[an_order(ram)], "free_blocks");
 	BREAK_WORD(&s, ram->buddy.nonempty, 0, "free_blocks");
 	BREAK_WORD(&s, block(ram)->lru_prev, KIND(FRAME_FREE + an_order(ram)) | 3, "free_blocks");
-	BREAK_WORD(&s, block(ram)->lru_next, FRAME_DIRTY | ram->buddy.first[an_order(ram)],
-		   "free_blocks");
+	BREAK_WORD(&s, block(ram)->lru_next, ram->buddy.first[an_order(ram)], "free_blocks");
 	BREAK_WORD(&s, block(ram)->lru_next, FRAMES - 1, "free_blocks");
 	/* A block where none of its size can be; a kind inside a block. */
-	BREAK_WORD(&s, odd->state, odd->state | 1ULL << (FOLIO_FLAGS_SHIFT + FOLIO_ORDER_SHIFT),
-		   "free_blocks");
+	BREAK_WORD(&s, *note(ram, odd), NOTE_USED_BEFORE | 1, "free_blocks");
 	tail = s.big + 3;
 	BREAK_WORD(&s, tail->lru_prev, KIND(FRAME_CACHED), "free_blocks");
 	/* Cached frames that the shard has lost, and one that is not cached. */
@@ -143,12 +146,12 @@ static void buddies_that_are_not_joined(void **state)
 	assert_valid(ram);
 	/* Two halves of what is in use, each said to be free. */
 	link_set_prev(folio, FRAME_FREE + 8, 0);
-	link_set_prev(pfn_folio(ram, pfn + 256), FRAME_FREE + 8, 0);
+	link_set_prev(frame_at(ram, pfn + 256), FRAME_FREE + 8, 0);
 	folio->state = 0;
 	assert_broken(ram, "free_blocks", __LINE__);
 	link_set_prev(folio, FRAME_USED, 0);
-	link_set_prev(pfn_folio(ram, pfn + 256), FRAME_USED, 0);
-	folio->state = 9ULL << (FOLIO_FLAGS_SHIFT + FOLIO_ORDER_SHIFT) | 1;
+	link_set_prev(frame_at(ram, pfn + 256), FRAME_USED, 0);
+	folio->state = 1;
 	folio_put(ram, folio);
 }
 
@@ -164,7 +167,21 @@ static void free_state(void **state)
 	BREAK_WORD(&s, block(s.ram)->mapping, &s, "free_state");
 	BREAK_WORD(&s, block(s.ram)[1].index, 1, "free_state"); /* behind the first */
 	BREAK_WORD(&s, s.big[15].state, 1, "free_state");
-	BREAK_WORD(&s, s.used->state, s.used->state | 15ULL << 60, "free_state"); /* order 15 */
+	scene_end(&s);
+}
+
+static void order(void **state)
+{
+	struct scene s;
+	struct ram *ram = *state;
+
+	scene_make(&s, ram);
+	BREAK_WORD(&s, *note(ram, s.used), NOTE_USED_BEFORE | 15, "order");
+	BREAK_WORD(&s, *note(ram, cached(ram)), NOTE_USED_BEFORE | 2, "order");
+	BREAK_WORD(&s, *note(ram, block(ram)), 1, "order");
+	BREAK_WORD(&s, *note(ram, block(ram) + 1), 1, "order"); /* behind the first */
+	BREAK_WORD(&s, *note(ram, s.big + 15), NOTE_USED_BEFORE, "order");
+	BREAK_WORD(&s, *note(ram, frame_at(ram, ZERO_FRAME)), 1, "zero_frame");
 	scene_end(&s);
 }
 
@@ -183,7 +200,7 @@ static void lru(void **state)
 	BREAK_WORD(&s, ends->hot, ends->cold, "lru");
 	BREAK_WORD(&s, ends->count, ends->count + 1, "lru");
 	BREAK_WORD(&s, ram->lru[LRU_ACTIVE_ANON].cold, ends->cold, "lru");
-	BREAK_WORD(&s, s.listed[1]->lru_next, FRAME_DIRTY, "lru");
+	BREAK_WORD(&s, s.listed[1]->lru_next, 0, "lru");
 	BREAK_WORD(&s, s.listed[1]->lru_next, FRAMES - 1, "lru");
 	BREAK_WORD(&s, s.listed[2]->lru_prev, s.listed[2]->lru_prev - 1, "lru");
 	BREAK_WORD(&s, s.listed[0]->lru_prev, KIND(FRAME_LISTED + LRU_ACTIVE_FILE), "lru");
@@ -212,7 +229,7 @@ static void counts(void **state)
 static void zero_frame(void **state)
 {
 	struct scene s;
-	struct folio *zero = pfn_folio(*state, ZERO_FRAME);
+	struct folio *zero = frame_at(*state, ZERO_FRAME);
 	char *bytes = pfn_to_virt(*state, ZERO_FRAME);
 
 	scene_make(&s, *state);
@@ -243,6 +260,7 @@ int main(void)
 		ram_test(free_blocks),
 		ram_test(buddies_that_are_not_joined),
 		ram_test(free_state),
+		ram_test(order),
 		ram_test(lru),
 		ram_test(counts),
 		ram_test(zero_frame),
