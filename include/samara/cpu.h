@@ -57,7 +57,7 @@ struct samara_cpu {
 	unsigned long page_mask; /* of the mm that runs, or ran last */
 	unsigned int page_shift;
 	struct samara_mm *mm;    /* NULL: none */
-	struct samara_cpu *next; /* of the same mm */
+	void *unit;              /* how its mm reaches it */
 	const void *thread;      /* whose it is */
 	struct samara_cpu *next_of_thread;
 	struct samara_cpu *next_of_all, *prev_of_all;

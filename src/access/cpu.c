@@ -9,17 +9,18 @@
 #include <errno.h>
 #include <signal.h>
 
+#include "access/miss.h"
 #include "access/page_access.h"
 #include "mmu/tlb.h"
 
-static int fill(struct samara_cpu *cpu, unsigned long addr, enum samara_access access,
-		struct samara_fault *fault)
+int tlb_unit_miss(struct tlb_unit *unit, unsigned long addr, enum samara_access kind,
+		  struct samara_fault *fault)
 {
 	struct access_at at;
 
-	if (!access_begin(cpu->mm, addr, access, &at))
-		return access_fault(cpu->mm, addr, access, fault);
-	tlb_fill(cpu, cpu->mm, addr, at.pte);
+	if (!access_begin(unit->mm, addr, kind, &at))
+		return access_fault(unit->mm, addr, kind, fault);
+	tlb_unit_fill(unit, addr, at.pte);
 	access_end(&at);
 	return 0;
 }
@@ -45,7 +46,7 @@ void *samara_cpu_miss(struct samara_cpu *cpu, unsigned long addr, enum samara_ac
 	}
 	while (!host && !err) {
 		samara_cpu_exit(cpu);
-		err = fill(cpu, addr, access, fault);
+		err = tlb_unit_miss(cpu->unit, addr, access, fault);
 		samara_cpu_enter(cpu);
 		if (!err)
 			host = samara_cpu_lookup(cpu, addr, access);

@@ -41,9 +41,9 @@
 
 struct file_store;
 struct ram;
-struct samara_cpu;
 struct samara_notifier;
 struct table;
+struct tlb_unit;
 
 struct samara_machine {
 	struct samara_geometry geo;  /* (i) */
@@ -133,7 +133,7 @@ struct mm_tables {
 
 /* Whom changes of the page table are told. */
 struct mm_watch {
-	struct samara_cpu *cpus;               /* cpus_lock; those that run this mm */
+	struct tlb_unit *cpus;                 /* cpus_lock; those that run this mm */
 	struct samara_spinlock cpus_lock;      /* RANK_TLB */
 	struct samara_notifier *notifiers;     /* notifiers_lock; walked inside a pair */
 	unsigned long notifier_seq;            /* (a) changed under notifiers_lock */

@@ -69,16 +69,19 @@ static void unlink_from_all(struct samara_cpu *cpu)
 int samara_cpu_create(struct samara_machine *machine, struct samara_cpu **out)
 {
 	const int refused = gate_check(machine->gate);
+	struct soft_tlb *soft;
 	struct samara_cpu *cpu;
 	void *memory;
 
 	if (refused)
 		return refused;
-	memory = mem_zalloc(&cpu_site, sizeof(*cpu) + CACHE_LINE);
+	memory = mem_zalloc(&cpu_site, sizeof(*soft) + CACHE_LINE);
 	if (!memory)
 		return -ENOMEM;
-	/* So that no TLB entry lies in two cache lines. */
-	cpu = (struct samara_cpu *)ALIGN_UP((uintptr_t)memory, CACHE_LINE);
+	soft = (struct soft_tlb *)ALIGN_UP((uintptr_t)memory, CACHE_LINE);
+	soft->unit.ops = &soft_tlb_ops;
+	cpu = &soft->cpu;
+	cpu->unit = &soft->unit;
 	cpu->memory = memory;
 	cpu->page_shift = machine->geo.page_shift;
 	cpu->page_mask = geo_page_mask(&machine->geo);

@@ -56,31 +56,6 @@ static void cpu_wait(struct samara_cpu *cpu)
 		wait_a_little(round);
 }
 
-static void flush_all(struct samara_mm *mm, unsigned long start, unsigned long last)
-{
-	struct samara_cpu *cpu;
-
-	for (cpu = mm->watch.cpus; cpu; cpu = cpu->next)
-		cpu_drop(cpu, start, last);
-	smp_mb(); /* (f) */
-	for (cpu = mm->watch.cpus; cpu; cpu = cpu->next)
-		cpu_wait(cpu);
-}
-
-void tlb_flush_range(struct samara_mm *mm, unsigned long start, unsigned long end)
-{
-	if (!tlb_mm_runs(mm))
-		return;
-	spin_lock(&mm->watch.cpus_lock, RANK_TLB);
-	flush_all(mm, start & mm_page_mask(mm), end - 1);
-	spin_unlock(&mm->watch.cpus_lock);
-}
-
-void tlb_flush_mm(struct samara_mm *mm)
-{
-	tlb_flush_range(mm, 0, 0);
-}
-
 void tlb_fill(struct samara_cpu *cpu, struct samara_mm *mm, unsigned long addr, pte_t pte)
 {
 	const unsigned long page = addr & cpu->page_mask;
@@ -106,13 +81,7 @@ void tlb_fill(struct samara_cpu *cpu, struct samara_mm *mm, unsigned long addr, 
 
 static void detach(struct samara_cpu *cpu, struct samara_mm *mm)
 {
-	struct samara_cpu **at = &mm->watch.cpus;
-
-	spin_lock(&mm->watch.cpus_lock, RANK_TLB);
-	while (*at != cpu)
-		at = &(*at)->next;
-	WRITE_ONCE(*at, cpu->next);
-	spin_unlock(&mm->watch.cpus_lock);
+	tlb_unit_detach(cpu->unit);
 	gate_remove_cpu(mm->machine->gate, cpu);
 	cpu_drop(cpu, 0, ~0UL);
 }
@@ -122,17 +91,17 @@ static void attach(struct samara_cpu *cpu, struct samara_mm *mm)
 	cpu->page_shift = mm->geo->page_shift;
 	cpu->page_mask = mm_page_mask(mm);
 	gate_add_cpu(mm->machine->gate, cpu);
-	spin_lock(&mm->watch.cpus_lock, RANK_TLB);
-	cpu->next = mm->watch.cpus;
-	WRITE_ONCE(mm->watch.cpus, cpu);
-	spin_unlock(&mm->watch.cpus_lock);
+	tlb_unit_attach(cpu->unit, mm);
 }
 
 void tlb_switch(struct samara_cpu *cpu, struct samara_mm *mm)
 {
 	BUG_ON(READ_ONCE(cpu->inside) & 1);
-	if (cpu->mm && mm_is_foreign(cpu->mm))
-		cpu->mm = NULL; /* its lists are the parent's */
+	if (cpu->mm && mm_is_foreign(cpu->mm)) {
+		/* Its lists are the parent's. */
+		cpu->mm = NULL;
+		((struct tlb_unit *)cpu->unit)->mm = NULL;
+	}
 	if (cpu->mm == mm) {
 		if (mm && cpu->thread != &gate_runs_cpus) {
 			gate_remove_cpu(mm->machine->gate, cpu);
@@ -147,22 +116,51 @@ void tlb_switch(struct samara_cpu *cpu, struct samara_mm *mm)
 	cpu->mm = mm;
 }
 
-void tlb_mm_exit(struct samara_mm *mm)
-{
-	spin_lock(&mm->watch.cpus_lock, RANK_TLB);
-	flush_all(mm, 0, ~0UL);
-	while (mm->watch.cpus) {
-		struct samara_cpu *cpu = mm->watch.cpus;
-
-		WRITE_ONCE(mm->watch.cpus, cpu->next);
-		gate_remove_cpu(mm->machine->gate, cpu);
-		cpu->mm = NULL;
-	}
-	spin_unlock(&mm->watch.cpus_lock);
-}
-
 void tlb_forget(struct samara_cpu *cpu)
 {
 	cpu_drop(cpu, 0, ~0UL);
 	cpu->inside = 0;
 }
+
+/* as a unit ---------------------------------------------------------------------- */
+
+static struct samara_cpu *cpu_of(struct tlb_unit *unit)
+{
+	return &container_of(unit, struct soft_tlb, unit)->cpu;
+}
+
+static void unit_fill(struct tlb_unit *unit, unsigned long addr, pte_t pte)
+{
+	tlb_fill(cpu_of(unit), unit->mm, addr, pte);
+}
+
+static void unit_flush_range(struct tlb_unit *unit, unsigned long start, unsigned long last)
+{
+	cpu_drop(cpu_of(unit), start, last);
+}
+
+static void unit_flush_all(struct tlb_unit *unit)
+{
+	cpu_drop(cpu_of(unit), 0, ~0UL);
+}
+
+static void unit_flush_wait(struct tlb_unit *unit)
+{
+	cpu_wait(cpu_of(unit));
+}
+
+static void unit_detached(struct tlb_unit *unit)
+{
+	struct samara_cpu *cpu = cpu_of(unit);
+
+	gate_remove_cpu(cpu->mm->machine->gate, cpu);
+	cpu->mm = NULL;
+}
+
+const struct tlb_ops soft_tlb_ops = {
+	.fill = unit_fill,
+	.flush_range = unit_flush_range,
+	.flush_all = unit_flush_all,
+	.flush_wait = unit_flush_wait,
+	.detached = unit_detached,
+};

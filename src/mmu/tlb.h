@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The TLB of each struct samara_cpu (<samara/cpu.h> has the entry and the inline lookup), and
- * flushing.
+ * The TLB of each struct samara_cpu (<samara/cpu.h> has the entry and the inline lookup): the first
+ * implementation of a unit (tlb_unit.h).
  *
  * A TLB really goes stale: it keeps the frame and rights of a page until it is flushed, even when
  * the entry in the page table has changed. So each change that takes something away (unmapping,
@@ -47,20 +47,14 @@
 
 #include <samara/cpu.h>
 
-#include "core/mm.h"
-#include "mmu/pte.h"
+#include "mmu/tlb_unit.h"
 
-/*
- * When it returns, no CPU uses the former entries of [start, end). end 0 is the top of the
- * address space.
- */
-void tlb_flush_range(struct samara_mm *mm, unsigned long start, unsigned long end);
-void tlb_flush_mm(struct samara_mm *mm);
-
-static inline bool tlb_mm_runs(const struct samara_mm *mm)
-{
-	return READ_ONCE(mm->watch.cpus) != NULL;
-}
+/* What samara_cpu_create() allocates: the CPU's unit stands before it. */
+struct soft_tlb {
+	struct tlb_unit unit;
+	struct samara_cpu cpu __aligned(CACHE_LINE); /* so that no TLB entry lies in two lines */
+};
+extern const struct tlb_ops soft_tlb_ops;
 
 /*
  * Remember pte, the entry of addr, for the accesses that it allows. The leaf's lock is held; cpu
@@ -71,12 +65,6 @@ void tlb_fill(struct samara_cpu *cpu, struct samara_mm *mm, unsigned long addr, 
 
 /* cpu runs mm from now on (NULL: none), for the calling thread, and is outside its section. */
 void tlb_switch(struct samara_cpu *cpu, struct samara_mm *mm);
-
-/*
- * Takes all CPUs off mm, and waits for their sections. The caller holds no lock of RANK_TLB or
- * above.
- */
-void tlb_mm_exit(struct samara_mm *mm);
 
 /* In a forked child: cpu remembers nothing and is outside its section. */
 void tlb_forget(struct samara_cpu *cpu);

@@ -75,7 +75,10 @@ bool folio_mkclean(struct ram *ram, struct folio *folio)
 
 /* referenced ------------------------------------------------------------------- */
 
-/* The TLBs keep what they have: an access through them alone is not seen, as on x86. */
+/*
+ * The built-in TLBs keep what they have: an access through them alone is not seen, as on x86. Other
+ * units may tell (mmu/tlb_unit.h).
+ */
 static enum rmap_answer referenced_one(struct rmap_walk *walk, struct vma *vma, unsigned long addr)
 {
 	unsigned int *times = walk->arg;
@@ -86,10 +89,11 @@ static enum rmap_answer referenced_one(struct rmap_walk *walk, struct vma *vma, 
 		return RMAP_ON;
 	if (!mapped_lock(walk, vma, addr, &m))
 		return RMAP_ON;
-	if (pte_young(m.pte)) {
-		++*times;
+	if (pte_young(m.pte))
 		pte_set(m.at, pte_without(m.pte, PTE_ACCESSED));
-	}
+	/* Both are asked, so that each begins anew. */
+	if (tlb_young(vma->vm_mm, addr) | pte_young(m.pte))
+		++*times;
 	mapped_unlock(&m);
 	return RMAP_ON;
 }

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What an mm asks of the units that run it: tlb_unit.h has the order of calls and the locks.
+ */
+#include "mmu/tlb_unit.h"
+
+#include "base/lock.h"
+
+void tlb_unit_attach(struct tlb_unit *unit, struct samara_mm *mm)
+{
+	VM_WARN_ON(unit->mm);
+	unit->mm = mm;
+	spin_lock(&mm->watch.cpus_lock, RANK_TLB);
+	unit->next = mm->watch.cpus;
+	WRITE_ONCE(mm->watch.cpus, unit);
+	spin_unlock(&mm->watch.cpus_lock);
+}
+
+void tlb_unit_detach(struct tlb_unit *unit)
+{
+	struct samara_mm *mm = unit->mm;
+	struct tlb_unit **at = &mm->watch.cpus;
+
+	spin_lock(&mm->watch.cpus_lock, RANK_TLB);
+	while (*at != unit)
+		at = &(*at)->next;
+	WRITE_ONCE(*at, unit->next);
+	spin_unlock(&mm->watch.cpus_lock);
+	unit->mm = NULL;
+}
+
+/* cpus_lock is held. */
+static void wait_all(struct samara_mm *mm)
+{
+	struct tlb_unit *unit;
+
+	smp_mb(); /* (f) of tlb.h */
+	for (unit = mm->watch.cpus; unit; unit = unit->next)
+		if (unit->ops->flush_wait)
+			unit->ops->flush_wait(unit);
+}
+
+static void flush_all(struct samara_mm *mm)
+{
+	struct tlb_unit *unit;
+
+	for (unit = mm->watch.cpus; unit; unit = unit->next)
+		unit->ops->flush_all(unit);
+	wait_all(mm);
+}
+
+void tlb_flush_range(struct samara_mm *mm, unsigned long start, unsigned long end)
+{
+	struct tlb_unit *unit;
+
+	if (!tlb_mm_runs(mm))
+		return;
+	spin_lock(&mm->watch.cpus_lock, RANK_TLB);
+	for (unit = mm->watch.cpus; unit; unit = unit->next)
+		unit->ops->flush_range(unit, start & mm_page_mask(mm), end - 1);
+	wait_all(mm);
+	spin_unlock(&mm->watch.cpus_lock);
+}
+
+void tlb_flush_mm(struct samara_mm *mm)
+{
+	if (!tlb_mm_runs(mm))
+		return;
+	spin_lock(&mm->watch.cpus_lock, RANK_TLB);
+	flush_all(mm);
+	spin_unlock(&mm->watch.cpus_lock);
+}
+
+bool tlb_young(struct samara_mm *mm, unsigned long addr)
+{
+	struct tlb_unit *unit;
+	bool young = false;
+
+	if (!tlb_mm_runs(mm))
+		return false;
+	spin_lock(&mm->watch.cpus_lock, RANK_TLB);
+	for (unit = mm->watch.cpus; unit; unit = unit->next)
+		if (unit->ops->young && unit->ops->young(unit, addr))
+			young = true;
+	spin_unlock(&mm->watch.cpus_lock);
+	return young;
+}
+
+void tlb_mm_exit(struct samara_mm *mm)
+{
+	spin_lock(&mm->watch.cpus_lock, RANK_TLB);
+	flush_all(mm);
+	while (mm->watch.cpus) {
+		struct tlb_unit *unit = mm->watch.cpus;
+
+		WRITE_ONCE(mm->watch.cpus, unit->next);
+		unit->mm = NULL;
+		if (unit->ops->detached)
+			unit->ops->detached(unit);
+	}
+	spin_unlock(&mm->watch.cpus_lock);
+}
