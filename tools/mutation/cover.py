@@ -69,9 +69,13 @@ class Cover:
                 return name, first, text
         return None
 
-    def build(self, again):
-        """Run what is new, or everything if asked to."""
-        if again:
+    def _is_new(self, mutant):
+        """Whether its function was not there when the map was measured."""
+        return mutant.function not in self.known.get("names", {}).get(mutant.path, [])
+
+    def build(self, again, mutants):
+        """Run what is new; everything if asked to, or if a mutant is in a function that is new."""
+        if again or any(map(self._is_new, mutants)):
             self.known = {"functions": {}, "tests": {}}
         tests = {t: self._digest_of(t) for t in self.house.tests}
         missing = [t for t, d in tests.items()
@@ -84,6 +88,8 @@ class Cover:
         whole = len(missing) == len(tests)
         if whole:
             self.known["functions"] = self._functions(places.values())
+            self.known["names"] = {path: [span[0] for span in spans]
+                                   for path, spans in self.spans.items()}
         for i, test in enumerate(missing, 1):
             print(f"\rcoverage: {i} of {len(missing)} {test:<40}", end="", flush=True)
             self.known["tests"][test] = dict(self._run(test, places), program=tests[test])
@@ -158,9 +164,12 @@ class Cover:
         return {test: entry["seconds"] for test, entry in self.known["tests"].items()}
 
     def tests_of(self, mutant):
-        """Names of the tests that run the mutant's line, or its function where lines moved."""
-        at = self.function_at(mutant.path, mutant.line)
-        name, first, text = at
+        """
+        Two lists: the tests that run the mutant's line, and the others that run its function. A
+        probe's line is that of the block that begins there, or of a branch on the same line: a test of
+        the second list may run the line too.
+        """
+        name, first, text = self.function_at(mutant.path, mutant.line)
         then = self.known["functions"].get(mutant.path, {}).get(name)
         places = None
         if then and then[0] == text:
@@ -168,6 +177,5 @@ class Cover:
             places = max(before) if before else None
         where = {test: entry["lines"].get(mutant.path, {}).get(name, [])
                  for test, entry in self.known["tests"].items()}
-        found = [test for test, lines in where.items() if places in lines]
-        # The probe before a line may be in a branch beside it: then all that run the function.
-        return found or [test for test, lines in where.items() if lines]
+        near = [test for test, lines in where.items() if places in lines]
+        return near, [test for test, lines in where.items() if lines and places not in lines]
