@@ -6,6 +6,8 @@
  *     change, flush
  *   end           the entry has changed, and no CPU's TLB allows what it does not
  *
+ * Until the flush is over the page counts as mapped: its frame is nobody else's.
+ *
  * One page per call, with a CPU whose TLB allows all that the page does; the notifier looks at
  * both in each of its callbacks, and the range it is told has the page in it.
  */
@@ -16,6 +18,8 @@
 #include <samara/cpu.h>
 #include <samara/notifier.h>
 
+#include "rmap/rmap.h"
+#include "support/at_locks.h"
 #include "support/cmocka_all.h"
 #include "support/mem.h"
 #include "support/store_box.h"
@@ -38,6 +42,8 @@ struct watch {
 	unsigned long addr; /* the page */
 	pte_t before;
 	unsigned int starts, ends, others;
+	struct folio *folio;     /* the page's own */
+	unsigned long maps_then; /* its map count when the first flush begins */
 	enum samara_notifier_why why;
 };
 
@@ -95,6 +101,11 @@ static void on_end(const struct samara_notifier_range *range, void *priv)
 	assert_int_equal(w.why, range->why);
 	assert_false(pte_same(mem_pte(&w.m, w.addr), w.before));
 	assert_not_stale();
+}
+
+static void at_flush(void *arg)
+{
+	w.maps_then = folio_maps(w.folio);
 }
 
 static void access_page(enum samara_access access)
@@ -189,6 +200,18 @@ static void call_punch(void)
 	assert_int_equal(samara_madvise(w.m.mm, w.addr, MEM_PAGE, MADV_REMOVE), 0);
 }
 
+/* What reclaim does: no call of a program. */
+static void call_unmap_all(void)
+{
+	struct folio *folio = w.folio;
+
+	assert_true(folio_try_get(folio));
+	folio_lock(folio);
+	assert_int_equal(folio_unmap_all(w.m.machine->ram, folio, pte_empty()), 0);
+	folio_unlock(folio);
+	folio_put(w.m.machine->ram, folio);
+}
+
 static const struct call {
 	const char *name;
 	void (*call)(void);
@@ -215,6 +238,8 @@ static const struct call {
 	{ "truncation", call_truncate, SHMEM, SAMARA_NOTIFY_CLEAR },
 	{ "truncation", call_truncate, HOST, SAMARA_NOTIFY_CLEAR },
 	{ "MADV_REMOVE", call_punch, SHMEM, SAMARA_NOTIFY_CLEAR },
+	{ "unmapping all", call_unmap_all, SHMEM, SAMARA_NOTIFY_CLEAR },
+	{ "unmapping all", call_unmap_all, HOST, SAMARA_NOTIFY_CLEAR },
 };
 
 static void map_page(enum page_kind kind)
@@ -252,9 +277,15 @@ static void watch_call(const struct call *call, enum page_use use)
 	assert_true(remembers(SAMARA_ACCESS_READ) && remembers(SAMARA_ACCESS_EXEC));
 	assert_true(remembers(SAMARA_ACCESS_WRITE) == (use == WRITTEN && !child));
 	w.before = mem_pte(&w.m, w.addr);
+	w.folio = mem_folio(&w.m, w.addr);
 	w.starts = w.ends = w.others = 0;
 	assert_int_equal(samara_notifier_register(w.m.mm, &ops, NULL, &notifier), 0);
+	meet_at(&w.m.mm->watch.cpus_lock, 1, at_flush, NULL);
 	call->call();
+	if (meet_end())
+		assert_in_range(w.maps_then, 1, 2);
+	else
+		assert_false(at_locks_available());
 	samara_notifier_unregister(notifier);
 	assert_not_stale();
 	assert_in_range(w.starts, 1, 2);

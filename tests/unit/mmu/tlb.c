@@ -291,7 +291,8 @@ static void the_cpus_of_an_mm_change_under_its_lock(void **state)
 		guard_add(&o.s.mm->watch.cpus_lock, &cpu[i]->next, sizeof(cpu[i]->next), "next");
 	}
 	guard_add(&o.s.mm->watch.cpus_lock, &o.cpu->next, sizeof(o.cpu->next), "next");
-	guard_add(&o.s.mm->watch.cpus_lock, &o.s.mm->watch.cpus, sizeof(o.s.mm->watch.cpus), "cpus");
+	guard_add(&o.s.mm->watch.cpus_lock, &o.s.mm->watch.cpus, sizeof(o.s.mm->watch.cpus),
+		  "cpus");
 	for (int i = 0; i < 3; i++)
 		samara_cpu_run(cpu[i], o.s.mm);
 	samara_cpu_run(cpu[1], NULL); /* from the middle, */
