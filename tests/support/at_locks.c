@@ -125,6 +125,11 @@ void meet_at(const void *lock, unsigned int nth, void (*what)(void *arg), void *
 	__atomic_store_n(&lock_hook, hook, __ATOMIC_RELEASE);
 }
 
+void meet_join(void)
+{
+	acting = true;
+}
+
 bool meet_end(void)
 {
 	is_tests = nr_guards;
@@ -152,6 +157,8 @@ void meet_at(const void *lock, unsigned int nth, void (*act)(void *arg), void *a
 {
 	(void)lock, (void)nth, (void)act, (void)arg;
 }
+
+void meet_join(void) {}
 
 bool meet_end(void)
 {

@@ -33,6 +33,8 @@ void guard_end(void);
  * the next). lock NULL: any.
  */
 void meet_at(const void *lock, unsigned int nth, void (*act)(void *arg), void *arg);
+/* The calling thread belongs to act(), which may wait for it. */
+void meet_join(void);
 /* Whether they met; act() has returned. */
 bool meet_end(void);
 

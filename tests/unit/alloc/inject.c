@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -11,6 +12,7 @@
 
 #include "alloc/cache.h"
 #include "alloc/mem.h"
+#include "support/at_locks.h"
 
 DEFINE_OBJ_CACHE(apples, "test_apple", 64, 64);
 DEFINE_OBJ_CACHE(pears, "test_pear", 48, 16);
@@ -250,6 +252,57 @@ static void sites_tell_asked_refused_and_live(void **state)
 	assert_int_equal(after.live, 0);
 }
 
+/* A thread that has asked, and ends when it is told to. */
+struct asker {
+	pthread_t thread;
+	int asked, leave; /* atomic */
+};
+
+static void *ask_and_stay(void *arg)
+{
+	struct asker *a = arg;
+
+	meet_join();
+	for (int i = 0; i < 10; i++)
+		assert_true(try_cache(&apples));
+	__atomic_store_n(&a->asked, 1, __ATOMIC_RELEASE);
+	while (!__atomic_load_n(&a->leave, __ATOMIC_ACQUIRE))
+		sched_yield();
+	return NULL;
+}
+
+static void let_it_end(void *arg)
+{
+	struct asker *a = arg;
+
+	__atomic_store_n(&a->leave, 1, __ATOMIC_RELEASE);
+	pthread_join(a->thread, NULL);
+}
+
+/* A thread ends at any lock that the counting takes: what it asked for is counted all the same. */
+static void what_a_thread_asked_for_is_counted_while_it_ends(void **state)
+{
+	bool met = true;
+
+	if (!at_locks_available())
+		skip();
+	for (unsigned int nth = 1; met; nth++) {
+		const unsigned long before = site_info("test_apple").asked;
+		struct asker asker = { .asked = 0 };
+		struct samara_site_info now;
+
+		assert_int_equal(pthread_create(&asker.thread, NULL, ask_and_stay, &asker), 0);
+		while (!__atomic_load_n(&asker.asked, __ATOMIC_ACQUIRE))
+			sched_yield();
+		meet_at(NULL, nth, let_it_end, &asker);
+		now = site_info("test_apple");
+		met = meet_end();
+		if (!met)
+			let_it_end(&asker);
+		assert_int_equal(now.asked - before, 10);
+	}
+}
+
 static void what_the_allocator_refuses_counts_as_refused(void **state)
 {
 	const struct samara_site_info before = site_info("test_odd");
@@ -318,6 +371,8 @@ int main(void)
 		cmocka_unit_test(what_the_allocator_refuses_counts_as_refused),
 		cmocka_unit_test_setup_teardown(sites_tell_asked_refused_and_live, all_off,
 						nothing_lives),
+		cmocka_unit_test_setup_teardown(what_a_thread_asked_for_is_counted_while_it_ends,
+						all_off, nothing_lives),
 		cmocka_unit_test_setup_teardown(caches_without_a_slot_behave_alike, all_off,
 						nothing_lives),
 	};

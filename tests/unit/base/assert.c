@@ -25,6 +25,7 @@ static void bug_on_ends_the_process_and_says_where(void **state)
 	assert_true(child.signal == SIGABRT || child.status);
 	assert_non_null(strstr(child.text, "samara: BUG: arg == NULL"));
 	assert_non_null(strstr(child.text, "assert.c:"));
+	assert_int_equal(child.text[strlen(child.text) - 1], '\n');
 }
 
 static void bug_on_lets_a_false_condition_pass(void **state)

@@ -18,7 +18,9 @@ static void known_geometries_are_possible(void **state)
 static void impossible_geometries_are_refused(void **state)
 {
 	const struct samara_geometry good = *samara_geometry_x86_64();
-	struct samara_geometry bad[] = { good, good, good, good, good, good, good, good, good };
+	struct samara_geometry bad[] = {
+		good, good, good, good, good, good, good, good, good, good
+	};
 	struct samara_machine_config cfg = SAMARA_MACHINE_CONFIG_INIT;
 	struct samara_machine *machine;
 
@@ -32,6 +34,8 @@ static void impossible_geometries_are_refused(void **state)
 	bad[6].table_ceiling = good.task_size - 4096;
 	bad[7].level_bits = 10;
 	bad[8].level_bits = 0;
+	bad[9].levels = 7; /* of so few bits that an address has room for them */
+	bad[9].level_bits = 7;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		assert_int_equal(samara_geometry_check(&bad[i]), -EINVAL);
 		cfg.geometry = &bad[i];
@@ -48,6 +52,19 @@ static void the_base_leaves_room_for_the_stack(void **state)
 	assert_int_equal(samara_mmap_base(geo, 8UL << 20, 0), 0x7ffff7fff000);
 	assert_int_equal(samara_mmap_base(geo, 1UL << 30, 0), 0x7fffbfeff000);
 	assert_int_equal(samara_mmap_base(geo, ~0UL, 0), 0x155555556000);
+}
+
+/* With randomisation the stack may begin 16 GiB lower, so that gap is left too. */
+static void the_base_leaves_room_for_a_stack_that_is_moved(void **state)
+{
+	const struct samara_geometry *geo = samara_geometry_x86_64();
+	const unsigned long gib = 1UL << 30, moved = 0x3fffff000, guard = 1UL << 20;
+
+	(void)state;
+	assert_int_equal(samara_mmap_base(geo, 8UL << 20, gib),
+			 0x7ffffffff000 - (8UL << 20) - guard - moved - gib);
+	assert_int_equal(samara_mmap_base(geo, gib, gib),
+			 0x7ffffffff000 - gib - guard - moved - gib);
 }
 
 /* Linux for i386 has 3 GiB, less 128 MiB and the random part; smaller spaces keep a sixth. */
@@ -102,6 +119,7 @@ int main(void)
 		cmocka_unit_test(known_geometries_are_possible),
 		cmocka_unit_test(impossible_geometries_are_refused),
 		cmocka_unit_test(the_base_leaves_room_for_the_stack),
+		cmocka_unit_test(the_base_leaves_room_for_a_stack_that_is_moved),
 		cmocka_unit_test(the_base_of_small_spaces_lies_inside_them),
 		cmocka_unit_test(another_page_size_works_throughout),
 	};

@@ -22,6 +22,7 @@ struct screen {
 	int pfnmap;
 	int refuse_fault, refuse_write; /* errno, 0: none */
 	unsigned int faults, writes, cows;
+	unsigned int flags; /* of the last fault */
 };
 
 static struct mem m;
@@ -42,6 +43,7 @@ static int fault(void *priv, struct samara_vmf *vmf)
 	struct screen *s = priv;
 
 	s->faults++;
+	s->flags = vmf->flags;
 	s->cows += !!(vmf->flags & SAMARA_VMF_COW);
 	if (s->refuse_fault || vmf->pgoff >= PAGES)
 		return s->refuse_fault ? -s->refuse_fault : -EFAULT;
@@ -132,6 +134,36 @@ static void other_pages_of_a_device_are_counted(void **state)
 	assert_int_equal(samara_munmap(m.mm, a, MEM_PAGE), 0);
 	assert_int_equal(mm_rss_sum(m.mm, MM_FILEPAGES), 0);
 	assert_int_equal(((unsigned char *)samara_device_bytes(file, screen.frame[0]))[9], 1);
+}
+
+static void a_driver_is_told_what_the_access_is(void **state)
+{
+	static const struct {
+		int flags, pfnmap;
+		unsigned int fault, told;
+	} rows[] = {
+		{ MAP_SHARED, 0, 0, 0 },
+		{ MAP_SHARED, 0, FAULT_WRITE, SAMARA_VMF_WRITE },
+		{ MAP_SHARED, 0, FAULT_EXEC, SAMARA_VMF_EXEC },
+		{ MAP_SHARED, 1, 0, SAMARA_VMF_PFN },
+		{ MAP_SHARED, 1, FAULT_WRITE, SAMARA_VMF_PFN | SAMARA_VMF_WRITE },
+		{ MAP_PRIVATE, 0, 0, 0 },
+		{ MAP_PRIVATE, 0, FAULT_EXEC, SAMARA_VMF_EXEC },
+		{ MAP_PRIVATE, 0, FAULT_WRITE, SAMARA_VMF_WRITE | SAMARA_VMF_COW },
+	};
+
+	(void)state;
+	open_device(&plain, 0);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		unsigned long a;
+
+		screen.pfnmap = rows[i].pfnmap;
+		a = mem_map(&m, PAGES, RW | PROT_EXEC, rows[i].flags, file);
+		screen.flags = ~0U;
+		assert_int_equal(mem_fault(&m, a, rows[i].fault), 0);
+		assert_int_equal(screen.flags, rows[i].told);
+		assert_int_equal(samara_munmap(m.mm, a, PAGES * MEM_PAGE), 0);
+	}
 }
 
 static void a_driver_that_wants_to_is_asked_before_the_first_write(void **state)
@@ -329,6 +361,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 		TEST(a_pfn_map_is_special_and_not_counted),
 		TEST(other_pages_of_a_device_are_counted),
+		TEST(a_driver_is_told_what_the_access_is),
 		TEST(a_driver_that_wants_to_is_asked_before_the_first_write),
 		TEST(a_private_mapping_gets_copies),
 		TEST(unsharing_copies_a_pfn_map),

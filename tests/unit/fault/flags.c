@@ -86,6 +86,31 @@ static void rights_are_those_of_x86(void **state)
 	}
 }
 
+/* All combinations of what decides, on a VMA that is in no tree. */
+static void a_debugger_needs_what_mprotect_could_give(void **state)
+{
+	static const unsigned long bits[] = { VM_READ,    VM_WRITE,    VM_EXEC,   VM_SHARED,
+					      VM_MAYREAD, VM_MAYWRITE, VM_MAYEXEC };
+
+	(void)state;
+	for (unsigned int set = 0; set < 1U << ARRAY_SIZE(bits); set++) {
+		struct vma vma = { .vm_flags = 0 };
+		bool any, cow;
+
+		for (unsigned int i = 0; i < ARRAY_SIZE(bits); i++)
+			vma.vm_flags |= set >> i & 1 ? bits[i] : 0;
+		any = vma.vm_flags & (VM_READ | VM_WRITE | VM_EXEC);
+		cow = (vma.vm_flags & VM_MAYWRITE) && !(vma.vm_flags & VM_SHARED);
+		assert_int_equal(!fault_check_access(&vma, 0), any);
+		assert_int_equal(!fault_check_access(&vma, FAULT_FORCE),
+				 any || (vma.vm_flags & VM_MAYREAD));
+		assert_int_equal(!fault_check_access(&vma, FAULT_WRITE),
+				 !!(vma.vm_flags & VM_WRITE));
+		assert_int_equal(!fault_check_access(&vma, FAULT_WRITE | FAULT_FORCE),
+				 (vma.vm_flags & VM_WRITE) || cow);
+	}
+}
+
 static void markers_say_what_the_page_is(void **state)
 {
 	static const struct {
@@ -135,6 +160,7 @@ int main(void)
 		TEST(unsharing_a_shared_mapping_is_reading_it),
 		TEST(writing_needs_the_right_unless_the_mapping_is_private),
 		TEST(rights_are_those_of_x86),
+		TEST(a_debugger_needs_what_mprotect_could_give),
 		TEST(markers_say_what_the_page_is),
 		TEST(a_forgotten_write_protect_mark_is_no_page),
 	};

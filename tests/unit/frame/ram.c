@@ -303,6 +303,7 @@ static void each_allocation_of_a_ram_can_be_refused(void **state)
 		}
 	} while (err);
 	assert_int_equal(nth, 4); /* the struct and two mappings, each refused once */
+	assert_int_equal(samara_inject_count(), 1 + 2 + 3 + 3);
 	ram_destroy(ram);
 }
 

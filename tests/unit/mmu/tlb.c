@@ -246,10 +246,13 @@ static void another_mm_or_none_starts_empty(void **state)
 	assert_false(tlb_mm_runs(o.s.mm));
 	samara_cpu_run(o.cpu, o.s.mm);
 	remember(&o, AT, mk_pte(1, VM_READ));
+	remember(&o, 0, mk_pte(2, VM_READ));
 	samara_cpu_run(o.cpu, NULL);
 	assert_null(look_read(&o, AT));
+	assert_null(look_read(&o, 0));
 	assert_null(o.cpu->mm);
 	forget(&o, AT);
+	forget(&o, 0);
 	down(&other);
 	down(&o);
 }
