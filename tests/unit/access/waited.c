@@ -122,7 +122,7 @@ static void what_came_below_a_stack_meanwhile_is_found(void **state)
 						     MAP_GROWSDOWN,
 					     NULL, 0),
 				 at + MEM_PAGE);
-		meet_at(&m.mm->mmap_lock, 2, rows[i].meanwhile, &at);
+		meet_at(&m.mm->mmap_lock.sem, 2, rows[i].meanwhile, &at);
 		call_read(&look);
 		assert_true(meet_end());
 		assert_int_equal(look.n, rows[i].n);
