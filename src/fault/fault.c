@@ -6,6 +6,7 @@
  * made stay even if the fault then fails, as in Linux: they are empty, and go with their VMAs.
  */
 #include "fault/parts.h"
+#include "mmu/entry.h"
 
 unsigned int fault_check_access(const struct vma *vma, unsigned int flags)
 {
@@ -21,7 +22,7 @@ unsigned int fault_check_access(const struct vma *vma, unsigned int flags)
 	return VM_FAULT_SIGSEGV;
 }
 
-/* Flags that contradict each other or the mapping are refused, whoever sent them. */
+/* Flags that contradict each other or the mapping are refused. */
 static unsigned int sanitize_flags(const struct vma *vma, unsigned int *flags)
 {
 	const unsigned long vm_flags = vma->vm_flags;
@@ -70,7 +71,7 @@ static unsigned int fault_present(struct vm_fault *vmf)
 	return VM_FAULT_DONE;
 }
 
-/* Neither empty nor present. Poison outranks whatever else a marker says. */
+/* Neither empty nor present: mmu/entry.h. Poison outranks the other bits of a marker. */
 static unsigned int fault_swp(struct vm_fault *vmf)
 {
 	const unsigned int marker = pte_marker(vmf->orig);
@@ -80,16 +81,14 @@ static unsigned int fault_swp(struct vm_fault *vmf)
 	if (marker & MARKER_GUARD)
 		return VM_FAULT_SIGSEGV;
 	if (marker) {
-		/* Write protection of a page to come, and nobody here who had asked for it. */
+		/* Write protection of a page to come, in a VMA that is not registered. */
 		if (fault_lock(vmf)) {
 			table_clear(vmf->leaf, vmf->pte);
 			table_unlock(vmf->leaf);
 		}
 		return VM_FAULT_DONE;
 	}
-	/* Nothing puts pages into swap, or moves them, yet. */
-	BUG_ON(swp_type(vmf->orig) != SWP_MARKER);
-	return VM_FAULT_SIGBUS;
+	return entry_known(vmf->orig, WALKER_FAULT) ? VM_FAULT_WAIT : VM_FAULT_SIGBUS;
 }
 
 unsigned int handle_mm_fault(struct vma *vma, unsigned long addr, unsigned int flags)

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Page faults. handle_mm_fault() gets a VMA that somebody else has found and
- * locked (its own lock for reading, or the mmap_lock), and never drops or takes either.
+ * Page faults. handle_mm_fault() gets a VMA that its caller has found and locked (the VMA's own
+ * lock for reading, or the mmap_lock), and never drops or takes either.
  *
- *   handle_mm_fault() --> sanitize the flags (P4)
+ *   handle_mm_fault() --> sanitize the flags
  *        |-- entry empty:        anon.c   zero page, or a new page
  *        |                       file_fault.c   read (fault-around), private copy, shared
  *        |-- present, read-only: cow.c    shared: make writable; private: reuse or copy; unshare
- *        '-- marker, swap:       marker: SIGSEGV (guard) or SIGBUS (poison)
+ *        '-- neither:            SIGSEGV (guard), SIGBUS (poison), or wait (migration)
  *
  * What comes back is a set of vm_fault_codes. A fault that runs out of memory says VM_FAULT_OOM
- * and has changed nothing; one that has to wait, or that needs the mmap_lock where only the VMA's
- * lock is held (VM_FAULT_RETRY), leaves that to the door (access/).
+ * and has changed nothing. A fault that needs the mmap_lock where only the VMA's lock is held says
+ * VM_FAULT_RETRY. A fault that has to wait says VM_FAULT_WAIT and does not wait: its caller drops
+ * the lock first, waits in access_wait(), and looks the VMA up again.
  */
 #ifndef FAULT_FAULT_H
 #define FAULT_FAULT_H
@@ -23,7 +24,7 @@
 enum fault_flags {
 	FAULT_WRITE = 1 << 0,
 	FAULT_EXEC = 1 << 1,
-	FAULT_UNSHARE = 1 << 2,  /* break copy-on-write without writing (P6), not with WRITE */
+	FAULT_UNSHARE = 1 << 2, /* break copy-on-write without writing, for a pin; not with WRITE */
 	FAULT_VMA_LOCK = 1 << 3, /* the VMA's lock is held, not the mmap_lock */
 	FAULT_FORCE = 1 << 4,    /* a debugger's: writes private memory that the program may not */
 };
@@ -36,6 +37,7 @@ enum vm_fault_codes {
 	VM_FAULT_HWPOISON = 1 << 3, /* with SIGBUS: BUS_MCEERR_AR */
 	VM_FAULT_RETRY = 1 << 4,    /* again, with the mmap_lock */
 	VM_FAULT_MAJOR = 1 << 5,    /* had to read from behind */
+	VM_FAULT_WAIT = 1 << 6,     /* once the entry is another one: access/wait.h */
 };
 #define VM_FAULT_ERROR (VM_FAULT_OOM | VM_FAULT_SIGBUS | VM_FAULT_SIGSEGV)
 

@@ -74,7 +74,8 @@ static void copy_nonpresent(struct copy *c, struct table *to, pte_t *at, pte_t p
 {
 	unsigned int marker = pte_marker(pte);
 
-	swp_is_none_of_ours(pte);
+	if (!entry_known(pte, WALKER_COPY))
+		return;
 	if (!vma_uffd_wp(c->dst))
 		marker &= ~(unsigned int)MARKER_UFFD_WP;
 	if (marker)

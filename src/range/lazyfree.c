@@ -51,8 +51,7 @@ static bool free_entry(struct ram *ram, struct table *leaf, pte_t *at)
 	if (pte_none(pte))
 		return false;
 	if (!pte_present(pte)) {
-		swp_is_none_of_ours(pte);
-		if (pte_marker(pte) & MARKER_POISON)
+		if (entry_known(pte, WALKER_LAZYFREE) && (pte_marker(pte) & MARKER_POISON))
 			table_clear(leaf, at);
 		return false;
 	}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Shared by the files of this room: going from leaf table to leaf table of a range, counting
- * pages, and entries that no call makes yet.
+ * Shared by the files of this room: going from leaf table to leaf table of a range, and counting
+ * pages.
  *
  *        start                                        end
  *          |---------------------------------------------|
@@ -15,8 +15,8 @@
 #ifndef RANGE_LEAF_H
 #define RANGE_LEAF_H
 
-#include "base/assert.h"
 #include "frame/frame.h"
+#include "mmu/entry.h"
 #include "mmu/table.h"
 
 /* What one leaf table, or one huge entry, serves of a range. */
@@ -89,12 +89,6 @@ static inline pte_t mk_marker(unsigned int bits)
 static inline bool vma_uffd_wp(const struct vma *vma)
 {
 	return READ_ONCE(vma->vm_flags) & VM_UFFD_WP;
-}
-
-/* No call makes entries of swapped-out or migrating pages yet. */
-static inline void swp_is_none_of_ours(pte_t pte)
-{
-	BUG_ON(swp_type(pte) != SWP_MARKER);
 }
 
 #endif

@@ -45,7 +45,7 @@ static void look_entry(const struct vma *vma, pte_t pte, struct range_look *out)
 	if (pte_none(pte))
 		return;
 	if (!pte_present(pte)) {
-		swp_is_none_of_ours(pte);
+		(void)entry_known(pte, WALKER_SMAPS); /* a marker is no page */
 		return;
 	}
 	out->present++;
@@ -105,8 +105,7 @@ static unsigned long long pagemap_of(const struct vma *vma, pte_t pte)
 		return 0;
 	if (pte_present(pte))
 		return pagemap_present(vma, pte);
-	swp_is_none_of_ours(pte);
-	return pagemap_marker(pte);
+	return entry_known(pte, WALKER_PAGEMAP) ? pagemap_marker(pte) : 0;
 }
 
 unsigned long long pagemap_entry(struct vma *vma, unsigned long addr)

@@ -62,7 +62,7 @@ static void protect_entry(struct protect *p, pte_t *at, unsigned long addr)
 
 	if (!pte_present(old)) {
 		if (!pte_none(old))
-			swp_is_none_of_ours(old);
+			(void)entry_known(old, WALKER_PROTECT); /* a marker has no rights */
 		return;
 	}
 	now = pte_with(pte_without(old, PTE_RIGHTS), pte_prot(p->vm_flags));

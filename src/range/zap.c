@@ -51,8 +51,7 @@ static void leave_uffd_wp(const struct zap *z, struct table *leaf, pte_t *at, pt
 
 static void zap_nonpresent(const struct zap *z, struct table *leaf, pte_t *at, pte_t pte)
 {
-	swp_is_none_of_ours(pte);
-	if (!marker_stays(z, pte_marker(pte)))
+	if (entry_known(pte, WALKER_ZAP) && !marker_stays(z, pte_marker(pte)))
 		table_clear(leaf, at);
 }
 
