@@ -144,10 +144,11 @@ SAMARA_API long samara_file_pwrite(struct samara_file *file, const void *buf, un
 SAMARA_API SAMARA_MUST_CHECK int samara_file_sync(struct samara_file *file);
 
 /*
- * file's identity. out->size is the caller's sizeof(*out); members beyond it are left out. out->name lives as long as
- * the caller holds a reference to file. 0, or -EINVAL: size does not cover itself.
+ * file's identity. *out need not be initialised: all of it as declared above is written, and size too. (Should the
+ * struct grow, this call leaves new members out, and a call of another name gives them.) out->name lives as long as the
+ * caller holds a reference to file.
  */
-SAMARA_API int samara_file_identify(const struct samara_file *file, struct samara_file_identity *out);
+SAMARA_API void samara_file_identify(const struct samara_file *file, struct samara_file_identity *out);
 
 /* devices -------------------------------------------------------------------- */
 

@@ -213,8 +213,8 @@ struct samara_layout {
  */
 SAMARA_API int samara_set_layout(struct samara_mm *mm, const struct samara_layout *layout);
 /*
- * mm's layout; special: NULL, nr_special: 0. out->size is the caller's sizeof(*out); members beyond it are left out.
- * 0, or -EINVAL: size does not cover itself.
+ * mm's layout; special: NULL, nr_special: 0. *out need not be initialised: all of it as declared above is written, and
+ * size too. (Should the struct grow, this call leaves new members out, and a call of another name gives them.) 0.
  */
 SAMARA_API int samara_get_layout(struct samara_mm *mm, struct samara_layout *out);
 

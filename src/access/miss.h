@@ -5,7 +5,7 @@
 #ifndef ACCESS_MISS_H
 #define ACCESS_MISS_H
 
-#include "access/door.h"
+#include "access/fault_door.h"
 #include "mmu/tlb_unit.h"
 
 /*

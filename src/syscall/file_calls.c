@@ -217,10 +217,12 @@ int samara_vmf_insert(struct samara_vmf *vmf, unsigned long frame)
 	return device_insert(vmf, frame);
 }
 
-int samara_file_identify(const struct samara_file *file, struct samara_file_identity *out)
+void samara_file_identify(const struct samara_file *file, struct samara_file_identity *out)
 {
 	const struct inode *inode = file->inode;
-	const struct samara_file_identity own = {
+
+	*out = (struct samara_file_identity){
+		.size = sizeof(*out),
 		.name = file->name,
 		.dev_major = inode->id.dev_major,
 		.dev_minor = inode->id.dev_minor,
@@ -228,6 +230,4 @@ int samara_file_identify(const struct samara_file *file, struct samara_file_iden
 		.flags = file->flags,
 		.length = READ_ONCE(inode->length),
 	};
-
-	return sized_put(out, &own, sizeof(own));
 }

@@ -161,12 +161,12 @@ int samara_get_layout(struct samara_mm *mm, struct samara_layout *out)
 {
 	const int refused = mm_call(mm);
 	const struct mm_layout *l = &mm->layout;
-	struct samara_layout own;
 
 	if (refused)
 		return refused;
 	mmap_read_lock(mm);
-	own = (struct samara_layout){
+	*out = (struct samara_layout){
+		.size = sizeof(*out),
 		.flags = l->flags,
 		.mmap_base = l->mmap_base,
 		.legacy_base = l->legacy_base,
@@ -180,5 +180,5 @@ int samara_get_layout(struct samara_mm *mm, struct samara_layout *out)
 		.start_stack = l->start_stack,
 	};
 	mmap_read_unlock(mm);
-	return sized_put(out, &own, sizeof(own));
+	return 0;
 }

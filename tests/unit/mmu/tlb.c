@@ -279,7 +279,14 @@ static void an_mm_that_exits_takes_its_cpus_off(void **state)
 	down(&o);
 }
 
-/* Those that run an mm change under its lock alone, whoever comes or goes. */
+/* An mm's list changes under its lock only: CPUs that join it, and CPUs that leave it anywhere. */
+static void guard_place(struct one_cpu *o, const struct samara_cpu *cpu)
+{
+	struct tlb_unit *unit = cpu->unit;
+
+	guard_add(&o->s.mm->watch.cpus_lock, &unit->next, sizeof(unit->next), "next");
+}
+
 static void the_cpus_of_an_mm_change_under_its_lock(void **state)
 {
 	struct samara_cpu *cpu[3];
@@ -291,9 +298,9 @@ static void the_cpus_of_an_mm_change_under_its_lock(void **state)
 	up(&o);
 	for (int i = 0; i < 3; i++) {
 		assert_int_equal(samara_cpu_create(&o.s.machine, &cpu[i]), 0);
-		guard_add(&o.s.mm->watch.cpus_lock, &cpu[i]->next, sizeof(cpu[i]->next), "next");
+		guard_place(&o, cpu[i]);
 	}
-	guard_add(&o.s.mm->watch.cpus_lock, &o.cpu->next, sizeof(o.cpu->next), "next");
+	guard_place(&o, o.cpu);
 	guard_add(&o.s.mm->watch.cpus_lock, &o.s.mm->watch.cpus, sizeof(o.s.mm->watch.cpus),
 		  "cpus");
 	for (int i = 0; i < 3; i++)
