@@ -88,7 +88,7 @@ static void shared_memory_has_the_kernels_names(void **state)
 static void names_have_a_limit(void **state)
 {
 	struct fixture *f = *state;
-	struct samara_file_identity id;
+	struct samara_file_identity id = { .size = sizeof(id) };
 	struct samara_file *file;
 	char name[5000];
 
