@@ -17,6 +17,7 @@
 #include <signal.h>
 
 #include "access/fault_door.h"
+#include "access/wait.h"
 #include "core/vma_lock.h"
 #include "vma/find.h"
 #include "vma/grow.h"
@@ -31,10 +32,12 @@ static int refuse(struct samara_fault *fault, unsigned long addr, int signo, int
 	return signo ? -EFAULT : -ENOMEM;
 }
 
-static int answer(unsigned int codes, unsigned long addr, struct samara_fault *fault)
+/* What a fault at addr said, of mm, once no lock is held any more. May wait; then 0. */
+static int answer(struct samara_mm *mm, unsigned int codes, unsigned long addr,
+		  struct samara_fault *fault)
 {
-	if (codes & VM_FAULT_OOM)
-		return refuse(fault, addr, 0, -ENOMEM);
+	if (codes & VM_FAULT_WAITS)
+		return access_wait(mm, addr, codes) ? refuse(fault, addr, 0, -ENOMEM) : 0;
 	if (codes & VM_FAULT_SIGBUS)
 		return refuse(fault, addr, SIGBUS,
 			      codes & VM_FAULT_HWPOISON ? BUS_MCEERR_AR : BUS_ADRERR);
@@ -48,6 +51,8 @@ int fault_errno(unsigned int codes)
 {
 	if (codes & VM_FAULT_OOM)
 		return -ENOMEM;
+	if (codes & VM_FAULT_WAIT)
+		return -EAGAIN;
 	if (codes & VM_FAULT_HWPOISON)
 		return -EHWPOISON;
 	return codes & VM_FAULT_ERROR ? -EFAULT : 0;
@@ -136,9 +141,9 @@ int access_fault(struct samara_mm *mm, unsigned long addr, enum samara_access ki
 		vma_end_read(vma);
 		if (!(codes & VM_FAULT_RETRY)) {
 			mm_lock_count(mm, VMA_LOCK_SUCCESS);
-			return answer(codes, addr, fault);
+			return answer(mm, codes, addr, fault);
 		}
 		mm_lock_count(mm, VMA_LOCK_RETRY);
 	}
-	return answer(fault_slowly(mm, addr, flags), addr, fault);
+	return answer(mm, fault_slowly(mm, addr, flags), addr, fault);
 }

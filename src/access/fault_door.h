@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The door to page faults: who finds and locks the VMA, tries again, lets stacks grow, and says
- * which signal the kernel would send.
+ * The door to page faults. It finds and locks the VMA, waits and tries again (access/wait.h), lets
+ * stacks grow, and says which signal the kernel would send.
  *
  *   access ---> VMA's lock --------------> handle_mm_fault() --> done, or a signal
  *                 | busy, gone, none           | RETRY
@@ -20,13 +20,16 @@
 #include "fault/fault.h"
 
 /*
- * Do what one access of kind to addr needs. 0: try the access again; -EFAULT, -ENOMEM: it cannot
- * be made, *fault says why. No lock is held.
+ * Do what one access of kind to addr needs, and wait where that has to wait. 0: try the access
+ * again; -EFAULT, -ENOMEM: it cannot be made, *fault says why. No lock is held.
  */
 int access_fault(struct samara_mm *mm, unsigned long addr, enum samara_access kind,
 		 struct samara_fault *fault) __must_check;
 
-/* What handle_mm_fault() said, but VM_FAULT_RETRY: 0, -ENOMEM, -EHWPOISON, -EFAULT. */
+/*
+ * What handle_mm_fault() said, but VM_FAULT_RETRY: 0, -ENOMEM, -EHWPOISON, -EFAULT; -EAGAIN: it has
+ * to wait.
+ */
 int fault_errno(unsigned int codes);
 
 #endif

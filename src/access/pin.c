@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Pins: pages that somebody outside holds on to by their frame, and that have to stay the pages
- * the process sees.
+ * Pins: pages that a holder outside uses by their frame, and that have to stay the pages the
+ * process sees.
  *
  *   to write        a write fault has made the page the process's own, or it is a file's in a
  *                   shared mapping
@@ -20,6 +20,7 @@
 #include <errno.h>
 
 #include "access/fault_door.h"
+#include "access/wait.h"
 #include "core/vma_lock.h"
 #include "frame/frame.h"
 #include "vma/find.h"
@@ -27,6 +28,7 @@
 struct pin_ask {
 	unsigned int pin;   /* enum samara_pin_flags */
 	unsigned int fault; /* enum fault_flags */
+	unsigned int codes; /* of the last fault, if that gave the answer */
 	struct samara_pin *out;
 };
 
@@ -111,25 +113,28 @@ unlock:
 }
 
 /* vma is held as ask->fault says. 0, -EFAULT, -ENOMEM; 1: only with the mmap_lock. */
-static int pin_in_vma(struct vma *vma, unsigned long addr, const struct pin_ask *ask)
+static int pin_in_vma(struct vma *vma, unsigned long addr, struct pin_ask *ask)
 {
 	const unsigned int how = ask->fault & FAULT_VMA_LOCK;
 	unsigned int codes, need;
 	int ret = check_vma(vma, ask);
 
+	ask->codes = 0;
 	while (!ret && (ret = follow(vma, addr, ask, &need)) == 1) {
 		codes = handle_mm_fault(vma, addr, need | how);
 		if (codes & VM_FAULT_RETRY)
 			return 1;
-		/* Poison too is only a bad address to who pins. */
 		ret = fault_errno(codes);
-		if (ret)
+		if (ret) {
+			ask->codes = codes;
+			/* To a pin poison is a bad address as well. */
 			return ret == -ENOMEM ? -ENOMEM : -EFAULT;
+		}
 	}
 	return ret;
 }
 
-static int pin_one(struct samara_mm *mm, unsigned long addr, struct pin_ask *ask)
+static int pin_once(struct samara_mm *mm, unsigned long addr, struct pin_ask *ask)
 {
 	const unsigned int fault = ask->fault;
 	struct vma *vma;
@@ -151,6 +156,18 @@ static int pin_one(struct samara_mm *mm, unsigned long addr, struct pin_ask *ask
 	vma = vma_lookup(mm, addr);
 	ret = vma ? pin_in_vma(vma, addr, ask) : -EFAULT;
 	mmap_read_unlock(mm);
+	return ret;
+}
+
+/* Again after each wait. No lock is held. */
+static int pin_one(struct samara_mm *mm, unsigned long addr, struct pin_ask *ask)
+{
+	int ret;
+
+	do {
+		ask->codes = 0;
+		ret = pin_once(mm, addr, ask);
+	} while (ret && (ask->codes & VM_FAULT_WAITS) && !access_wait(mm, addr, ask->codes));
 	return ret;
 }
 

@@ -1,15 +1,28 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Pages faulted in ahead, for mlock, MAP_POPULATE and MADV_POPULATE_*: real faults, one a page.
+ * What was faulted in before an error stays.
  *
- * The mmap_lock is held. What was faulted in before an error stays.
+ *   mmap_lock for reading
+ *     walk from VMA to VMA, page by page ---- a fault that waits --> at: its page
+ *   unlock                                                              |
+ *   access_wait() <-----------------------------------------------------'
+ *   again, from at: the VMA may be another one
  */
 #include <errno.h>
 
 #include "access/fault_door.h"
 #include "access/populate.h"
+#include "access/wait.h"
 #include "mmu/table.h"
 #include "vma/find.h"
+
+struct populate {
+	struct samara_mm *mm;
+	unsigned long at, end; /* at: where to go on */
+	unsigned long need;    /* populate_access(); else 0 */
+	unsigned int codes;    /* of the last fault */
+};
 
 /*
  * Whether the page is there already. The VMA cannot change, so an entry that allows it goes on
@@ -28,31 +41,29 @@ static bool there(struct vma *vma, unsigned long addr, unsigned int flags)
 	return pte_present(pte);
 }
 
-static int fault_in(struct vma *vma, unsigned long start, unsigned long end, unsigned int flags)
+/* p->at becomes the end of vma's part, or the page that could not be faulted in. */
+static int fault_in(struct populate *p, struct vma *vma, unsigned int flags)
 {
-	unsigned long addr = max(start, vma->vm_start);
+	const unsigned long end = min(p->end, vma->vm_end);
 	int err = 0;
 
-	end = min(end, vma->vm_end);
-	while (!err && addr < end) {
-		if (there(vma, addr, flags))
-			addr += mm_page_size(vma->vm_mm);
-		else
-			err = fault_errno(handle_mm_fault(vma, addr, flags));
+	p->at = max(p->at, vma->vm_start);
+	while (!err && p->at < end) {
+		if (there(vma, p->at, flags)) {
+			p->at += mm_page_size(p->mm);
+			continue;
+		}
+		p->codes = handle_mm_fault(vma, p->at, flags);
+		err = fault_errno(p->codes);
 	}
 	return err;
-}
-
-int populate_for(struct vma *vma, unsigned long start, unsigned long end, unsigned int flags)
-{
-	return fault_in(vma, start, end, flags);
 }
 
 /*
  * Private memory that may be written is, so that it need not be copied later; shared memory is
  * not made dirty.
  */
-static int populate_vma(struct vma *vma, unsigned long start, unsigned long end)
+static int fault_in_allowed(struct populate *p, struct vma *vma)
 {
 	const unsigned long flags = vma->vm_flags;
 
@@ -60,29 +71,96 @@ static int populate_vma(struct vma *vma, unsigned long start, unsigned long end)
 		return 0;
 	if (!vma_accessible(vma))
 		return -EFAULT;
-	return fault_in(vma, start, end,
-			(flags & (VM_WRITE | VM_SHARED)) == VM_WRITE ? FAULT_WRITE : 0);
+	return fault_in(p, vma, (flags & (VM_WRITE | VM_SHARED)) == VM_WRITE ? FAULT_WRITE : 0);
 }
 
-int populate_range(struct samara_mm *mm, unsigned long start, unsigned long end)
+static int walk_allowed(struct populate *p)
 {
+	struct vma *vma;
 	int err = 0;
 
-	while (!err && start < end) {
-		struct vma *vma = vma_find(mm, start, end);
-
-		if (!vma)
-			break;
-		err = populate_vma(vma, start, end);
-		start = vma->vm_end;
+	while (!err && (vma = vma_find(p->mm, p->at, p->end))) {
+		err = fault_in_allowed(p, vma);
+		if (!err)
+			p->at = vma->vm_end;
 	}
 	return err;
 }
 
-void populate_quietly(struct samara_mm *mm, unsigned long start, unsigned long end)
+static int walk_access(struct populate *p)
+{
+	int err = 0;
+
+	while (!err && p->at < p->end) {
+		struct vma *vma = vma_lookup(p->mm, p->at);
+
+		if (!vma)
+			return -ENOMEM;
+		if ((vma->vm_flags & (VM_IO | VM_PFNMAP)) || !(vma->vm_flags & p->need))
+			return -EINVAL;
+		err = fault_in(p, vma, p->need == VM_WRITE ? FAULT_WRITE : 0);
+	}
+	return err;
+}
+
+/* walk from p->at on, again after each wait; no lock is held in between. */
+static int populate(struct populate *p, int (*walk)(struct populate *p))
+{
+	int err;
+
+	do {
+		p->codes = 0;
+		mmap_read_lock(p->mm);
+		err = walk(p);
+		mmap_read_unlock(p->mm);
+	} while (err && (p->codes & VM_FAULT_WAITS) && !access_wait(p->mm, p->at, p->codes));
+	return err;
+}
+
+int populate_range(struct samara_mm *mm, unsigned long start, unsigned long end)
+{
+	struct populate p = { .mm = mm, .at = start, .end = end };
+
+	return populate(&p, walk_allowed);
+}
+
+/* The end of the VMA at addr, or of the first above it; end where there is none. */
+static unsigned long behind(struct samara_mm *mm, unsigned long addr, unsigned long end)
 {
 	struct vma *vma;
 
-	for (; start < end && (vma = vma_find(mm, start, end)); start = vma->vm_end)
-		(void)!populate_vma(vma, start, end);
+	mmap_read_lock(mm);
+	vma = vma_find(mm, addr, end);
+	addr = vma ? vma->vm_end : end;
+	mmap_read_unlock(mm);
+	return addr;
+}
+
+void populate_quietly(struct samara_mm *mm, unsigned long start, unsigned long end)
+{
+	struct populate p = { .mm = mm, .at = start, .end = end };
+
+	while (p.at < end && populate(&p, walk_allowed))
+		p.at = behind(mm, p.at, end);
+}
+
+int populate_access(struct samara_mm *mm, unsigned long start, unsigned long end,
+		    unsigned long need)
+{
+	struct populate p = { .mm = mm, .at = start, .end = end, .need = need };
+
+	return populate(&p, walk_access);
+}
+
+void populate_locked(struct vma *vma, unsigned long start, unsigned long end,
+		     struct populate_later *later)
+{
+	struct populate p = { .mm = vma->vm_mm, .at = start, .end = end };
+
+	mmap_assert_write_locked(p.mm);
+	if (!fault_in_allowed(&p, vma) || !(p.codes & VM_FAULT_WAITS))
+		return;
+	if (later->start == later->end)
+		later->start = p.at;
+	later->end = end;
 }

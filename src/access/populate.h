@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Pages faulted in ahead. The mmap_lock is held, for reading or writing.
+ * Pages faulted in ahead. No lock is held: the calls take the mmap_lock for reading, as Linux does
+ * after mmap and mlock have dropped it. Where a fault has to wait they drop it, wait
+ * (access/wait.h), and look the mapping up again.
  */
 #ifndef ACCESS_POPULATE_H
 #define ACCESS_POPULATE_H
@@ -13,11 +15,25 @@
  * accessed, or nothing behind it; -EHWPOISON. Stops at the first of them, and at a hole (0).
  */
 int populate_range(struct samara_mm *mm, unsigned long start, unsigned long end) __must_check;
-/* The same, going on behind whatever cannot be faulted in: mmap and mlockall do not say so. */
+/* The same, but passes over a VMA that gives an error: mmap and mlockall do not report it. */
 void populate_quietly(struct samara_mm *mm, unsigned long start, unsigned long end);
 
-/* vma's part of [start, end), with FAULT_WRITE or 0, whatever its rights. Errors as above. */
-int populate_for(struct vma *vma, unsigned long start, unsigned long end,
-		 unsigned int flags) __must_check;
+/*
+ * MADV_POPULATE_READ (need VM_READ), _WRITE (VM_WRITE): each page as if it had been accessed.
+ * -ENOMEM: nothing mapped, or memory; -EINVAL: a VMA without that right, or without pages;
+ * others as above.
+ */
+int populate_access(struct samara_mm *mm, unsigned long start, unsigned long end,
+		    unsigned long need) __must_check;
+
+/*
+ * For mprotect, which as in Linux populates with the mmap_lock held for writing. Faults in what
+ * needs no wait, and adds the rest to *later, for populate_quietly() when the lock is dropped.
+ */
+struct populate_later {
+	unsigned long start, end; /* start == end: nothing */
+};
+void populate_locked(struct vma *vma, unsigned long start, unsigned long end,
+		     struct populate_later *later);
 
 #endif

@@ -37,6 +37,7 @@ void lock_rank_acquire(const void *lock, enum lock_rank rank, bool may_equal);
 void lock_rank_try(const void *lock, enum lock_rank rank);
 void lock_rank_release(const void *lock);
 bool lock_rank_holds(const void *lock);
+bool lock_rank_holds_any(void);
 #else
 static inline void lock_rank_acquire(const void *lock, enum lock_rank rank, bool may_equal)
 {
@@ -48,6 +49,7 @@ static inline void lock_rank_try(const void *lock, enum lock_rank rank)
 }
 static inline void lock_rank_release(const void *lock) { (void)lock; }
 static inline bool lock_rank_holds(const void *lock) { (void)lock; return true; }
+static inline bool lock_rank_holds_any(void) { return false; }
 #endif
 
 const char *lock_rank_name(enum lock_rank rank);

@@ -106,6 +106,11 @@ void lock_rank_release(const void *lock)
 	held_count--;
 }
 
+bool lock_rank_holds_any(void)
+{
+	return held_count;
+}
+
 bool lock_rank_holds(const void *lock)
 {
 	for (unsigned int i = 0; i < held_count; i++) {

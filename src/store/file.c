@@ -43,6 +43,12 @@ void file_store_put(struct file_store *store)
 	mem_free(&store_site, store);
 }
 
+int store_make_room(struct file_store *store)
+{
+	VM_WARN_ON(lock_rank_holds_any());
+	return store->make_room && store->make_room(store) ? 0 : -ENOMEM;
+}
+
 int file_open(struct inode *inode, const char *name, unsigned int flags, struct samara_file **out)
 {
 	const size_t size = strlen(name) + 1;

@@ -33,6 +33,8 @@ struct file_store {
 	struct ram *ram;                /* the store's own */
 	struct samara_spinlock lock;    /* RANK_PAGE_CACHE: the hash, and inodes' last references */
 	struct inode *hash[INODE_HASH]; /* of host files */
+	/* (i) store_make_room(); NULL: no page can be freed. */
+	bool (*make_room)(struct file_store *store);
 };
 
 struct samara_file {
@@ -46,6 +48,13 @@ struct samara_file {
 struct file_store *file_store_create(void) __must_check; /* one reference; NULL when refused */
 struct file_store *file_store_get(struct file_store *store);
 void file_store_put(struct file_store *store);
+
+/*
+ * An operation has returned -ENOMEM and holds nothing any more. 0: frames that it lacked are free
+ * now, and it is tried again. -ENOMEM: frames are not what it lacks, or none could be freed. This
+ * may sleep. No lock is held. Each operation that takes a frame calls it here and nowhere deeper.
+ */
+int store_make_room(struct file_store *store) __must_check;
 
 /* A file with one reference; 0, -ENAMETOOLONG, -ENOMEM. identity is checked by the caller. */
 int file_create(struct file_store *store, const struct samara_file_identity *identity,

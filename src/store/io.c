@@ -5,6 +5,10 @@
  * Writes exclude each other and truncation (inode->lock); a page's bytes come after the file was
  * made long enough for them, under the folio's lock. Reads and mappings see a write half done, but
  * no torn word (base/bytes.h).
+ *
+ * A call that finds no frame free drops its locks, waits in store_make_room(), and goes on behind
+ * the bytes it has moved. Another write or a truncation may come in between. What is appended after
+ * the wait goes to the end that the file has then.
  */
 #include <errno.h>
 #include <limits.h>
@@ -82,32 +86,56 @@ static unsigned long long to_end(const struct inode *inode, unsigned long long o
 	return length > offset ? length - offset : 0;
 }
 
+/* One call, as far as it has come. */
+struct transfer {
+	struct samara_file *file;
+	char *to;         /* read */
+	const char *from; /* write */
+	unsigned long len, done;
+	unsigned long long offset;
+};
+
+/* 0: all of it, or the end. Else an error before the next byte; nothing is held. */
+static int read_on(struct transfer *t)
+{
+	struct inode *inode = t->file->inode;
+	int err;
+
+	inode_refresh(inode);
+	while (t->done < t->len) {
+		const unsigned long long at = t->offset + t->done, left = to_end(inode, at);
+		const struct part part =
+			part_at(inode, at, min((unsigned long long)(t->len - t->done), left));
+
+		if (!part.size)
+			return 0;
+		err = read_part(inode, part, t->to + t->done);
+		if (err)
+			return err;
+		t->done += part.size;
+	}
+	return 0;
+}
+
 long file_read(struct samara_file *file, void *buf, unsigned long len, unsigned long long offset)
 {
-	struct inode *inode = file->inode;
-	unsigned long done = 0;
-	int err = 0;
+	struct transfer t = {
+		.file = file,
+		.to = buf,
+		.len = min(len, MOST_BYTES),
+		.offset = offset,
+	};
+	int err;
 
 	if (!file_is(file, SAMARA_FILE_READ))
 		return -EBADF;
 	if (offset > LLONG_MAX || !has_bytes(file))
 		return -EINVAL;
-	inode_refresh(inode);
-	len = min(len, MOST_BYTES);
-	while (done < len) {
-		const unsigned long long left = to_end(inode, offset + done);
-		const struct part part =
-			part_at(inode, offset + done, min((unsigned long long)(len - done), left));
-
-		if (!part.size)
-			break;
-		err = read_part(inode, part, (char *)buf + done);
-		if (err)
-			break;
-		done += part.size;
-	}
+	do
+		err = read_on(&t);
+	while (err == -ENOMEM && !store_make_room(file->inode->store));
 	/* -EFAULT: the end has come nearer meanwhile. */
-	return done || err == -EFAULT ? (long)done : err;
+	return t.done || err == -EFAULT ? (long)t.done : err;
 }
 
 static int write_part(struct inode *inode, struct part part, const char *buf)
@@ -132,46 +160,63 @@ static int write_part(struct inode *inode, struct part part, const char *buf)
 	return err;
 }
 
-static long write_locked(struct samara_file *file, const char *buf, unsigned long len,
-			 unsigned long long offset)
+/* As read_on(). inode->lock is held for writing. */
+static int write_locked(struct transfer *t)
 {
-	const unsigned long long most = min(file->max_length, (unsigned long long)LLONG_MAX);
-	struct inode *inode = file->inode;
-	unsigned long done = 0;
-	int err = 0;
+	const unsigned long long most = min(t->file->max_length, (unsigned long long)LLONG_MAX);
+	struct inode *inode = t->file->inode;
+	unsigned long long at = t->offset + t->done, end;
+	int err;
 
-	if (file_is(file, SAMARA_FILE_O_APPEND) && inode_pages(inode) != ULONG_MAX)
-		offset = inode->length;
-	if (offset >= most)
+	if (file_is(t->file, SAMARA_FILE_O_APPEND) && inode_pages(inode) != ULONG_MAX)
+		at = inode->length;
+	if (at >= most)
 		return -EFBIG;
-	len = min((unsigned long long)len, most - offset);
-	page_cache_pass_end(inode, offset);
-	while (done < len && !err) {
-		const struct part part = part_at(inode, offset + done, len - done);
+	end = at + min((unsigned long long)(t->len - t->done), most - at);
+	page_cache_pass_end(inode, at);
+	while (at < end) {
+		const struct part part = part_at(inode, at, end - at);
 
-		err = write_part(inode, part, buf + done);
-		if (!err)
-			done += part.size;
+		err = write_part(inode, part, t->from + t->done);
+		if (err)
+			return err;
+		t->done += part.size;
+		at += part.size;
 	}
-	return done ? (long)done : err;
+	return 0;
+}
+
+static int write_on(struct transfer *t)
+{
+	struct inode *inode = t->file->inode;
+	int err;
+
+	inode_refresh(inode);
+	down_write(&inode->lock);
+	err = write_locked(t);
+	up_write(&inode->lock);
+	return err;
 }
 
 long file_write(struct samara_file *file, const void *buf, unsigned long len,
 		unsigned long long offset)
 {
-	struct inode *inode = file->inode;
-	long ret;
+	struct transfer t = {
+		.file = file,
+		.from = buf,
+		.len = min(len, MOST_BYTES),
+		.offset = offset,
+	};
+	int err;
 
 	if (!file_is(file, SAMARA_FILE_WRITE))
 		return -EBADF;
 	if (offset > LLONG_MAX || !has_bytes(file))
 		return -EINVAL;
-	len = min(len, MOST_BYTES);
-	if (!len || file_is(file, SAMARA_FILE_ZERO))
-		return (long)len;
-	inode_refresh(inode);
-	down_write(&inode->lock);
-	ret = write_locked(file, buf, len, offset);
-	up_write(&inode->lock);
-	return ret;
+	if (!t.len || file_is(file, SAMARA_FILE_ZERO))
+		return (long)t.len;
+	do
+		err = write_on(&t);
+	while (err == -ENOMEM && !store_make_room(file->inode->store));
+	return t.done ? (long)t.done : err;
 }

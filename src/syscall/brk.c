@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <sys/mman.h>
 
-#include "access/populate.h"
 #include "syscall/call_door.h"
 #include "vma/account.h"
 #include "vma/find.h"
@@ -30,8 +29,9 @@ static bool room_above(struct samara_mm *mm, unsigned long from, unsigned long t
 	return !next || to + page <= vma_start_gap(mm, next);
 }
 
-static int grow(struct samara_mm *mm, unsigned long from, unsigned long to, struct vma_dead *dead)
+static int grow(struct door *door, unsigned long from, unsigned long to)
 {
+	struct samara_mm *mm = door->mm;
 	const struct area_desc area = {
 		.mm = mm, .addr = from, .len = to - from, .flags = MAP_FIXED
 	};
@@ -44,16 +44,15 @@ static int grow(struct samara_mm *mm, unsigned long from, unsigned long to, stru
 		return -EAGAIN;
 	if (!room_above(mm, from, to))
 		return -ENOMEM;
-	err = grow_heap(mm, from, to, dead);
-	if (err)
-		return err;
-	if (mm->limits.def_flags & VM_LOCKED)
-		populate_quietly(mm, from, to);
-	return 0;
+	err = grow_heap(mm, from, to, &door->dead);
+	if (!err && (mm->limits.def_flags & VM_LOCKED))
+		door->populate = (struct populate_later){ from, to };
+	return err;
 }
 
-static int move_break(struct samara_mm *mm, unsigned long brk, struct vma_dead *dead)
+static int move_break(struct door *door, unsigned long brk)
 {
+	struct samara_mm *mm = door->mm;
 	const unsigned long from = mm_page_align(mm, mm->layout.brk);
 	const unsigned long to = mm_page_align(mm, brk);
 	const struct vma *vma;
@@ -63,9 +62,9 @@ static int move_break(struct samara_mm *mm, unsigned long brk, struct vma_dead *
 	if (from == to)
 		return 0;
 	if (brk > mm->layout.brk)
-		return grow(mm, from, to, dead);
+		return grow(door, from, to);
 	vma = vma_find(mm, to, from);
-	return vma ? unmap_range(mm, to, from, dead) : -EINVAL;
+	return vma ? unmap_range(mm, to, from, &door->dead) : -EINVAL;
 }
 
 unsigned long samara_brk(struct samara_mm *mm, unsigned long brk)
@@ -77,7 +76,7 @@ unsigned long samara_brk(struct samara_mm *mm, unsigned long brk)
 	if (refused)
 		return refused;
 	door_enter(&door, mm);
-	if (!move_break(mm, brk, &door.dead))
+	if (!move_break(&door, brk))
 		mm->layout.brk = brk;
 	now = mm->layout.brk;
 	door_leave(&door);

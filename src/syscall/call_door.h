@@ -1,23 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the system calls have in common: mmap_lock is taken for writing, the work is done, the lock
- * is dropped. VMAs that left the map are released after that, since closing files may take long.
+ * What the system calls have in common: take the mmap_lock, do the work, drop it, and only then
+ * give back what left the map (files may have to be closed) and fault in what was asked for (a
+ * fault may have to wait).
  */
 #ifndef SYSCALL_CALL_DOOR_H
 #define SYSCALL_CALL_DOOR_H
 
+#include "access/populate.h"
 #include "core/mm.h"
 #include "vma/unmap.h"
 
 struct door {
 	struct samara_mm *mm;
 	struct vma_dead dead;
+	struct populate_later populate;
 };
 
 static inline void door_enter(struct door *door, struct samara_mm *mm)
 {
 	door->mm = mm;
 	door->dead.first = NULL;
+	door->populate = (struct populate_later){ 0 };
 	mmap_write_lock(mm);
 }
 
@@ -25,6 +29,8 @@ static inline void door_leave(struct door *door)
 {
 	mmap_write_unlock(door->mm);
 	vma_dead_release(&door->dead);
+	if (unlikely(door->populate.start != door->populate.end))
+		populate_quietly(door->mm, door->populate.start, door->populate.end);
 }
 
 /* VM_READ, VM_WRITE, VM_EXEC of PROT_*. */

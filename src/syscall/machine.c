@@ -134,15 +134,11 @@ int samara_mm_create(struct samara_machine *machine, struct samara_mm **out)
 	return 0;
 }
 
-int samara_fork(struct samara_mm *parent, struct samara_mm **child)
+static int fork_once(struct samara_mm *parent, struct samara_mm **child)
 {
-	const int refused = mm_call(parent);
-	struct samara_mm *mm;
+	struct samara_mm *mm = mm_alloc(parent->machine);
 	int err;
 
-	if (refused)
-		return refused;
-	mm = mm_alloc(parent->machine);
 	if (!mm)
 		return -ENOMEM;
 	machine_get(parent->machine, 1);
@@ -154,6 +150,20 @@ int samara_fork(struct samara_mm *parent, struct samara_mm **child)
 	}
 	*child = mm;
 	return 0;
+}
+
+/* A fork that failed has left nothing behind, so trying again is beginning anew. */
+int samara_fork(struct samara_mm *parent, struct samara_mm **child)
+{
+	const int refused = mm_call(parent);
+	int err;
+
+	if (refused)
+		return refused;
+	do
+		err = fork_once(parent, child);
+	while (err == -ENOMEM && !store_make_room(parent->machine->store));
+	return err;
 }
 
 void samara_mm_exit(struct samara_mm *mm)

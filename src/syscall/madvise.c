@@ -110,26 +110,7 @@ static int step(const struct vma_walk *walk, struct vma_part *part)
 	return err == -ENOMEM ? -EAGAIN : err;
 }
 
-/* MADV_POPULATE_*: faults in each page. */
-static int populate(struct samara_mm *mm, unsigned long start, unsigned long end, int advice)
-{
-	const unsigned long need = advice == ADV_POPULATE_WRITE ? VM_WRITE : VM_READ;
-	int err = 0;
-
-	while (!err && start < end) {
-		struct vma *vma = vma_lookup(mm, start);
-
-		if (!vma)
-			return -ENOMEM;
-		if ((vma->vm_flags & (VM_IO | VM_PFNMAP)) || !(vma->vm_flags & need))
-			return -EINVAL;
-		err = populate_for(vma, start, end, need == VM_WRITE ? FAULT_WRITE : 0);
-		start = vma->vm_end;
-	}
-	return err;
-}
-
-/* Advice that discards pages of one mapping: the VMA's lock is enough. */
+/* Pages of one mapping are thrown away, which needs nothing but that it stays. */
 static bool wants_vma_only(int advice)
 {
 	return advice == MADV_DONTNEED || advice == ADV_DONTNEED_LOCKED || advice == MADV_FREE ||
@@ -158,13 +139,13 @@ static int advise_reading(const struct vma_walk *walk)
 	const int advice = (int)walk->arg;
 	int err;
 
+	if (!advice_is_of_pages(advice))
+		return populate_access(walk->mm, walk->start, walk->end,
+				       advice == ADV_POPULATE_WRITE ? VM_WRITE : VM_READ);
 	if (wants_vma_only(advice) && advise_vma(walk, &err))
 		return err;
 	mmap_read_lock(walk->mm);
-	if (advice_is_of_pages(advice))
-		err = vma_walk_holes(walk);
-	else
-		err = populate(walk->mm, walk->start, walk->end, advice);
+	err = vma_walk_holes(walk);
 	mmap_read_unlock(walk->mm);
 	return err;
 }

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <sys/mman.h>
 
-#include "access/populate.h"
 #include "syscall/call_door.h"
 #include "vma/account.h"
 #include "vma/find.h"
@@ -94,9 +93,9 @@ static int lock(struct samara_mm *mm, unsigned long addr, unsigned long len, uns
 		err = -EPERM;
 	else if (within_limit(mm, walk.start, walk.end, span))
 		err = change_range(&walk, span);
+	door_leave(&door);
 	if (!err && populate_range(mm, walk.start, walk.end))
 		err = -ENOMEM;
-	door_leave(&door);
 	return err;
 }
 
@@ -170,7 +169,7 @@ int samara_mlockall(struct samara_mm *mm, int flags)
 		mm->limits.def_flags = flags & MCL_FUTURE ? VM_LOCKED | onfault : 0;
 		if (flags & MCL_CURRENT) {
 			change_all(mm, VM_LOCKED | onfault, &door.dead);
-			populate_quietly(mm, 0, mm->layout.task_size);
+			door.populate = (struct populate_later){ 0, mm->layout.task_size };
 		}
 	}
 	door_leave(&door);

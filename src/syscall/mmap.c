@@ -8,7 +8,6 @@
 #include <limits.h>
 #include <sys/mman.h>
 
-#include "access/populate.h"
 #include "store/file.h"
 #include "syscall/call_door.h"
 #include "syscall/mmap.h"
@@ -202,14 +201,14 @@ unsigned long do_mmap(struct mmap_desc *d)
 		.vacant = !(d->flags & MAP_FIXED),
 		.around = around,
 		.huge_pages = mm_pages(mm, d->huge),
-		.dead = d->dead,
+		.dead = &d->door->dead,
 	};
 	err = map_region(&map, &vma);
 	if (err)
 		return (unsigned long)err;
 	touch_by_policy(vma);
 	if ((vm_flags & VM_LOCKED) || (d->flags & (MAP_POPULATE | MAP_NONBLOCK)) == MAP_POPULATE)
-		populate_quietly(mm, d->addr, d->addr + d->len);
+		d->door->populate = (struct populate_later){ map.start, map.end };
 	return d->addr;
 }
 
@@ -254,7 +253,7 @@ unsigned long samara_mmap(struct samara_mm *mm, unsigned long addr, unsigned lon
 		.flags = flags,
 		.file = flags & MAP_ANONYMOUS ? NULL : file,
 		.pgoff = mm_pages(mm, offset),
-		.dead = &door.dead,
+		.door = &door,
 	};
 	unsigned long ret;
 

@@ -27,6 +27,8 @@
 #define MAP_HUGE_SHIFT 26
 #endif
 
+struct door;
+
 struct mmap_desc {
 	struct samara_mm *mm;
 	unsigned long addr, len; /* bytes, as the caller gave them; then as they came to be */
@@ -34,10 +36,10 @@ struct mmap_desc {
 	struct samara_file *file; /* NULL: anonymous */
 	unsigned long pgoff;
 	unsigned long huge; /* MAP_HUGETLB: bytes of a huge page, else 0 */
-	struct vma_dead *dead;
+	struct door *door;
 };
 
-/* An address or -errno. mmap_lock is held for writing. */
+/* An address or -errno. d->door is entered; it may get something to populate. */
 unsigned long do_mmap(struct mmap_desc *d);
 
 #endif

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <sys/mman.h>
 
-#include "access/populate.h"
 #include "range/range.h"
 #include "syscall/call_door.h"
 #include "vma/account.h"
@@ -42,7 +41,7 @@ static int settle_charge(const struct vma *vma, unsigned long pages, unsigned lo
 	return 0;
 }
 
-static int protect(struct vma_part *part, unsigned long flags, struct vma_dead *dead)
+static int protect(struct vma_part *part, unsigned long flags, struct door *door)
 {
 	struct samara_mm *mm = part->vma->vm_mm;
 	const unsigned long old = part->vma->vm_flags;
@@ -57,7 +56,7 @@ static int protect(struct vma_part *part, unsigned long flags, struct vma_dead *
 	err = settle_charge(part->vma, (unsigned long)pages, &flags, &charged);
 	if (err)
 		return err;
-	err = vma_modify_flags(part, flags, dead);
+	err = vma_modify_flags(part, flags, &door->dead);
 	if (err) {
 		mm_uncharge(mm, charged);
 		return err;
@@ -70,7 +69,7 @@ static int protect(struct vma_part *part, unsigned long flags, struct vma_dead *
 		change_protection(part->vma, part->start, part->end, flags);
 	/* Locked memory that becomes writable is copied at once. */
 	if ((old & (VM_WRITE | VM_SHARED | VM_LOCKED)) == VM_LOCKED && (flags & VM_WRITE))
-		populate_quietly(mm, part->start, part->end);
+		populate_locked(part->vma, part->start, part->end, &door->populate);
 	touch_by_policy(part->vma);
 	return 0;
 }
@@ -85,7 +84,8 @@ static int step(const struct vma_walk *walk, struct vma_part *part)
 		prot |= PROT_EXEC;
 	if (prot & ~(old >> VM_MAY_SHIFT))
 		return -EACCES;
-	return protect(part, prot | (old & ~VM_ACCESS_FLAGS), walk->dead);
+	return protect(part, prot | (old & ~VM_ACCESS_FLAGS),
+		       container_of(walk->dead, struct door, dead));
 }
 
 static int protect_range(struct vma_walk *walk, int grows)

@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <sys/mman.h>
 
-#include "access/populate.h"
 #include "store/file.h"
 #include "syscall/call_door.h"
 #include "vma/find.h"
@@ -116,7 +115,8 @@ unsigned long samara_mremap(struct samara_mm *mm, unsigned long old_addr, unsign
 	err = do_mremap(&req, &result);
 	if (!err) {
 		touch_at_by_policy(mm, result.addr);
-		populate_quietly(mm, result.populate_from, result.populate_to);
+		door.populate.start = result.populate_from;
+		door.populate.end = result.populate_to;
 	}
 	door_leave(&door);
 	return err ? (unsigned long)err : result.addr;

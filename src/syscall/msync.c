@@ -160,7 +160,7 @@ int samara_remap_file_pages(struct samara_mm *mm, unsigned long addr, unsigned l
 		.len = size & mm_page_mask(mm),
 		.flags = flags,
 		.pgoff = pgoff,
-		.dead = &door.dead,
+		.door = &door,
 	};
 	unsigned long end;
 	int err;
