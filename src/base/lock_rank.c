@@ -31,6 +31,7 @@ static const char *const rank_names[RANK_COUNT] = {
 	[RANK_MAPLE] = "maple tree",
 	[RANK_LRU] = "lru",
 	[RANK_FRAME] = "frame",
+	[RANK_MMS] = "mm list",
 	[RANK_EVENT] = "event queue",
 	[RANK_CACHE_ALL] = "cache registry",
 	[RANK_CACHE_POOL] = "cache pool",

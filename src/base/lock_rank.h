@@ -34,6 +34,7 @@ enum lock_rank {
 	RANK_MAPLE,	  /* ma_lock of one range tree */
 	RANK_LRU,	  /* the LRU lists of one node */
 	RANK_FRAME,	  /* buddy allocator: free blocks of one zone */
+	RANK_MMS,	  /* the list of one machine's mms */
 	RANK_EVENT,	  /* queues of what is delivered after locks are dropped */
 	RANK_CACHE_ALL,	  /* registry of sites, caches and threads */
 	RANK_CACHE_POOL,  /* shared pool of one object cache */

@@ -33,6 +33,7 @@
 
 #include "base/atomic.h"
 #include "base/gate.h"
+#include "base/list.h"
 #include "base/lock.h"
 #include "base/refcount.h"
 #include "core/geometry.h"
@@ -45,6 +46,12 @@ struct samara_notifier;
 struct table;
 struct tlb_unit;
 
+/* All mms of a machine: mms.h. */
+struct mm_list {
+	struct samara_spinlock lock; /* RANK_MMS */
+	struct list_head head;       /* lock; samara_mm.life.all */
+};
+
 struct samara_machine {
 	struct samara_geometry geo;  /* (i) */
 	unsigned int flags;          /* (i) enum samara_machine_flags */
@@ -53,6 +60,7 @@ struct samara_machine {
 	struct call_gate *gate;      /* (i) the store's */
 	struct ram *ram;             /* (i) its frames; the store's */
 	refcount_t refs;             /* the creator, each mm and each pinned page */
+	struct mm_list mms;
 	/* (i) The last reference is gone. No lock is held. */
 	void (*release)(struct samara_machine *machine);
 };
@@ -142,7 +150,9 @@ struct mm_watch {
 };
 
 struct mm_life {
-	enum mm_state state; /* (a) */
+	enum mm_state state;  /* (a) */
+	refcount_t refs;      /* its owner, and walkers of all mms */
+	struct list_head all; /* the machine's mms.lock */
 };
 
 struct mmap_lock {
@@ -349,7 +359,10 @@ static inline bool mm_map_full(const struct samara_mm *mm)
 struct samara_mm *mm_alloc(struct samara_machine *machine) __must_check;
 /* Limits, capabilities, layout as in from. */
 void mm_inherit(struct samara_mm *mm, const struct samara_mm *from);
-/* No VMA may be left; the machine's reference is the caller's to drop. */
+/*
+ * No VMA may be left; the machine's reference is the caller's to drop. An mm that has joined the
+ * machine's list goes by mm_put().
+ */
 void mm_free(struct samara_mm *mm);
 
 #endif

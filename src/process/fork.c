@@ -8,6 +8,7 @@
 
 #include "base/assert.h"
 #include "base/trace.h"
+#include "core/mms.h"
 #include "core/vma_lock.h"
 #include "mmu/notifier.h"
 #include "process/exit.h"
@@ -199,6 +200,7 @@ int dup_mmap(struct samara_mm *parent, struct samara_mm *child)
 	mmap_write_lock(parent);
 	/* No other thread knows the child yet, so none can hold its lock. */
 	down_write_nested(&child->mmap_lock.sem);
+	mm_join(child);
 	mm_inherit(child, parent);
 	err = map_copy(parent, child);
 	if (!err && mm_has_tables(parent))

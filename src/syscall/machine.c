@@ -11,6 +11,7 @@
 
 #include "alloc/mem.h"
 #include "base/sized.h"
+#include "core/mms.h"
 #include "process/exit.h"
 #include "process/fork.h"
 #include "store/file.h"
@@ -44,6 +45,7 @@ static void set_commit(struct commit *commit, const struct samara_machine_config
 
 static void release(struct samara_machine *machine)
 {
+	VM_WARN_ON(machine->mms.head.next != &machine->mms.head);
 	file_store_put(machine->store);
 	mem_free(&machine_site, machine);
 }
@@ -106,6 +108,7 @@ int samara_machine_create(const struct samara_machine_config *callers, struct sa
 	machine->geo = geo;
 	machine->flags = own.flags;
 	machine->max_map_count = own.max_map_count ? own.max_map_count : DEFAULT_MAP_COUNT;
+	machine->mms.head = (struct list_head)LIST_HEAD_INIT(machine->mms.head);
 	refcount_set(&machine->refs, 1);
 	machine->release = release;
 	*out = machine;
@@ -130,6 +133,7 @@ int samara_mm_create(struct samara_machine *machine, struct samara_mm **out)
 		return -ENOMEM;
 	machine_get(machine, 1);
 	mm->life.state = MM_LIVE;
+	mm_join(mm);
 	*out = mm;
 	return 0;
 }
@@ -144,8 +148,7 @@ static int fork_once(struct samara_mm *parent, struct samara_mm **child)
 	machine_get(parent->machine, 1);
 	err = dup_mmap(parent, mm);
 	if (err) {
-		mm_free(mm);
-		machine_put(parent->machine, 1);
+		mm_put(mm);
 		return err;
 	}
 	*child = mm;
@@ -168,14 +171,11 @@ int samara_fork(struct samara_mm *parent, struct samara_mm **child)
 
 void samara_mm_exit(struct samara_mm *mm)
 {
-	struct samara_machine *machine;
 	struct vma_dead dead = { NULL };
 
 	if (!mm || mm_is_foreign(mm))
 		return;
-	machine = mm->machine;
 	exit_mmap(mm, &dead);
 	vma_dead_release(&dead);
-	mm_free(mm);
-	machine_put(machine, 1);
+	mm_put(mm);
 }

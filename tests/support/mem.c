@@ -6,6 +6,7 @@
 
 #include <samara/inject.h>
 
+#include "core/mms.h"
 #include "core/vma_lock.h"
 #include "support/cmocka_all.h"
 #include "vma/find.h"
@@ -48,11 +49,15 @@ static void check(int err, const struct samara_report *report)
 void mem_check(const struct mem *m)
 {
 	struct samara_report report = { 0 };
+	struct samara_mm *mm;
 
-	check(samara_mm_validate(m->mm, &report), &report);
-	mmap_read_lock(m->mm);
-	check(pgtable_validate(m->mm, &report), &report);
-	mmap_read_unlock(m->mm);
+	for_each_mm(m->machine, mm)
+	{
+		check(samara_mm_validate(mm, &report), &report);
+		mmap_read_lock(mm);
+		check(pgtable_validate(mm, &report), &report);
+		mmap_read_unlock(mm);
+	}
 	check(ram_validate(m->machine->ram, &report), &report);
 }
 

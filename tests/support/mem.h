@@ -27,7 +27,7 @@ void mem_open_geometry(struct mem *m, size_t ram_bytes, const struct samara_geom
 void mem_open_machine(struct mem *m, struct samara_machine_config *cfg);
 /* Everything goes, and nothing is left: frames and objects are as before mem_open(). */
 void mem_close(struct mem *m);
-/* Every validator there is. */
+/* Every validator there is, on each mm of the machine. */
 void mem_check(const struct mem *m);
 
 /* set_up() and tear_down() of a test program that wants one address space, m_, for each test. */

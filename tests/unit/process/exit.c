@@ -8,6 +8,7 @@
 #include <samara/notifier.h>
 
 #include "family.h"
+#include "core/mms.h"
 #include "process/exit.h"
 #include "rmap/rmap.h"
 #include "support/store_box.h"
@@ -26,10 +27,7 @@ static void exit_of(struct samara_mm *mm)
 
 static void freed(struct samara_mm *mm)
 {
-	struct samara_machine *machine = mm->machine;
-
-	mm_free(mm);
-	samara_machine_destroy(machine); /* the mm's reference */
+	mm_put(mm);
 }
 
 static void pages_tables_and_vmas_go(void **state)

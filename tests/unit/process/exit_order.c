@@ -7,6 +7,7 @@
 #include <sched.h>
 
 #include "family.h"
+#include "core/mms.h"
 #include "process/exit.h"
 #include "vma/unmap.h"
 
@@ -56,8 +57,7 @@ static void families_are_left_when_no_page_is_mapped_any_more(void **state)
 	mmap_read_unlock(mm);
 	pthread_join(thread, NULL);
 	assert_true(mtree_empty(&mm->mt));
-	mm_free(mm);
-	samara_machine_destroy(m.machine); /* the mm's reference */
+	mm_put(mm);
 	samara_file_put(file);
 }
 
