@@ -60,6 +60,15 @@ struct samara_file_identity {
  * What cannot be mapped is a file too, and samara_mmap() refuses it as Linux does. Of drivers, and of pseudo files as
  * those of sysfs, the host's kernel is asked when they are mapped; their pages have the bytes that pread(2) of the
  * host file gives up to the length that fstat(2) gives, so that of a driver every access is beyond the end (SIGBUS).
+ *
+ * Locks: when the library closes its duplicate, the host's kernel drops all POSIX record locks (fcntl(2) F_SETLK,
+ * lockf(3)) that this process has on the file, as it does at every close(2) of any descriptor of the file. Neither a
+ * duplicate nor another open of the file escapes that. The library closes it when the last file of that host file is
+ * gone (all references and mappings, in each machine), or before it returns an error here. A program that needs its
+ * locks uses locks of an open file description (F_OFD_SETLK) or flock(2), which stay; or it holds a reference
+ * (samara_file_get()) as long as it wants its POSIX locks. The duplicate may share the open file description: then
+ * F_OFD_SETLK and flock(2) locks that were not released outlive close(fd) until the library closes it too.
+ *
  * 0, -EBADF (also of a descriptor that was opened with O_PATH), -ENOMEM, or what fstat(2) or dup gave.
  */
 SAMARA_API SAMARA_MUST_CHECK int samara_file_from_fd(struct samara_machine *machine, int fd,
