@@ -2,9 +2,9 @@
 /*
  * What the inline lookup of <samara/cpu.h> cannot answer: the walk, the fault, and the TLB filled.
  *
- * Outside the CPU's section, since whoever holds a leaf's lock may wait for it to end. Between
- * filling and entering again somebody may flush: then the lookup finds nothing, and all is done
- * once more.
+ * The CPU leaves its section meanwhile, since a thread that holds a leaf's lock may wait for the
+ * section to end. Another thread may flush between the filling and the next section. Then the
+ * lookup finds nothing, and all is done once more.
  */
 #include <errno.h>
 #include <signal.h>

@@ -9,9 +9,9 @@
  *           access_fault(mm, addr, kind, &fault)
  *   }
  *
- * In between the leaf's lock is held: whoever takes the page away, shares it or copies it does
- * so before, or after. No VMA and no mmap_lock is needed. An RCU section keeps a leaf's memory
- * that is taken out of the tree meanwhile; its entries are empty then.
+ * In between the leaf's lock is held. A thread that takes the page away, shares it or copies it
+ * does so before or after. No VMA and no mmap_lock is needed. A leaf may leave the page table
+ * meanwhile: its entries are empty then, and an RCU section keeps its memory.
  */
 #ifndef ACCESS_PAGE_ACCESS_H
 #define ACCESS_PAGE_ACCESS_H

@@ -10,13 +10,13 @@
  *
  * Who protects a field:
  *   (i) set when the mm is made
- *   (m) mmap_lock: held for writing to change, for either to read
+ *   (m) mmap_lock: a writer of the field holds it for writing, a reader in either mode
  *   (a) atomic
  *
- * State: MM_BUILDING -> MM_LIVE -> MM_DYING. Whoever comes to an mm from outside (through a
- * reverse mapping, a list of all mms) asks mm_gate_open() before he looks at its VMAs or tables: a
- * half-built one is nobody else's business but for who takes pages away for good (or the new mm
- * would keep what truncation drops), and a dying one is nobody else's at all.
+ * State: MM_BUILDING -> MM_LIVE -> MM_DYING. A walker that comes to an mm from outside (through a
+ * reverse mapping, or the list of all mms: mms.h) asks mm_gate_open() before it looks at VMAs or
+ * tables. An mm that is being built is open only to walkers that remove pages for good: otherwise
+ * the new mm would keep what truncation drops. A dying mm is closed to all walkers.
  *
  * Invariants (vma/validate_mm.c checks them by these names)
  *   tree        the range tree's own
@@ -297,10 +297,10 @@ static inline bool mm_is_live(const struct samara_mm *mm)
 	return smp_load_acquire(&mm->life.state) == MM_LIVE;
 }
 
-/* What whoever comes from outside wants there. */
+/* What a walker from outside wants. */
 enum mm_gate {
 	MM_GATE_LOOK,   /* to look, or to move pages elsewhere: live ones only */
-	MM_GATE_REMOVE, /* take something away for good: also from one that is being built */
+	MM_GATE_REMOVE, /* to remove pages for good: also from one that is being built */
 };
 
 static inline bool mm_gate_open(const struct samara_mm *mm, enum mm_gate gate)

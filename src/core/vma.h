@@ -71,7 +71,7 @@
 #define VM_ACCESS_FLAGS (VM_READ | VM_WRITE | VM_EXEC)
 #define VM_MAY_ACCESS (VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC)
 #define VM_LOCKED_MASK (VM_LOCKED | VM_LOCKONFAULT)
-/* Never merged: the mapping means something to whoever made it. */
+/* Never merged: the driver or the kernel knows the mapping by its bounds. */
 #define VM_SPECIAL (VM_IO | VM_DONTEXPAND | VM_PFNMAP | VM_MIXEDMAP)
 /* Keeps nothing from merging, and what merges has it. */
 #define VM_STICKY VM_MAYBE_GUARD
@@ -186,7 +186,7 @@ static inline bool vm_is_data(unsigned long flags)
 
 /*
  * A VMA of mm, fields but vm_mm zero, detached and write-locked; NULL when refused. mm's
- * mmap_lock is held for writing, or nobody else knows the mm.
+ * mmap_lock is held for writing, or no other thread knows the mm.
  */
 struct vma *vma_alloc(struct samara_mm *mm) __must_check;
 /* It holds nothing and is detached: lookups that still know it notice that (vma_lock.h). */

@@ -2,9 +2,9 @@
 /*
  * Devices: files whose pages a driver gives.
  *
- * inode->pages.tree holds the frames that are the device's, by frame number: a driver
- * can show these and no others, and they live until the inode goes. Everybody who maps one
- * holds the file, so that none is freed while it is mapped.
+ * inode->pages.tree holds the frames that are the device's, by frame number. A driver can show
+ * these and no others. They are freed with the inode. A VMA that maps one holds the file, so no
+ * frame is freed while it is mapped.
  */
 #include <errno.h>
 

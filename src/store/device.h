@@ -10,7 +10,7 @@
 /* 0, -EINVAL, -E2BIG (ops->size: base/sized.h), -ENAMETOOLONG, -ENOMEM. ops is copied. */
 int device_create(struct file_store *store, const struct samara_file_ops *ops, void *priv,
 		  struct samara_file **out) __must_check;
-/* Nobody has a file of it: its frames go, the driver is told. */
+/* The last file of it is gone: its frames are freed, the driver is told. */
 void device_release(struct inode *inode);
 
 /* The public calls of similar names; -EINVAL, NULL if inode is not a device. */

@@ -4,7 +4,7 @@
  * RAM their pages lie in, the commit budget, the inodes of host files and the inode
  * numbers of shared memory.
  *
- *   store <-- inode <-- file  <-- VMAs, and whoever asked for the file
+ *   store <-- inode <-- file  <-- VMAs, and the caller that asked for the file
  *     ^
  *   machine
  *

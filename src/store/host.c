@@ -121,7 +121,7 @@ int host_dup(int fd, int flags)
 	int own = -1;
 
 	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-	/* Whoever writes a part of a page reads the rest. */
+	/* To write a part of a page the rest is read. */
 	if ((flags & O_ACCMODE) == O_WRONLY)
 		own = host_open(link, O_RDWR | O_CLOEXEC);
 	/* A duplicate would append, or want aligned buffers, like the original. */
@@ -207,7 +207,7 @@ int file_from_fd(struct file_store *store, int fd, struct samara_file **out)
 
 	if (fstat(fd, &host.st))
 		return -errno;
-	/* A descriptor that only names a file is none for whoever reads, writes or maps. */
+	/* A descriptor that only names a file can be neither read, written nor mapped. */
 	if (fcntl(fd, F_GETFL) & O_PATH)
 		return -EBADF;
 	err = name_of(fd, name, sizeof(name));

@@ -3,10 +3,10 @@
  * Inodes as counted objects. Those of host files are in their store's hash, so that
  * two files of one host file meet in one page cache.
  *
- *   last file put ---> write back, the reference still held: who opens the host file
- *                      meanwhile finds this inode
- *                 ---> the store's lock: is it still the last, did nobody come
- *                      and go since? Then out of the hash, and gone
+ *   last file put ---> write back, the reference still held: a caller that opens the host
+ *                      file meanwhile finds this inode
+ *                 ---> the store's lock: if the reference is still the last, and no other
+ *                      came and went since, the inode leaves the hash and is freed
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -68,7 +68,7 @@ unsigned long inode_pages(const struct inode *inode)
 
 /* descriptors ------------------------------------------------------------------ */
 
-/* fd is this inode's from now on, for what the caller may do with it and nobody could so far. */
+/* fd becomes this inode's, for the access that it has no descriptor for yet; or is closed. */
 static void adopt_fd(struct inode *inode, int fd, int access)
 {
 	int none = -1;
@@ -144,7 +144,7 @@ static struct inode *hash_find(struct file_store *store, const struct inode_desc
 	return inode;
 }
 
-/* fresh goes in unless somebody was faster; then he is found. */
+/* The inode of that file in the hash: fresh, unless another thread was faster. */
 static struct inode *hash_insert(struct file_store *store, const struct inode_desc *desc,
 				 struct inode *fresh)
 {
@@ -243,7 +243,7 @@ int inode_of_host(struct file_store *store, const struct host_file *host, struct
 
 /* putting ---------------------------------------------------------------------- */
 
-/* Nobody has a file of it: what is dirty goes home, or is lost. */
+/* The last file of it is gone: what is dirty is written back, or lost. */
 static void write_back_last(struct inode *inode)
 {
 	const struct writeback wb = { .inode = inode, .last = ULONG_MAX };

@@ -17,8 +17,8 @@
  *   lock        (RANK_INODE) for writing: the length changes, a hole is punched, a
  *               write(2); for reading: write-back, so that it cannot make a file
  *               longer again that is being truncated
- *   folio lock  a page's contents are filled, or it is taken out, under it. Whoever
- *               finds and locks a folio looks again: mapping tells whether it is
+ *   folio lock  a page's contents are filled, or it is taken out, under it. A thread
+ *               that finds and locks a folio looks again: mapping tells whether it is
  *               still this inode's
  *   pages.lock  (RANK_PAGE_CACHE) pages.tree and pages.nr change under it; the tree is read
  *               under RCU. The length is looked at under it when a page goes in,
@@ -26,15 +26,15 @@
  *               is left behind beyond the end
  *
  * A host file's length is what the host said last: it is asked when a page is not
- * here or lies beyond the end, and before write-back. If somebody else made the file
- * shorter, pages beyond the end stay until inode_set_length(), but nobody gets them
- * and they are not written.
+ * here or lies beyond the end, and before write-back. If another program made the file
+ * shorter, pages beyond the end stay until inode_set_length(), but no lookup returns
+ * them and they are not written.
  *
  * Invariants (inode_validate(); the inode is quiet)
  *   pages        the tree's own
  *   page_index   a folio's mapping and index say where it is found, its contents are valid
  *   page_count   pages.nr counts them; so does pages.charged, where pages are charged as they come
- *   page_beyond  no page lies beyond the end (unless somebody else moved it)
+ *   page_beyond  no page lies beyond the end (unless another program moved it)
  */
 #ifndef STORE_INODE_H
 #define STORE_INODE_H

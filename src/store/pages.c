@@ -6,7 +6,7 @@
  *           here while we had it
  *   get     find, lock, look again ---------------------------------.
  *              '-- not here: a fresh folio, locked, goes in; then it |--> locked, valid
- *                  is filled, and whoever found it meanwhile waits --'
+ *                  is filled; a thread that finds it meanwhile waits-'
  *
  * A page in the cache that is not locked is valid: one that could not be filled
  * is taken out again before its lock is dropped.
@@ -92,7 +92,7 @@ static void uncharge_page(struct inode *inode)
 }
 
 /*
- * 0, and the cache has a reference; -EEXIST: somebody was faster; -EFAULT: beyond the end;
+ * 0, and the cache has a reference; -EEXIST: another thread was faster; -EFAULT: beyond the end;
  * -ENOMEM.
  */
 static int insert_locked(struct inode *inode, struct folio *folio, enum get_kind kind)

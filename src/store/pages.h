@@ -7,7 +7,7 @@
 
 #include "store/inode.h"
 
-/* As page_cache_get(), also beyond the end. inode->lock is held for writing: nobody truncates. */
+/* As page_cache_get(), also beyond the end. inode->lock is held for writing, against truncation. */
 int page_cache_get_to_write(struct inode *inode, unsigned long index,
 			    struct folio **out) __must_check;
 /* folio, locked, leaves the cache; the caller has a reference. */

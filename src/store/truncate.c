@@ -2,9 +2,9 @@
 /*
  * Where a file ends, and what is taken out of it.
  *
- * inode->lock is held for writing all the time by whoever moves the end or punches
- * a hole; page tables are his business too (filemap/truncate.c). New pages are kept out of what is
- * truncated by the length alone: see insert_locked() in pages.c.
+ * A caller that moves the end or punches a hole holds inode->lock for writing all the time, and
+ * unmaps the pages too (filemap/truncate.c). The length alone keeps new pages out of what is
+ * truncated: see insert_locked() in pages.c.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -24,7 +24,7 @@ void page_cache_truncate(struct inode *inode, unsigned long start, unsigned long
 	unsigned long index = start;
 	struct folio *folio;
 
-	/* Whoever looked at the old length has put his page in now. */
+	/* A thread that has looked at the old length has put its page in by now. */
 	mutex_lock(&inode->pages.lock);
 	mutex_unlock(&inode->pages.lock);
 	for (; (folio = page_cache_next(inode, &index, last)); index++) {

@@ -3,7 +3,7 @@
  * Dirty pages to the host file, in the order of the file.
  *
  * A page is dirty if its folio says so or, while it is mapped, if an entry says
- * so: clean() is asked first, so that whoever stores to the page afterwards makes it
+ * so. clean() is asked first, so that a store to the page afterwards makes it
  * dirty again. inode->lock, held for reading, keeps the end where it is.
  */
 #include <errno.h>
@@ -14,7 +14,7 @@
 #include "store/host.h"
 #include "store/pages.h"
 
-/* One look at both: whoever unmaps a page makes it dirty before. */
+/* One look at both words: an unmapping makes the folio dirty before the count falls. */
 static bool may_be_dirty(const struct folio *folio)
 {
 	const uint64_t dirty = (uint64_t)FOLIO_DIRTY << FOLIO_FLAGS_SHIFT;
