@@ -42,7 +42,8 @@ struct call_gate {
 };
 
 /*
- * Set once the thread has run a CPU. Its address tells threads apart (struct samara_cpu.thread); a
+ * Set once the thread has run a CPU: every call asks for that, and not for the thread's number
+ * (this_thread.h). Its address tells threads apart (struct samara_cpu.thread); a
  * later thread with the same address takes over a dead one's CPUs, which are outside sections.
  */
 extern __thread bool gate_runs_cpus __attribute__((tls_model("initial-exec")));

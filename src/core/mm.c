@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 
 #include "alloc/mem.h"
+#include "base/this_thread.h"
 #include "core/mm.h"
 
 static DEFINE_ALLOC_SITE(mm_site, "mm");
@@ -49,12 +50,7 @@ struct samara_mm *mm_alloc(struct samara_machine *machine)
 
 struct mm_shard *mm_shard(struct samara_mm *mm)
 {
-	static unsigned int threads;
-	static __thread unsigned int own; /* 0: not known yet */
-
-	if (unlikely(!own))
-		own = atomic_fetch_add_relaxed(&threads, 1) % MM_SHARDS + 1;
-	return &mm->shard[own - 1];
+	return &mm->shard[this_thread_number() % MM_SHARDS];
 }
 
 long mm_rss_sum(const struct samara_mm *mm, enum mm_rss which)

@@ -40,6 +40,7 @@
 #include "alloc/site.h"
 #include "base/list.h"
 #include "base/lock.h"
+#include "base/this_thread.h"
 #include "frame/frame.h"
 
 #define RAM_SHARDS 8
@@ -155,7 +156,10 @@ void buddy_give(struct ram *ram, unsigned long pfn, unsigned int order);
 /* shard.c -------------------------------------------------------------------- */
 
 /* The calling thread's, of 0 .. RAM_SHARDS - 1; it is the same for every ram. */
-unsigned int shard_number(void);
+static inline unsigned int shard_number(void)
+{
+	return this_thread_number() % RAM_SHARDS;
+}
 /* Every shard's frames become free blocks; how many there were. */
 unsigned long shards_drain(struct ram *ram);
 

@@ -22,16 +22,6 @@
 
 #include "alloc/cache.h"
 
-unsigned int shard_number(void)
-{
-	static unsigned int numbers;
-	static __thread unsigned int own; /* + 1; 0: none yet */
-
-	if (unlikely(!own))
-		own = atomic_fetch_add_relaxed(&numbers, 1) % RAM_SHARDS + 1;
-	return own - 1;
-}
-
 /* The shard's lock is held in these three. */
 
 static void push(struct ram *ram, struct shard *s, unsigned long pfn)

@@ -8,7 +8,9 @@
 
 static DEFINE_OBJ_CACHE(batch_cache, "gather_batch", sizeof(struct gather_batch), CACHE_LINE);
 
+#ifdef SAMARA_DEBUG
 bool gather_no_delay;
+#endif
 
 static void forget_range(struct mmu_gather *tlb)
 {

@@ -75,7 +75,11 @@ void tlb_flush_delayed(struct mmu_gather *tlb);
 /* Flush, then free all that was gathered, tables too. No table's lock is held. */
 void tlb_flush_mmu(struct mmu_gather *tlb);
 
-/* Tests only: true takes the delay out, to show what is lost then. */
+/* Debug builds, for tests: true takes the delay out, to show what is lost then. */
+#ifdef SAMARA_DEBUG
 extern bool gather_no_delay;
+#else
+#define gather_no_delay false
+#endif
 
 #endif

@@ -18,6 +18,7 @@
 #include "vma/find.h"
 #include "vma/unmap.h"
 
+#ifdef SAMARA_DEBUG
 void (*fork_hook)(enum fork_step step, struct samara_mm *parent, struct samara_mm *child);
 
 static void begin(enum fork_step step, struct samara_mm *parent, struct samara_mm *child)
@@ -25,6 +26,9 @@ static void begin(enum fork_step step, struct samara_mm *parent, struct samara_m
 	if (unlikely(fork_hook))
 		fork_hook(step, parent, child);
 }
+#else
+#define begin(step, parent, child) ((void)0)
+#endif
 
 /* A copy that is linked to vma's families and to one of its own, or NULL. */
 static struct vma *copy_vma(const struct vma *vma, struct samara_mm *child)

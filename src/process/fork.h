@@ -33,7 +33,9 @@ enum fork_step { FORK_VMAS, FORK_CHARGE, FORK_TREE, FORK_PLACE, FORK_PAGES, FORK
  */
 int dup_mmap(struct samara_mm *parent, struct samara_mm *child) __must_check;
 
-/* Tests only: called when a step begins, with the locks held. */
+/* Debug builds, for tests: called when a step begins, with the locks held. */
+#ifdef SAMARA_DEBUG
 extern void (*fork_hook)(enum fork_step step, struct samara_mm *parent, struct samara_mm *child);
+#endif
 
 #endif

@@ -148,9 +148,13 @@ static void without_the_delay_it_is_lost(void **state)
 {
 	struct race r;
 
+#ifdef SAMARA_DEBUG
 	gather_no_delay = true;
 	run(&r, *state);
 	gather_no_delay = false;
+#else
+	skip();
+#endif
 	assert_true(r.wants_writeback);
 	assert_int_equal(r.disk[0], OLD);
 	assert_false(folio_test(r.folio, FOLIO_DIRTY));
