@@ -22,8 +22,9 @@
  *   enough.
  *
  * Rules
- *   All changes to the tree go through one writer. A change by any other call (mas_erase(),
- *   mt_destroy(), ...) must be followed by maple_writer_forget(), unless the path is unknown.
+ *   All changes to the tree go through one writer. After a change by any other call (mas_erase(),
+ *   mt_destroy(), ...) the path may be stale: maple_writer_forget() comes before the next use of
+ *   the writer.
  *   A lookup by the path returns XA_ZERO_ENTRY as it is stored; mtree_load() returns NULL for it.
  */
 #ifndef SAMARA_MAPLE_WRITER_H
