@@ -226,8 +226,8 @@ struct samara_file_ops {
 
 	/*
 	 * The same for 2^order pages whose addresses and file pages both are multiples of that. Any error: fault()
-	 * is asked for single pages. Never asked for a private mapping that is written to. NULL: never. (Not called
-	 * yet.)
+	 * is asked for single pages. Never asked for a private mapping that is written to. NULL: never.
+	 * This version of the library maps no huge pages: it keeps the function and never calls it.
 	 */
 	int (*huge_fault)(void *priv, struct samara_vmf *vmf);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The first access to anonymous memory: reading maps the zero frame, which belongs to nobody and is
- * counted nowhere; writing maps a page of one's own. On a machine without a zero page
- * (SAMARA_MACHINE_NO_ZERO_PAGE) reading maps such a page too, writable at once if the mapping is.
+ * The first access to anonymous memory. Reading maps the zero frame, which has no owner and is
+ * counted nowhere. Writing maps a new page of the mapping's own. On a machine without a zero page
+ * (SAMARA_MACHINE_NO_ZERO_PAGE) reading maps a new page too, writable at once if the mapping is.
  */
 #include "fault/parts.h"
 

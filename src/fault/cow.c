@@ -3,17 +3,16 @@
  * Writing to a page that is mapped read-only, and unsharing one.
  *
  *   shared mapping:   the page stays, its entry becomes writable; the file may have to be asked
- *   private mapping:  anonymous and nobody else's      reuse: the entry becomes writable
+ *   private mapping:  anonymous, of this mapping alone  reuse: the entry becomes writable
  *                     anything else (shared since fork, a file's page, the zero
- *                     frame, a device's page)          copy: a page of one's own takes its place
+ *                     frame, a device's page)           copy: a new page takes its place
  *
  * Unsharing does for a pin that only reads what a write would do, without the right to write:
  * afterwards the page is anonymous and exclusive, and no later write moves the process away from
  * it.
  *
- * A copy is made without the leaf's lock, from a page that is held meanwhile. Nobody who has
- * only the old page may see it once another can see the new one: so the entry is empty while
- * TLBs are flushed.
+ * A copy is made without the leaf's lock, from a page that is held meanwhile. A CPU must not use
+ * the old page once another CPU can use the new one. So the entry is empty while TLBs are flushed.
  */
 #include "base/bytes.h"
 #include "fault/parts.h"
@@ -41,8 +40,8 @@ static unsigned int wp_shared(struct vm_fault *vmf)
 }
 
 /*
- * Whether the page is this mapping's alone. The only reference being our entry, nobody can get
- * another: that takes our entry (leaf's lock), or a fork (which waits for the VMA).
+ * Whether the page is this mapping's alone. When our entry is its only reference, no thread can get
+ * another: it would need our entry (leaf's lock) or a fork (which waits for the VMA).
  */
 static bool may_reuse(struct folio *folio)
 {

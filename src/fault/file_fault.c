@@ -7,7 +7,7 @@
  *   shared write    the cache's page, writable and dirty, if the file agrees
  *
  * Pages around (fault-around): within the aligned window of 64 KiB that holds the address, as
- * far as VMA and leaf reach; only pages whose contents are valid and which nobody has locked.
+ * far as VMA and leaf reach; only pages whose contents are valid and whose folio is not locked.
  *
  *   leaf  |...............|###.....X.......|........|
  *                          ^ VMA's start    ^ window's end moves on by as much

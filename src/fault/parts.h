@@ -57,7 +57,7 @@ static inline bool vma_faults_anon(const struct vma *vma)
 	return vma->is_anon || !vma->vm_file;
 }
 
-/* What a read leaves of a file's page: writable at once where nobody wants to know. */
+/* What a read leaves of a file's page: writable at once where no write has to be noticed. */
 static inline pte_t mk_file_pte(const struct vma *vma, unsigned long pfn)
 {
 	const unsigned long both = VM_SHARED | VM_WRITE;

@@ -3,12 +3,12 @@
  * The folio lock: two bits of the state word.
  *
  *   LOCKED           held
- *   LOCKED, WAITED   held, and perhaps somebody sleeps
+ *   LOCKED, WAITED   held, and perhaps a thread sleeps for it
  *
- * Whoever has slept takes it with WAITED, because it cannot know whether it was
- * the only one; the price is at most one wake-up that finds nobody. Sleepers wait on
+ * A thread that has slept takes it with WAITED, because it cannot know whether it was
+ * the only sleeper. The price is at most one wake-up that finds none. Sleepers wait on
  * the upper half of the word, where the flags are. The upper bits of maps are there
- * too: when they change, somebody about to sleep looks again.
+ * too: when they change, a thread that is about to sleep looks again.
  */
 #include "base/futex.h"
 #include "base/lock.h"

@@ -19,12 +19,12 @@
  *    flags      | maps            | refs
  *
  *   maps   page-table entries that point here; each is a reference by itself
- *   refs   all other references: page cache, pins (PIN_BIAS each), whoever looks
+ *   refs   all other references: page cache, pins (PIN_BIAS each), lookups
  *
- * When both are 0 the folio is free: whoever took the last one frees it.
+ * When both are 0 the folio is free: the thread that drops the last one frees it.
  *
- * Neither count can run over into its neighbour. maps ends at FOLIO_MAPS_MAX: whoever would map one
- * more (a fault, a fork) fails with -ENOMEM. Pins take refs to FOLIO_PIN_REFS_MAX and fail in the
+ * Neither count can run over into its neighbour. maps ends at FOLIO_MAPS_MAX: a fault or fork
+ * that would map one more fails with -ENOMEM. Pins take refs to FOLIO_PIN_REFS_MAX and fail in the
  * same way. Above that are lookups, one or two a thread; at FOLIO_REFS_MAX folio_try_get() fails
  * until others have put theirs.
  *
@@ -38,7 +38,7 @@
  *   order        the notes of a folio's frames have its order, those of all other frames 0
  *   lru          each list's links agree, its folios have FOLIO_LRU and its count is right
  *   counts       frames free + cached + in use = all but the zero frame
- *   zero_frame   frame 0 holds zeros, and nobody has counted it
+ *   zero_frame   frame 0 holds zeros, and its folio was never used
  */
 #ifndef FRAME_FRAME_H
 #define FRAME_FRAME_H
@@ -53,7 +53,7 @@
 
 enum folio_flags {
 	FOLIO_LOCKED = 1 << 0,
-	FOLIO_WAITED = 1 << 1,    /* somebody sleeps for the lock */
+	FOLIO_WAITED = 1 << 1,    /* a thread may sleep for the lock */
 	FOLIO_ANON = 1 << 2,      /* mapping is an anon_vma; else an inode, or NULL */
 	FOLIO_EXCLUSIVE = 1 << 3, /* anonymous, mapped by one process only: a write need not copy */
 	FOLIO_DIRTY = 1 << 4,     /* newer than what is behind it */
@@ -256,7 +256,7 @@ static inline bool folio_gone(uint64_t state)
 	return !(state & (FOLIO_MAP_ONE * FOLIO_COUNT_MAX | FOLIO_COUNT_MAX));
 }
 
-/* One reference more of a folio that nobody can look up yet. Elsewhere: folio_try_get(). */
+/* One reference more of a folio that no lookup finds yet. Elsewhere: folio_try_get(). */
 static inline void folio_get(struct folio *folio)
 {
 	atomic_add(&folio->state, FOLIO_REF_ONE);
@@ -323,7 +323,7 @@ static inline __must_check bool folio_try_ref_to_map(struct folio *folio)
 
 /*
  * As folio_try_ref_to_map() and folio_set() in one, for a new folio: none of flags is set, and
- * nobody else knows it but lookups that are mistaken (they try to get it and put it again).
+ * only lookups that are mistaken know it (they try to get it and put it again).
  */
 static inline void folio_new_mapped(struct folio *folio, unsigned int flags)
 {
@@ -343,7 +343,7 @@ void folio_unmap_many(struct ram *ram, struct folio **folios, unsigned int n);
 
 /* lock (RANK_FOLIO) ---------------------------------------------------------- */
 
-/* Whoever takes it has a reference. */
+/* The caller has a reference. */
 void folio_lock(struct folio *folio);
 /* A second one: only of a higher frame number than those held already. */
 void folio_lock_nested(struct folio *folio);

@@ -9,13 +9,13 @@
  *
  * A folio's kind says whether it waits in a batch (and where), or is on a list
  * (and on which: its flags may have changed meanwhile). Both have FOLIO_LRU. A folio
- * that is freed leaves, wherever it is; one that somebody is just freeing has no
+ * that is freed leaves, wherever it is. One that another thread is just freeing has no
  * reference left to get, and lru_isolate() leaves it where it is.
  *
  * Locks: a batch's, then lru_lock (both RANK_LRU, always in this order). The links
  * change under the lock of where the folio is; from a batch to its list under both.
- * FOLIO_LRU is set after the links and cleared after them: who finds it with no
- * place to look meets somebody between the two, and looks again.
+ * FOLIO_LRU is set after the links and cleared after them: a thread that finds it with no
+ * place to look has met another thread between the two, and looks again.
  */
 #include "frame/ram.h"
 
@@ -130,7 +130,7 @@ void lru_add(struct ram *ram, struct folio *folio)
 	WRITE_ONCE(b->nr, place + 1);
 	link_set_next(folio, place);
 	link_set_prev(folio, FRAME_WAITING, number);
-	folio_set(folio, FOLIO_LRU); /* last: who sees it knows where to look */
+	folio_set(folio, FOLIO_LRU); /* last: a thread that sees it finds the links */
 	if (b->nr == LRU_BATCH)
 		batch_flush(ram, b);
 	spin_unlock(&b->lock);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A machine's RAM from the inside: where free frames are, and who may touch the
+ * A machine's RAM from the inside: where free frames are, and which lock protects the
  * two link words of a folio.
  *
  *   folio_alloc  <--- shard: up to SHARD_MAX single frames, 8 of them by thread
@@ -179,7 +179,7 @@ static inline void frames_in(struct ram *ram, unsigned long pfn, unsigned int or
 
 /* lru.c ---------------------------------------------------------------------- */
 
-/* Off the LRU, each that is on it: before they are freed; nobody else has a reference. */
+/* Off the LRU, each that is on it: before they are freed; they have no reference left. */
 void lru_forget(struct ram *ram, struct folio **folios, unsigned int n);
 /* What was collected gets on its lists. */
 void lru_drain(struct ram *ram);

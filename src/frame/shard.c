@@ -165,7 +165,7 @@ struct folio *folio_alloc(struct ram *ram, unsigned int order, enum folio_fill f
 
 /* freeing -------------------------------------------------------------------- */
 
-/* Nobody has a reference: nothing is known of it any more. Its order. */
+/* It has no reference left: nothing is known of it any more. Its order. */
 static unsigned int forget(struct ram *ram, struct folio *folio)
 {
 	const unsigned long pfn = folio_pfn(ram, folio);
