@@ -61,7 +61,6 @@ static void list_remove(struct ram *ram, struct folio *folio)
 		ends->hot = prev;
 	ends->count--;
 	link_set_prev(folio, FRAME_USED, 0);
-	link_set_next(folio, 0);
 }
 
 /* batches --------------------------------------------------------------------- */
@@ -97,7 +96,6 @@ static bool batch_remove(struct ram *ram, struct folio *folio)
 			nr--;
 		WRITE_ONCE(b->nr, nr);
 		link_set_prev(folio, FRAME_USED, 0);
-		link_set_next(folio, 0);
 	}
 	spin_unlock(&b->lock);
 	return found;
