@@ -46,6 +46,40 @@ static void check(int err, const struct samara_report *report)
 		fail_msg("%s: %s", report->invariant, report->text);
 }
 
+/* Each anonymous page lies where its family looks for it. */
+static void check_places(const struct mem *m, const struct vma *vma)
+{
+	const unsigned long leaf_size = MEM_PAGE << m->machine->geo.level_bits;
+	unsigned long addr = vma->vm_start;
+
+	while (addr < vma->vm_end) {
+		const struct table *leaf = table_find(m->mm, addr);
+		const struct folio *folio = leaf ? mem_folio(m, addr) : NULL;
+
+		if (folio && folio_test(folio, FOLIO_ANON) &&
+		    !folio_order(m->machine->ram, folio) &&
+		    folio->index != vma->vm_pgoff + mm_pages(m->mm, addr - vma->vm_start))
+			fail_msg("page %#lx of its family is at %#lx, in a mapping from %#lx, "
+				 "page %#lx, on",
+				 folio->index, addr, vma->vm_start, vma->vm_pgoff);
+		addr = leaf ? addr + mm_page_size(m->mm) : (addr | (leaf_size - 1)) + 1;
+		if (!addr)
+			break;
+	}
+}
+
+static void check_all_places(const struct mem *m)
+{
+	const struct vma *vma;
+
+	if (!mm_has_tables(m->mm) || mm_page_size(m->mm) != MEM_PAGE)
+		return;
+	for (unsigned long at = 0; (vma = vma_find_from(m->mm, at)) && vma->vm_end > at;) {
+		check_places(m, vma);
+		at = vma->vm_end;
+	}
+}
+
 void mem_check(const struct mem *m)
 {
 	struct samara_report report = { 0 };
@@ -56,6 +90,8 @@ void mem_check(const struct mem *m)
 		check(samara_mm_validate(mm, &report), &report);
 		mmap_read_lock(mm);
 		check(pgtable_validate(mm, &report), &report);
+		if (mm == m->mm)
+			check_all_places(m);
 		mmap_read_unlock(mm);
 	}
 	check(ram_validate(m->machine->ram, &report), &report);
