@@ -159,6 +159,12 @@ static void pin_page(unsigned int who, const struct call *call)
 		samara_unpin_pages(&pin, 1, 1);
 }
 
+static void unpin_page(unsigned int who, const struct call *call)
+{
+	scene_unpin();
+	say(who, "unpin", 0);
+}
+
 static void pagemap_word(unsigned int who, const struct call *call)
 {
 	unsigned long long word = 0;
@@ -199,6 +205,7 @@ static const struct call calls[] = {
 	{ "fork", fork_it, 0, 0, false },
 	{ "msync", sync_file, 0, 0, false },
 	{ "pwrite", pwrite_file, 0, 0, false },
+	{ "unpin", unpin_page, 0, 0, false },
 	{ "pagemap", pagemap_word, 0, 0, false },
 	{ "mincore", in_core, 0, 0, false },
 	{ "truncation", truncate_file, 0, 0, true },

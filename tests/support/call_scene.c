@@ -64,6 +64,8 @@ void scene_open(void)
 	put(12, 13);
 	put(511, 14);
 	put(513, 15);
+	assert_int_equal(samara_pin_pages(scene.m.mm, AT(3), 1, SAMARA_PIN_WRITE, &scene.pin), 1);
+	scene.pinned = true;
 	assert_int_equal(samara_read(scene.m.mm, AT(5), &byte, 1, NULL), 1);
 	assert_int_equal(samara_read(scene.m.mm, AT(13), &byte, 1, NULL), 1);
 }
@@ -78,9 +80,17 @@ static void check_scene(void)
 						 .mm = scene.child[who] });
 }
 
+void scene_unpin(void)
+{
+	if (scene.pinned)
+		samara_unpin_pages(&scene.pin, 1, 0);
+	scene.pinned = false;
+}
+
 void scene_close(void)
 {
 	check_scene();
+	scene_unpin();
 	for (unsigned int who = 0; who < 2; who++)
 		if (scene.child[who])
 			samara_mm_exit(scene.child[who]);

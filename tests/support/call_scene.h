@@ -3,7 +3,7 @@
  * A small address space with some of everything for two calls to be made on, and what they leave,
  * as text.
  *
- *   0..7     anonymous, 0..4 written, 5 read
+ *   0..7     anonymous, 0..4 written, 5 read; 3 pinned
  *   8..11    the memfd, shared; 8 and 9 written
  *   12..15   the memfd, private; 12 written, 13 read
  *   16..19   nothing
@@ -21,6 +21,8 @@ struct anon_vma;
 
 struct scene {
 	struct mem m;
+	struct samara_pin pin; /* of page 3, until it is given up */
+	bool pinned;
 	struct samara_file *file;
 	struct samara_mm *child[2];
 	struct anon_vma *family;
@@ -34,6 +36,7 @@ void scene_machine_down(void);
 /* The scene of now. */
 extern struct scene scene;
 void scene_open(void);
+void scene_unpin(void);
 /* Every validator; then all of it goes. */
 void scene_close(void);
 
