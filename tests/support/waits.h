@@ -8,6 +8,8 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <stdio.h>
+#include <time.h>
 
 #include "support/cmocka_all.h"
 
@@ -80,6 +82,33 @@ static inline void call_returns(struct waiting_call *c)
 {
 	assert_int_equal(pthread_join(c->thread, NULL), 0);
 	assert_int_equal(c->done, 1);
+}
+
+/*
+ * Whether a thread that waits comes to sleep, instead of looking again and again. What it runs is
+ * counted, not the time that passes.
+ */
+static inline bool comes_to_sleep(pthread_t thread, pid_t tid)
+{
+	struct timespec ran = { 0 };
+	clockid_t clock;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", (int)tid);
+	assert_int_equal(pthread_getcpuclockid(thread, &clock), 0);
+	while (!ran.tv_sec && ran.tv_nsec < 300000000) {
+		char state = '?';
+		FILE *stat = fopen(path, "r");
+
+		assert_non_null(stat);
+		assert_int_equal(fscanf(stat, "%*[^)]) %c", &state), 1);
+		fclose(stat);
+		if (state == 'S')
+			return true;
+		sched_yield();
+		assert_int_equal(clock_gettime(clock, &ran), 0);
+	}
+	return false;
 }
 
 #endif

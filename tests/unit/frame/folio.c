@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* The state word and the folio lock (frame/frame.h, folio.c). */
 #include <pthread.h>
+#include <unistd.h>
 
 #include "fixture.h"
 #include "support/forked.h"
 #include "support/random.h"
+#include "support/waits.h"
 
 #include "base/lock.h"
 
@@ -171,6 +173,7 @@ static void unmapping_many_frees_those_that_are_gone(void **state)
 #define THREADS 3
 
 struct locker {
+	pid_t tid; /* atomic */
 	struct folio *folio;
 	unsigned long rounds, *plain; /* only the lock makes the sum right */
 };
@@ -218,6 +221,7 @@ static void *lock_once(void *arg)
 {
 	struct locker *l = arg;
 
+	__atomic_store_n(&l->tid, gettid(), __ATOMIC_RELEASE);
 	folio_lock(l->folio);
 	++*l->plain;
 	folio_unlock(l->folio);
@@ -233,10 +237,14 @@ static void who_waits_sleeps_and_is_woken(void **state)
 
 	folio_lock(l.folio);
 	assert_false(folio_trylock(l.folio));
-	for (int i = 0; i < THREADS; i++)
+	for (int i = 0; i < THREADS; i++) {
+		l.tid = 0;
 		assert_int_equal(pthread_create(&thread[i], NULL, lock_once, &l), 0);
-	while (!folio_test(l.folio, FOLIO_WAITED))
-		cpu_relax();
+		while (!__atomic_load_n(&l.tid, __ATOMIC_ACQUIRE))
+			sched_yield();
+		assert_true(comes_to_sleep(thread[i], l.tid));
+	}
+	assert_true(folio_test(l.folio, FOLIO_WAITED));
 	assert_int_equal(plain, 0);
 	folio_unlock(l.folio);
 	for (int i = 0; i < THREADS; i++)
