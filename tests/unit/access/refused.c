@@ -4,6 +4,7 @@
  * same access works afterwards.
  */
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -154,11 +155,45 @@ static void all_refused_from_one_on_lose_nothing(void **state)
 	each_allocation(samara_inject_from);
 }
 
+/* A stack that cannot grow for want of memory is as it was, and has no family that is new. */
+static void a_refused_growth_leaves_the_stack_as_it_was(void **state)
+{
+	const unsigned long s = 1UL << 40, below = s - 3 * MEM_PAGE;
+	struct samara_mm_stats before = { .size = sizeof(before) }, now = before;
+	struct samara_fault fault;
+	unsigned long nth = 0;
+	struct mem m;
+	char byte = 1;
+
+	(void)state;
+	mem_open(&m, 1 << 20);
+	assert_int_equal(samara_mmap(m.mm, s, MEM_PAGE, RW,
+				     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_GROWSDOWN, NULL,
+				     0),
+			 s);
+	assert_int_equal(samara_mm_stats(m.mm, &before), 0);
+	do {
+		samara_inject_nth(++nth);
+		(void)!samara_write(m.mm, below, &byte, 1, &fault);
+		samara_inject_nth(0);
+		mem_check(&m);
+		if (mem_vma(&m, s)->vm_start < s)
+			break;
+		assert_int_equal(fault.signo, SIGSEGV);
+		assert_null(mem_vma(&m, s)->anon_vma);
+		assert_int_equal(samara_mm_stats(m.mm, &now), 0);
+		assert_memory_equal(&before, &now, sizeof(now));
+	} while (nth < 100);
+	assert_in_range(nth, 2, 20);
+	mem_close(&m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(one_refused_allocation_loses_nothing),
 		cmocka_unit_test(all_refused_from_one_on_lose_nothing),
+		cmocka_unit_test(a_refused_growth_leaves_the_stack_as_it_was),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

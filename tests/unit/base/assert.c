@@ -25,7 +25,22 @@ static void bug_on_ends_the_process_and_says_where(void **state)
 	assert_true(child.signal == SIGABRT || child.status);
 	assert_non_null(strstr(child.text, "samara: BUG: arg == NULL"));
 	assert_non_null(strstr(child.text, "assert.c:"));
-	assert_int_equal(child.text[strlen(child.text) - 1], '\n');
+}
+
+static void say_and_end(void *arg)
+{
+	(void)arg;
+	assert_bug_text("%d of %s", 7, "nine");
+}
+
+static void a_text_of_ones_own_is_one_line(void **state)
+{
+	struct forked child;
+
+	(void)state;
+	run_forked(say_and_end, NULL, &child);
+	assert_true(child.signal == SIGABRT || child.status);
+	assert_string_equal(child.text, "samara: BUG: 7 of nine\n");
 }
 
 static void bug_on_lets_a_false_condition_pass(void **state)
@@ -156,6 +171,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(bug_on_ends_the_process_and_says_where),
+		cmocka_unit_test(a_text_of_ones_own_is_one_line),
 		cmocka_unit_test(bug_on_lets_a_false_condition_pass),
 		cmocka_unit_test(warnings_are_counted_in_debug_builds),
 		cmocka_unit_test(warnings_end_a_test),

@@ -122,11 +122,43 @@ static void whoever_holds_a_vma_sees_it_hold_still(void **state)
 	samara_mm_exit(mm[1]);
 }
 
+/* Faults of several threads do not write to one cache line. */
+static void *number_of_shard(void *arg)
+{
+	struct samara_mm *mm = arg;
+
+	return (void *)(mm_shard(mm) - mm->shard);
+}
+
+static void threads_that_begin_together_count_apart(void **state)
+{
+	struct samara_machine_config cfg = SAMARA_MACHINE_CONFIG_INIT;
+	struct samara_machine *machine;
+	struct samara_mm *mm;
+	unsigned int seen = 0;
+
+	(void)state;
+	assert_int_equal(samara_machine_create(&cfg, &machine), 0);
+	assert_int_equal(samara_mm_create(machine, &mm), 0);
+	for (int i = 0; i < MM_SHARDS; i++) {
+		pthread_t thread;
+		void *number;
+
+		assert_int_equal(pthread_create(&thread, NULL, number_of_shard, mm), 0);
+		assert_int_equal(pthread_join(thread, &number), 0);
+		seen |= 1U << (uintptr_t)number;
+	}
+	assert_int_equal(seen, (1U << MM_SHARDS) - 1);
+	samara_mm_exit(mm);
+	samara_machine_destroy(machine);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(whoever_holds_a_vma_sees_it_hold_still, fixture_up,
 						fixture_down),
+		cmocka_unit_test(threads_that_begin_together_count_apart),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

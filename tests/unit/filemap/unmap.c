@@ -2,6 +2,8 @@
 /*
  * unmap_mapping_pages(): what truncation and hole punching take out of page tables.
  */
+#include <samara/notifier.h>
+
 #include "filemap/filemap.h"
 #include "unit/rmap/space.h"
 
@@ -122,6 +124,41 @@ static void a_dirty_bit_is_not_lost(void **state)
 	folio_put(f->machine->ram, folio);
 }
 
+static void count_it(const struct samara_notifier_range *range, void *priv)
+{
+	assert_true(range->start < range->end);
+	++*(unsigned int *)priv;
+}
+
+/* A hole without a whole page in it, and one behind which nothing is mapped. */
+static void a_hole_within_pages_unmaps_nothing(void **state)
+{
+	static const struct samara_notifier_ops ops = { .start = count_it };
+	static const struct {
+		unsigned long at, length;
+		unsigned int told;
+	} holes[] = {
+		{ 5, 100, 0 },         { PAGE, PAGE - 1, 0 }, { PAGE - 1, 2, 0 },
+		{ 8 * PAGE, PAGE, 0 }, { PAGE - 1, PAGE, 0 }, { 2 * PAGE, PAGE, 2 },
+	};
+	struct fixture *f = *state;
+	struct samara_notifier *notifier;
+	unsigned int told = 0;
+
+	map_file(f, 0, 8, RW, MAP_SHARED, 0);
+	for (unsigned long page = 0; page < 8; page++)
+		put_file(f->mm, page, 0);
+	assert_int_equal(samara_notifier_register(f->mm, &ops, &told, &notifier), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(holes); i++) {
+		told = 0;
+		assert_int_equal(samara_file_punch_hole(f->file, holes[i].at, holes[i].length), 0);
+		assert_int_equal(told, holes[i].told);
+		assert_int_equal(present(f->mm, 0, 8), holes[i].told ? 7 : 8);
+	}
+	samara_notifier_unregister(notifier);
+	clear_pages(f->mm, 0, 8);
+}
+
 #define test(name) cmocka_unit_test_setup_teardown(name, fixture_up, fixture_down)
 
 int main(void)
@@ -133,6 +170,7 @@ int main(void)
 		test(many_pages_go_in_batches),
 		test(an_mm_that_is_being_built_is_not_passed_by),
 		test(a_dirty_bit_is_not_lost),
+		test(a_hole_within_pages_unmaps_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -20,6 +20,7 @@
 
 #include "support/cmocka_all.h"
 #include "support/mem.h"
+#include "support/store_box.h"
 
 #define RW (PROT_READ | PROT_WRITE)
 #define TRIES 5
@@ -203,6 +204,37 @@ static void what_both_stored_in_memory_is_kept(void **state)
 	close(fd);
 }
 
+/* What was read of it is the host's. Only where both store may memory hold what the host lacks. */
+static void a_tail_is_to_be_written_only_where_both_store(void **state)
+{
+	static const struct {
+		enum kind kind;
+		int how;
+	} rows[] = { { MEMFD, O_RDONLY }, { MEMFD, O_RDWR }, { DISK, O_RDONLY }, { DISK, O_RDWR } };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const int fd = open_file(rows[i].kind), other = box_reopen(fd, rows[i].how);
+		struct samara_file *file;
+		struct folio *folio;
+		char now[8];
+
+		assert_int_equal(pwrite(fd, "abc", 3, 0), 3);
+		assert_int_equal(samara_file_from_fd(m.machine, other, &file), 0);
+		close(other);
+		assert_int_equal(samara_file_pread(file, now, 8, 0), 3);
+		assert_int_equal(pwrite(fd, "defgh", 5, 3), 5);
+		assert_int_equal(samara_file_pread(file, now, 8, 0), 8);
+		assert_memory_equal(now, "abcdefgh", 8);
+		folio = box_page(file, 0);
+		assert_int_equal(folio_test(folio, FOLIO_DIRTY),
+				 file->inode->in_memory && rows[i].how == O_RDWR);
+		folio_put(m.machine->ram, folio);
+		samara_file_put(file);
+		close(fd);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -210,6 +242,7 @@ int main(void)
 		TEST(in_memory_they_become_the_files),
 		TEST(on_disk_they_are_zeros_when_the_file_grows),
 		TEST(what_both_stored_in_memory_is_kept),
+		TEST(a_tail_is_to_be_written_only_where_both_store),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

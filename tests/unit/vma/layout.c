@@ -170,6 +170,40 @@ static void above_4_gib_on_request(void **state)
 	assert_int_equal(map(f->mm, 0, PAGE, ANON | 0x80 | MAP_32BIT), 1UL << 30);
 }
 
+/*
+ * Five levels of tables: a hint above the window asks for all of the space, one at its end does
+ * not.
+ */
+static void only_a_hint_above_the_window_leaves_it(void **state)
+{
+	struct samara_machine_config cfg = SAMARA_MACHINE_CONFIG_INIT;
+	const struct samara_geometry *geo = samara_geometry_x86_64_la57();
+	const unsigned long window = geo->map_window;
+	struct samara_layout layout = SAMARA_LAYOUT_INIT;
+	struct samara_machine *machine;
+	struct samara_mm *mm;
+
+	(void)state;
+	cfg.geometry = geo;
+	assert_int_equal(samara_machine_create(&cfg, &machine), 0);
+	assert_int_equal(samara_mm_create(machine, &mm), 0);
+	assert_true(window < geo->task_size);
+	assert_true(map(mm, 0, PAGE, ANON) < window);
+	assert_int_equal(map(mm, window - PAGE, PAGE, ANON), window - PAGE);
+	assert_true(map(mm, window - PAGE, 2 * PAGE, ANON) < window - PAGE);
+	assert_true(map(mm, window, PAGE, ANON) < window - PAGE);
+	assert_int_equal(map(mm, window + PAGE, PAGE, ANON), window + PAGE);
+	/* What is taken there is looked for elsewhere above. */
+	assert_true(map(mm, window + PAGE, PAGE, ANON) > window);
+	samara_get_layout(mm, &layout);
+	layout.flags |= SAMARA_LAYOUT_BOTTOM_UP;
+	assert_int_equal(samara_set_layout(mm, &layout), 0);
+	assert_true(map(mm, window, PAGE, ANON) < window - PAGE);
+	assert_int_equal(map(mm, window + 2 * PAGE, PAGE, ANON), window + 2 * PAGE);
+	samara_mm_exit(mm);
+	samara_machine_destroy(machine);
+}
+
 #define test(name) cmocka_unit_test_setup_teardown(name, fixture_up, fixture_down)
 
 int main(void)
@@ -187,6 +221,7 @@ int main(void)
 		test(low_memory_on_request),
 		test(sizes_that_cannot_be),
 		test(above_4_gib_on_request),
+		cmocka_unit_test(only_a_hint_above_the_window_leaves_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
