@@ -7,6 +7,7 @@ import unittest
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "tools"))
 
+from mutation.cover import Cover  # noqa: E402
 from mutation.rules import RULES, mutants_of  # noqa: E402
 from mutation.source import Source  # noqa: E402
 
@@ -91,6 +92,21 @@ class Mutate(unittest.TestCase):
         for line in ("BUG_ON(a < 1 && !b);", "if (VM_WARN_ON(a == 1))", "prefetch(a + 1);"):
             found = [m.new for m in mutants_of(source(line)) if m.rule not in ("force", "negate")]
             self.assertEqual(found, [])
+
+    def test_an_if_around_a_prefetch_alone_is_left_alone(self):
+        self.gives("negate", ["if (a->b && c)", "\t__builtin_prefetch(c);"])
+        self.gives("constant", ["if (a[1])", "\tprefetch(a[1]);"])
+        self.gives("negate", ["if (a)", "\tf(c);"], "if (!(a))")
+
+    def test_a_probe_on_the_head_of_a_function_is_the_functions(self):
+        cover = Cover.__new__(Cover)
+        text = source("x = 1;")
+        head, first, last = (text.text[:text.text.index(part)].count("\n") + 1
+                             for part in ("int f(", "\tx = 1", "}\n"))
+        cover.spans = {"src/base/a.c": [("f", first - 1, last, "digest")]}
+        for line in (head, first, last):
+            self.assertEqual(cover.function_at("src/base/a.c", line)[0], "f")
+        self.assertIsNone(cover.function_at("src/base/a.c", last + 1))
 
     def test_a_mutant_keeps_its_lines_and_its_name(self):
         body = ["if (f(a,", "      b))", "\treturn -EINVAL;", "x++;", "x++;", "g(p);", "h(p);"]

@@ -64,8 +64,9 @@ class Cover:
                              for f in source.functions] for path, source in sources.items()}
 
     def function_at(self, path, line):
+        """The probe at a function's entry has the line of its head, before the first line."""
         for name, first, last, text in self.spans.get(path, ()):
-            if first <= line <= last:
+            if line <= last:
                 return name, first, text
         return None
 

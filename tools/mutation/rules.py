@@ -26,13 +26,20 @@ def keep_lines(text, replacement):
     return replacement + "\n" * (text.count("\n") - replacement.count("\n"))
 
 
+def condition_of(function, i):
+    """Where the if begins whose only statement is the call at i; else i."""
+    opening = function.partner.get(i - 1) if i and function.tokens[i - 1].text == ")" else None
+    alone = opening and function.tokens[opening - 1].text == "if"
+    return opening - 1 if alone else i
+
+
 def aside_spans(function):
     """Texts of the function that are not mutated."""
     for i, token in enumerate(function.tokens[:-1]):
         if ASIDE.match(token.text) and function.tokens[i + 1].text == "(":
             close = function.partner.get(i + 1)
             if close:
-                yield token.start, function.tokens[close].end
+                yield function.tokens[condition_of(function, i)].start, function.tokens[close].end
 
 
 def is_binary(function, i):
