@@ -8,6 +8,7 @@
 
 #include <samara/cpu.h>
 
+#include "base/rcu.h"
 #include "support/cmocka_all.h"
 #include "support/mem.h"
 #include "support/store_box.h"
@@ -177,10 +178,45 @@ static void each_call_waits_for_the_leaf(void **state)
 	}
 }
 
+#ifdef SAMARA_DEBUG
+static struct samara_spinlock *watched;
+static unsigned int released;
+
+static void in_a_section(enum lock_event event, const void *lock)
+{
+	if (event != LOCK_RELEASE || lock != watched)
+		return;
+	assert_true(rcu_read_held());
+	released++;
+}
+
+/* A leaf may leave its tree under an access: only an RCU section keeps its memory. */
+static void the_leaf_is_unlocked_inside_the_section_that_keeps_it(void **state)
+{
+	static void (*const accesses[])(void *arg) = { call_read, call_write };
+
+	(void)state;
+	mem_open(&m, 16 << 20);
+	map_page(ANON);
+	watched = &table_find(m.mm, addr)->lock;
+	for (size_t i = 0; i < ARRAY_SIZE(accesses); i++) {
+		released = 0;
+		__atomic_store_n(&lock_hook, in_a_section, __ATOMIC_RELEASE);
+		accesses[i](NULL);
+		__atomic_store_n(&lock_hook, NULL, __ATOMIC_RELEASE);
+		assert_int_equal(released, 1);
+	}
+	mem_close(&m);
+}
+#endif
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_call_waits_for_the_leaf),
+#ifdef SAMARA_DEBUG
+		cmocka_unit_test(the_leaf_is_unlocked_inside_the_section_that_keeps_it),
+#endif
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

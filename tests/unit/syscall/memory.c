@@ -56,6 +56,21 @@ static void faults_are_counted_by_lock(void **state)
 	assert_int_equal(memory_of(f).vma_lock_success, 7);
 }
 
+static void so_are_those_of_pins(void **state)
+{
+	struct fixture *f = *state;
+	struct samara_mm_memory memory;
+	struct samara_pin pin[4];
+
+	map_pages(f->mm, 0, 4, RW, 0);
+	for (unsigned long i = 0; i < 4; i++)
+		assert_int_equal(samara_pin_pages(f->mm, AT(i), 1, SAMARA_PIN_WRITE, &pin[i]), 1);
+	memory = memory_of(f);
+	assert_int_equal(memory.vma_lock_retry, 1);
+	assert_int_equal(memory.vma_lock_success, 3);
+	samara_unpin_pages(pin, 4, 0);
+}
+
 static void the_size_is_checked(void **state)
 {
 	struct fixture *f = *state;
@@ -71,6 +86,7 @@ int main(void)
 						fixture_down),
 		cmocka_unit_test_setup_teardown(faults_are_counted_by_lock, fixture_up,
 						fixture_down),
+		cmocka_unit_test_setup_teardown(so_are_those_of_pins, fixture_up, fixture_down),
 		cmocka_unit_test_setup_teardown(the_size_is_checked, fixture_up, fixture_down),
 	};
 

@@ -4,7 +4,10 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <samara/access.h>
 
@@ -12,6 +15,7 @@
 
 #include "support/mm_shape.h"
 #include "support/mm_text.h"
+#include "support/waits.h"
 
 static char text[MM_TEXT];
 
@@ -74,6 +78,69 @@ static void a_long_map_is_written_in_pieces(void **state)
 		lines++;
 	assert_int_equal(lines, 3001);
 	assert_int_equal(samara_print_maps(f->mm, -1), -EBADF);
+}
+
+struct printer {
+	struct samara_mm *mm;
+	int fd, err;
+	pid_t tid; /* atomic */
+};
+
+static int handled; /* atomic */
+
+static void handle(int signo)
+{
+	(void)signo;
+	__atomic_store_n(&handled, 1, __ATOMIC_RELEASE);
+}
+
+static void *print_it(void *arg)
+{
+	struct printer *p = arg;
+
+	__atomic_store_n(&p->tid, gettid(), __ATOMIC_RELEASE);
+	p->err = samara_print_maps(p->mm, p->fd);
+	close(p->fd);
+	return NULL;
+}
+
+/* Whoever reads the pipe is slow, and a signal comes meanwhile. */
+static void a_signal_does_not_end_a_report(void **state)
+{
+	const struct sigaction interrupts = { .sa_handler = handle };
+	struct fixture *f = *state;
+	struct printer p = { .mm = f->mm };
+	size_t filled = 0, got = 0;
+	struct sigaction before;
+	pthread_t thread;
+	int ends[2];
+	ssize_t n;
+
+	map_pages(f->mm, 0, 1, RW, 0);
+	assert_int_equal(mm_text(f->mm, samara_print_maps, text), 0);
+	assert_int_equal(pipe2(ends, O_NONBLOCK), 0);
+	while ((n = write(ends[1], text, 1)) == 1)
+		filled++;
+	assert_int_equal(fcntl(ends[1], F_SETFL, 0), 0);
+	assert_int_equal(fcntl(ends[0], F_SETFL, 0), 0);
+	assert_int_equal(sigaction(SIGUSR1, &interrupts, &before), 0);
+	p.fd = ends[1];
+	handled = 0;
+	assert_int_equal(pthread_create(&thread, NULL, print_it, &p), 0);
+	while (!__atomic_load_n(&p.tid, __ATOMIC_ACQUIRE))
+		sched_yield();
+	assert_true(comes_to_sleep(thread, p.tid));
+	assert_int_equal(pthread_kill(thread, SIGUSR1), 0);
+	while (!__atomic_load_n(&handled, __ATOMIC_ACQUIRE))
+		sched_yield();
+	while ((n = read(ends[0], text + MM_TEXT / 2, 4096)) > 0)
+		got += (size_t)n;
+	pthread_join(thread, NULL);
+	assert_int_equal(p.err, 0);
+	text[MM_TEXT / 2 - 1] = '\0';
+	assert_int_equal(got, filled + strlen(text));
+	close(ends[0]);
+	assert_int_equal(sigaction(SIGUSR1, &before, NULL), 0);
 }
 
 static void smaps_gives_size_and_flags(void **state)
@@ -265,6 +332,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		test(maps_reads_like_procs),
 		test(a_long_map_is_written_in_pieces),
+		test(a_signal_does_not_end_a_report),
 		test(smaps_gives_size_and_flags),
 		test(smaps_gives_each_line),
 		cmocka_unit_test(flags_text_needs_room),
