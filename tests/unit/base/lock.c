@@ -135,6 +135,21 @@ static void below_a_trylock(void *arg)
 		spin_lock(&twin, RANK_PAGE_TABLE);
 }
 
+static struct rwsem rwsem = RWSEM_INIT(RANK_MMAP);
+
+/* Said before it would wait for itself for ever. */
+static void read_what_is_written(void *arg)
+{
+	down_write(&rwsem);
+	down_read(&rwsem);
+}
+
+static void write_what_is_read(void *arg)
+{
+	down_read(&rwsem);
+	down_write(&rwsem);
+}
+
 static void unlock_not_held(void *arg)
 {
 	spin_unlock(&low);
@@ -151,6 +166,8 @@ static void rank_violations_end_the_process(void **state)
 		{ equal, "frame taken while holding frame" },
 		{ same_lock, "frame taken twice" },
 		{ below_a_trylock, "page table taken while holding frame" },
+		{ read_what_is_written, "mmap_lock taken twice" },
+		{ write_what_is_read, "mmap_lock taken twice" },
 		{ unlock_not_held, "does not hold" },
 	};
 
@@ -164,7 +181,7 @@ static void rank_violations_end_the_process(void **state)
 	}
 #else
 	(void)descending, (void)equal, (void)same_lock, (void)below_a_trylock;
-	(void)unlock_not_held;
+	(void)unlock_not_held, (void)read_what_is_written, (void)write_what_is_read;
 	skip();
 #endif
 }

@@ -50,6 +50,7 @@ static void is_saturated(void)
 		assert_true(refcount_read(&r) >= REFCOUNT_MAX);
 		assert_true(refcount_inc_not_zero(&r));
 		assert_true(refcount_dec_not_one(&r));
+		assert_int_equal(refcount_read(&r), REFCOUNT_SATURATED);
 		assert_false(refcount_dec_and_test(&r));
 	}
 	assert_int_equal(refcount_read(&r), REFCOUNT_SATURATED);
