@@ -8,7 +8,8 @@
  * have to agree. What a lock protects does not change outside of it.
  *
  * An access is two steps, as on a CPU: the fault makes the page ready, then the access is tried
- * again. The other call may come in between.
+ * again. mlock is two steps, as in Linux: it marks the mappings, drops the mmap_lock, and then
+ * brings the range's pages in, whatever is mapped there by then. The other call may come in between.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -29,6 +30,7 @@ struct call {
 	unsigned long page; /* of an access */
 	int fault;          /* its first step: MADV_POPULATE_*; 0: it has none */
 	bool unmaps;        /* a file's pages, for a moment: the next access faults again */
+	bool populates;     /* pages 1 to 4, as its second step */
 };
 
 /* calls ------------------------------------------------------------------------ */
@@ -119,9 +121,10 @@ static void wipeonfork(unsigned int who, const struct call *call)
 	say(who, "madvise", samara_madvise(scene.m.mm, AT(1), 6 * MEM_PAGE, MADV_WIPEONFORK));
 }
 
+/* Pages that are there: so its first step, which only marks mappings, can be made alone. */
 static void lock_pages(unsigned int who, const struct call *call)
 {
-	say(who, "mlock", samara_mlock(scene.m.mm, AT(1), 6 * MEM_PAGE));
+	say(who, "mlock", samara_mlock(scene.m.mm, AT(1), 4 * MEM_PAGE));
 }
 
 static void fork_it(unsigned int who, const struct call *call)
@@ -182,44 +185,69 @@ static void in_core(unsigned int who, const struct call *call)
 }
 
 static const struct call calls[] = {
-	{ "store", store, 1, MADV_POPULATE_WRITE, false },
-	{ "first store", store, 6, MADV_POPULATE_WRITE, false },
-	{ "store over zeros", store, 5, MADV_POPULATE_WRITE, false },
-	{ "store, shared file", store, 9, MADV_POPULATE_WRITE, false },
-	{ "store, private file", store, 13, MADV_POPULATE_WRITE, false },
-	{ "load", load, 1, MADV_POPULATE_READ, false },
-	{ "first load", load, 7, MADV_POPULATE_READ, false },
-	{ "first load, shared file", load, 11, MADV_POPULATE_READ, false },
-	{ "pin", pin_page, 1, MADV_POPULATE_WRITE, false },
-	{ "mmap over", mmap_over, 0, 0, false },
-	{ "mmap behind", mmap_behind, 0, 0, false },
-	{ "munmap", munmap_part, 0, 0, false },
-	{ "munmap, file", munmap_file, 0, 0, false },
-	{ "mprotect", protect, 0, 0, false },
-	{ "mprotect, file", protect_file, 0, 0, false },
-	{ "mremap", move, 0, 0, false },
-	{ "mremap, file", move_file, 0, 0, false },
-	{ "MADV_DONTNEED", dontneed, 0, 0, false },
-	{ "MADV_WIPEONFORK", wipeonfork, 0, 0, false },
-	{ "mlock", lock_pages, 0, 0, false },
-	{ "fork", fork_it, 0, 0, false },
-	{ "msync", sync_file, 0, 0, false },
-	{ "pwrite", pwrite_file, 0, 0, false },
-	{ "unpin", unpin_page, 0, 0, false },
-	{ "pagemap", pagemap_word, 0, 0, false },
-	{ "mincore", in_core, 0, 0, false },
-	{ "truncation", truncate_file, 0, 0, true },
-	{ "hole", punch_file, 0, 0, true },
+	{ "store", store, 1, MADV_POPULATE_WRITE, false, false },
+	{ "first store", store, 6, MADV_POPULATE_WRITE, false, false },
+	{ "store over zeros", store, 5, MADV_POPULATE_WRITE, false, false },
+	{ "store, shared file", store, 9, MADV_POPULATE_WRITE, false, false },
+	{ "store, private file", store, 13, MADV_POPULATE_WRITE, false, false },
+	{ "load", load, 1, MADV_POPULATE_READ, false, false },
+	{ "first load", load, 7, MADV_POPULATE_READ, false, false },
+	{ "first load, shared file", load, 11, MADV_POPULATE_READ, false, false },
+	{ "pin", pin_page, 1, MADV_POPULATE_WRITE, false, false },
+	{ "mmap over", mmap_over, 0, 0, false, false },
+	{ "mmap behind", mmap_behind, 0, 0, false, false },
+	{ "munmap", munmap_part, 0, 0, false, false },
+	{ "munmap, file", munmap_file, 0, 0, false, false },
+	{ "mprotect", protect, 0, 0, false, false },
+	{ "mprotect, file", protect_file, 0, 0, false, false },
+	{ "mremap", move, 0, 0, false, false },
+	{ "mremap, file", move_file, 0, 0, false, false },
+	{ "MADV_DONTNEED", dontneed, 0, 0, false, false },
+	{ "MADV_WIPEONFORK", wipeonfork, 0, 0, false, false },
+	{ "mlock", lock_pages, 0, 0, false, true },
+	{ "fork", fork_it, 0, 0, false, false },
+	{ "msync", sync_file, 0, 0, false, false },
+	{ "pwrite", pwrite_file, 0, 0, false, false },
+	{ "unpin", unpin_page, 0, 0, false, false },
+	{ "pagemap", pagemap_word, 0, 0, false, false },
+	{ "mincore", in_core, 0, 0, false, false },
+	{ "truncation", truncate_file, 0, 0, true, false },
+	{ "hole", punch_file, 0, 0, true, false },
 };
 
 /* pairs ------------------------------------------------------------------------ */
 
-/* Which of the two goes on, four times: its fault, then the call itself. */
+/* Which of the two goes on, four times: its first step, then its second. */
 static const unsigned char orders[][4] = {
 	{ 0, 0, 1, 1 }, { 1, 1, 0, 0 }, { 0, 1, 1, 0 },
 	{ 1, 0, 0, 1 }, { 0, 1, 0, 1 }, { 1, 0, 1, 0 },
 };
 #define ORDERS ARRAY_SIZE(orders)
+
+static void fault_in(unsigned long page, int how)
+{
+	(void)!samara_madvise(scene.m.mm, AT(page), MEM_PAGE, how);
+}
+
+static void first_step(unsigned int who, const struct call *call)
+{
+	if (call->populates)
+		call->make(who, call);
+	else if (call->fault)
+		fault_in(call->page, call->fault);
+}
+
+static void second_step(unsigned int who, const struct call *call)
+{
+	if (!call->populates) {
+		call->make(who, call);
+		return;
+	}
+	for (unsigned long page = 1; page <= 4; page++) {
+		fault_in(page, MADV_POPULATE_WRITE); /* refused where it is read-only */
+		fault_in(page, MADV_POPULATE_READ);
+	}
+}
 
 static void in_order(const struct call *const call[2], const unsigned char *order,
 		     struct left *left)
@@ -231,11 +259,7 @@ static void in_order(const struct call *const call[2], const unsigned char *orde
 	for (unsigned int i = 0; i < 4; i++) {
 		const unsigned int who = order[i];
 
-		if (begun[who])
-			call[who]->make(who, call[who]);
-		else if (call[who]->fault)
-			(void)!samara_madvise(scene.m.mm, AT(call[who]->page), MEM_PAGE,
-					      call[who]->fault);
+		(begun[who] ? second_step : first_step)(who, call[who]);
 		begun[who] = true;
 	}
 	scene_guard_end();
@@ -289,7 +313,7 @@ static bool meet(const struct call *const call[2], unsigned int nth, const struc
 static unsigned int pair(const struct call *a, const struct call *b)
 {
 	const struct call *const call[2] = { a, b };
-	const unsigned int n = a->fault || b->fault ? ORDERS : 2;
+	const unsigned int n = a->fault || b->fault || a->populates || b->populates ? ORDERS : 2;
 	static struct left after[ORDERS];
 	unsigned int nth = 1;
 

@@ -110,7 +110,7 @@ static void totals_for_older_and_newer_programs(void **state)
 	samara_machine_destroy(machine);
 }
 
-/* Callers of these two have never had to set a size: what stands there must not be taken for one. */
+/* Callers of these two never had to set a size: what stands there is not taken for one. */
 static void layouts_and_identities_need_no_size(void **state)
 {
 	struct samara_file_identity identity;
