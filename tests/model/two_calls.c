@@ -8,8 +8,8 @@
  * have to agree. What a lock protects does not change outside of it.
  *
  * An access is two steps, as on a CPU: the fault makes the page ready, then the access is tried
- * again. mlock is two steps, as in Linux: it marks the mappings, drops the mmap_lock, and then
- * brings the range's pages in, whatever is mapped there by then. The other call may come in between.
+ * again. mlock is two steps, as in Linux: it marks the mappings and drops the mmap_lock. Then it
+ * brings in the pages of what is mapped there by then. The other call may come in between.
  */
 #include <signal.h>
 #include <stdio.h>

@@ -8,6 +8,7 @@
 
 #include "core/mms.h"
 #include "process/fork.h"
+#include "support/fork_steps.h"
 #include "support/cmocka_all.h"
 #include "support/mem.h"
 #include "support/waits.h"
@@ -137,10 +138,10 @@ static void a_walker_waits_for_an_mm_that_is_being_built(void **state)
 	struct samara_mm *child;
 
 	(void)state;
+	at_fork_steps(walk_beside);
 	built.call = (struct waiting_call){ .call = walk };
-	fork_hook = walk_beside;
 	child = child_of(m.mm);
-	fork_hook = NULL;
+	at_fork_steps_end();
 	call_returns(&built.call);
 	assert_int_equal(built.state, MM_LIVE);
 	assert_int_equal(built.vmas, 1);
@@ -156,13 +157,13 @@ static void a_walker_finds_the_mm_of_a_failed_fork_closed(void **state)
 	struct samara_pin pin;
 
 	(void)state;
+	at_fork_steps(walk_beside);
 	assert_int_equal(samara_pin_pages(m.mm, a, 1, SAMARA_PIN_WRITE, &pin), 1);
 	mem_map(&m, 4095, RW, MAP_PRIVATE | MAP_POPULATE, NULL);
 	built.call = (struct waiting_call){ .call = walk };
 	built.vmas = 0;
-	fork_hook = walk_beside;
 	assert_int_equal(samara_fork(m.mm, &child), -ENOMEM);
-	fork_hook = NULL;
+	at_fork_steps_end();
 	call_returns(&built.call);
 	assert_int_not_equal(built.state, MM_LIVE);
 	assert_int_equal(built.vmas, 0);

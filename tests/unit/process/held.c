@@ -12,6 +12,7 @@
 #include "family.h"
 #include "process/fork.h"
 #include "rmap/link.h"
+#include "support/fork_steps.h"
 #include "support/mm_text.h"
 #include "support/store_box.h"
 
@@ -57,9 +58,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
 	(void)state;
-#ifdef SAMARA_DEBUG
-	fork_hook = NULL;
-#endif
+	at_fork_steps_end();
 	mem_check(&m);
 	samara_file_put(file);
 	close(fd);
@@ -134,16 +133,6 @@ static void hold(enum fork_step step, struct samara_mm *parent, struct samara_mm
 		pthread_join(thread, NULL);
 }
 
-static void hook_forks(void (*hook)(enum fork_step, struct samara_mm *, struct samara_mm *))
-{
-#ifdef SAMARA_DEBUG
-	fork_hook = hook;
-#else
-	(void)hook;
-	skip();
-#endif
-}
-
 /* Fork, and while step begins have that done. */
 static struct samara_mm *forked_beside(enum fork_step step, void *(*what)(void *))
 {
@@ -152,9 +141,9 @@ static struct samara_mm *forked_beside(enum fork_step step, void *(*what)(void *
 	held = step;
 	walker = what;
 	done = false;
-	hook_forks(hold);
+	at_fork_steps(hold);
 	child = forked(&m);
-	hook_forks(NULL);
+	at_fork_steps_end();
 	if (what == report)
 		pthread_join(thread, NULL);
 	return child;
@@ -390,7 +379,7 @@ static void whoever_goes_through_a_files_mappings_meets_the_child_after_the_pare
 {
 	(void)state;
 	done = false;
-	hook_forks(look_at_order);
+	at_fork_steps(look_at_order);
 	samara_mm_exit(forked(&m));
 	assert_true(done);
 }

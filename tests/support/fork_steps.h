@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A function of the test that samara_fork() calls at each of its steps, with the locks held that
+ * it holds there. Only debug builds have such calls; in others the test is skipped, so the test
+ * asks for it before it makes anything that its end has to take away.
+ */
+#ifndef SUPPORT_FORK_STEPS_H
+#define SUPPORT_FORK_STEPS_H
+
+#include "process/fork.h"
+#include "support/cmocka_all.h"
+
+typedef void (*fork_step_fn)(enum fork_step step, struct samara_mm *parent,
+			     struct samara_mm *child);
+
+static inline void at_fork_steps(fork_step_fn fn)
+{
+#ifdef SAMARA_DEBUG
+	fork_hook = fn;
+#else
+	(void)fn;
+	skip();
+#endif
+}
+
+static inline void at_fork_steps_end(void)
+{
+#ifdef SAMARA_DEBUG
+	fork_hook = NULL;
+#endif
+}
+
+#endif
