@@ -41,14 +41,14 @@ void wrong(struct worker *w, const char *fmt, ...)
 	va_list args;
 	int len;
 
-	pthread_mutex_lock(&t->telling);
-	if (!t->wrong[0]) {
-		len = snprintf(t->wrong, sizeof(t->wrong), "%s: ", op_names[w->now]);
+	pthread_mutex_lock(&t->wrong.lock);
+	if (!t->wrong.text[0]) {
+		len = snprintf(t->wrong.text, sizeof(t->wrong.text), "%s: ", op_names[w->now]);
 		va_start(args, fmt);
-		vsnprintf(t->wrong + len, sizeof(t->wrong) - (size_t)len, fmt, args);
+		vsnprintf(t->wrong.text + len, sizeof(t->wrong.text) - (size_t)len, fmt, args);
 		va_end(args);
 	}
-	pthread_mutex_unlock(&t->telling);
+	pthread_mutex_unlock(&t->wrong.lock);
 	__atomic_store_n(&t->stop, true, __ATOMIC_RELAXED);
 }
 
@@ -64,7 +64,7 @@ bool again(struct worker *w, long ret)
 
 bool ran_out(struct worker *w, long ret)
 {
-	if (!w->t->ram || ret != -ENOMEM)
+	if (!w->t->asked.ram || ret != -ENOMEM)
 		return false;
 	w->ran_out++;
 	return true;

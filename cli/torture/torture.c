@@ -55,7 +55,7 @@ static enum op any_op(struct worker *w)
 /* The operation, now and then with one of its first allocations refused. */
 static void do_armed(struct worker *w, struct slot *s)
 {
-	w->armed = w->t->refuse && !roll(w, (unsigned long)w->t->refuse);
+	w->armed = w->t->asked.refuse && !roll(w, (unsigned long)w->t->asked.refuse);
 	if (w->armed)
 		samara_inject_nth(1 + roll(w, 24));
 	do_op(w, w->now, s);
@@ -107,7 +107,7 @@ static int set_up(struct torture *t)
 	struct samara_machine_config config = SAMARA_MACHINE_CONFIG_INIT;
 	int err;
 
-	config.ram_bytes = (size_t)t->ram << 20;
+	config.ram_bytes = (size_t)t->asked.ram << 20;
 	config.overcommit = SAMARA_OVERCOMMIT_ALWAYS;
 	err = samara_machine_create(&config, &t->machine);
 	if (!err)
@@ -119,7 +119,7 @@ static int set_up(struct torture *t)
 	t->null = open("/dev/null", O_WRONLY | O_CLOEXEC);
 	if (!err && t->null < 0)
 		err = -errno;
-	pthread_mutex_init(&t->telling, NULL);
+	pthread_mutex_init(&t->wrong.lock, NULL);
 	for (int i = 0; i < SLOTS; i++) {
 		/* Runs of one kind, so that slots merge. */
 		t->slot[i].kind = (enum slot_kind)(i / 6 % SLOT_KINDS);
@@ -144,8 +144,9 @@ static void wait_for_end(struct torture *t, bool show)
 	struct timespec nap = { 0, 50000000 };
 
 	progress_begin(&progress, "torture", show);
-	for (int i = 0; i < t->secs * 20 && !__atomic_load_n(&t->stop, __ATOMIC_RELAXED); i++) {
-		progress_at(&progress, (double)i / (t->secs * 20));
+	for (int i = 0; i < t->asked.secs * 20 && !__atomic_load_n(&t->stop, __ATOMIC_RELAXED);
+	     i++) {
+		progress_at(&progress, (double)i / (t->asked.secs * 20));
 		nanosleep(&nap, NULL);
 	}
 	progress_end(&progress);
@@ -156,11 +157,11 @@ static int run_threads(struct torture *t, struct worker *workers, bool show)
 {
 	int n = 0, err = 0;
 
-	for (; n < t->threads && !err; n++) {
+	for (; n < t->asked.threads && !err; n++) {
 		struct worker *w = &workers[n];
 
 		w->t = t;
-		w->random = t->seed * 1000003 + (uint64_t)n;
+		w->random = t->asked.seed * 1000003 + (uint64_t)n;
 		err = samara_cpu_create(t->machine, &w->cpu);
 		if (!err)
 			err = -pthread_create(&w->thread, NULL, work, w);
@@ -194,10 +195,11 @@ static void print_json(const struct torture *t, const struct sums *sums)
 	for (int i = 0; i < OPS; i++)
 		json_object_set_new(ops, op_names[i], json_integer((json_int_t)sums->done[i]));
 	out = json_pack("{s:I, s:i, s:i, s:i, s:i, s:o, s:I, s:I, s:I, s:s}", "seed",
-			(json_int_t)t->seed, "threads", t->threads, "seconds", t->secs, "refuse",
-			t->refuse, "ram", t->ram, "operations", ops, "refused",
-			(json_int_t)sums->refused, "ran_out", (json_int_t)sums->ran_out,
-			"live_objects", (json_int_t)sums->live, "wrong", t->wrong);
+			(json_int_t)t->asked.seed, "threads", t->asked.threads, "seconds",
+			t->asked.secs, "refuse", t->asked.refuse, "ram", t->asked.ram, "operations",
+			ops, "refused", (json_int_t)sums->refused, "ran_out",
+			(json_int_t)sums->ran_out, "live_objects", (json_int_t)sums->live, "wrong",
+			t->wrong.text);
 	json_dumpf(out, stdout, JSON_INDENT(2));
 	putchar('\n');
 	json_decref(out);
@@ -205,33 +207,33 @@ static void print_json(const struct torture *t, const struct sums *sums)
 
 static void print_text(const struct torture *t, const struct sums *sums)
 {
-	printf("%lu operations by %d threads in %d s:", sums->all, t->threads, t->secs);
+	printf("%lu operations by %d threads in %d s:", sums->all, t->asked.threads, t->asked.secs);
 	for (int i = 0; i < OPS; i++)
 		printf(" %s %lu%s", op_names[i], sums->done[i], i + 1 < OPS ? "," : "\n");
-	if (t->refuse)
+	if (t->asked.refuse)
 		printf("%lu of them had an allocation refused, and said so\n", sums->refused);
-	if (t->ram)
+	if (t->asked.ram)
 		printf("%lu times there was no frame left\n", sums->ran_out);
-	if (!t->wrong[0] && !sums->live) {
+	if (!t->wrong.text[0] && !sums->live) {
 		puts("nothing wrong, nothing left");
 		return;
 	}
-	if (t->wrong[0])
-		printf("wrong: %s\n", t->wrong);
+	if (t->wrong.text[0])
+		printf("wrong: %s\n", t->wrong.text);
 	if (sums->live)
 		printf("wrong: %lu objects are left\n", sums->live);
-	printf("again: samara torture --secs=%d --seed=%lu --threads=%d", t->secs,
-	       (unsigned long)t->seed, t->threads);
-	if (t->refuse)
-		printf(" --refuse=%d", t->refuse);
-	if (t->ram)
-		printf(" --ram=%d", t->ram);
+	printf("again: samara torture --secs=%d --seed=%lu --threads=%d", t->asked.secs,
+	       (unsigned long)t->asked.seed, t->asked.threads);
+	if (t->asked.refuse)
+		printf(" --refuse=%d", t->asked.refuse);
+	if (t->asked.ram)
+		printf(" --ram=%d", t->asked.ram);
 	putchar('\n');
 }
 
 static void add_up(const struct torture *t, const struct worker *workers, struct sums *sums)
 {
-	for (int n = 0; n < t->threads; n++) {
+	for (int n = 0; n < t->asked.threads; n++) {
 		for (int i = 0; i < OPS; i++) {
 			sums->done[i] += workers[n].done[i];
 			sums->all += workers[n].done[i];
@@ -250,11 +252,11 @@ static int torture(struct torture *t, bool json)
 	if (err)
 		return fail("torture", "cannot set up: %s", strerror(-err));
 	err = run_threads(t, workers, !json);
-	if (!err && !t->wrong[0]) {
+	if (!err && !t->wrong.text[0]) {
 		struct samara_report report = { 0 };
 
 		if (samara_mm_validate(t->mm, &report))
-			snprintf(t->wrong, sizeof(t->wrong), "in the end: %s: %.200s",
+			snprintf(t->wrong.text, sizeof(t->wrong.text), "in the end: %s: %.200s",
 				 report.invariant, report.text);
 	}
 	tear_down(t);
@@ -263,7 +265,7 @@ static int torture(struct torture *t, bool json)
 	add_up(t, workers, &sums);
 	sums.live = samara_live_objects();
 	(json ? print_json : print_text)(t, &sums);
-	return t->wrong[0] || sums.live ? EXIT_DIFFERS : EXIT_SAME;
+	return t->wrong.text[0] || sums.live ? EXIT_DIFFERS : EXIT_SAME;
 }
 
 static int positive(const char *option, const char *text, int most, int *out)
@@ -279,7 +281,7 @@ static int parse_seed(const char *text, struct torture *t)
 
 	if (parse_int(text, &number))
 		return fail("torture", "--seed=%s: not a number", text);
-	t->seed = (uint64_t)number;
+	t->asked.seed = (uint64_t)number;
 	return EXIT_SAME;
 }
 
@@ -300,25 +302,25 @@ static int run(int argc, char **argv)
 	int opt, status = EXIT_SAME;
 	bool json = false;
 
-	t.seed = 1;
-	t.secs = 10;
-	t.threads = cpus > 2 ? (int)(2 * cpus > MOST_THREADS ? MOST_THREADS : 2 * cpus) : 4;
+	t.asked.seed = 1;
+	t.asked.secs = 10;
+	t.asked.threads = cpus > 2 ? (int)(2 * cpus > MOST_THREADS ? MOST_THREADS : 2 * cpus) : 4;
 	while (!status && (opt = getopt_long(argc, argv, ":", options, NULL)) != -1) {
 		switch (opt) {
 		case 's':
-			status = positive("secs", optarg, 1000000, &t.secs);
+			status = positive("secs", optarg, 1000000, &t.asked.secs);
 			break;
 		case 'r':
 			status = parse_seed(optarg, &t);
 			break;
 		case 't':
-			status = positive("threads", optarg, MOST_THREADS, &t.threads);
+			status = positive("threads", optarg, MOST_THREADS, &t.asked.threads);
 			break;
 		case 'f':
-			status = positive("refuse", optarg, 1000000, &t.refuse);
+			status = positive("refuse", optarg, 1000000, &t.asked.refuse);
 			break;
 		case 'm':
-			status = positive("ram", optarg, 65536, &t.ram);
+			status = positive("ram", optarg, 65536, &t.asked.ram);
 			break;
 		case 'j':
 			json = true;

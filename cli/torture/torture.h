@@ -77,19 +77,25 @@ enum op {
 extern const char *const op_names[OPS];
 
 struct torture {
-	uint64_t seed;
-	int secs, threads;
-	int refuse; /* one of so many operations has an allocation refused; 0: none */
-	int ram;    /* MiB; 0: plenty */
+	/* The options. The threads only read them. */
+	struct {
+		uint64_t seed;
+		int secs, threads;
+		int refuse; /* one of so many operations has an allocation refused; 0: none */
+		int ram;    /* MiB; 0: plenty */
+	} asked;
 	struct samara_machine *machine;
 	struct samara_mm *mm;
 	struct samara_file *file, *host;
 	int null; /* descriptor of /dev/null */
 	struct slot slot[SLOTS];
-	uint64_t next_id;        /* atomic */
-	bool stop;               /* atomic */
-	pthread_mutex_t telling; /* for wrong */
-	char wrong[512];         /* what is wrong; empty: nothing yet */
+	uint64_t next_id; /* atomic */
+	bool stop;        /* atomic */
+	/* The first thing that was wrong. */
+	struct {
+		pthread_mutex_t lock; /* for text, while the threads run */
+		char text[512];       /* empty: nothing is wrong yet */
+	} wrong;
 };
 
 struct worker {
