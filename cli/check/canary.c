@@ -76,7 +76,8 @@ static bool is_prefix(const struct wire_op *op)
 /* Whether sequences may have such calls. */
 static bool is_asked(const struct settings *set, const struct wire_op *op)
 {
-	return set->weight[call_of(op->nr)] || (is_prefix(op) && set->limits != LIMITS_DEFAULT);
+	return set->plan.weight[call_of(op->nr)] ||
+	       (is_prefix(op) && set->plan.limits != LIMITS_DEFAULT);
 }
 
 /* NULL, or the first of the canary's calls that was refused. */
@@ -84,7 +85,7 @@ static const char *first_refusal(const struct side_by_side *s, const struct sett
 {
 	static char why[120];
 
-	for (unsigned int i = 0; i < s->host.head->done; i++) {
+	for (unsigned int i = 0; i < s->host.head->result.done; i++) {
 		const struct call_info *call = &calls[call_of(canary[i].nr)];
 		const long host = host_answer(&s->host, i)->ret;
 
@@ -115,7 +116,7 @@ const char *canary_dies(struct side_by_side *s, const struct settings *set)
 	if (err)
 		return strerror(-err);
 	why = host_run(&s->host, &seq);
-	if (s->host.head->done) {
+	if (s->host.head->result.done) {
 		const char *refusal = first_refusal(s, set);
 
 		why = refusal ? refusal : why;

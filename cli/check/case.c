@@ -77,9 +77,9 @@ static void brief_start(struct brief_walk *w, const struct ours *o, unsigned int
 {
 	const struct seen *s = &o->seen[i];
 
-	w->at = o->text + s->text_at;
+	w->at = o->text.at + s->text_at;
 	w->end = w->at + s->text_len;
-	w->flags = o->text + s->flags_at;
+	w->flags = o->text.at + s->flags_at;
 	w->flags_end = w->flags + s->flags_len;
 }
 
@@ -285,20 +285,20 @@ static void script_free(struct script *s)
 /* The library's machine; need UNKNOWN: as it is. 0 or -errno. */
 static int be_as_needed(struct side_by_side *side, int need)
 {
-	if (need == ZERO_PAGE_UNKNOWN || need == side->ours.set.zero_page)
+	if (need == ZERO_PAGE_UNKNOWN || need == side->ours.set.machine.zero_page)
 		return 0;
 	return ours_other_machine(&side->ours, need);
 }
 
 static bool is_as_needed(const struct side_by_side *side, int need)
 {
-	return need == ZERO_PAGE_UNKNOWN || need == (int)side->ours.set.facts.zero_page;
+	return need == ZERO_PAGE_UNKNOWN || need == (int)side->ours.set.found.facts.zero.page;
 }
 
 /* Why the host is not asked, or NULL. */
 static const char *why_not_asked(const struct side_by_side *side, const struct script *s)
 {
-	const struct host_facts *facts = &side->ours.set.facts;
+	const struct host_facts *facts = &side->ours.set.found.facts;
 	const char *why = NULL;
 
 	if (!is_as_needed(side, s->zero_page))
@@ -318,8 +318,8 @@ static bool as_written(struct side_by_side *side, const struct script *s, const 
 	struct difference d;
 	bool same = true;
 
-	side->ours.base = 0;
-	side->ours.bottom_up = false;
+	side->ours.begin.base = 0;
+	side->ours.begin.bottom_up = false;
 	*err = ours_begin(&side->ours);
 	for (unsigned int i = 0; !*err && same && i < s->seq.n; i++) {
 		*err = ours_do(&side->ours, &s->seq.op[i], i);
@@ -329,8 +329,8 @@ static bool as_written(struct side_by_side *side, const struct script *s, const 
 		}
 	}
 	ours_end(&side->ours);
-	side->ours.base = side->host.base;
-	side->ours.bottom_up = side->host.bottom_up;
+	side->ours.begin.base = side->host.base;
+	side->ours.begin.bottom_up = side->host.bottom_up;
 	return same;
 }
 
@@ -352,7 +352,7 @@ int case_run(struct side_by_side *side, const char *path, const char *host_reaso
 	     const char *save_to, json_t *out)
 {
 	struct script *s = calloc(1, sizeof(*s));
-	const int usual = side->ours.set.zero_page;
+	const int usual = side->ours.set.machine.zero_page;
 	const char *host = "agrees";
 	bool same = false, host_same = true;
 	int err;

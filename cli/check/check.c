@@ -50,7 +50,7 @@ static void print_sequence(const struct side_by_side *s, const struct seq *seq)
 	for (unsigned int i = 0; i < seq->n; i++) {
 		op_text(&seq->op[i], call, sizeof(call));
 		answer_text(s->ours.seen[i].ret, ours, sizeof(ours));
-		answer_text(i < s->host.head->done ? host_answer(&s->host, i)->ret : 0, host,
+		answer_text(i < s->host.head->result.done ? host_answer(&s->host, i)->ret : 0, host,
 			    sizeof(host));
 		printf("  %-72s %-18s %s\n", call, host, ours);
 	}
@@ -66,7 +66,7 @@ static json_t *difference_json(const struct side_by_side *s, const struct seq *s
 	for (unsigned int i = 0; i < seq->n; i++) {
 		op_text(&seq->op[i], call, sizeof(call));
 		answer_text(s->ours.seen[i].ret, ours, sizeof(ours));
-		answer_text(i < s->host.head->done ? host_answer(&s->host, i)->ret : 0, host,
+		answer_text(i < s->host.head->result.done ? host_answer(&s->host, i)->ret : 0, host,
 			    sizeof(host));
 		json_array_append_new(list, json_pack("{s:s s:s s:s}", "call", call, "host", host,
 						      "samara", ours));
@@ -136,7 +136,7 @@ static void print_summary(const struct options *o, const struct result *r, doubl
 	printf("%lu calls in %lu sequences compared in %.1f s (%.0f a second, %d job%s), "
 	       "seed %lu\n",
 	       r->compared, r->seqs, seconds, (double)r->compared / seconds, o->jobs,
-	       o->jobs > 1 ? "s" : "", (unsigned long)o->set.seed);
+	       o->jobs > 1 ? "s" : "", (unsigned long)o->set.plan.seed);
 	if (r->pages.pages)
 		printf("%lu pages compared: %lu present, %lu of them of zeros, %lu sharing a frame "
 		       "with another\n"
@@ -163,15 +163,15 @@ static void command_text(const struct options *o, char *buf, size_t size)
 {
 	size_t len = (size_t)snprintf(buf, size,
 				      "samara check --seqs=%lu --ops=%lu --seed=%lu --window=%lu",
-				      o->set.seqs, o->set.ops, (unsigned long)o->set.seed,
-				      o->set.window);
+				      o->set.plan.seqs, o->set.plan.ops,
+				      (unsigned long)o->set.plan.seed, o->set.plan.window);
 
-	if (o->set.limits != LIMITS_MIXED && len < size)
+	if (o->set.plan.limits != LIMITS_MIXED && len < size)
 		len += (size_t)snprintf(buf + len, size - len, " --limits=%s",
-					limit_names[o->set.limits]);
-	if (o->set.profile != PROFILES && len < size)
+					limit_names[o->set.plan.limits]);
+	if (o->set.plan.profile != PROFILES && len < size)
 		len += (size_t)snprintf(buf + len, size - len, " --profile=%s",
-					profile_names[o->set.profile]);
+					profile_names[o->set.plan.profile]);
 	if (len < size)
 		snprintf(buf + len, size - len, " --compat=%s", o->compat);
 }
@@ -187,12 +187,12 @@ static json_t *summary_json(const struct options *o, const struct result *r, dou
 						      note->deviates ? "deviates" : "not asked",
 						      "why", note->why));
 	return json_pack("{s:I s:I s:I s:s s:s s:I s:I s:I s:I s:f s:n s:o s:o}", "seed",
-			 (json_int_t)o->set.seed, "ops", (json_int_t)o->set.ops, "window",
-			 (json_int_t)o->set.window, "limits", limit_names[o->set.limits], "profile",
-			 profile_names[o->set.profile], "sequences", (json_int_t)r->seqs,
-			 "compared", (json_int_t)r->compared, "cut_short", (json_int_t)r->cut_short,
-			 "pages", (json_int_t)r->pages.pages, "seconds", seconds, "difference",
-			 "coverage", cover_json(cover), "notes", list);
+			 (json_int_t)o->set.plan.seed, "ops", (json_int_t)o->set.plan.ops, "window",
+			 (json_int_t)o->set.plan.window, "limits", limit_names[o->set.plan.limits],
+			 "profile", profile_names[o->set.plan.profile], "sequences",
+			 (json_int_t)r->seqs, "compared", (json_int_t)r->compared, "cut_short",
+			 (json_int_t)r->cut_short, "pages", (json_int_t)r->pages.pages, "seconds",
+			 seconds, "difference", "coverage", cover_json(cover), "notes", list);
 }
 
 static int write_compat(const struct options *o, const struct cover *cover)
@@ -220,9 +220,9 @@ static const char *host_reason(struct options *o)
 
 	if (why)
 		return why;
-	o->set.commit_is_ours = o->host_overcommit == 2;
+	o->set.machine.commit_is_ours = o->host_overcommit == 2;
 	settings_find_out(&o->set);
-	why = facts_cannot_judge(&o->set.facts);
+	why = facts_cannot_judge(&o->set.found.facts);
 	if (why)
 		return why;
 	err = side_open(&s, &o->set);
@@ -287,7 +287,7 @@ static int run_cases(struct options *o, int argc, char **argv)
 	int status = EXIT_SAME, err;
 
 	settings_find_out(&o->set);
-	reason = facts_cannot_judge(&o->set.facts);
+	reason = facts_cannot_judge(&o->set.found.facts);
 	err = side_open(&s, &o->set);
 	if (err) {
 		status = fail("check", "%s", strerror(-err));

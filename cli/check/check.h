@@ -132,21 +132,32 @@ enum profile {
 extern const char *const profile_names[PROFILES + 1]; /* the last: mixed */
 
 struct settings {
-	uint64_t seed;
-	unsigned long seqs, ops, window, every;
-	unsigned long pages;    /* compared after every so many calls */
+	/* The sequences to make. */
+	struct {
+		uint64_t seed;
+		unsigned long seqs, ops, window; /* sequences; calls in each; pages */
+		int weight[MIXES];
+		enum { LIMITS_DEFAULT, LIMITS_TIGHT, LIMITS_MIXED } limits;
+		enum profile profile; /* PROFILES: mixed */
+	} plan;
+	/* What is compared after every so many calls. */
+	struct {
+		unsigned long every; /* VmFlags and totals */
+		unsigned long pages; /* contents, pagemap, frames */
+	} look;
 	unsigned long patience; /* seconds without a call done on the host */
-	int weight[MIXES];
-	enum { LIMITS_DEFAULT, LIMITS_TIGHT, LIMITS_MIXED } limits;
-	enum profile profile; /* PROFILES: mixed */
-	/* what the library assumes; -1: the host's */
-	int overcommit, max_map_count;
-	int zero_page;       /* enum zero_page */
-	bool commit_is_ours; /* in overcommit mode 2 the host's limit was set for the run */
-	/* found out */
-	struct host_facts facts;
-	unsigned long arena;     /* bytes of it */
-	unsigned long map_limit; /* the host's max_map_count */
+	/* What the library assumes. -1: what the host has. */
+	struct {
+		int overcommit, max_map_count;
+		int zero_page;       /* enum zero_page */
+		bool commit_is_ours; /* in overcommit mode 2 the host's limit was set for the run */
+	} machine;
+	/* What settings_find_out() fills in. */
+	struct {
+		struct host_facts facts;
+		unsigned long arena;     /* bytes of it */
+		unsigned long map_limit; /* the host's max_map_count */
+	} found;
 };
 
 struct range {
@@ -190,21 +201,32 @@ struct seen {
 };
 
 struct ours {
-	struct samara_machine *machine;
-	struct samara_mm *mm, *proc[WIRE_FORKS + 1]; /* whose turn it is; all */
-	unsigned int n_procs;
-	struct samara_fault fault; /* of the access under way */
-	struct files files;
 	struct settings set;
-	unsigned int caps;
-	int print_fd;
-	bool crowd;     /* mappings from WIRE_CROWD on are not shown */
-	bool bottom_up; /* the layout, as in struct host */
-	unsigned long base;
-	char *base_map; /* the map that a sequence begins with, or NULL for the child's usual one */
-	struct seen *seen; /* MAX_OPS */
-	char *text;
-	size_t text_len, text_size;
+	struct samara_machine *machine;
+	struct files files;
+	/* What a sequence begins with. */
+	struct {
+		unsigned int caps;
+		/* The layout, as in struct host. */
+		bool bottom_up;
+		unsigned long base;
+		char *map; /* NULL: the child's usual one */
+	} begin;
+	struct samara_mm *mm; /* of the process whose turn it is */
+	/* All processes of the sequence. */
+	struct {
+		struct samara_mm *mm[WIRE_FORKS + 1];
+		unsigned int n;
+	} procs;
+	struct samara_fault fault; /* of the access under way */
+	bool crowd;                /* mappings from WIRE_CROWD on are not shown */
+	struct seen *seen;         /* MAX_OPS */
+	/* What struct seen has offsets into. */
+	struct {
+		char *at;
+		size_t len, size;
+		int fd; /* maps are printed there before they are read into the text */
+	} text;
 	struct samara_report broken; /* an invariant, after the last call */
 };
 

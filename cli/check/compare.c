@@ -108,14 +108,14 @@ bool same_answer(const struct host *h, const struct ours *o, unsigned int i, str
 	}
 	snprintf(d->what, sizeof(d->what), "the map");
 	text = host_text(h, i, &len);
-	if (!same_text(text, len, o->text + b->text_at, b->text_len, d))
+	if (!same_text(text, len, o->text.at + b->text_at, b->text_len, d))
 		return false;
 	if (!same_pages(h, o, i, d))
 		return false;
-	if (!a->flags_len)
+	if (!a->flags.len)
 		return true;
 	snprintf(d->what, sizeof(d->what), "VmFlags");
-	if (!same_text((const char *)h->head + a->flags_at, a->flags_len, o->text + b->flags_at,
+	if (!same_text((const char *)h->head + a->flags.at, a->flags.len, o->text.at + b->flags_at,
 		       b->flags_len, d))
 		return false;
 	return same_totals(a, b, d);

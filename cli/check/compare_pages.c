@@ -36,9 +36,9 @@ static void count_fault(const struct samara_fault *fault)
 
 bool same_fault(const struct wire_answer *a, const struct seen *b, struct difference *d)
 {
-	const struct samara_fault fault = { .addr = a->fault_at,
-					    .signo = a->signo,
-					    .code = a->code };
+	const struct samara_fault fault = { .addr = a->fault.at,
+					    .signo = a->fault.signo,
+					    .code = a->fault.code };
 
 	if (fault.signo == b->fault.signo && fault.code == b->fault.code &&
 	    fault.addr == b->fault.addr) {
@@ -205,18 +205,18 @@ bool same_pages(const struct host *h, const struct ours *o, unsigned int i, stru
 	const struct wire_answer *answer = host_answer(h, i);
 	const struct seen *seen = &o->seen[i];
 	const struct page_list a = {
-		(const struct wire_page *)(const void *)((const char *)h->head + answer->pages_at),
-		answer->n_pages,
+		(const struct wire_page *)(const void *)((const char *)h->head + answer->pages.at),
+		answer->pages.n,
 	};
 	struct page_list b = {
-		(const struct wire_page *)(const void *)(o->text + seen->pages_at),
+		(const struct wire_page *)(const void *)(o->text.at + seen->pages_at),
 		seen->n_pages,
 	};
 	const bool framed = shows_frames(&a);
 
-	if (answer->unseen)
-		leave_unseen_out(&b, answer->unseen);
-	frames_begin(&t->host, o->set.facts.zero_frame);
+	if (answer->pages.unseen)
+		leave_unseen_out(&b, answer->pages.unseen);
+	frames_begin(&t->host, o->set.found.facts.zero.frame);
 	frames_begin(&t->ours, 0);
 	for (size_t at = 0; (at < a.n || at < b.n) && at < BUCKETS / 2; at++) {
 		unsigned long class[2] = { 0 };
@@ -226,7 +226,7 @@ bool same_pages(const struct host *h, const struct ours *o, unsigned int i, stru
 			return say_page(d, &a, &b, at, class);
 		class[0] = class_of(&t->host, a.page[at].entry, (uint32_t)at);
 		class[1] = class_of(&t->ours, b.page[at].entry, (uint32_t)at);
-		unread = answer->unread >> a.page[at].at % PAGE & 1;
+		unread = answer->pages.unread >> a.page[at].at % PAGE & 1;
 		if ((a.page[at].entry ^ b.page[at].entry) & FLAGS ||
 		    (framed && class[0] != class[1]) ||
 		    (!unread && a.page[at].sum != b.page[at].sum))

@@ -27,34 +27,59 @@ enum zero_page {
 enum gate { GATE_NONE, GATE_EXEC, GATE_READ };
 
 struct host_facts {
-	char release[65], machine[65]; /* uname(2) without personalities */
-	bool ended;                    /* the measuring process came to its end */
-	bool proc;                     /* /proc is there, and of this PID namespace */
-	bool soft_dirty;               /* VmFlags shows it */
-	bool ksm_runs;                 /* equal pages are merged */
-	bool no_thp;                   /* the kernel has no transparent huge pages */
-	bool thp_stays;                /* they cannot be disabled for a process */
-	bool shmem_huge;               /* shared memory gets huge pages, or places for them */
-	bool huge_pages_odd;           /* MAP_HUGETLB is granted, or not known */
-	bool no_gibibytes;             /* of 1 GiB it is not known */
-	bool la57;                     /* there are addresses above 47 bits */
-	bool pkeys;                    /* PROT_EXEC alone takes a protection key */
-	bool random;                   /* addresses are, as personality(2) is refused */
-	bool no_write_exec;            /* memory that is writable and executable is refused */
-	bool frames;                   /* pagemap shows frame numbers */
-	enum zero_page zero_page;
-	unsigned long zero_frame; /* that pagemap shows; NONE: there is no such frame */
-	enum gate gate;
-	unsigned int caps;       /* enum samara_caps, by what they allow */
-	unsigned long min_hint;  /* where a hint of one page goes */
-	unsigned long min_fixed; /* the least address for MAP_FIXED without CAP_SYS_RAWIO */
-	unsigned long stack_gap; /* bytes kept free below a stack; 0: unknown */
-	/* settings; -1: cannot be read */
-	long overcommit, overcommit_ratio, overcommit_kbytes, max_map_count;
-	unsigned long file_limit, nofile_limit; /* hard: RLIMIT_FSIZE, RLIMIT_NOFILE */
-	int no_disk;                            /* errno: no file of some MiB in /var/tmp */
-	unsigned int disk_dev[2];               /* device of such a file in maps, */
-	unsigned int disk_stat[2];              /* and in stat(2) */
+	bool ended; /* the measuring process came to its end */
+	/* uname(2) without personalities. */
+	struct {
+		char release[65], machine[65];
+	} uname;
+	/* What /proc shows. */
+	struct {
+		bool there;      /* /proc is mounted, and is that of this PID namespace */
+		bool soft_dirty; /* VmFlags shows it */
+		bool frames;     /* pagemap shows frame numbers */
+	} proc;
+	struct {
+		bool no_thp;       /* the kernel has no transparent huge pages */
+		bool thp_stays;    /* they cannot be disabled for a process */
+		bool shmem;        /* shared memory gets huge pages, or places for them */
+		bool hugetlb_odd;  /* MAP_HUGETLB is granted, or not known */
+		bool no_gibibytes; /* MAP_HUGETLB of 1 GiB is not known */
+	} huge;
+	bool ksm_runs; /* equal pages are merged */
+	/* The page of zeros. */
+	struct {
+		enum zero_page page;
+		unsigned long frame; /* that pagemap shows; NONE: there is no such frame */
+	} zero;
+	/* Where mappings can lie. */
+	struct {
+		bool la57;               /* there are addresses above 47 bits */
+		bool random;             /* addresses are random: personality(2) is refused */
+		unsigned long min_hint;  /* where a hint of one page goes */
+		unsigned long min_fixed; /* the least for MAP_FIXED without CAP_SYS_RAWIO */
+		unsigned long stack_gap; /* bytes kept free below a stack; 0: unknown */
+		enum gate gate;
+	} addr;
+	struct {
+		bool pkeys;         /* PROT_EXEC alone takes a protection key */
+		bool no_write_exec; /* memory that is writable and executable is refused */
+	} prot;
+	/* The sysctls of these names; -1: cannot be read. */
+	struct {
+		long overcommit, overcommit_ratio, overcommit_kbytes, max_map_count;
+	} vm;
+	/* What this process may do. */
+	struct {
+		unsigned int caps;          /* enum samara_caps, by what they allow */
+		unsigned long file_limit;   /* hard limits: RLIMIT_FSIZE, */
+		unsigned long nofile_limit; /* RLIMIT_NOFILE */
+	} process;
+	/* A file of some MiB in /var/tmp. */
+	struct {
+		int error;                /* errno: it cannot be made */
+		unsigned int maps_dev[2]; /* its device in maps, */
+		unsigned int stat_dev[2]; /* and in stat(2) */
+	} disk;
 };
 
 void host_probe(struct host_facts *facts);

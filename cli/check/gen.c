@@ -53,7 +53,7 @@ static struct range pick_area(struct gen *gen)
 		return (struct range){ gen->stack - 4 * PAGE, gen->stack + 4 * PAGE };
 	if (gen->n_chosen && one_in(gen, gen->profile == PROFILE_COLLAPSE ? 2 : 4))
 		return gen->chosen[below(gen, gen->n_chosen)];
-	return (struct range){ WIRE_WINDOW, WIRE_WINDOW + gen->set->window * PAGE };
+	return (struct range){ WIRE_WINDOW, WIRE_WINDOW + gen->set->plan.window * PAGE };
 }
 
 struct range pick(struct gen *gen)
@@ -110,7 +110,7 @@ unsigned long pick_prot(struct gen *gen)
 	if (gen->profile == PROFILE_PAGES && one_in(gen, 2))
 		prot = PROT_READ | PROT_WRITE;
 	/* Executing alone takes a key where there are any, and keys are not simulated. */
-	return prot == PROT_EXEC && gen->set->facts.pkeys ? PROT_READ | PROT_EXEC : prot;
+	return prot == PROT_EXEC && gen->set->found.facts.prot.pkeys ? PROT_READ | PROT_EXEC : prot;
 }
 
 static void gen_ranged(struct gen *gen, struct wire_op *op, long nr)
@@ -164,12 +164,12 @@ static void gen_rlimit(struct gen *gen, struct wire_op *op)
 {
 	static const unsigned long resource[] = { RLIMIT_AS, RLIMIT_DATA, RLIMIT_STACK,
 						  RLIMIT_MEMLOCK };
-	const unsigned long which = PICK(gen, resource), window = gen->set->window;
+	const unsigned long which = PICK(gen, resource), window = gen->set->plan.window;
 	unsigned long pages = between(gen, window, window * 20);
 
 	/* The child's arena counts too. */
 	if (which == RLIMIT_AS)
-		pages += gen->set->arena / PAGE;
+		pages += gen->set->found.arena / PAGE;
 	if (which == RLIMIT_MEMLOCK || which == RLIMIT_STACK)
 		pages = between(gen, 0, window);
 	*op = (struct wire_op){ .nr = OP_RLIMIT, .arg = { which, pages * PAGE } };
@@ -229,7 +229,8 @@ static unsigned long weight_of(const struct gen *gen, int id)
 {
 	const bool of_pages = id >= CALL_STORE && id < CALLS;
 
-	return of_pages && gen->profile != PROFILE_PAGES ? 0 : (unsigned long)gen->set->weight[id];
+	return of_pages && gen->profile != PROFILE_PAGES ? 0 :
+							   (unsigned long)gen->set->plan.weight[id];
 }
 
 static enum call_id pick_call(struct gen *gen)
@@ -306,7 +307,7 @@ void gen_learn(struct gen *gen, const struct wire_op *op, long ret)
 	if ((op->nr == OP_FORK || op->nr == OP_FORK_STAY) && !ret)
 		gen->procs++;
 	if ((op->nr != SYS_mmap && op->nr != SYS_mremap) || SAMARA_IS_ERR_VALUE(at) ||
-	    at - WIRE_WINDOW < gen->set->window * PAGE || at < WIRE_LOW)
+	    at - WIRE_WINDOW < gen->set->plan.window * PAGE || at < WIRE_LOW)
 		return; /* all else begins above the child's own program */
 	for (unsigned int i = 0; i < gen->n_chosen; i++)
 		if (at >= gen->chosen[i].start && at < gen->chosen[i].end)

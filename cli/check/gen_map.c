@@ -204,7 +204,7 @@ void gen_mremap(struct gen *gen, struct wire_op *op)
 		new_len = huge_length(gen, odd_length(gen, new_len));
 	/* A destination stays inside its area, whatever the length. */
 	if ((flags & MREMAP_FIXED) && to.start + new_len > to.end &&
-	    to.start - WIRE_WINDOW >= gen->set->window * PAGE)
+	    to.start - WIRE_WINDOW >= gen->set->plan.window * PAGE)
 		new_len = to.end - to.start;
 	*op = (struct wire_op){
 		.nr = SYS_mremap,
@@ -318,7 +318,7 @@ static bool gen_full(struct gen *gen, struct wire_op *op)
 
 	switch (gen->made) {
 	case 1:
-		return fill(op, WIRE_WINDOW + gen->set->window * PAGE,
+		return fill(op, WIRE_WINDOW + gen->set->plan.window * PAGE,
 			    base - between(gen, 1, 200) * PAGE);
 	case 2:
 		return fill(op, one_in(gen, 2) ? 0x80000000UL : 0x40000000UL, WIRE_WINDOW);
@@ -329,7 +329,7 @@ static bool gen_full(struct gen *gen, struct wire_op *op)
 	case 5:
 		return fill(op, WIRE_TEXT + WIRE_TEXT_SIZE, WIRE_ARENA);
 	case 6:
-		return fill(op, WIRE_ARENA + gen->set->arena, WIRE_BRK);
+		return fill(op, WIRE_ARENA + gen->set->found.arena, WIRE_BRK);
 	default:
 		return false;
 	}
@@ -344,7 +344,7 @@ bool gen_prefix(struct gen *gen, struct wire_op *op)
 	if (gen->profile == PROFILE_CROWD && gen->made == 1) {
 		*op = (struct wire_op){
 			.nr = OP_CROWD,
-			.arg = { WIRE_CROWD, gen->set->map_limit - between(gen, 3, 40) },
+			.arg = { WIRE_CROWD, gen->set->found.map_limit - between(gen, 3, 40) },
 		};
 		return true;
 	}
@@ -353,7 +353,7 @@ bool gen_prefix(struct gen *gen, struct wire_op *op)
 		return false;
 	*op = (struct wire_op){
 		.nr = SYS_mmap,
-		.arg = { WIRE_WINDOW, gen->set->window * PAGE, PROT_READ | PROT_WRITE,
+		.arg = { WIRE_WINDOW, gen->set->plan.window * PAGE, PROT_READ | PROT_WRITE,
 			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, ~0UL, 0 },
 	};
 	return true;

@@ -57,7 +57,7 @@ static void gen_truncate(struct gen *gen, struct wire_op *op)
 {
 	*op = (struct wire_op){
 		.nr = SYS_ftruncate,
-		.arg = { pick_file(gen), below(gen, gen->set->window) * PAGE },
+		.arg = { pick_file(gen), below(gen, gen->set->plan.window) * PAGE },
 	};
 	if (one_in(gen, 2))
 		op->arg[1] += below(gen, PAGE);
@@ -68,7 +68,7 @@ static void gen_truncate(struct gen *gen, struct wire_op *op)
 static void gen_file_access(struct gen *gen, struct wire_op *op)
 {
 	op->arg[0] = pick_file(gen);
-	op->arg[1] = below(gen, gen->set->window * PAGE);
+	op->arg[1] = below(gen, gen->set->plan.window * PAGE);
 	op->arg[2] = between(gen, 1, one_in(gen, 4) ? 16 * PAGE : 2 * PAGE);
 	if (one_in(gen, 3))
 		op->arg[1] &= ~(PAGE - 1);
@@ -91,7 +91,7 @@ void gen_pages(struct gen *gen, struct wire_op *op, enum call_id id)
 		break;
 	case CALL_SURVEY:
 		op->arg[0] = WIRE_WINDOW;
-		op->arg[1] = gen->set->window * PAGE;
+		op->arg[1] = gen->set->plan.window * PAGE;
 		break;
 	case CALL_SWITCH:
 		op->arg[0] = below(gen, gen->procs);
@@ -114,7 +114,7 @@ void gen_pages(struct gen *gen, struct wire_op *op, enum call_id id)
 /* A quarter of the window, of any kind. */
 static void gen_quarter(struct gen *gen, struct wire_op *op, unsigned long nr)
 {
-	const unsigned long len = gen->set->window / 4 * PAGE;
+	const unsigned long len = gen->set->plan.window / 4 * PAGE;
 
 	*op = (struct wire_op){
 		.nr = SYS_mmap,

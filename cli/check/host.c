@@ -118,15 +118,15 @@ static int program_file(void)
 static bool await(struct host *h)
 {
 	struct pollfd poll_fd = { .fd = h->from, .events = POLLIN };
-	uint32_t done = h->head->done;
+	uint32_t done = h->head->result.done;
 	int waited = 0, n;
 	char byte;
 
 	while ((n = poll(&poll_fd, 1, GLANCE)) <= 0 && waited < h->patience * 1000) {
 		if (n < 0 && errno != EINTR)
 			return false;
-		waited = done == h->head->done ? waited + GLANCE : 0;
-		done = h->head->done;
+		waited = done == h->head->result.done ? waited + GLANCE : 0;
+		done = h->head->result.done;
 	}
 	return poll_fd.revents & POLLIN && read(h->from, &byte, 1) == 1;
 }
@@ -159,14 +159,14 @@ static const char *learn_map(struct host *h)
 	if (why)
 		return why;
 	text = host_text(h, 0, &len);
-	if (h->head->done != 3 || len >= sizeof(h->map) || host_answer(h, 2)->ret < 0)
+	if (h->head->result.done != 3 || len >= sizeof(h->map) || host_answer(h, 2)->ret < 0)
 		return "the host's child did not tell its map";
 	memcpy(h->map, text, len);
 	h->map[len] = '\0';
 	learn_layout(h);
 	if (strtoul(strchr(h->map, '-') + 1, NULL, 16) != WIRE_TEXT + WIRE_TEXT_SIZE)
 		return "the host's child is not as long as WIRE_TEXT_SIZE says";
-	return h->head->broken ? "the host does not let the child set its break" : NULL;
+	return h->head->result.broken ? "the host does not let the child set its break" : NULL;
 }
 
 static const char *launch(struct host *h, const struct files *files, int arena, int exe)
@@ -205,7 +205,7 @@ const char *host_start(struct host *h, const struct files *files, const struct s
 	const int fd = memfd_create("samara-arena", MFD_CLOEXEC), exe = program_file();
 	const char *why = exe < 0 ? "no file for the host's child, which may be run" :
 				    "no memory for the host's child";
-	const size_t arena = set->arena;
+	const size_t arena = set->found.arena;
 
 	*h = (struct host){
 		.pid = -1,
@@ -223,7 +223,7 @@ const char *host_start(struct host *h, const struct files *files, const struct s
 		goto out;
 	}
 	h->head->size = arena;
-	h->head->scratch_at = WIRE_OPS_AT; /* for its set-up */
+	h->head->asked.scratch_at = WIRE_OPS_AT; /* for its set-up */
 	why = launch(h, files, fd, exe);
 out:
 	if (fd >= 0)
@@ -291,42 +291,42 @@ const char *host_run(struct host *h, const struct seq *seq)
 	struct wire_head *head = h->head;
 	char byte = 0;
 
-	head->n_ops = seq->n;
-	head->done = head->full = head->forks = head->crowd = 0;
-	head->now = head->over = head->carried = 0;
-	head->last_text = head->last_len = 0;
-	head->answers_at = round_up(WIRE_OPS_AT + seq->n * (uint32_t)sizeof(struct wire_op));
-	head->scratch_at =
-		round_up(head->answers_at + seq->n * (uint32_t)sizeof(struct wire_answer));
-	head->text_at = head->scratch_at + WIRE_SCRATCH + WIRE_WORK;
+	head->asked.n_ops = seq->n;
+	head->result.done = head->result.full = head->procs.forks = head->text.crowd = 0;
+	head->procs.now = head->procs.over = head->procs.carried = 0;
+	head->text.last_at = head->text.last_len = 0;
+	head->asked.answers_at = round_up(WIRE_OPS_AT + seq->n * (uint32_t)sizeof(struct wire_op));
+	head->asked.scratch_at =
+		round_up(head->asked.answers_at + seq->n * (uint32_t)sizeof(struct wire_answer));
+	head->text.at = head->asked.scratch_at + WIRE_SCRATCH + WIRE_WORK;
 	memcpy((char *)head + WIRE_OPS_AT, seq->op, seq->n * sizeof(struct wire_op));
 	for (unsigned int i = 0; i < seq->n; i++) {
 		struct wire_op *op = (struct wire_op *)((char *)head + WIRE_OPS_AT) + i;
 
 		/* 0: one that cannot be written to. NULL may be, where page 0 is mapped. */
 		if (op->nr == SYS_mincore)
-			op->arg[2] = op->arg[2] ? WIRE_ARENA + head->scratch_at : WIRE_TEXT;
+			op->arg[2] = op->arg[2] ? WIRE_ARENA + head->asked.scratch_at : WIRE_TEXT;
 	}
-	head->no_huge = !seq_may_have_huge_pages(seq);
+	head->asked.no_huge = !seq_may_have_huge_pages(seq);
 	if (files_reset_host(h->files))
 		return "the host's files cannot be emptied";
 	if (write(h->to, &byte, 1) != 1 || !await(h))
 		return has_ended(h) ? "the host's child was killed" :
 				      "the host's child does not answer";
-	return head->status ? how_it_ended(head->status) : NULL;
+	return head->result.status ? how_it_ended(head->result.status) : NULL;
 }
 
 const struct wire_answer *host_answer(const struct host *h, unsigned int i)
 {
-	return (const struct wire_answer *)((const char *)h->head + h->head->answers_at) + i;
+	return (const struct wire_answer *)((const char *)h->head + h->head->asked.answers_at) + i;
 }
 
 const char *host_text(const struct host *h, unsigned int i, size_t *len)
 {
 	const struct wire_answer *a = host_answer(h, i);
 
-	while (a->text_len == WIRE_SAME)
+	while (a->map.len == WIRE_SAME)
 		a--;
-	*len = a->text_len;
-	return (const char *)h->head + a->text_at;
+	*len = a->map.len;
+	return (const char *)h->head + a->map.at;
 }

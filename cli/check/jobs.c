@@ -30,16 +30,17 @@ struct job {
 void settings_find_out(struct settings *set)
 {
 	/* Answers of 400 calls with a full window; mlockall brings all of it into memory. */
-	const bool small = set->window <= 128 && set->profile != PROFILE_CROWD;
+	const bool small = set->plan.window <= 128 && set->plan.profile != PROFILE_CROWD;
 
-	set->arena = small ? 8UL << 20 : 64UL << 20;
-	if (set->profile == PROFILE_PAGES)
-		set->arena = 64UL << 20;
-	host_probe(&set->facts);
-	set->map_limit =
-		set->facts.max_map_count < 0 ? 65530 : (unsigned long)set->facts.max_map_count;
-	if (set->zero_page == ZERO_PAGE_UNKNOWN)
-		set->zero_page = set->facts.zero_page;
+	set->found.arena = small ? 8UL << 20 : 64UL << 20;
+	if (set->plan.profile == PROFILE_PAGES)
+		set->found.arena = 64UL << 20;
+	host_probe(&set->found.facts);
+	set->found.map_limit = set->found.facts.vm.max_map_count < 0 ?
+				       65530 :
+				       (unsigned long)set->found.facts.vm.max_map_count;
+	if (set->machine.zero_page == ZERO_PAGE_UNKNOWN)
+		set->machine.zero_page = set->found.facts.zero.page;
 }
 
 int side_open(struct side_by_side *s, const struct settings *set)
@@ -65,9 +66,9 @@ static uint64_t mix(uint64_t z)
 static unsigned int tighten(struct wire_op *op, uint64_t random, const struct side_by_side *s,
 			    enum profile profile)
 {
-	const unsigned long window = s->ours.set.window;
+	const unsigned long window = s->ours.set.plan.window;
 	unsigned long pages[4] = {
-		s->ours.set.arena / PAGE + window / 2 + random % (window * 8),
+		s->ours.set.found.arena / PAGE + window / 2 + random % (window * 8),
 		window * 8 + (random >> 8) % (window * 40),
 		(random >> 16) % window,
 		1 + (random >> 24) % window,
@@ -97,7 +98,7 @@ enum profile profile_of(const struct settings *set, unsigned long nr)
 		[9] = PROFILE_VAST,   [11] = PROFILE_PAGES, [13] = PROFILE_FULL,
 	};
 
-	return set->profile == PROFILES ? turn[nr % ARRAY_SIZE(turn)] : set->profile;
+	return set->plan.profile == PROFILES ? turn[nr % ARRAY_SIZE(turn)] : set->plan.profile;
 }
 
 /* Calls after which pages are compared in any case. */
@@ -118,7 +119,7 @@ static bool changes_pages(const struct wire_op *op)
 /* What the host cannot judge becomes a call without effect. */
 static void leave_out(const struct settings *set, struct wire_op *op, struct result *r)
 {
-	const char *why = facts_cannot_judge_op(&set->facts, op);
+	const char *why = facts_cannot_judge_op(&set->found.facts, op);
 
 	if (!why)
 		return;
@@ -133,26 +134,26 @@ int seq_make(struct side_by_side *s, struct seq *seq, unsigned long nr, struct r
 	     struct cover *cover)
 {
 	const struct settings *set = &s->ours.set;
-	const uint64_t random = mix(set->seed * UINT64_C(0x9e3779b97f4a7c15) + nr);
+	const uint64_t random = mix(set->plan.seed * UINT64_C(0x9e3779b97f4a7c15) + nr);
 	const enum profile profile = profile_of(set, nr);
 	unsigned int prefix = 0;
 	struct gen gen;
 	int err = ours_begin(&s->ours);
 
 	gen_start(&gen, set, random, profile);
-	if (set->limits == LIMITS_TIGHT || (set->limits == LIMITS_MIXED && nr % 3 == 2))
+	if (set->plan.limits == LIMITS_TIGHT || (set->plan.limits == LIMITS_MIXED && nr % 3 == 2))
 		prefix = tighten(seq->op, mix(random), s, profile);
-	for (seq->n = 0; !err && seq->n < set->ops; seq->n++) {
+	for (seq->n = 0; !err && seq->n < set->plan.ops; seq->n++) {
 		struct wire_op *op = &seq->op[seq->n];
 		enum map_kind kind;
 
 		if (seq->n >= prefix)
 			gen_next(&gen, op);
 		leave_out(set, op, r);
-		if ((seq->n + 1) % set->every == 0 && profile != PROFILE_CROWD)
+		if ((seq->n + 1) % set->look.every == 0 && profile != PROFILE_CROWD)
 			op->look |= LOOK_FLAGS;
-		if (profile == PROFILE_PAGES &&
-		    ((seq->n + 1) % set->pages == 0 || seq->n + 1 == set->ops || changes_pages(op)))
+		if (profile == PROFILE_PAGES && ((seq->n + 1) % set->look.pages == 0 ||
+						 seq->n + 1 == set->plan.ops || changes_pages(op)))
 			op->look |= LOOK_PAGES;
 		kind = kind_at(s->ours.mm, op);
 		err = ours_do(&s->ours, op, seq->n);
@@ -172,7 +173,7 @@ static const char *work_through(struct side_by_side *s, struct job *job, int nr,
 	const struct settings *set = &s->ours.set;
 	struct result *r = &job->result;
 
-	for (unsigned long i = (unsigned long)nr; i < set->seqs; i += (unsigned long)jobs) {
+	for (unsigned long i = (unsigned long)nr; i < set->plan.seqs; i += (unsigned long)jobs) {
 		int err;
 
 		job->nr = i;
@@ -192,7 +193,7 @@ static const char *work_through(struct side_by_side *s, struct job *job, int nr,
 			r->failed = i;
 			break;
 		}
-		r->cut_short += s->host.head->full;
+		r->cut_short += s->host.head->result.full;
 		r->seqs++;
 		if (write(tick, "", 1) != 1)
 			break;
@@ -297,7 +298,7 @@ int jobs_run(const struct settings *set, int jobs, struct result *sum, struct co
 		}
 	}
 	close(tick[1]);
-	watch(tick[0], set->seqs);
+	watch(tick[0], set->plan.seqs);
 	close(tick[0]);
 	for (int i = 0; i < jobs; i++) {
 		status = 0;

@@ -20,36 +20,36 @@
 
 static const char *odd_kernel(const struct host_facts *f)
 {
-	if (strncmp(f->release, "6.18.", 5) || strcmp(f->machine, "x86_64"))
+	if (strncmp(f->uname.release, "6.18.", 5) || strcmp(f->uname.machine, "x86_64"))
 		return "the host does not run Linux 6.18 on x86-64";
-	if (!f->proc)
+	if (!f->proc.there)
 		return "no /proc, or one of other processes (PID namespace)";
-	if (f->soft_dirty)
+	if (f->proc.soft_dirty)
 		return "the host's kernel tracks soft-dirty pages, which VmFlags shows";
-	if (f->la57)
+	if (f->addr.la57)
 		return "the host uses five levels of page tables";
-	if (f->zero_page == ZERO_PAGE_UNKNOWN)
+	if (f->zero.page == ZERO_PAGE_UNKNOWN)
 		return "the host does not tell what reading untouched memory maps (pagemap)";
-	if (f->min_hint > LEAST_OF_MOST || f->min_fixed >= LEAST_OF_MOST)
+	if (f->addr.min_hint > LEAST_OF_MOST || f->addr.min_fixed >= LEAST_OF_MOST)
 		return "the host's vm.mmap_min_addr is above 1 MiB";
-	if (!f->stack_gap || f->stack_gap >= GAP_KNOWN)
+	if (!f->addr.stack_gap || f->addr.stack_gap >= GAP_KNOWN)
 		return "the host does not tell how wide the gap below a stack is";
 	return NULL;
 }
 
 static const char *odd_setting(const struct host_facts *f)
 {
-	if (f->shmem_huge)
+	if (f->huge.shmem)
 		return "the host's kernel places shared memory on huge pages";
-	if (f->thp_stays && !f->no_thp)
+	if (f->huge.thp_stays && !f->huge.no_thp)
 		return "the host's transparent huge pages cannot be disabled (PR_SET_THP_DISABLE)";
 	if (f->ksm_runs)
 		return "the host merges equal pages (/sys/kernel/mm/ksm/run)";
-	if (f->no_write_exec)
+	if (f->prot.no_write_exec)
 		return "memory that is writable and executable is refused here";
-	if (f->max_map_count < 0 || f->overcommit < 0)
+	if (f->vm.max_map_count < 0 || f->vm.overcommit < 0)
 		return "vm.max_map_count or vm.overcommit_memory cannot be read";
-	if (f->overcommit == 2 && f->overcommit_kbytes > 0)
+	if (f->vm.overcommit == 2 && f->vm.overcommit_kbytes > 0)
 		return "vm.overcommit_kbytes is in use";
 	return NULL;
 }
@@ -59,13 +59,13 @@ static const char *odd_process(const struct host_facts *f)
 	struct sysinfo info = { 0 };
 
 	sysinfo(&info);
-	if (f->file_limit / 2 < info.totalram * info.mem_unit)
+	if (f->process.file_limit / 2 < info.totalram * info.mem_unit)
 		return "RLIMIT_FSIZE is less than the check's files need";
-	if (f->nofile_limit < FILES_NEED)
+	if (f->process.nofile_limit < FILES_NEED)
 		return "RLIMIT_NOFILE is less than the check needs";
-	if (f->no_disk)
+	if (f->disk.error)
 		return "no file of some megabytes can be made in /var/tmp";
-	if (memcmp(f->disk_dev, f->disk_stat, sizeof(f->disk_dev)) != 0)
+	if (memcmp(f->disk.maps_dev, f->disk.stat_dev, sizeof(f->disk.maps_dev)) != 0)
 		return "maps shows another device than stat(2) for files in /var/tmp";
 	return NULL;
 }
@@ -106,20 +106,21 @@ bool op_touches(const struct wire_op *op)
 const char *facts_cannot_judge_op(const struct host_facts *facts, const struct wire_op *op)
 {
 	const unsigned long *const a = op->arg;
-	const unsigned long low =
-		facts->min_hint < facts->min_fixed ? facts->min_hint : facts->min_fixed;
-	const unsigned long high = facts->min_hint + facts->min_fixed - low;
+	const unsigned long low = facts->addr.min_hint < facts->addr.min_fixed ?
+					  facts->addr.min_hint :
+					  facts->addr.min_fixed;
+	const unsigned long high = facts->addr.min_hint + facts->addr.min_fixed - low;
 
-	if (facts->gate == GATE_READ && is_access(op) &&
+	if (facts->addr.gate == GATE_READ && is_access(op) &&
 	    (a[0] >= WIRE_GATE || a[1] > WIRE_GATE - a[0]))
 		return "its vsyscall page can be read";
 	if (op->nr != SYS_mmap)
 		return NULL;
-	if ((a[3] & MAP_HUGETLB) && facts->huge_pages_odd)
+	if ((a[3] & MAP_HUGETLB) && facts->huge.hugetlb_odd)
 		return "it grants huge pages, or knows none";
 	if ((a[3] & (MAP_FIXED | NOREPLACE)) && a[0] < high && a[0] >= low)
 		return "it has two least addresses";
-	if ((a[3] & MAP_32BIT) && !(a[3] & (MAP_FIXED | NOREPLACE)) && facts->random)
+	if ((a[3] & MAP_32BIT) && !(a[3] & (MAP_FIXED | NOREPLACE)) && facts->addr.random)
 		return "addresses are random, since personality(2) is refused";
 	return NULL;
 }
@@ -140,8 +141,8 @@ const char *answer_cannot_judge(const struct settings *set, const struct wire_op
 	if (host == -EMFILE || host == -ENFILE)
 		return "no further file can be opened";
 	/* Other programs' promises come and go. */
-	if (set->facts.overcommit == 2 && !set->commit_is_ours && set->overcommit < 0 &&
-	    (host == -ENOMEM || ours == -ENOMEM))
+	if (set->found.facts.vm.overcommit == 2 && !set->machine.commit_is_ours &&
+	    set->machine.overcommit < 0 && (host == -ENOMEM || ours == -ENOMEM))
 		return "in overcommit mode 2 it depends on what other programs were promised";
 	return NULL;
 }

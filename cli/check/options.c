@@ -131,7 +131,7 @@ static int parse_mix(struct settings *set, char *rest)
 		int id = 0;
 
 		if (!value && !strcmp(name, "none")) {
-			memset(set->weight, 0, sizeof(set->weight));
+			memset(set->plan.weight, 0, sizeof(set->plan.weight));
 			continue;
 		}
 		while (id < CALLS && strcmp(calls[id].name, name) != 0)
@@ -140,10 +140,10 @@ static int parse_mix(struct settings *set, char *rest)
 			return fail("check", "--mix: %s is not CALL=WEIGHT", name);
 		if (number("mix", value, 0, 1000000, &weight))
 			return EXIT_USAGE;
-		set->weight[id] = (int)weight;
+		set->plan.weight[id] = (int)weight;
 	}
 	for (int i = 0; i < MIXES; i++)
-		sum += (unsigned long)set->weight[i];
+		sum += (unsigned long)set->plan.weight[i];
 	return sum ? EXIT_SAME : fail("check", "--mix leaves no call");
 }
 
@@ -156,15 +156,15 @@ static int parse_assume(struct settings *set, char *rest)
 		if (value && !strcmp(name, "overcommit")) {
 			if (number("assume=overcommit", value, 0, 2, &n))
 				return EXIT_USAGE;
-			set->overcommit = (int)n;
+			set->machine.overcommit = (int)n;
 		} else if (value && !strcmp(name, "max_map_count")) {
 			if (number("assume=max_map_count", value, 1, 1UL << 30, &n))
 				return EXIT_USAGE;
-			set->max_map_count = (int)n;
+			set->machine.max_map_count = (int)n;
 		} else if (value && !strcmp(name, "zero_page")) {
 			if (number("assume=zero_page", value, 0, 1, &n))
 				return EXIT_USAGE;
-			set->zero_page = n ? ZERO_PAGE_SHARED : ZERO_PAGE_NONE;
+			set->machine.zero_page = n ? ZERO_PAGE_SHARED : ZERO_PAGE_NONE;
 		} else {
 			return fail("check", "--assume: %s is not a setting with a value", name);
 		}
@@ -178,7 +178,7 @@ static int parse_limits(struct settings *set, const char *text)
 
 	for (int i = 0; i < 3; i++)
 		if (!strcmp(names[i], text)) {
-			set->limits = i;
+			set->plan.limits = i;
 			return EXIT_SAME;
 		}
 	return fail("check", "--limits=%s: not default, tight or mixed", text);
@@ -188,7 +188,7 @@ static int parse_profile(struct settings *set, const char *text)
 {
 	for (int i = 0; i <= PROFILES; i++)
 		if (!strcmp(profile_names[i], text)) {
-			set->profile = i;
+			set->plan.profile = i;
 			return EXIT_SAME;
 		}
 	return fail("check", "--profile=%s: there is none of that name", text);
@@ -217,19 +217,19 @@ static int parse_number(struct options *o, int opt)
 
 	switch (opt) {
 	case OPT_SEQS:
-		return number("seqs", optarg, 1, 1UL << 40, &o->set.seqs);
+		return number("seqs", optarg, 1, 1UL << 40, &o->set.plan.seqs);
 	case OPT_OPS:
-		return number("ops", optarg, 8, MAX_OPS, &o->set.ops);
+		return number("ops", optarg, 8, MAX_OPS, &o->set.plan.ops);
 	case OPT_SEED:
-		return number("seed", optarg, 0, ~0UL, &o->set.seed);
+		return number("seed", optarg, 0, ~0UL, &o->set.plan.seed);
 	case OPT_WINDOW:
-		return number("window", optarg, 8, MAX_WINDOW, &o->set.window);
+		return number("window", optarg, 8, MAX_WINDOW, &o->set.plan.window);
 	case OPT_EVERY:
-		return number("every", optarg, 1, 1UL << 30, &o->set.every);
+		return number("every", optarg, 1, 1UL << 30, &o->set.look.every);
 	case OPT_PATIENCE:
 		return number("patience", optarg, 1, 86400, &o->set.patience);
 	case OPT_PAGES:
-		return number("pages", optarg, 1, 1UL << 30, &o->set.pages);
+		return number("pages", optarg, 1, 1UL << 30, &o->set.look.pages);
 	default:
 		status = number("jobs", optarg, 1, 64, &jobs);
 		o->jobs = (int)jobs;
@@ -286,25 +286,24 @@ int options_parse(int argc, char **argv, struct options *o)
 	int opt, status = EXIT_SAME;
 
 	*o = (struct options){
-		.set = { .seed = 1,
-			 .seqs = 100,
-			 .ops = 400,
-			 .window = 64,
-			 .every = 16,
-			 .pages = 4,
+		.set = { .plan = { .seed = 1,
+				   .seqs = 100,
+				   .ops = 400,
+				   .window = 64,
+				   .limits = LIMITS_MIXED,
+				   .profile = PROFILES },
+			 .look = { .every = 16, .pages = 4 },
 			 .patience = 60,
-			 .limits = LIMITS_MIXED,
-			 .profile = PROFILES,
-			 .overcommit = -1,
-			 .max_map_count = -1,
-			 .zero_page = ZERO_PAGE_UNKNOWN },
+			 .machine = { .overcommit = -1,
+				      .max_map_count = -1,
+				      .zero_page = ZERO_PAGE_UNKNOWN } },
 		.jobs = 1,
 		.host_overcommit = -1,
 		.host_max_map_count = -1,
 	};
-	o->set.weight[MIX_STACK] = 25;
+	o->set.plan.weight[MIX_STACK] = 25;
 	for (int i = 0; i < CALLS; i++)
-		o->set.weight[i] = calls[i].weight;
+		o->set.plan.weight[i] = calls[i].weight;
 	while (!status && !o->help &&
 	       (opt = getopt_long(argc, argv, ":", long_options, NULL)) != -1)
 		status = take(o, opt, argv);

@@ -22,17 +22,19 @@ int ours_open(struct ours *o, const struct settings *set)
 {
 	int err;
 
-	*o = (struct ours){ .set = *set, .caps = set->facts.caps, .print_fd = -1 };
+	*o = (struct ours){ .set = *set,
+			    .begin.caps = set->found.facts.process.caps,
+			    .text.fd = -1 };
 	err = files_open(&o->files);
 	if (!err)
 		err = ours_build_machine(o);
 	if (err)
 		return err;
-	o->print_fd = memfd_create("text", MFD_CLOEXEC);
+	o->text.fd = memfd_create("text", MFD_CLOEXEC);
 	o->seen = calloc(MAX_OPS, sizeof(*o->seen));
-	o->text_size = 1 << 20;
-	o->text = malloc(o->text_size);
-	return o->print_fd < 0 || !o->seen || !o->text ? -ENOMEM : 0;
+	o->text.size = 1 << 20;
+	o->text.at = malloc(o->text.size);
+	return o->text.fd < 0 || !o->seen || !o->text.at ? -ENOMEM : 0;
 }
 
 void ours_close(struct ours *o)
@@ -41,11 +43,11 @@ void ours_close(struct ours *o)
 	files_close(&o->files);
 	if (o->machine)
 		samara_machine_destroy(o->machine);
-	if (o->print_fd >= 0)
-		close(o->print_fd);
+	if (o->text.fd >= 0)
+		close(o->text.fd);
 	free(o->seen);
-	free(o->text);
-	free(o->base_map);
+	free(o->text.at);
+	free(o->begin.map);
 }
 
 /* One line of the child's map as a mapping of ours. */
@@ -79,7 +81,7 @@ static int install_child(struct ours *o)
 	static const char usual[] =
 		"00400000-00402000 r-xp 00000000 00:01 1 /memfd:samara-check (deleted)\n"
 		"10000000-10800000 rw-s 00000000 00:01 2 /memfd:samara-arena (deleted)\n";
-	const char *at = o->base_map ? o->base_map : usual;
+	const char *at = o->begin.map ? o->begin.map : usual;
 	int err = 0;
 
 	while (!err && *at) {
@@ -100,8 +102,8 @@ int ours_begin(struct ours *o)
 		err = samara_mm_create(o->machine, &o->mm);
 	if (err)
 		return err;
-	o->proc[o->n_procs++] = o->mm;
-	o->text_len = 0;
+	o->procs.mm[o->procs.n++] = o->mm;
+	o->text.len = 0;
 	o->crowd = false;
 	o->broken = (struct samara_report){ 0 };
 	ours_places(o, &layout);
@@ -119,14 +121,14 @@ int ours_begin(struct ours *o)
 		start_limit(start_limits[i], &limit);
 		err = samara_set_rlimit(o->mm, start_limits[i], limit.rlim_cur, limit.rlim_max);
 	}
-	samara_set_caps(o->mm, o->caps);
+	samara_set_caps(o->mm, o->begin.caps);
 	return err;
 }
 
 void ours_end(struct ours *o)
 {
-	while (o->n_procs)
-		samara_mm_exit(o->proc[--o->n_procs]);
+	while (o->procs.n)
+		samara_mm_exit(o->procs.mm[--o->procs.n]);
 	o->mm = NULL;
 }
 
@@ -136,12 +138,12 @@ static long fork_and_go_on(struct ours *o, bool as_child)
 	struct samara_mm *child;
 	int err;
 
-	if (o->n_procs == ARRAY_SIZE(o->proc))
+	if (o->procs.n == ARRAY_SIZE(o->procs.mm))
 		return -EAGAIN;
 	err = samara_fork(o->mm, &child);
 	if (err)
 		return err;
-	o->proc[o->n_procs++] = child;
+	o->procs.mm[o->procs.n++] = child;
 	if (as_child)
 		o->mm = child;
 	return 0;
@@ -149,9 +151,9 @@ static long fork_and_go_on(struct ours *o, bool as_child)
 
 static long switch_to(struct ours *o, uint64_t nr)
 {
-	if (nr >= o->n_procs)
+	if (nr >= o->procs.n)
 		return -ESRCH;
-	o->mm = o->proc[nr];
+	o->mm = o->procs.mm[nr];
 	return 0;
 }
 
@@ -249,15 +251,15 @@ static long perform(struct ours *o, const struct wire_op *op)
 
 char *ours_room(struct ours *o, size_t len)
 {
-	while (o->text_size - o->text_len < len) {
-		char *more = realloc(o->text, o->text_size * 2);
+	while (o->text.size - o->text.len < len) {
+		char *more = realloc(o->text.at, o->text.size * 2);
 
 		if (!more)
 			return NULL;
-		o->text = more;
-		o->text_size *= 2;
+		o->text.at = more;
+		o->text.size *= 2;
 	}
-	return o->text + o->text_len;
+	return o->text.at + o->text.len;
 }
 
 /* Lines of mappings in the crowd taken out of a map. The length that is left. */
@@ -284,24 +286,24 @@ static int keep_map(struct ours *o, struct seen *seen, const struct seen *before
 	char *to;
 	int err;
 
-	if (lseek(o->print_fd, 0, SEEK_SET))
+	if (lseek(o->text.fd, 0, SEEK_SET))
 		return -errno;
-	err = samara_print_maps(o->mm, o->print_fd);
-	len = lseek(o->print_fd, 0, SEEK_CUR);
+	err = samara_print_maps(o->mm, o->text.fd);
+	len = lseek(o->text.fd, 0, SEEK_CUR);
 	if (err || len < 0)
 		return err ? err : -errno;
 	to = ours_room(o, (size_t)len);
-	if (!to || pread(o->print_fd, to, (size_t)len, 0) != len)
+	if (!to || pread(o->text.fd, to, (size_t)len, 0) != len)
 		return -ENOMEM;
 	if (o->crowd)
 		len = (off_t)without_crowd(to, (size_t)len);
-	seen->text_at = o->text_len;
+	seen->text_at = o->text.len;
 	seen->text_len = (size_t)len;
 	if (before && before->text_len == (size_t)len &&
-	    !memcmp(o->text + before->text_at, to, (size_t)len))
+	    !memcmp(o->text.at + before->text_at, to, (size_t)len))
 		seen->text_at = before->text_at;
 	else
-		o->text_len += (size_t)len;
+		o->text.len += (size_t)len;
 	return 0;
 }
 
@@ -313,7 +315,7 @@ static int keep_flags_of(struct ours *o, const struct samara_vma_info *vma)
 	if (len < 0)
 		return len;
 	to[len] = '\n';
-	o->text_len += (size_t)len + 1;
+	o->text.len += (size_t)len + 1;
 	return 0;
 }
 
@@ -323,14 +325,14 @@ static int keep_flags(struct ours *o, struct seen *seen)
 	struct samara_vma_info vma = { 0 };
 	int err = 0;
 
-	seen->flags_at = o->text_len;
+	seen->flags_at = o->text.len;
 	while (!err && samara_vma_next(o->mm, vma.end, &vma) == 0)
 		err = keep_flags_of(o, &vma);
 	if (!err && samara_gate_info(o->mm, &vma) == 0)
 		err = keep_flags_of(o, &vma);
 	if (err)
 		return err;
-	seen->flags_len = o->text_len - seen->flags_at;
+	seen->flags_len = o->text.len - seen->flags_at;
 	err = samara_mm_stats(o->mm, &stats);
 	seen->total[TOTAL_SIZE] = (long)stats.total_vm * 4;
 	seen->total[TOTAL_LCK] = (long)stats.locked_vm * 4;

@@ -14,7 +14,7 @@
 /* vm.overcommit_ratio without what the host has promised to others already, kB in meminfo. */
 static unsigned int ratio_left(const struct host_facts *facts, unsigned long ram_bytes)
 {
-	const unsigned long ratio = (unsigned long)facts->overcommit_ratio;
+	const unsigned long ratio = (unsigned long)facts->vm.overcommit_ratio;
 	const unsigned long taken =
 		host_counter("/proc/meminfo", "Committed_AS:") * 100 / (ram_bytes >> 10);
 
@@ -23,20 +23,21 @@ static unsigned int ratio_left(const struct host_facts *facts, unsigned long ram
 
 static unsigned int machine_flags(const struct settings *set)
 {
-	const struct host_facts *facts = &set->facts;
+	const struct host_facts *facts = &set->found.facts;
 
-	return (set->zero_page == ZERO_PAGE_NONE ? SAMARA_MACHINE_NO_ZERO_PAGE : 0) |
-	       (facts->no_gibibytes ? SAMARA_MACHINE_NO_1G_PAGES : 0) |
-	       (facts->no_thp ? SAMARA_MACHINE_NO_THP : 0) |
-	       (facts->gate == GATE_NONE ? SAMARA_MACHINE_NO_GATE : 0) |
-	       (facts->gate == GATE_READ ? SAMARA_MACHINE_GATE_READ : 0);
+	return (set->machine.zero_page == ZERO_PAGE_NONE ? SAMARA_MACHINE_NO_ZERO_PAGE : 0) |
+	       (facts->huge.no_gibibytes ? SAMARA_MACHINE_NO_1G_PAGES : 0) |
+	       (facts->huge.no_thp ? SAMARA_MACHINE_NO_THP : 0) |
+	       (facts->addr.gate == GATE_NONE ? SAMARA_MACHINE_NO_GATE : 0) |
+	       (facts->addr.gate == GATE_READ ? SAMARA_MACHINE_GATE_READ : 0);
 }
 
 /* Of the host's two least addresses the higher; a hint cannot name page 0. */
 static unsigned long least_address(const struct host_facts *facts)
 {
-	return facts->min_hint > PAGE || facts->min_hint < facts->min_fixed ? facts->min_hint :
-									      facts->min_fixed;
+	return facts->addr.min_hint > PAGE || facts->addr.min_hint < facts->addr.min_fixed ?
+		       facts->addr.min_hint :
+		       facts->addr.min_fixed;
 }
 
 /* In bytes; 0, the library's default, where it cannot be read. */
@@ -51,8 +52,9 @@ int ours_build_machine(struct ours *o)
 {
 	struct samara_machine_config cfg = SAMARA_MACHINE_CONFIG_INIT;
 	struct samara_geometry geo = *samara_geometry_x86_64();
-	const struct host_facts *facts = &o->set.facts;
-	long mode = o->set.overcommit >= 0 ? o->set.overcommit : facts->overcommit;
+	const struct host_facts *facts = &o->set.found.facts;
+	long mode =
+		o->set.machine.overcommit >= 0 ? o->set.machine.overcommit : facts->vm.overcommit;
 	struct sysinfo info;
 
 	sysinfo(&info);
@@ -64,11 +66,12 @@ int ours_build_machine(struct ours *o)
 		cfg.overcommit_ratio = ratio_left(facts, cfg.ram_bytes);
 	cfg.admin_reserve_bytes = kilobytes("/proc/sys/vm/admin_reserve_kbytes");
 	cfg.user_reserve_bytes = kilobytes("/proc/sys/vm/user_reserve_kbytes");
-	cfg.max_map_count =
-		o->set.max_map_count >= 0 ? (unsigned long)o->set.max_map_count : o->set.map_limit;
+	cfg.max_map_count = o->set.machine.max_map_count >= 0 ?
+				    (unsigned long)o->set.machine.max_map_count :
+				    o->set.found.map_limit;
 	if (facts->ended) {
 		geo.map_min_addr = least_address(facts);
-		geo.stack_gap = facts->stack_gap;
+		geo.stack_gap = facts->addr.stack_gap;
 	}
 	cfg.geometry = &geo;
 	return samara_machine_create(&cfg, &o->machine);
@@ -79,7 +82,7 @@ int ours_other_machine(struct ours *o, enum zero_page zero_page)
 	files_put(&o->files);
 	samara_machine_destroy(o->machine);
 	o->machine = NULL;
-	o->set.zero_page = zero_page;
+	o->set.machine.zero_page = zero_page;
 	return ours_build_machine(o);
 }
 
@@ -93,13 +96,13 @@ void ours_places(const struct ours *o, struct samara_layout *layout)
 	const unsigned long usual = samara_mmap_base(geo, STACK_LIMIT, 0);
 	const unsigned long random = samara_mmap_base(geo, STACK_LIMIT, PAGE) + PAGE;
 
-	layout->mmap_base = o->base && !o->bottom_up ? o->base : usual;
-	if (o->bottom_up)
-		layout->legacy_base = o->base;
+	layout->mmap_base = o->begin.base && !o->begin.bottom_up ? o->begin.base : usual;
+	if (o->begin.bottom_up)
+		layout->legacy_base = o->begin.base;
 	else if (layout->mmap_base != usual)
 		layout->legacy_base =
-			(geo->task_size / 3 + PAGE - 1) / PAGE * PAGE + random - o->base;
-	layout->flags = o->bottom_up ? SAMARA_LAYOUT_BOTTOM_UP : 0;
+			(geo->task_size / 3 + PAGE - 1) / PAGE * PAGE + random - o->begin.base;
+	layout->flags = o->begin.bottom_up ? SAMARA_LAYOUT_BOTTOM_UP : 0;
 }
 
 const int start_limits[4] = { RLIMIT_AS, RLIMIT_DATA, RLIMIT_STACK, RLIMIT_MEMLOCK };

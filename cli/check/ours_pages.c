@@ -177,7 +177,7 @@ static int keep_mapping(struct ours *o, struct seen *seen, unsigned int nr,
 
 	if (n > WIRE_RUN || vma->start < WIRE_LOW)
 		return 0;
-	if (samara_pagemap(o->proc[nr], vma->start, n, entries))
+	if (samara_pagemap(o->procs.mm[nr], vma->start, n, entries))
 		return -EINVAL;
 	for (unsigned long i = 0; i < n; i++) {
 		const unsigned long at = vma->start + i * PAGE;
@@ -190,8 +190,8 @@ static int keep_mapping(struct ours *o, struct seen *seen, unsigned int nr,
 			return -ENOMEM;
 		*to = (struct wire_page){ .at = at | nr, .entry = entries[i] };
 		if ((entries[i] & SAMARA_PM_PRESENT) && accessible)
-			to->sum = sum_of_page(o->proc[nr], at);
-		o->text_len += sizeof(*to);
+			to->sum = sum_of_page(o->procs.mm[nr], at);
+		o->text.len += sizeof(*to);
 		seen->n_pages++;
 	}
 	return 0;
@@ -203,12 +203,12 @@ int ours_keep_pages(struct ours *o, struct seen *seen)
 
 	if (!ours_room(o, 8))
 		return -ENOMEM;
-	o->text_len = (o->text_len + 7) & ~7UL;
-	seen->pages_at = o->text_len;
-	for (unsigned int nr = 0; !err && nr < o->n_procs; nr++) {
+	o->text.len = (o->text.len + 7) & ~7UL;
+	seen->pages_at = o->text.len;
+	for (unsigned int nr = 0; !err && nr < o->procs.n; nr++) {
 		struct samara_vma_info vma = { 0 };
 
-		while (!err && samara_vma_next(o->proc[nr], vma.end, &vma) == 0)
+		while (!err && samara_vma_next(o->procs.mm[nr], vma.end, &vma) == 0)
 			err = keep_mapping(o, seen, nr, &vma);
 	}
 	return err;

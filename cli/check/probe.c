@@ -77,12 +77,12 @@ static void probe_pages(struct host_facts *facts)
 		return;
 	first = entry[0] & SAMARA_PM_PFN;
 	second = entry[1] & SAMARA_PM_PFN;
-	facts->frames = entry[2] & SAMARA_PM_PFN;
+	facts->proc.frames = entry[2] & SAMARA_PM_PFN;
 	if ((entry[0] & entry[1] & SAMARA_PM_MMAP_EXCLUSIVE) && (!first || first != second)) {
-		facts->zero_page = ZERO_PAGE_NONE;
+		facts->zero.page = ZERO_PAGE_NONE;
 	} else if (!((entry[0] | entry[1]) & SAMARA_PM_MMAP_EXCLUSIVE) && first == second) {
-		facts->zero_page = ZERO_PAGE_SHARED;
-		facts->zero_frame = first;
+		facts->zero.page = ZERO_PAGE_SHARED;
+		facts->zero.frame = first;
 	}
 	munmap((void *)page, 3 * PAGE);
 }
@@ -126,13 +126,13 @@ static void probe_huge_pages(struct host_facts *facts)
 	const int flags = ANON | MAP_HUGETLB;
 	bool known;
 
-	facts->no_thp = page != MAP_FAILED && madvise(page, PAGE, 14) && errno == EINVAL;
-	facts->thp_stays =
+	facts->huge.no_thp = page != MAP_FAILED && madvise(page, PAGE, 14) && errno == EINVAL;
+	facts->huge.thp_stays =
 		prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0) || prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0) != 1;
-	facts->shmem_huge = shares_huge_pages();
+	facts->huge.shmem = shares_huge_pages();
 	known = maps(0, HUGE_PAGE, PROT_NONE, flags | SIZE_2M | MAP_NORESERVE) || errno != EINVAL;
-	facts->huge_pages_odd = !known || maps(0, HUGE_PAGE, PROT_NONE, flags | SIZE_2M);
-	facts->no_gibibytes =
+	facts->huge.hugetlb_odd = !known || maps(0, HUGE_PAGE, PROT_NONE, flags | SIZE_2M);
+	facts->huge.no_gibibytes =
 		!maps(0, 1UL << 30, PROT_NONE, flags | SIZE_1G | MAP_NORESERVE) && errno == EINVAL;
 }
 
@@ -199,28 +199,28 @@ static void probe_caps(struct host_facts *facts)
 	char *const page = map(0, PAGE, PROT_READ | PROT_WRITE, ANON);
 	struct rlimit limit;
 
-	if (facts->frames)
-		facts->caps |= SAMARA_CAP_SYS_ADMIN;
+	if (facts->proc.frames)
+		facts->process.caps |= SAMARA_CAP_SYS_ADMIN;
 	getrlimit(RLIMIT_MEMLOCK, &limit);
 	limit.rlim_cur = 0;
 	setrlimit(RLIMIT_MEMLOCK, &limit);
 	if (page != MAP_FAILED && !mlock(page, PAGE))
-		facts->caps |= SAMARA_CAP_IPC_LOCK;
+		facts->process.caps |= SAMARA_CAP_IPC_LOCK;
 	drop_caps();
-	facts->min_fixed = least_fixed();
-	if (with_caps < facts->min_fixed)
-		facts->caps |= SAMARA_CAP_SYS_RAWIO;
+	facts->addr.min_fixed = least_fixed();
+	if (with_caps < facts->addr.min_fixed)
+		facts->process.caps |= SAMARA_CAP_SYS_RAWIO;
 }
 
 static void probe_addresses(struct host_facts *facts)
 {
 	const unsigned long beyond = where_hint_goes(1UL << 48);
 
-	facts->min_hint = where_hint_goes(PAGE);
-	facts->stack_gap = stack_gap();
-	facts->la57 = beyond != NONE && beyond >= 1UL << 47;
-	facts->no_write_exec = !maps(0, PAGE, PROT_READ | PROT_WRITE | PROT_EXEC, ANON);
-	facts->pkeys = syscall(SYS_pkey_alloc, 0, 0) >= 0;
+	facts->addr.min_hint = where_hint_goes(PAGE);
+	facts->addr.stack_gap = stack_gap();
+	facts->addr.la57 = beyond != NONE && beyond >= 1UL << 47;
+	facts->prot.no_write_exec = !maps(0, PAGE, PROT_READ | PROT_WRITE | PROT_EXEC, ANON);
+	facts->prot.pkeys = syscall(SYS_pkey_alloc, 0, 0) >= 0;
 }
 
 /* /proc --------------------------------------------------------------------------- */
@@ -242,18 +242,19 @@ static void probe_proc(struct host_facts *facts)
 {
 	char line[4096], me[32] = "";
 
-	facts->proc = readlink("/proc/self", me, sizeof(me) - 1) > 0 &&
-		      strtol(me, NULL, 10) == getpid() &&
-		      find_line("/proc/self/smaps", "VmFlags:", line, sizeof(line));
-	facts->soft_dirty = find_line("/proc/self/smaps", " sd ", line, sizeof(line));
-	facts->gate = !find_line("/proc/self/maps", "[vsyscall]", line, sizeof(line)) ? GATE_NONE :
-		      strstr(line, " r")                                              ? GATE_READ :
-											GATE_EXEC;
+	facts->proc.there = readlink("/proc/self", me, sizeof(me) - 1) > 0 &&
+			    strtol(me, NULL, 10) == getpid() &&
+			    find_line("/proc/self/smaps", "VmFlags:", line, sizeof(line));
+	facts->proc.soft_dirty = find_line("/proc/self/smaps", " sd ", line, sizeof(line));
+	facts->addr.gate = !find_line("/proc/self/maps", "[vsyscall]", line, sizeof(line)) ?
+				   GATE_NONE :
+			   strstr(line, " r") ? GATE_READ :
+						GATE_EXEC;
 	facts->ksm_runs = host_setting("/sys/kernel/mm/ksm/run") == 1;
-	facts->overcommit = host_setting("/proc/sys/vm/overcommit_memory");
-	facts->overcommit_ratio = host_setting("/proc/sys/vm/overcommit_ratio");
-	facts->overcommit_kbytes = host_setting("/proc/sys/vm/overcommit_kbytes");
-	facts->max_map_count = host_setting("/proc/sys/vm/max_map_count");
+	facts->vm.overcommit = host_setting("/proc/sys/vm/overcommit_memory");
+	facts->vm.overcommit_ratio = host_setting("/proc/sys/vm/overcommit_ratio");
+	facts->vm.overcommit_kbytes = host_setting("/proc/sys/vm/overcommit_kbytes");
+	facts->vm.max_map_count = host_setting("/proc/sys/vm/max_map_count");
 }
 
 /* The disk's file as maps shows it, and as the library will ask for it. */
@@ -263,17 +264,18 @@ static void probe_disk(struct host_facts *facts)
 	char line[4096];
 	struct stat st;
 
-	facts->no_disk = fd < 0 ? errno : 0;
+	facts->disk.error = fd < 0 ? errno : 0;
 	if (fd >= 0 && fallocate(fd, 0, 0, DISK_NEED) && errno != EOPNOTSUPP)
-		facts->no_disk = errno;
+		facts->disk.error = errno;
 	if (fd < 0 || ftruncate(fd, PAGE) || fstat(fd, &st))
 		return;
 	if (mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, fd, 0) == MAP_FAILED ||
 	    !find_line("/proc/self/maps", "samara-check-", line, sizeof(line)) ||
-	    sscanf(line, "%*s %*s %*s %x:%x", &facts->disk_dev[0], &facts->disk_dev[1]) != 2)
+	    sscanf(line, "%*s %*s %*s %x:%x", &facts->disk.maps_dev[0], &facts->disk.maps_dev[1]) !=
+		    2)
 		return;
-	facts->disk_stat[0] = major(st.st_dev);
-	facts->disk_stat[1] = minor(st.st_dev);
+	facts->disk.stat_dev[0] = major(st.st_dev);
+	facts->disk.stat_dev[1] = minor(st.st_dev);
 }
 
 /* all ------------------------------------------------------------------------------ */
@@ -283,11 +285,11 @@ static void probe_name(struct host_facts *facts)
 	struct utsname host;
 
 	/* Some personalities give another release or machine. */
-	facts->random = personality(ADDR_NO_RANDOMIZE) < 0;
+	facts->addr.random = personality(ADDR_NO_RANDOMIZE) < 0;
 	if (uname(&host))
 		return;
-	snprintf(facts->release, sizeof(facts->release), "%s", host.release);
-	snprintf(facts->machine, sizeof(facts->machine), "%s", host.machine);
+	snprintf(facts->uname.release, sizeof(facts->uname.release), "%s", host.release);
+	snprintf(facts->uname.machine, sizeof(facts->uname.machine), "%s", host.machine);
 }
 
 static unsigned long limit_of(__rlimit_resource_t resource)
@@ -301,8 +303,8 @@ static unsigned long limit_of(__rlimit_resource_t resource)
 /* What comes later may need what came before: huge pages are disabled by then. */
 static void probe_all(struct host_facts *facts)
 {
-	facts->file_limit = limit_of(RLIMIT_FSIZE);
-	facts->nofile_limit = limit_of(RLIMIT_NOFILE);
+	facts->process.file_limit = limit_of(RLIMIT_FSIZE);
+	facts->process.nofile_limit = limit_of(RLIMIT_NOFILE);
 	probe_name(facts);
 	probe_proc(facts);
 	probe_huge_pages(facts);
@@ -319,7 +321,7 @@ void host_probe(struct host_facts *facts)
 				       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	pid_t pid;
 
-	*facts = (struct host_facts){ .zero_page = ZERO_PAGE_UNKNOWN, .zero_frame = NONE };
+	*facts = (struct host_facts){ .zero = { .page = ZERO_PAGE_UNKNOWN, .frame = NONE } };
 	if (seen == MAP_FAILED)
 		return;
 	*seen = *facts;

@@ -18,11 +18,11 @@ bool host_fresh(struct side_by_side *s)
 	if (s->host.pid > 0)
 		return true;
 	s->error = host_start(&s->host, &s->ours.files, &s->ours.set);
-	if (!s->error && !s->ours.base_map)
-		s->ours.base_map = strdup(s->host.map);
+	if (!s->error && !s->ours.begin.map)
+		s->ours.begin.map = strdup(s->host.map);
 	if (!s->error) {
-		s->ours.bottom_up = s->host.bottom_up;
-		s->ours.base = s->host.base;
+		s->ours.begin.bottom_up = s->host.bottom_up;
+		s->ours.begin.base = s->host.base;
 	}
 	return !s->error;
 }
@@ -55,7 +55,7 @@ static bool looks_at_pages(const struct seq *seq)
 /* The answers, as far as they go. True: they differ. */
 static bool answers_differ(struct side_by_side *s, const struct seq *seq, unsigned long *compared)
 {
-	for (*compared = 0; *compared < s->host.head->done; ++*compared) {
+	for (*compared = 0; *compared < s->host.head->result.done; ++*compared) {
 		const unsigned int i = (unsigned int)*compared;
 		const char *why;
 

@@ -35,7 +35,7 @@
 #define WIRE_WORK_ENTRIES 0x2000UL
 #define WIRE_WORK_MAP 0x6000UL
 #define WIRE_RUN 2048UL /* pages: of longer mappings only contents that are accessed are compared */
-#define WIRE_SAME 0xffffffffU /* text_len: the text is the one before */
+#define WIRE_SAME 0xffffffffU /* len of a map: it is the one before */
 
 /* Where the vsyscall page has a call: fetch reads there. */
 static inline int is_gate_call(uint64_t at)
@@ -88,16 +88,28 @@ struct wire_op {
 
 enum { TOTAL_SIZE, TOTAL_LCK, TOTAL_DATA, TOTAL_STK, TOTAL_EXEC, TOTALS }; /* kB */
 
+/* A piece of text: its offset in the arena, and bytes. */
+struct wire_text {
+	uint32_t at, len;
+};
+
+/* An access that was stopped: by which signal (0: none was), and at which address. */
+struct wire_fault {
+	int32_t signo, code;
+	uint64_t at;
+};
+
 struct wire_answer {
 	int64_t ret;
-	uint32_t text_at, text_len;   /* of /proc/self/maps */
-	uint32_t flags_at, flags_len; /* the VmFlags lines of smaps, without their name */
+	struct wire_text map;   /* /proc/self/maps; len may be WIRE_SAME */
+	struct wire_text flags; /* the VmFlags lines of smaps, without their name */
 	int64_t total[TOTALS];
-	int64_t vec;         /* the sum of what mincore said of pages */
-	int32_t signo, code; /* of an access that was stopped, and at which address */
-	uint64_t fault_at;
-	uint32_t pages_at, n_pages; /* struct wire_page */
-	uint32_t unseen, unread; /* processes whose pages, or whose memory, are not shown: bits */
+	int64_t vec; /* the sum of what mincore said of pages */
+	struct wire_fault fault;
+	struct {
+		uint32_t at, n;          /* struct wire_page */
+		uint32_t unseen, unread; /* processes whose pages, or memory, are not shown: bits */
+	} pages;
 };
 
 /*
@@ -111,23 +123,39 @@ struct wire_page {
 };
 
 struct wire_head {
-	uint64_t size; /* of the arena */
-	uint32_t n_ops;
-	uint32_t done; /* answers that are there */
-	uint32_t full; /* no room for more text: done is less than n_ops */
-	uint32_t forks;
-	uint32_t crowd;                           /* mappings from WIRE_CROWD on are not shown */
-	uint32_t answers_at, scratch_at, text_at; /* offsets */
-	uint32_t broken;                          /* set-up failed: the step */
-	int32_t status;                           /* of the process that ran the sequence */
-	uint32_t no_huge;                         /* PR_SET_THP_DISABLE */
-	uint32_t last_text, last_len;             /* the map before */
-	/* processes: whose turn it is, who they are, and what the one before has left to answer */
-	uint32_t now, over, carried;
-	int32_t pid[WIRE_FORKS + 1];
-	/* an access under way: where to go on after a fault; and the fault */
-	uint64_t recover, fault_at;
-	int32_t signo, code;
+	uint64_t size; /* of the arena; the child's first instructions map it by this */
+	/* What the check asks. The child only reads it. */
+	struct {
+		uint32_t n_ops;
+		uint32_t no_huge;                /* PR_SET_THP_DISABLE */
+		uint32_t answers_at, scratch_at; /* offsets */
+	} asked;
+	/* How far the child has come. */
+	struct {
+		uint32_t broken; /* its set-up failed: the step; 0: it did not */
+		uint32_t done;   /* answers that are there */
+		uint32_t full;   /* no room for more text: done is less than n_ops */
+		int32_t status;  /* of the process that ran the sequence, as wait4(2) gives it */
+	} result;
+	/* The text of the answers. */
+	struct {
+		uint32_t at;                /* offset of the next */
+		uint32_t last_at, last_len; /* the map before */
+		uint32_t crowd;             /* mappings from WIRE_CROWD on are not shown */
+	} text;
+	/* The sequence's processes. */
+	struct {
+		uint32_t now;     /* whose turn it is; the others wait for a change (futex) */
+		uint32_t over;    /* all end */
+		uint32_t carried; /* the call of the process before is done, and to be answered */
+		uint32_t forks;
+		int32_t pid[WIRE_FORKS + 1];
+	} procs;
+	/* The access under way. */
+	struct {
+		uint64_t recover; /* where to go on after a fault; 0: none is expected */
+		struct wire_fault fault;
+	} access;
 };
 
 #endif

@@ -21,7 +21,7 @@
 
 static void *work_at(uint64_t offset)
 {
-	return at_offset(HEAD->scratch_at + (uint32_t)(WIRE_SCRATCH + offset));
+	return at_offset(HEAD->asked.scratch_at + (uint32_t)(WIRE_SCRATCH + offset));
 }
 
 /* sigreturn wants the stack as the kernel left it. */
@@ -32,13 +32,13 @@ void come_back(void);
 
 static void on_fault(int signo, const char *info, char *context)
 {
-	if (!HEAD->recover)
+	if (!HEAD->access.recover)
 		for (;;)
 			sys3(__NR_exit_group, 3, 0, 0);
-	HEAD->signo = signo;
-	HEAD->code = *(const int32_t *)(info + INFO_CODE);
-	HEAD->fault_at = *(const uint64_t *)(info + INFO_ADDR);
-	*(uint64_t *)(context + CONTEXT_RIP) = HEAD->recover;
+	HEAD->access.fault.signo = signo;
+	HEAD->access.fault.code = *(const int32_t *)(info + INFO_CODE);
+	HEAD->access.fault.at = *(const uint64_t *)(info + INFO_ADDR);
+	*(uint64_t *)(context + CONTEXT_RIP) = HEAD->access.recover;
 }
 
 static long catch_faults(void)
@@ -58,7 +58,8 @@ static uint64_t copy_run(uint64_t *to, uint64_t *from, uint64_t n, int words)
 				 "mov %%rax, %[recover]\n\t"
 				 "rep movsq\n"
 				 "1:"
-				 : "+D"(*to), "+S"(*from), "+c"(n), [recover] "=m"(HEAD->recover)
+				 : "+D"(*to), "+S"(*from),
+				   "+c"(n), [recover] "=m"(HEAD->access.recover)
 				 :
 				 : "rax", "memory");
 	else
@@ -66,10 +67,11 @@ static uint64_t copy_run(uint64_t *to, uint64_t *from, uint64_t n, int words)
 				 "mov %%rax, %[recover]\n\t"
 				 "rep movsb\n"
 				 "1:"
-				 : "+D"(*to), "+S"(*from), "+c"(n), [recover] "=m"(HEAD->recover)
+				 : "+D"(*to), "+S"(*from),
+				   "+c"(n), [recover] "=m"(HEAD->access.recover)
 				 :
 				 : "rax", "memory");
-	HEAD->recover = 0;
+	HEAD->access.recover = 0;
 	return n;
 }
 
@@ -145,14 +147,14 @@ static long survey(const struct wire_op *op)
 		const uint64_t n = part_of_page(at, left);
 		uint64_t page;
 
-		HEAD->signo = HEAD->code = 0;
+		HEAD->access.fault.signo = HEAD->access.fault.code = 0;
 		page = load(at, n);
-		sum = survey_add(sum, page, HEAD->signo, HEAD->code);
+		sum = survey_add(sum, page, HEAD->access.fault.signo, HEAD->access.fault.code);
 		at += n;
 		left -= n;
 	}
-	HEAD->signo = HEAD->code = 0;
-	HEAD->fault_at = 0;
+	HEAD->access.fault.signo = HEAD->access.fault.code = 0;
+	HEAD->access.fault.at = 0;
 	return sum_answer(sum);
 }
 
@@ -192,10 +194,10 @@ static long fetch(uint64_t at)
 			 "mov %%rax, %[recover]\n\t"
 			 "jmp *%[at]\n"
 			 "1:"
-			 : [recover] "=m"(HEAD->recover)
+			 : [recover] "=m"(HEAD->access.recover)
 			 : [at] "r"(at)
 			 : "rax", "memory");
-	HEAD->recover = 0;
+	HEAD->access.recover = 0;
 	return 0;
 }
 

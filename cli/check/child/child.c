@@ -89,36 +89,36 @@ static int same_text(const char *a, const char *b, uint32_t len)
 /* The map, through fd, into the arena. 0, or -1 when it is full. */
 static int show_map(long fd, struct wire_answer *answer)
 {
-	char *const to = at_offset(HEAD->text_at);
-	long len = slurp(fd, to, (long)(HEAD->size - HEAD->text_at));
+	char *const to = at_offset(HEAD->text.at);
+	long len = slurp(fd, to, (long)(HEAD->size - HEAD->text.at));
 
 	if (len < 0)
 		return -1;
-	if (HEAD->crowd)
+	if (HEAD->text.crowd)
 		len = without_crowd(to, len);
-	if ((uint32_t)len == HEAD->last_len &&
-	    same_text(to, at_offset(HEAD->last_text), HEAD->last_len)) {
-		answer->text_at = HEAD->last_text;
-		answer->text_len = WIRE_SAME;
+	if ((uint32_t)len == HEAD->text.last_len &&
+	    same_text(to, at_offset(HEAD->text.last_at), HEAD->text.last_len)) {
+		answer->map.at = HEAD->text.last_at;
+		answer->map.len = WIRE_SAME;
 		return 0;
 	}
-	answer->text_at = HEAD->last_text = HEAD->text_at;
-	answer->text_len = HEAD->last_len = (uint32_t)len;
-	HEAD->text_at += ((uint32_t)len + 7) & ~7U;
+	answer->map.at = HEAD->text.last_at = HEAD->text.at;
+	answer->map.len = HEAD->text.last_len = (uint32_t)len;
+	HEAD->text.at += ((uint32_t)len + 7) & ~7U;
 	return 0;
 }
 
 static int show_flags(struct wire_answer *answer)
 {
-	char *const to = at_offset(HEAD->text_at);
+	char *const to = at_offset(HEAD->text.at);
 	const long len = slurp_lines("/proc/self/smaps", "VmFlags: ", to,
-				     (long)(HEAD->size - HEAD->text_at));
+				     (long)(HEAD->size - HEAD->text.at));
 
 	if (len < 0)
 		return -1;
-	answer->flags_at = HEAD->text_at;
-	answer->flags_len = (uint32_t)len;
-	HEAD->text_at += ((uint32_t)len + 7) & ~7U;
+	answer->flags.at = HEAD->text.at;
+	answer->flags.len = (uint32_t)len;
+	HEAD->text.at += ((uint32_t)len + 7) & ~7U;
 	read_totals(answer);
 	return 0;
 }
@@ -145,9 +145,9 @@ static void run(void);
 
 static void give_turn(uint32_t to)
 {
-	HEAD->carried = 1;
-	HEAD->now = to;
-	sys3(__NR_futex, (uint64_t)&HEAD->now, FUTEX_WAKE, ~0U >> 1);
+	HEAD->procs.carried = 1;
+	HEAD->procs.now = to;
+	sys3(__NR_futex, (uint64_t)&HEAD->procs.now, FUTEX_WAKE, ~0U >> 1);
 }
 
 /* All is over, for all of the sequence's processes; each waits for its own children. */
@@ -156,7 +156,7 @@ static __attribute__((noreturn)) void finish(int bad)
 	int status = 0;
 	long pid;
 
-	HEAD->over = 1;
+	HEAD->procs.over = 1;
 	give_turn(NOBODY);
 	do {
 		pid = sys4(__NR_wait4, ~0UL, (uint64_t)&status, 0, 0);
@@ -171,12 +171,12 @@ static void await_turn(uint32_t me)
 	uint32_t now;
 	int status;
 
-	while ((now = HEAD->now) != me) {
-		if (HEAD->over)
+	while ((now = HEAD->procs.now) != me) {
+		if (HEAD->procs.over)
 			finish(0);
-		sys4(__NR_futex, (uint64_t)&HEAD->now, FUTEX_WAIT, now, (uint64_t)patience);
-		if (!HEAD->over && sys4(__NR_wait4, ~0UL, (uint64_t)&status, NO_HANG, 0) > 0 &&
-		    status)
+		sys4(__NR_futex, (uint64_t)&HEAD->procs.now, FUTEX_WAIT, now, (uint64_t)patience);
+		if (!HEAD->procs.over &&
+		    sys4(__NR_wait4, ~0UL, (uint64_t)&status, NO_HANG, 0) > 0 && status)
 			finish(1); /* a child died */
 	}
 }
@@ -184,7 +184,7 @@ static void await_turn(uint32_t me)
 /* A new process; whether it goes on, or this one. */
 static long fork_and_go_on(int as_child)
 {
-	const uint32_t nr = HEAD->forks + 1;
+	const uint32_t nr = HEAD->procs.forks + 1;
 	long pid;
 
 	if (nr > WIRE_FORKS)
@@ -192,8 +192,8 @@ static long fork_and_go_on(int as_child)
 	pid = spawn(FIRST_STACK + nr, run);
 	if (pid < 0)
 		return pid;
-	HEAD->forks = nr;
-	HEAD->pid[nr] = (int32_t)pid;
+	HEAD->procs.forks = nr;
+	HEAD->procs.pid[nr] = (int32_t)pid;
 	if (as_child)
 		give_turn(nr);
 	return as_child ? GIVEN_AWAY : 0;
@@ -201,9 +201,9 @@ static long fork_and_go_on(int as_child)
 
 static long switch_to(uint64_t nr)
 {
-	if (nr > HEAD->forks)
+	if (nr > HEAD->procs.forks)
 		return -3;
-	if (nr == HEAD->now)
+	if (nr == HEAD->procs.now)
 		return 0;
 	give_turn((uint32_t)nr);
 	return GIVEN_AWAY;
@@ -215,7 +215,7 @@ static long map_crowd(uint64_t at, uint64_t n)
 	uint64_t args[6] = { at, 0x1000, 0, 0x32, ~0UL, 0 }; /* PRIVATE, ANONYMOUS, FIXED */
 	long ret = 0;
 
-	HEAD->crowd = 1;
+	HEAD->text.crowd = 1;
 	for (; n && ret >= 0; n--, args[0] += 0x1000) {
 		args[2] = n & 1;
 		ret = sys6(__NR_mmap, args);
@@ -261,14 +261,14 @@ static long perform(const struct wire_op *op)
 /* What op has come to, once it is done. 0, or -1: no more room. */
 static int show(long maps, const struct wire_op *op, struct wire_answer *answer)
 {
-	answer->flags_len = answer->n_pages = answer->unseen = answer->unread = 0;
+	answer->flags.len = answer->pages.n = answer->pages.unseen = answer->pages.unread = 0;
 	answer->vec = 0;
 	if ((op->look & LOOK_VEC) && !answer->ret)
 		answer->vec = sum_of_vector((const unsigned char *)op->arg[2],
 					    (op->arg[1] + 0xfff) >> 12);
-	answer->signo = HEAD->signo;
-	answer->code = HEAD->code;
-	answer->fault_at = HEAD->fault_at;
+	answer->fault.signo = HEAD->access.fault.signo;
+	answer->fault.code = HEAD->access.fault.code;
+	answer->fault.at = HEAD->access.fault.at;
 	if (show_map(maps, answer))
 		return -1;
 	if ((op->look & LOOK_FLAGS) && show_flags(answer))
@@ -279,25 +279,26 @@ static int show(long maps, const struct wire_op *op, struct wire_answer *answer)
 /* The next call. 0, or -1 when the sequence goes no further. */
 static int step(long maps)
 {
-	const struct wire_op *const op = (struct wire_op *)at_offset(WIRE_OPS_AT) + HEAD->done;
+	const struct wire_op *const op =
+		(struct wire_op *)at_offset(WIRE_OPS_AT) + HEAD->result.done;
 	struct wire_answer *const answer =
-		(struct wire_answer *)at_offset(HEAD->answers_at) + HEAD->done;
+		(struct wire_answer *)at_offset(HEAD->asked.answers_at) + HEAD->result.done;
 	long ret;
 
-	if (HEAD->done == HEAD->n_ops)
+	if (HEAD->result.done == HEAD->asked.n_ops)
 		return -1;
-	HEAD->signo = HEAD->code = 0;
-	HEAD->fault_at = 0;
-	ret = HEAD->carried ? 0 : perform(op);
+	HEAD->access.fault.signo = HEAD->access.fault.code = 0;
+	HEAD->access.fault.at = 0;
+	ret = HEAD->procs.carried ? 0 : perform(op);
 	if (ret == GIVEN_AWAY)
 		return 0;
 	answer->ret = ret;
-	HEAD->carried = 0;
+	HEAD->procs.carried = 0;
 	if (show(maps, op, answer)) {
-		HEAD->full = 1;
+		HEAD->result.full = 1;
 		return -1;
 	}
-	HEAD->done++;
+	HEAD->result.done++;
 	return 0;
 }
 
@@ -311,8 +312,8 @@ static void run(void)
 	sys3(__NR_prctl, SET_DEATH_SIGNAL, 9, 0);
 	sys3(__NR_prctl, SET_PTRACER, ANYBODY, 0);
 	if (me == 0) {
-		HEAD->pid[0] = (int32_t)sys3(__NR_getpid, 0, 0, 0);
-		if (HEAD->no_huge)
+		HEAD->procs.pid[0] = (int32_t)sys3(__NR_getpid, 0, 0, 0);
+		if (HEAD->asked.no_huge)
 			sys4(__NR_prctl, NO_HUGE_PAGES, 1, 0, 0);
 	}
 	do
@@ -326,7 +327,7 @@ static void run(void)
 /* All goes but the text and the arena. */
 static void unmap_the_rest(void)
 {
-	char *const text = at_offset(HEAD->scratch_at);
+	char *const text = at_offset(HEAD->asked.scratch_at);
 	const long fd = open_file("/proc/self/maps");
 	const long len = slurp(fd, text, WIRE_SCRATCH);
 	const char *at = text;
@@ -368,12 +369,12 @@ static __attribute__((noreturn, used)) void serve(void)
 
 	sys3(__NR_prctl, SET_DEATH_SIGNAL, 9, 0);
 	unmap_the_rest();
-	HEAD->broken = set_break() ? 1 : catch_faults() ? 2 : 0;
+	HEAD->result.broken = set_break() ? 1 : catch_faults() ? 2 : 0;
 	while (sys3(__NR_write, WIRE_FD_TO, (uint64_t)&byte, 1) == 1 &&
 	       sys3(__NR_read, WIRE_FD_FROM, (uint64_t)&byte, 1) == 1) {
 		const long pid = spawn(FIRST_STACK, run);
 
-		HEAD->status = pid < 0 ? -1 : wait_for(pid);
+		HEAD->result.status = pid < 0 ? -1 : wait_for(pid);
 	}
 	leave(0);
 }

@@ -91,19 +91,19 @@ static int look_at_mapping(const struct looked_at *p, const struct mapped *m,
 	    (long)(n * 8))
 		return -1;
 	for (uint64_t i = 0; i < n; i++) {
-		struct wire_page *to = at_offset(HEAD->text_at);
+		struct wire_page *to = at_offset(HEAD->text.at);
 
 		if (!entries[i] || (m->disk && (entries[i] & PM_FILE)))
 			continue;
-		if (HEAD->text_at + sizeof(*to) > HEAD->size)
+		if (HEAD->text.at + sizeof(*to) > HEAD->size)
 			return -1;
 		to->at = (m->start + i * 4096) | p->nr;
 		to->entry = entries[i];
 		to->sum = (entries[i] & PM_PRESENT) && m->accessible ?
 				  sum_of_page(p, m->start + i * 4096) :
 				  0;
-		HEAD->text_at += sizeof(*to);
-		answer->n_pages++;
+		HEAD->text.at += sizeof(*to);
+		answer->pages.n++;
 	}
 	return 0;
 }
@@ -134,23 +134,23 @@ static int show_pages(struct wire_answer *answer)
 {
 	int err = 0;
 
-	answer->pages_at = HEAD->text_at;
-	for (uint32_t i = 0; !err && i <= HEAD->forks; i++) {
-		const int32_t pid = HEAD->pid[i];
+	answer->pages.at = HEAD->text.at;
+	for (uint32_t i = 0; !err && i <= HEAD->procs.forks; i++) {
+		const int32_t pid = HEAD->procs.pid[i];
 		const long maps = open_of(pid, "maps");
 		const struct looked_at p = {
 			.nr = i,
-			.own = i == HEAD->now,
+			.own = i == HEAD->procs.now,
 			.pagemap = open_of(pid, "pagemap"),
-			.mem = i == HEAD->now ? -1 : open_of(pid, "mem"),
+			.mem = i == HEAD->procs.now ? -1 : open_of(pid, "mem"),
 		};
 
 		if (maps < 0 || p.pagemap < 0)
-			answer->unseen |= 1U << i;
+			answer->pages.unseen |= 1U << i;
 		else
 			err = look_at_process(&p, maps, answer);
 		if (!p.own && p.mem < 0)
-			answer->unread |= 1U << i;
+			answer->pages.unread |= 1U << i;
 		close_file(maps);
 		close_file(p.pagemap);
 		close_file(p.mem);

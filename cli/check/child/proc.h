@@ -84,7 +84,7 @@ static void *at_offset(uint32_t offset)
 /* The rest of each line that begins with word goes to to, through the scratch memory. */
 static long slurp_lines(const char *path, const char *word, char *to, long size)
 {
-	char *const scratch = at_offset(HEAD->scratch_at);
+	char *const scratch = at_offset(HEAD->asked.scratch_at);
 	const long fd = open_file(path);
 	long have = 0, out = 0, n;
 
@@ -127,7 +127,7 @@ static int64_t number_behind(const char *text, const char *end, const char *word
 
 static void read_totals(struct wire_answer *answer)
 {
-	char *const text = at_offset(HEAD->scratch_at);
+	char *const text = at_offset(HEAD->asked.scratch_at);
 	const long fd = open_file("/proc/self/status");
 	const long len = slurp(fd, text, WIRE_SCRATCH);
 

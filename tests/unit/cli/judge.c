@@ -19,21 +19,16 @@
 static struct host_facts plain(void)
 {
 	return (struct host_facts){
-		.release = "6.18.44",
-		.machine = "x86_64",
 		.ended = true,
-		.proc = true,
-		.frames = true,
-		.zero_page = ZERO_PAGE_SHARED,
-		.zero_frame = 7,
-		.gate = GATE_EXEC,
-		.min_hint = 65536,
-		.min_fixed = 4096,
-		.stack_gap = MIB,
-		.overcommit_ratio = 50,
-		.max_map_count = 65530,
-		.file_limit = RLIM_INFINITY,
-		.nofile_limit = 1024,
+		.uname = { .release = "6.18.44", .machine = "x86_64" },
+		.proc = { .there = true, .frames = true },
+		.zero = { .page = ZERO_PAGE_SHARED, .frame = 7 },
+		.addr = { .gate = GATE_EXEC,
+			  .min_hint = 65536,
+			  .min_fixed = 4096,
+			  .stack_gap = MIB },
+		.vm = { .overcommit_ratio = 50, .max_map_count = 65530 },
+		.process = { .file_limit = RLIM_INFINITY, .nofile_limit = 1024 },
 	};
 }
 
@@ -44,16 +39,16 @@ static void a_host_that_is_as_the_library_can_be_judges(void **state)
 	(void)state;
 	assert_null(facts_cannot_judge(&f));
 	/* All of these the library's machine can have too, or nothing is lost by them. */
-	f.zero_page = ZERO_PAGE_NONE;
-	f.zero_frame = NONE;
-	f.frames = false;
-	f.no_thp = f.thp_stays = true;
-	f.no_gibibytes = f.huge_pages_odd = f.pkeys = f.random = true;
-	f.gate = GATE_READ;
-	f.min_hint = f.min_fixed = 0;
-	f.stack_gap = 16 * MIB;
-	f.overcommit = 1;
-	f.max_map_count = 1000;
+	f.zero.page = ZERO_PAGE_NONE;
+	f.zero.frame = NONE;
+	f.proc.frames = false;
+	f.huge.no_thp = f.huge.thp_stays = true;
+	f.huge.no_gibibytes = f.huge.hugetlb_odd = f.prot.pkeys = f.addr.random = true;
+	f.addr.gate = GATE_READ;
+	f.addr.min_hint = f.addr.min_fixed = 0;
+	f.addr.stack_gap = 16 * MIB;
+	f.vm.overcommit = 1;
+	f.vm.max_map_count = 1000;
 	assert_null(facts_cannot_judge(&f));
 }
 
@@ -75,32 +70,32 @@ static void what_the_library_cannot_be_is_named(void **state)
 
 	(void)state;
 	ODD(ended, false, "measured");
-	ODD(proc, false, "/proc");
-	ODD(soft_dirty, true, "soft-dirty");
-	ODD(la57, true, "five levels");
-	ODD(zero_page, ZERO_PAGE_UNKNOWN, "untouched");
-	ODD(min_hint, 2 * MIB, "mmap_min_addr");
-	ODD(min_fixed, MIB, "mmap_min_addr");
-	ODD(stack_gap, 0, "stack");
-	ODD(shmem_huge, true, "shared memory");
-	ODD(thp_stays, true, "huge pages");
+	ODD(proc.there, false, "/proc");
+	ODD(proc.soft_dirty, true, "soft-dirty");
+	ODD(addr.la57, true, "five levels");
+	ODD(zero.page, ZERO_PAGE_UNKNOWN, "untouched");
+	ODD(addr.min_hint, 2 * MIB, "mmap_min_addr");
+	ODD(addr.min_fixed, MIB, "mmap_min_addr");
+	ODD(addr.stack_gap, 0, "stack");
+	ODD(huge.shmem, true, "shared memory");
+	ODD(huge.thp_stays, true, "huge pages");
 	ODD(ksm_runs, true, "ksm");
-	ODD(no_write_exec, true, "executable");
-	ODD(max_map_count, -1, "max_map_count");
-	ODD(overcommit, -1, "overcommit_memory");
-	ODD(file_limit, MIB, "RLIMIT_FSIZE");
-	ODD(nofile_limit, 20, "RLIMIT_NOFILE");
-	ODD(no_disk, ENOSPC, "/var/tmp");
-	ODD(disk_dev[1], 3, "/var/tmp");
-	snprintf(f.release, sizeof(f.release), "6.12.1");
+	ODD(prot.no_write_exec, true, "executable");
+	ODD(vm.max_map_count, -1, "max_map_count");
+	ODD(vm.overcommit, -1, "overcommit_memory");
+	ODD(process.file_limit, MIB, "RLIMIT_FSIZE");
+	ODD(process.nofile_limit, 20, "RLIMIT_NOFILE");
+	ODD(disk.error, ENOSPC, "/var/tmp");
+	ODD(disk.maps_dev[1], 3, "/var/tmp");
+	snprintf(f.uname.release, sizeof(f.uname.release), "6.12.1");
 	assert_non_null(strstr(facts_cannot_judge(&f), "6.18"));
 	f = plain();
-	snprintf(f.machine, sizeof(f.machine), "aarch64");
+	snprintf(f.uname.machine, sizeof(f.uname.machine), "aarch64");
 	assert_non_null(strstr(facts_cannot_judge(&f), "x86-64"));
 	f = plain();
-	f.overcommit = 2;
+	f.vm.overcommit = 2;
 	assert_null(facts_cannot_judge(&f));
-	f.overcommit_kbytes = 4096;
+	f.vm.overcommit_kbytes = 4096;
 	assert_non_null(strstr(facts_cannot_judge(&f), "overcommit_kbytes"));
 }
 
@@ -128,15 +123,15 @@ static void calls_that_one_host_cannot_judge_are_left_out_there(void **state)
 	assert_non_null(facts_cannot_judge_op(&f, &page));
 	assert_null(facts_cannot_judge_op(&f, &above));
 	assert_null(facts_cannot_judge_op(&f, &gate));
-	f.huge_pages_odd = f.random = true;
-	f.gate = GATE_READ;
-	f.min_fixed = 0;
+	f.huge.hugetlb_odd = f.addr.random = true;
+	f.addr.gate = GATE_READ;
+	f.addr.min_fixed = 0;
 	assert_non_null(facts_cannot_judge_op(&f, &huge));
 	assert_non_null(facts_cannot_judge_op(&f, &low32));
 	assert_non_null(facts_cannot_judge_op(&f, &zero));
 	assert_non_null(facts_cannot_judge_op(&f, &gate));
 	assert_non_null(facts_cannot_judge_op(&f, &across));
-	f.min_hint = 0;
+	f.addr.min_hint = 0;
 	assert_null(facts_cannot_judge_op(&f, &zero));
 	assert_null(facts_cannot_judge_op(&f, &page));
 }
@@ -145,7 +140,7 @@ static void answers_that_are_about_something_else_are_no_difference(void **state
 {
 	const struct wire_op fork = { .nr = OP_FORK_STAY }, map = mmap_op(0, 0);
 	const struct wire_op write = { .nr = OP_FILE_WRITE, .arg = { WIRE_FD_FILE + FILE_DISK } };
-	struct settings set = { .facts = plain(), .overcommit = -1 };
+	struct settings set = { .found.facts = plain(), .machine.overcommit = -1 };
 
 	(void)state;
 	assert_null(answer_cannot_judge(&set, &fork, 0, 0));
@@ -158,11 +153,11 @@ static void answers_that_are_about_something_else_are_no_difference(void **state
 	assert_null(answer_cannot_judge(&set, &write, 10, 4));
 	/* Under overcommit mode 2 other programs matter, unless the limit was set far off. */
 	assert_null(answer_cannot_judge(&set, &map, -ENOMEM, 0));
-	set.facts.overcommit = 2;
+	set.found.facts.vm.overcommit = 2;
 	assert_non_null(answer_cannot_judge(&set, &map, -ENOMEM, 0));
 	assert_non_null(answer_cannot_judge(&set, &map, 0, -ENOMEM));
 	assert_null(answer_cannot_judge(&set, &map, -EINVAL, 0));
-	set.commit_is_ours = true;
+	set.machine.commit_is_ours = true;
 	assert_null(answer_cannot_judge(&set, &map, -ENOMEM, 0));
 }
 
