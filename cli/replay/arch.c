@@ -97,22 +97,22 @@ struct clues {
 
 static void read_call(const struct trace_event *ev, struct clues *c)
 {
-	bool is_mmap = slice_is(ev->call, "mmap") || slice_is(ev->call, "mmap2") ||
-		       slice_is(ev->call, "old_mmap");
+	bool is_mmap = slice_is(ev->call.name, "mmap") || slice_is(ev->call.name, "mmap2") ||
+		       slice_is(ev->call.name, "old_mmap");
 	unsigned long hint;
 
-	if (is_call_of_32(ev->call) && !c->said_64)
+	if (is_call_of_32(ev->call.name) && !c->said_64)
 		c->said_32 = true;
-	if (ev->result != RESULT_VALUE || (!is_mmap && !slice_is(ev->call, "brk")))
+	if (ev->result.kind != RESULT_VALUE || (!is_mmap && !slice_is(ev->call.name, "brk")))
 		return;
-	if (has_sign(ev->value)) {
+	if (has_sign(ev->result.value)) {
 		c->said_32 |= !c->said_64;
 		return;
 	}
-	c->highest = ev->value > c->highest ? ev->value : c->highest;
-	if (is_mmap && ev->nr_args && trace_number(ev->args[0], &hint) == 0 && !hint &&
-	    ev->value > c->chosen)
-		c->chosen = ev->value;
+	c->highest = ev->result.value > c->highest ? ev->result.value : c->highest;
+	if (is_mmap && ev->call.nr_args && trace_number(ev->call.args[0], &hint) == 0 && !hint &&
+	    ev->result.value > c->chosen)
+		c->chosen = ev->result.value;
 }
 
 static void read_line(const char *line, struct clues *c)
@@ -167,13 +167,14 @@ enum arch arch_of_text(const char *text, size_t len, int wanted)
 enum arch arch_of_map(const struct snapshot *s, enum arch now)
 {
 	/* The stack is at the top of the space; code and heap may be low on every machine. */
-	unsigned long top = s->mmap_base > s->start_stack ? s->mmap_base : s->start_stack;
+	unsigned long top = s->layout.mmap_base > s->layout.start_stack ? s->layout.mmap_base :
+									  s->layout.start_stack;
 
-	for (size_t i = 0; i < s->nr_lines; i++) {
-		if (strcmp(s->lines[i].name, "[vsyscall]") == 0)
+	for (size_t i = 0; i < s->lines.nr; i++) {
+		if (strcmp(s->lines.at[i].name, "[vsyscall]") == 0)
 			return ARCH_X86_64;
-		if (strcmp(s->lines[i].name, "[stack]") == 0 && s->lines[i].end > top)
-			top = s->lines[i].end;
+		if (strcmp(s->lines.at[i].name, "[stack]") == 0 && s->lines.at[i].end > top)
+			top = s->lines.at[i].end;
 	}
 	if (!top)
 		return now;
@@ -190,14 +191,14 @@ enum arch arch_of_map(const struct snapshot *s, enum arch now)
 
 enum arch arch_of_call(const struct trace_event *ev, enum arch now)
 {
-	if (is_call_of_32(ev->call))
+	if (is_call_of_32(ev->call.name))
 		return arch_is_32(now) ? now : ARCH_I386;
-	if (ev->result != RESULT_VALUE || has_sign(ev->value) ||
-	    (!slice_is(ev->call, "mmap") && !slice_is(ev->call, "brk")))
+	if (ev->result.kind != RESULT_VALUE || has_sign(ev->result.value) ||
+	    (!slice_is(ev->call.name, "mmap") && !slice_is(ev->call.name, "brk")))
 		return now;
-	if (ev->value >= 1UL << 47)
+	if (ev->result.value >= 1UL << 47)
 		return ARCH_AARCH64;
-	return arch_is_32(now) && ev->value > LOW_32 ? ARCH_X86_64 : now;
+	return arch_is_32(now) && ev->result.value > LOW_32 ? ARCH_X86_64 : now;
 }
 
 enum arch arch_of_mode(enum trace_mode mode, enum arch now)
@@ -209,20 +210,20 @@ enum arch arch_of_mode(enum trace_mode mode, enum arch now)
 
 void arch_settle(enum arch arch, struct call *c, unsigned long *recorded, bool *in_pages)
 {
-	if (c->page_offset && c->offset & 4095)
+	if (c->source.page_offset && c->source.offset & 4095)
 		*in_pages = true;
-	if (c->page_offset && *in_pages)
-		c->offset <<= 12;
+	if (c->source.page_offset && *in_pages)
+		c->source.offset <<= 12;
 	if (!arch_is_32(arch))
 		return;
 	c->addr &= LOW_32;
 	c->len &= LOW_32;
-	c->new_len &= LOW_32;
-	c->new_addr &= LOW_32;
+	c->to.len &= LOW_32;
+	c->to.addr &= LOW_32;
 	if (!SAMARA_IS_ERR_VALUE(*recorded))
 		*recorded &= LOW_32;
 	if (c->kind == CALL_RLIMIT) { /* RLIM_INFINITY of 32 bits */
-		c->cur = c->cur == LOW_32 ? ~0UL : c->cur;
-		c->max = c->max == LOW_32 ? ~0UL : c->max;
+		c->limit.cur = c->limit.cur == LOW_32 ? ~0UL : c->limit.cur;
+		c->limit.max = c->limit.max == LOW_32 ? ~0UL : c->limit.max;
 	}
 }

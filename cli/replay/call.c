@@ -86,13 +86,14 @@ static const char *const foreign[] = {
 
 static int bad_arg(const struct trace_event *ev, unsigned int i, char why[120])
 {
-	if (i >= ev->nr_args)
+	if (i >= ev->call.nr_args)
 		snprintf(why, 120, "%.*s has %u arguments, argument %u is missing",
-			 (int)ev->call.len, ev->call.at, ev->nr_args, i + 1);
+			 (int)ev->call.name.len, ev->call.name.at, ev->call.nr_args, i + 1);
 	else
-		snprintf(why, 120, "%.*s: cannot read argument %u `%.*s`", (int)ev->call.len,
-			 ev->call.at, i + 1, ev->args[i].len > 40 ? 40 : (int)ev->args[i].len,
-			 ev->args[i].at);
+		snprintf(why, 120, "%.*s: cannot read argument %u `%.*s`", (int)ev->call.name.len,
+			 ev->call.name.at, i + 1,
+			 ev->call.args[i].len > 40 ? 40 : (int)ev->call.args[i].len,
+			 ev->call.args[i].at);
 	return -EINVAL;
 }
 
@@ -113,10 +114,10 @@ static void put_arg(struct call *out, char letter, unsigned long value)
 		out->flags = value;
 		break;
 	case 'o':
-		out->offset = value;
+		out->source.offset = value;
 		break;
 	case 'n':
-		out->new_len = value;
+		out->to.len = value;
 		break;
 	case 'v':
 		out->advice = (int)value;
@@ -134,23 +135,23 @@ static int read_args(const struct trace_event *ev, const char *form, struct call
 		unsigned long value = 0;
 		int err;
 
-		if (i >= ev->nr_args) {
+		if (i >= ev->call.nr_args) {
 			if (out->partial)
 				return 0;
 			return bad_arg(ev, i, why);
 		}
 		if (form[i] == 'd')
-			err = trace_fd(ev->args[i], &out->file);
+			err = trace_fd(ev->call.args[i], &out->source.file);
 		else
-			err = trace_number(ev->args[i], &value);
+			err = trace_number(ev->call.args[i], &value);
 		if (err)
 			return bad_arg(ev, i, why);
 		if (form[i] != 'd')
 			put_arg(out, form[i], value);
 	}
 	/* mremap's last argument is there only when its flags ask for it. */
-	if (out->kind == CALL_MREMAP && ev->nr_args > 4 &&
-	    trace_number(ev->args[4], &out->new_addr))
+	if (out->kind == CALL_MREMAP && ev->call.nr_args > 4 &&
+	    trace_number(ev->call.args[4], &out->to.addr))
 		return bad_arg(ev, 4, why);
 	return 0;
 }
@@ -177,14 +178,14 @@ static int read_clone(const struct trace_event *ev, struct call *out, char why[1
 {
 	unsigned long value = 0;
 
-	if (slice_is(ev->call, "vfork"))
+	if (slice_is(ev->call.name, "vfork"))
 		out->flags = CLONE_VM;
-	if (slice_is(ev->call, "vfork") || slice_is(ev->call, "fork"))
+	if (slice_is(ev->call.name, "vfork") || slice_is(ev->call.name, "fork"))
 		return 0;
-	for (unsigned int i = 0; i < ev->nr_args; i++) {
+	for (unsigned int i = 0; i < ev->call.nr_args; i++) {
 		struct slice flags;
 
-		if (trace_field(ev->args[i], "flags", &flags))
+		if (trace_field(ev->call.args[i], "flags", &flags))
 			continue;
 		if (trace_number(flags, &value) == 0)
 			out->flags = value & (CLONE_VM | CLONE_THREAD);
@@ -194,40 +195,41 @@ static int read_clone(const struct trace_event *ev, struct call *out, char why[1
 			out->flags |= CLONE_THREAD;
 		return 0;
 	}
-	if (ev->nr_args && slice_is(ev->call, "clone") && trace_number(ev->args[0], &value) == 0) {
+	if (ev->call.nr_args && slice_is(ev->call.name, "clone") &&
+	    trace_number(ev->call.args[0], &value) == 0) {
 		out->flags = value & (CLONE_VM | CLONE_THREAD);
 		return 0;
 	}
-	if (out->partial || ev->result != RESULT_VALUE)
+	if (out->partial || ev->result.kind != RESULT_VALUE)
 		return 0;
-	snprintf(why, 120, "%.*s: the trace does not have its flags", (int)ev->call.len,
-		 ev->call.at);
+	snprintf(why, 120, "%.*s: the trace does not have its flags", (int)ev->call.name.len,
+		 ev->call.name.at);
 	return -EINVAL;
 }
 
 /* setrlimit(RES, {rlim_cur=.., rlim_max=..}), prlimit64(PID, RES, {..} or NULL, ..) */
 static int read_rlimit(const struct trace_event *ev, struct call *out, char why[120])
 {
-	unsigned int at = slice_is(ev->call, "prlimit64") ? 1 : 0;
+	unsigned int at = slice_is(ev->call.name, "prlimit64") ? 1 : 0;
 	struct slice cur, max;
 	unsigned long value;
 
-	if (ev->nr_args < at + 2)
-		return out->partial ? 0 : bad_arg(ev, ev->nr_args, why);
-	if (at && trace_number(ev->args[0], &value))
+	if (ev->call.nr_args < at + 2)
+		return out->partial ? 0 : bad_arg(ev, ev->call.nr_args, why);
+	if (at && trace_number(ev->call.args[0], &value))
 		return bad_arg(ev, 0, why);
 	out->id = at ? (int)value : 0;
-	if (trace_number(ev->args[at], &value))
+	if (trace_number(ev->call.args[at], &value))
 		return bad_arg(ev, at, why);
-	out->resource = (int)value;
-	if ((trace_number(ev->args[at + 1], &value) == 0 && value == 0) ||
-	    ev->result != RESULT_VALUE) {
+	out->limit.resource = (int)value;
+	if ((trace_number(ev->call.args[at + 1], &value) == 0 && value == 0) ||
+	    ev->result.kind != RESULT_VALUE) {
 		out->kind = CALL_OTHER; /* only asked for, or refused */
 		return 0;
 	}
-	if (trace_field(ev->args[at + 1], "rlim_cur", &cur) ||
-	    trace_field(ev->args[at + 1], "rlim_max", &max) || trace_number(cur, &out->cur) ||
-	    trace_number(max, &out->max))
+	if (trace_field(ev->call.args[at + 1], "rlim_cur", &cur) ||
+	    trace_field(ev->call.args[at + 1], "rlim_max", &max) ||
+	    trace_number(cur, &out->limit.cur) || trace_number(max, &out->limit.max))
 		return out->partial ? 0 : bad_arg(ev, at + 1, why);
 	return 0;
 }
@@ -263,12 +265,12 @@ static bool read_option(const struct trace_event *ev, struct call *out)
 		{ "ipc", "SHMDT", 22, IS },
 	};
 
-	for (size_t i = 0; ev->nr_args && i < sizeof(options) / sizeof(options[0]); i++) {
-		struct slice arg = ev->args[0];
+	for (size_t i = 0; ev->call.nr_args && i < sizeof(options) / sizeof(options[0]); i++) {
+		struct slice arg = ev->call.args[0];
 		unsigned long value;
 		bool fits = has_word(arg, options[i].name);
 
-		if (!slice_is(ev->call, options[i].call))
+		if (!slice_is(ev->call.name, options[i].call))
 			continue;
 		if (!fits && trace_number(arg, &value) == 0)
 			fits = options[i].how == IS ?
@@ -279,9 +281,9 @@ static bool read_option(const struct trace_event *ev, struct call *out)
 		make_foreign(out, options[i].name, strlen(options[i].name));
 		return true;
 	}
-	if (slice_is(ev->call, "ioctl") && ev->nr_args > 1 && ev->args[1].len > 6 &&
-	    memcmp(ev->args[1].at, "UFFDIO_", 7) == 0) {
-		make_foreign(out, ev->args[1].at, ev->args[1].len);
+	if (slice_is(ev->call.name, "ioctl") && ev->call.nr_args > 1 && ev->call.args[1].len > 6 &&
+	    memcmp(ev->call.args[1].at, "UFFDIO_", 7) == 0) {
+		make_foreign(out, ev->call.args[1].at, ev->call.args[1].len);
 		return true;
 	}
 	return false;
@@ -314,8 +316,8 @@ static bool is_foreign(struct slice name)
 static void read_unknown(const struct trace_event *ev, struct call *out)
 {
 	out->kind = CALL_OTHER;
-	if (!read_option(ev, out) && (is_foreign(ev->call) || is_unnamed(ev->call)))
-		make_foreign(out, ev->call.at, ev->call.len);
+	if (!read_option(ev, out) && (is_foreign(ev->call.name) || is_unnamed(ev->call.name)))
+		make_foreign(out, ev->call.name.at, ev->call.name.len);
 }
 
 static bool is_word(char c)
@@ -346,16 +348,16 @@ int call_decode(const struct trace_event *ev, struct call *out, char why[120])
 	int err;
 
 	for (size_t i = 0; !form && i < sizeof(forms) / sizeof(forms[0]); i++)
-		if (slice_is(ev->call, forms[i].name))
+		if (slice_is(ev->call.name, forms[i].name))
 			form = &forms[i];
-	out->addr = out->len = out->flags = out->offset = out->new_len = out->new_addr = 0;
-	out->cur = out->max = 0;
-	out->prot = out->advice = out->id = out->resource = 0;
-	out->file.fd = -1;
-	out->file.path[0] = '\0';
-	out->file.deleted = false;
+	out->addr = out->len = out->flags = out->source.offset = out->to.len = out->to.addr = 0;
+	out->limit.cur = out->limit.max = 0;
+	out->prot = out->advice = out->id = out->limit.resource = 0;
+	out->source.file.fd = -1;
+	out->source.file.path[0] = '\0';
+	out->source.file.deleted = false;
 	out->partial = ev->kind == TRACE_ENTRY;
-	out->page_offset = false;
+	out->source.page_offset = false;
 	out->left_out[0] = '\0';
 	if (!form) {
 		read_unknown(ev, out);
@@ -368,9 +370,9 @@ int call_decode(const struct trace_event *ev, struct call *out, char why[120])
 	case CALL_RLIMIT:
 		return read_rlimit(ev, out, why);
 	case CALL_MMAP:
-		out->page_offset = slice_is(ev->call, "mmap2") ||
-				   slice_is(ev->call, "mmap_pgoff") ||
-				   slice_is(ev->call, "old_mmap_pgoff");
+		out->source.page_offset = slice_is(ev->call.name, "mmap2") ||
+					  slice_is(ev->call.name, "mmap_pgoff") ||
+					  slice_is(ev->call.name, "old_mmap_pgoff");
 		return read_args(ev, form->args, out, why);
 	case CALL_MPROTECT:
 		err = read_args(ev, form->args, out, why);
@@ -386,6 +388,6 @@ bool call_chooses(const struct call *c)
 {
 	if (c->kind == CALL_MMAP)
 		return !(c->flags & (MAP_FIXED | MAP_FIXED_NOREPLACE));
-	return c->kind == CALL_MREMAP && (c->flags & MREMAP_MAYMOVE) && c->new_len > c->len &&
+	return c->kind == CALL_MREMAP && (c->flags & MREMAP_MAYMOVE) && c->to.len > c->len &&
 	       c->len != 0 && !(c->flags & ~(unsigned long)MREMAP_MAYMOVE);
 }

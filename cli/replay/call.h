@@ -41,14 +41,22 @@ struct call {
 	int prot;
 	unsigned long flags; /* of mmap, mremap, mlock*, shm*; CLONE_VM and CLONE_THREAD */
 	int advice;
-	unsigned long offset; /* of mmap, bytes; of remap_file_pages, pages */
-	unsigned long new_len, new_addr;
+	/* What is mapped. */
+	struct {
+		struct trace_fd file; /* mmap */
+		unsigned long offset; /* of mmap, bytes; of remap_file_pages, pages */
+		bool page_offset;     /* mmap2, mmap_pgoff: it may be in pages; see arch.h */
+	} source;
+	/* Where mremap moves the area, and how long it becomes. */
+	struct {
+		unsigned long addr, len;
+	} to;
 	int id; /* shmat: the segment; shmget: the key; rlimit: the pid */
-	int resource;
-	unsigned long cur, max;
-	struct trace_fd file; /* mmap */
-	bool partial;         /* read from an entry: later arguments may be missing */
-	bool page_offset;     /* mmap2, mmap_pgoff: offset may be in pages; see arch.h */
+	struct {
+		int resource;
+		unsigned long cur, max;
+	} limit;
+	bool partial; /* read from an entry: later arguments may be missing */
 	/* What of it is not done here, as a name for the summary; empty: nothing. */
 	char left_out[CALL_NAME];
 };

@@ -68,14 +68,14 @@ void compare_settle(struct space *s, const struct snapshot *kernel)
 	for (; samara_vma_next(s->mm, at, &vma) == 0; at = vma.end) {
 		if (!(vma.flags & SAMARA_VM_GROWSDOWN))
 			continue;
-		while (i < kernel->nr_lines && kernel->lines[i].end < vma.end)
+		while (i < kernel->lines.nr && kernel->lines.at[i].end < vma.end)
 			i++;
-		if (i < kernel->nr_lines && kernel->lines[i].end == vma.end &&
-		    kernel->lines[i].start < vma.start)
-			(void)!samara_touch(s->mm, kernel->lines[i].start, 1, PROT_WRITE);
+		if (i < kernel->lines.nr && kernel->lines.at[i].end == vma.end &&
+		    kernel->lines.at[i].start < vma.start)
+			(void)!samara_touch(s->mm, kernel->lines.at[i].start, 1, PROT_WRITE);
 	}
-	for (i = 0; i < kernel->nr_touched; i++)
-		touch_range(s, kernel->touched[i]);
+	for (i = 0; i < kernel->touched.nr; i++)
+		touch_range(s, kernel->touched.at[i]);
 }
 
 /* Inodes of nameless memory: ours to theirs, one to one within a map. */
@@ -140,8 +140,8 @@ static int compare_moved(struct space *s, const struct snapshot *kernel, struct 
 	unsigned long total = 0, at;
 
 	out->layout = true;
-	for (size_t i = 0; i < kernel->nr_lines; i++) {
-		struct map_line k = kernel->lines[i];
+	for (size_t i = 0; i < kernel->lines.nr; i++) {
+		struct map_line k = kernel->lines.at[i];
 
 		out->at = i;
 		for (at = k.start; at < k.end && strcmp(k.name, "[vsyscall]") != 0;) {
@@ -152,7 +152,7 @@ static int compare_moved(struct space *s, const struct snapshot *kernel, struct 
 			map_line_of(&line, &vma);
 			if (line.ino)
 				line.offset += here - vma.start;
-			k.offset = kernel->lines[i].offset + (k.ino ? at - k.start : 0);
+			k.offset = kernel->lines.at[i].offset + (k.ino ? at - k.start : 0);
 			if (strcmp(line.perms, k.perms) != 0 || !same_file(&line, &k, &pairs))
 				return 1;
 			if (len > vma.end - here)
@@ -163,7 +163,7 @@ static int compare_moved(struct space *s, const struct snapshot *kernel, struct 
 			total += len;
 		}
 	}
-	out->at = kernel->nr_lines;
+	out->at = kernel->lines.nr;
 	for (at = 0; samara_vma_next(s->mm, at, &vma) == 0; at = vma.end)
 		total -= vma.end - vma.start;
 	return total != 0;
@@ -182,11 +182,11 @@ int compare_maps(struct space *s, const struct snapshot *kernel, struct map_diff
 	lines = our_lines(s, &nr);
 	if (!lines)
 		return -ENOMEM;
-	for (i = 0; i < nr && i < kernel->nr_lines; i++)
-		if (!same_line(&lines[i], &kernel->lines[i], &pairs))
+	for (i = 0; i < nr && i < kernel->lines.nr; i++)
+		if (!same_line(&lines[i], &kernel->lines.at[i], &pairs))
 			break;
 	out->at = i;
-	ret = i != nr || i != kernel->nr_lines;
+	ret = i != nr || i != kernel->lines.nr;
 	free(lines);
 	return ret;
 }
@@ -219,15 +219,15 @@ void compare_print(struct space *s, const struct snapshot *kernel, const struct 
 			"differs)\n",
 			diff->at + 1);
 	fprintf(to, "    %-72s | %s\n", "ours", "kernel's");
-	for (size_t i = from; i < diff->at + 4 && (i < nr || i < kernel->nr_lines); i++) {
-		bool same = i < nr && i < kernel->nr_lines &&
-			    same_line(&lines[i], &kernel->lines[i], &pairs);
+	for (size_t i = from; i < diff->at + 4 && (i < nr || i < kernel->lines.nr); i++) {
+		bool same = i < nr && i < kernel->lines.nr &&
+			    same_line(&lines[i], &kernel->lines.at[i], &pairs);
 
 		left[0] = right[0] = '\0';
 		if (i < nr)
 			text_of(&lines[i], left, sizeof(left));
-		if (i < kernel->nr_lines)
-			text_of(&kernel->lines[i], right, sizeof(right));
+		if (i < kernel->lines.nr)
+			text_of(&kernel->lines.at[i], right, sizeof(right));
 		fprintf(to, "  %c %-72s | %s\n", same ? ' ' : '>', left, right);
 	}
 	free(lines);

@@ -33,7 +33,7 @@
 /* Several clones may be under way: whose child is a new thread? */
 static struct thread *only_cloning(struct world *w)
 {
-	return w->cloning.nr == 1 ? w->cloning.head : NULL;
+	return w->threads.cloning.nr == 1 ? w->threads.cloning.head : NULL;
 }
 
 /* The thread of an event, made if it is new. NULL: no memory. */
@@ -44,8 +44,8 @@ static struct thread *thread_of(struct replay *r, const struct trace_event *ev)
 
 	if (!t && ev->tid == 0)
 		t = world_only_thread(w);
-	if (!t && ev->tid == 0 && w->processes)
-		t = world_thread(w, w->processes->pid);
+	if (!t && ev->tid == 0 && w->processes.first)
+		t = world_thread(w, w->processes.first->pid);
 	if (t)
 		return t;
 	if (ev->kind == TRACE_SUPERSEDED && (parent = world_thread(w, ev->number)) &&
@@ -54,14 +54,14 @@ static struct thread *thread_of(struct replay *r, const struct trace_event *ev)
 			return NULL;
 		return world_thread(w, ev->tid);
 	}
-	parent = r->unordered ? NULL : only_cloning(w);
+	parent = r->how.unordered ? NULL : only_cloning(w);
 	if (parent) {
-		if (world_add_child(w, parent, parent->clone_flags, ev->tid, NULL))
+		if (world_add_child(w, parent, parent->replayed.clone_flags, ev->tid, NULL))
 			return NULL;
 		thread_has_child(w, parent, ev->tid);
 		return world_thread(w, ev->tid);
 	}
-	if (w->cloning.nr)
+	if (w->threads.cloning.nr)
 		return world_add_orphan(w, ev->tid);
 	t = world_thread(w, 0);
 	if (t) /* strace began to write numbers: it is the process that had none */
@@ -73,11 +73,11 @@ static struct thread *thread_of(struct replay *r, const struct trace_event *ev)
 static int clone_ended(struct replay *r, struct thread *t, const struct step *st,
 		       const struct call *c)
 {
-	int tid = (int)st->ev.value, early = t->child, err;
+	int tid = (int)st->ev.result.value, early = t->replayed.child, err;
 	struct thread *child = world_thread(&r->world, tid);
 
-	t->child = 0;
-	if (st->ev.result != RESULT_VALUE || tid <= 0)
+	t->replayed.child = 0;
+	if (st->ev.result.kind != RESULT_VALUE || tid <= 0)
 		return 0;
 	if (early == tid)
 		return 0;
@@ -98,12 +98,12 @@ static int exec_ended(struct replay *r, struct thread *t, struct step *st)
 	char path[64];
 	int err;
 
-	if (st->ev.result != RESULT_VALUE || st->ev.value != 0)
+	if (st->ev.result.kind != RESULT_VALUE || st->ev.result.value != 0)
 		return 0;
 	err = world_exec(&r->world, t);
 	if (err)
 		return err;
-	if (st->ev.nr_args && trace_string(st->ev.args[0], path, sizeof(path)) == 0) {
+	if (st->ev.call.nr_args && trace_string(st->ev.call.args[0], path, sizeof(path)) == 0) {
 		const char *base = strrchr(path, '/');
 
 		memccpy(p->command, base ? base + 1 : path, '\0', sizeof(p->command) - 1);
@@ -111,7 +111,7 @@ static int exec_ended(struct replay *r, struct thread *t, struct step *st)
 	if (!st->snapshot)
 		return 0;
 	err = install_exec(&r->world, p, st->snapshot);
-	t->writes = (struct map_range){ 0, ~0UL };
+	t->replayed.writes = (struct map_range){ 0, ~0UL };
 	if (err == -ENOMEM)
 		return err;
 	if (err)
@@ -124,10 +124,10 @@ static int exec_ended(struct replay *r, struct thread *t, struct step *st)
 /* Is a call on t's map under way in another thread? t itself is in none. */
 static bool others_busy(struct replay *r, const struct thread *t)
 {
-	if (!r->unordered)
-		return t->process->space->busy != 0;
+	if (!r->how.unordered)
+		return t->process->space->calls.busy != 0;
 	/* Any other thread may be at any place in its file. */
-	for (struct thread *o = r->world.all.head; o; o = o->link[LIST_ALL].next)
+	for (struct thread *o = r->world.threads.all.head; o; o = o->link[LIST_ALL].next)
 		if (o != t && o->process && o->process->space == t->process->space &&
 		    o->wait == THREAD_RUNS)
 			return true;
@@ -153,19 +153,19 @@ static int memory_call(struct replay *r, struct thread *t, struct step *st, stru
 		.space = space_of(r, t, c),
 		.call = c,
 		.line = st->line,
-		.recorded = st->ev.value,
-		.place = r->place,
+		.recorded = st->ev.result.value,
+		.place = r->how.place,
 	};
 	struct outcome out;
 
-	if (st->ev.result == RESULT_NONE || st->ev.result == RESULT_RESTART || !a.space)
+	if (st->ev.result.kind == RESULT_NONE || st->ev.result.kind == RESULT_RESTART || !a.space)
 		return 0; /* it was never done, or its thread died in it */
-	if (st->ev.result == RESULT_ERROR)
-		a.recorded = (unsigned long)-(long)st->ev.err;
-	arch_settle(a.space->arch, c, &a.recorded, &r->world.in_pages);
+	if (st->ev.result.kind == RESULT_ERROR)
+		a.recorded = (unsigned long)-(long)st->ev.result.err;
+	arch_settle(a.space->arch, c, &a.recorded, &r->world.arch.in_pages);
 	if (c->kind == CALL_SHMGET)
-		return st->ev.result == RESULT_VALUE ?
-			       world_shm_add(&r->world, (int)st->ev.value, c->id, c->len) :
+		return st->ev.result.kind == RESULT_VALUE ?
+			       world_shm_add(&r->world, (int)st->ev.result.value, c->id, c->len) :
 			       0;
 	if (urgency == URGENCY_NONE && order_must_wait(r, t, st, c))
 		return 1;
@@ -179,14 +179,14 @@ static int memory_call(struct replay *r, struct thread *t, struct step *st, stru
 	}
 	if (out.verdict == VERDICT_REFUSED)
 		perform_refused_part(&a);
-	t->writes = out.writable;
+	t->replayed.writes = out.writable;
 	space_dirty(&r->world, a.space);
 	r->stats.calls++;
-	t->process->calls++;
+	t->process->count.calls++;
 	r->stats.refused += out.verdict == VERDICT_REFUSED;
 	if (out.verdict == VERDICT_NOT_MODELLED)
-		replay_left_out(r, st->ev.call.at, st->ev.call.len);
-	else if (c->left_out[0] && st->ev.result == RESULT_VALUE)
+		replay_left_out(r, st->ev.call.name.at, st->ev.call.name.len);
+	else if (c->left_out[0] && st->ev.result.kind == RESULT_VALUE)
 		replay_left_out(r, c->left_out, strlen(c->left_out));
 	r->stats.assumed += out.assumed;
 	r->stats.moved += out.moved;
@@ -198,7 +198,7 @@ static int memory_call(struct replay *r, struct thread *t, struct step *st, stru
 	}
 	if (out.verdict == VERDICT_DIFFERS) {
 		r->stats.call_diffs++;
-		t->process->call_diffs++;
+		t->process->count.call_diffs++;
 		replay_tell_call(r, st, t->process, out.got, TOLD_ANSWER);
 	}
 	return 0;
@@ -210,7 +210,7 @@ static int call_ended(struct replay *r, struct thread *t, struct step *st, enum 
 	struct call c;
 
 	thread_in_call(&r->world, t, CALL_OTHER);
-	if (!r->world.arch_given &&
+	if (!r->world.arch.given &&
 	    world_set_arch(&r->world, t->process, arch_of_call(&st->ev, t->process->space->arch)))
 		return -ENOMEM;
 	if (call_decode(&st->ev, &c, why)) {
@@ -226,7 +226,7 @@ static int call_ended(struct replay *r, struct thread *t, struct step *st, enum 
 	case CALL_EXEC:
 		return exec_ended(r, t, st);
 	case CALL_FOREIGN:
-		if (st->ev.result == RESULT_VALUE)
+		if (st->ev.result.kind == RESULT_VALUE)
 			replay_left_out(r, c.left_out, strlen(c.left_out));
 		return 0;
 	default:
@@ -243,8 +243,8 @@ static void call_begins(struct replay *r, struct thread *t, const struct step *s
 		replay_bad_call(r, st->path, st->line, &st->ev, why);
 		return;
 	}
-	t->clone_flags = c.flags;
-	t->child = 0;
+	t->replayed.clone_flags = c.flags;
+	t->replayed.child = 0;
 	thread_in_call(&r->world, t, c.kind);
 }
 
@@ -253,9 +253,9 @@ static int handle(struct replay *r, struct thread *t, struct step *st, enum urge
 {
 	int ret = 0, pid = t->process->pid;
 
-	if (t->writes.end && st->ev.kind != TRACE_OTHER) {
-		touch_writable(&r->world, t->process, t->writes);
-		t->writes.end = 0;
+	if (t->replayed.writes.end && st->ev.kind != TRACE_OTHER) {
+		touch_writable(&r->world, t->process, t->replayed.writes);
+		t->replayed.writes.end = 0;
 	}
 	switch (st->ev.kind) {
 	case TRACE_CALL:
@@ -273,7 +273,7 @@ static int handle(struct replay *r, struct thread *t, struct step *st, enum urge
 		thread_in_call(&r->world, t, CALL_OTHER);
 		break;
 	case TRACE_MODE:
-		if (!r->world.arch_given)
+		if (!r->world.arch.given)
 			ret = world_set_arch(&r->world, t->process,
 					     arch_of_mode(st->ev.mode, t->process->space->arch));
 		break;
@@ -281,11 +281,11 @@ static int handle(struct replay *r, struct thread *t, struct step *st, enum urge
 		if (st->snapshot)
 			ret = replay_compare(r, t->process, st);
 	}
-	if (ret == 0 && r->watch) {
+	if (ret == 0 && r->watch.step) {
 		struct process *p = world_process(&r->world, pid);
 
 		if (p)
-			r->watch(r->watch_ctx, p, st->line);
+			r->watch.step(r->watch.ctx, p, st->line);
 	}
 	return ret;
 }
@@ -296,7 +296,7 @@ int run_waiting(struct replay *r, int tid, enum urgency urgency)
 	int ret = 0;
 
 	while (ret == 0 && (t = world_thread(&r->world, tid)) && t->wait != THREAD_WAITS_PARENT &&
-	       t->first) {
+	       t->steps.first) {
 		struct step *st = step_take(&r->world, t);
 
 		ret = handle(r, t, st, urgency);
@@ -312,12 +312,12 @@ int run_waiting(struct replay *r, int tid, enum urgency urgency)
 static int adopt(struct replay *r)
 {
 	struct world *w = &r->world;
-	struct thread *parent = only_cloning(w), *t = w->orphans.head;
+	struct thread *parent = only_cloning(w), *t = w->threads.orphans.head;
 	int err;
 
 	if (!parent || !t)
 		return 0;
-	err = world_add_child(w, parent, parent->clone_flags, t->tid, t);
+	err = world_add_child(w, parent, parent->replayed.clone_flags, t->tid, t);
 	if (err)
 		return err;
 	thread_has_child(w, parent, t->tid);
@@ -329,7 +329,7 @@ static int try_again(struct replay *r, const struct space *s)
 {
 	int tid[MAX_WAITING], nr = 0, ret = 0;
 
-	for (struct thread *t = s->waiting.head; t && nr < MAX_WAITING;
+	for (struct thread *t = s->calls.waiting.head; t && nr < MAX_WAITING;
 	     t = t->link[LIST_SPACE_WAITING].next)
 		tid[nr++] = t->tid;
 	for (int i = 0; !ret && i < nr; i++)
@@ -345,7 +345,7 @@ static int look_again(struct replay *r)
 
 	while (!ret && (s = r->world.dirty) != NULL) {
 		space_clean(&r->world, s);
-		ret = r->place == PLACE_OWN ? order_settle(r, s) : try_again(r, s);
+		ret = r->how.place == PLACE_OWN ? order_settle(r, s) : try_again(r, s);
 	}
 	return ret;
 }
@@ -359,17 +359,18 @@ int replay_step(struct replay *r, struct step *st)
 	if (!t)
 		return -ENOMEM;
 	order_fed(&r->world, t, st);
-	if (t->first || t->wait != THREAD_RUNS) {
+	if (t->steps.first || t->wait != THREAD_RUNS) {
 		ret = step_queue(t, st);
 	} else {
 		/* Each is tried again at each call; so many do not come by overlapping. */
-		if (r->place == PLACE_RECORDED && t->process->space->waiting.nr >= MAX_WAITING)
+		if (r->how.place == PLACE_RECORDED &&
+		    t->process->space->calls.waiting.nr >= MAX_WAITING)
 			urgency = URGENCY_FORCE;
 		ret = handle(r, t, st, urgency);
 		if (ret == 1)
 			ret = step_wait(&r->world, t, st);
 	}
-	if (!ret && r->world.nr_waiting)
+	if (!ret && r->world.threads.nr_waiting)
 		ret = look_again(r);
 	return ret;
 }
@@ -379,7 +380,7 @@ bool replay_ready(struct replay *r, int tid)
 	struct thread *t = world_thread(&r->world, tid), *child;
 
 	if (!t)
-		return r->world.all.nr == 0;
+		return r->world.threads.all.nr == 0;
 	child = t->vfork_child ? world_thread(&r->world, t->vfork_child) : NULL;
 	if (child && t->process && child->process && child->process->space == t->process->space)
 		return false;
@@ -388,7 +389,7 @@ bool replay_ready(struct replay *r, int tid)
 
 int replay_force(struct replay *r)
 {
-	struct thread *t = r->world.waiting.head;
+	struct thread *t = r->world.threads.waiting.head;
 
 	return t ? run_waiting(r, t->tid, URGENCY_FORCE) : 0;
 }
@@ -398,19 +399,19 @@ int replay_finish(struct replay *r)
 	struct world *w = &r->world;
 	int ret = 0;
 
-	while (!ret && w->nr_waiting) {
-		int tid = w->waiting.head ? 0 : w->orphans.head->tid;
+	while (!ret && w->threads.nr_waiting) {
+		int tid = w->threads.waiting.head ? 0 : w->threads.orphans.head->tid;
 
-		if (w->waiting.head)
+		if (w->threads.waiting.head)
 			ret = replay_force(r);
 		else /* the line that tells its parent has never come */
-			ret = world_orphan_root(w, w->orphans.head);
+			ret = world_orphan_root(w, w->threads.orphans.head);
 		if (!ret && tid)
 			ret = run_waiting(r, tid, URGENCY_NONE);
 		if (!ret)
 			ret = look_again(r);
 	}
-	while (w->all.head)
-		world_thread_ends(w, w->all.head);
+	while (w->threads.all.head)
+		world_thread_ends(w, w->threads.all.head);
 	return ret;
 }

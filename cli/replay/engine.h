@@ -26,22 +26,30 @@ struct replay_stats {
 #define MAX_TOLD 20 /* differences and malformed lines shown in full; all are counted */
 
 struct replay {
+	/* What is asked. The caller sets it before replay_begin(). */
+	struct {
+		enum placing place;
+		enum arch arch; /* of processes of which no map was recorded */
+		bool unordered; /* several files without time stamps: threads' order is not known */
+	} how;
+	/* Called after a step of a process, with its map as it is now. The caller sets it. */
+	struct {
+		void (*step)(void *ctx, struct process *p, unsigned long line); /* may be NULL */
+		void *ctx;
+	} watch;
 	struct world world;
 	struct trace_parser *parser;
 	struct snapshots *snapshots;
-	enum placing place;
-	enum arch arch;  /* of processes of which no map was recorded */
-	bool unordered;  /* several files without time stamps: threads' order is not known */
-	FILE *out;       /* differences are told here; NULL: nowhere */
-	FILE *malformed; /* and bad lines here; NULL: nowhere */
-	unsigned long told, told_malformed; /* how many have been */
-	char early[MAX_TOLD][520];          /* malformed lines before the first good one */
+	/* What is told in full. The caller sets the files. */
+	struct {
+		FILE *out;                          /* differences; NULL: nowhere */
+		FILE *malformed;                    /* bad lines; NULL: nowhere */
+		unsigned long told, told_malformed; /* how many have been */
+		char early[MAX_TOLD][520];          /* malformed lines before the first good one */
+	} tell;
 	struct replay_stats stats;
 	struct tally left_out; /* calls about memory that are not made here, or not wholly */
 	struct tally unread;   /* memory calls in lines that could not be read */
-	/* called after a step of a process, with its map as it is now; may be NULL */
-	void (*watch)(void *ctx, struct process *p, unsigned long line);
-	void *watch_ctx;
 };
 
 /* maps_path: the recorded maps, or NULL. 0, or -errno and why. */

@@ -53,7 +53,7 @@ static unsigned int kind_flags(const char *path)
 static struct samara_file *find_or_add(struct world *w, enum arch arch, long fd,
 				       struct samara_file_identity *id)
 {
-	struct known_path **head = &w->paths[hash_of(id->name, fd)], *known;
+	struct known_path **head = &w->files.paths[hash_of(id->name, fd)], *known;
 	size_t len = strlen(id->name);
 
 	for (known = *head; known; known = known->next)
@@ -130,7 +130,7 @@ int world_shm_add(struct world *w, int id, int key, unsigned long size)
 {
 	struct shm_segment *shm;
 
-	for (shm = w->shm; shm; shm = shm->next)
+	for (shm = w->files.shm; shm; shm = shm->next)
 		if (shm->id == id)
 			return 0;
 	shm = calloc(1, sizeof(*shm));
@@ -139,14 +139,14 @@ int world_shm_add(struct world *w, int id, int key, unsigned long size)
 	shm->id = id;
 	shm->key = key;
 	shm->size = size;
-	shm->next = w->shm;
-	w->shm = shm;
+	shm->next = w->files.shm;
+	w->files.shm = shm;
 	return 0;
 }
 
 struct samara_file *world_shm(struct world *w, enum arch arch, int id, unsigned long *size)
 {
-	struct shm_segment *shm = w->shm;
+	struct shm_segment *shm = w->files.shm;
 
 	while (shm && shm->id != id)
 		shm = shm->next;
@@ -162,21 +162,21 @@ struct samara_file *world_shm(struct world *w, enum arch arch, int id, unsigned 
 void world_files_end(struct world *w)
 {
 	for (size_t i = 0; i < WORLD_PATHS; i++) {
-		while (w->paths[i]) {
-			struct known_path *next = w->paths[i]->next;
+		while (w->files.paths[i]) {
+			struct known_path *next = w->files.paths[i]->next;
 
-			samara_file_put(w->paths[i]->file);
-			free(w->paths[i]);
-			w->paths[i] = next;
+			samara_file_put(w->files.paths[i]->file);
+			free(w->files.paths[i]);
+			w->files.paths[i] = next;
 		}
 	}
-	while (w->shm) {
-		struct shm_segment *next = w->shm->next;
+	while (w->files.shm) {
+		struct shm_segment *next = w->files.shm->next;
 
 		for (size_t i = 0; i < ARCH_NR; i++)
-			if (w->shm->file[i])
-				samara_file_put(w->shm->file[i]);
-		free(w->shm);
-		w->shm = next;
+			if (w->files.shm->file[i])
+				samara_file_put(w->files.shm->file[i]);
+		free(w->files.shm);
+		w->files.shm = next;
 	}
 }

@@ -23,31 +23,44 @@
 enum packing { PACKED_NOT, PACKED_GZIP, PACKED_ZSTD };
 
 struct input {
-	char *path;
-	int fd;
-	enum packing packing;
-	z_stream gzip;
-	ZSTD_DStream *zstd;
-	unsigned char raw[RAW_SIZE];
-	size_t raw_at, raw_len;
-	bool raw_end;
-	bool member_ended; /* at the end of a gzip member or zstd frame: the file may end here */
-	unsigned char text[TEXT_SIZE];
-	size_t text_at, text_len;
-	char *line;
-	size_t line_room;
-	unsigned long number;
-	off_t size, done;
+	struct {
+		char *path;
+		int fd;
+		off_t size, done; /* size: 0 where it is not a regular file */
+	} file;
+	/* As read from the file. */
+	struct {
+		unsigned char buf[RAW_SIZE];
+		size_t at, len;
+		bool end; /* of the file */
+	} raw;
+	struct {
+		enum packing packing;
+		z_stream gzip;
+		ZSTD_DStream *zstd;
+		bool member_ended; /* a gzip member or zstd frame: the file may end here */
+	} unpack;
+	/* As unpacked. */
+	struct {
+		unsigned char buf[TEXT_SIZE];
+		size_t at, len;
+	} text;
+	/* The line that was given last. */
+	struct {
+		char *text;
+		size_t room;
+		unsigned long number; /* from 1 on */
+	} line;
 };
 
 static int fill_raw(struct input *in, char why[160])
 {
 	ssize_t got;
 
-	if (in->raw_at < in->raw_len || in->raw_end)
+	if (in->raw.at < in->raw.len || in->raw.end)
 		return 0;
 	do {
-		got = read(in->fd, in->raw, RAW_SIZE);
+		got = read(in->file.fd, in->raw.buf, RAW_SIZE);
 	} while (got < 0 && errno == EINTR);
 	if (got < 0) {
 		int err = errno;
@@ -55,10 +68,10 @@ static int fill_raw(struct input *in, char why[160])
 		snprintf(why, 160, "%s", strerror(err));
 		return -err;
 	}
-	in->raw_at = 0;
-	in->raw_len = (size_t)got;
-	in->done += got;
-	in->raw_end = got == 0;
+	in->raw.at = 0;
+	in->raw.len = (size_t)got;
+	in->file.done += got;
+	in->raw.end = got == 0;
 	return 0;
 }
 
@@ -66,22 +79,22 @@ static int unpack_gzip(struct input *in, char why[160])
 {
 	int ret;
 
-	if (in->member_ended) { /* several members make one file */
-		inflateReset(&in->gzip);
-		in->member_ended = false;
+	if (in->unpack.member_ended) { /* several members make one file */
+		inflateReset(&in->unpack.gzip);
+		in->unpack.member_ended = false;
 	}
-	in->gzip.next_in = in->raw + in->raw_at;
-	in->gzip.avail_in = (uInt)(in->raw_len - in->raw_at);
-	in->gzip.next_out = in->text;
-	in->gzip.avail_out = TEXT_SIZE;
-	ret = inflate(&in->gzip, Z_NO_FLUSH);
-	in->raw_at = in->raw_len - in->gzip.avail_in;
-	in->text_len = TEXT_SIZE - in->gzip.avail_out;
+	in->unpack.gzip.next_in = in->raw.buf + in->raw.at;
+	in->unpack.gzip.avail_in = (uInt)(in->raw.len - in->raw.at);
+	in->unpack.gzip.next_out = in->text.buf;
+	in->unpack.gzip.avail_out = TEXT_SIZE;
+	ret = inflate(&in->unpack.gzip, Z_NO_FLUSH);
+	in->raw.at = in->raw.len - in->unpack.gzip.avail_in;
+	in->text.len = TEXT_SIZE - in->unpack.gzip.avail_out;
 	if (ret == Z_STREAM_END) {
-		in->member_ended = true;
+		in->unpack.member_ended = true;
 	} else if (ret != Z_OK && ret != Z_BUF_ERROR) {
 		snprintf(why, 160, "damaged gzip data: %s",
-			 in->gzip.msg ? in->gzip.msg : "unknown");
+			 in->unpack.gzip.msg ? in->unpack.gzip.msg : "unknown");
 		return -EBADMSG;
 	}
 	return 0;
@@ -89,17 +102,17 @@ static int unpack_gzip(struct input *in, char why[160])
 
 static int unpack_zstd(struct input *in, char why[160])
 {
-	ZSTD_inBuffer from = { in->raw, in->raw_len, in->raw_at };
-	ZSTD_outBuffer to = { in->text, TEXT_SIZE, 0 };
-	size_t ret = ZSTD_decompressStream(in->zstd, &to, &from);
+	ZSTD_inBuffer from = { in->raw.buf, in->raw.len, in->raw.at };
+	ZSTD_outBuffer to = { in->text.buf, TEXT_SIZE, 0 };
+	size_t ret = ZSTD_decompressStream(in->unpack.zstd, &to, &from);
 
-	in->raw_at = from.pos;
-	in->text_len = to.pos;
+	in->raw.at = from.pos;
+	in->text.len = to.pos;
 	if (ZSTD_isError(ret)) {
 		snprintf(why, 160, "damaged zstd data: %s", ZSTD_getErrorName(ret));
 		return -EBADMSG;
 	}
-	in->member_ended = ret == 0;
+	in->unpack.member_ended = ret == 0;
 	return 0;
 }
 
@@ -108,30 +121,30 @@ static int fill_text(struct input *in, char why[160])
 {
 	int err = 0;
 
-	in->text_at = in->text_len = 0;
-	while (!err && !in->text_len) {
+	in->text.at = in->text.len = 0;
+	while (!err && !in->text.len) {
 		err = fill_raw(in, why);
 		if (err)
 			break;
-		if (in->raw_end && in->packing == PACKED_NOT)
+		if (in->raw.end && in->unpack.packing == PACKED_NOT)
 			break;
-		if (in->raw_end) {
-			if (!in->member_ended) {
+		if (in->raw.end) {
+			if (!in->unpack.member_ended) {
 				snprintf(why, 160,
 					 "the file is truncated: its %s data end too early",
-					 in->packing == PACKED_GZIP ? "gzip" : "zstd");
+					 in->unpack.packing == PACKED_GZIP ? "gzip" : "zstd");
 				err = -EBADMSG;
 			}
 			break;
 		}
-		if (in->packing == PACKED_GZIP) {
+		if (in->unpack.packing == PACKED_GZIP) {
 			err = unpack_gzip(in, why);
-		} else if (in->packing == PACKED_ZSTD) {
+		} else if (in->unpack.packing == PACKED_ZSTD) {
 			err = unpack_zstd(in, why);
 		} else {
-			in->text_len = in->raw_len - in->raw_at;
-			memcpy(in->text, in->raw + in->raw_at, in->text_len);
-			in->raw_at = in->raw_len;
+			in->text.len = in->raw.len - in->raw.at;
+			memcpy(in->text.buf, in->raw.buf + in->raw.at, in->text.len);
+			in->raw.at = in->raw.len;
 		}
 	}
 	return err;
@@ -139,16 +152,16 @@ static int fill_text(struct input *in, char why[160])
 
 static int begin_unpacking(struct input *in)
 {
-	const unsigned char *magic = in->raw;
+	const unsigned char *magic = in->raw.buf;
 
-	if (in->raw_len >= 2 && magic[0] == 0x1f && magic[1] == 0x8b) {
-		in->packing = PACKED_GZIP;
-		return inflateInit2(&in->gzip, 16 + MAX_WBITS) == Z_OK ? 0 : -ENOMEM;
+	if (in->raw.len >= 2 && magic[0] == 0x1f && magic[1] == 0x8b) {
+		in->unpack.packing = PACKED_GZIP;
+		return inflateInit2(&in->unpack.gzip, 16 + MAX_WBITS) == Z_OK ? 0 : -ENOMEM;
 	}
-	if (in->raw_len >= 4 && memcmp(magic, "\x28\xb5\x2f\xfd", 4) == 0) {
-		in->packing = PACKED_ZSTD;
-		in->zstd = ZSTD_createDStream();
-		return in->zstd ? 0 : -ENOMEM;
+	if (in->raw.len >= 4 && memcmp(magic, "\x28\xb5\x2f\xfd", 4) == 0) {
+		in->unpack.packing = PACKED_ZSTD;
+		in->unpack.zstd = ZSTD_createDStream();
+		return in->unpack.zstd ? 0 : -ENOMEM;
 	}
 	return 0;
 }
@@ -156,20 +169,20 @@ static int begin_unpacking(struct input *in)
 /* Is it text, as far as its beginning tells? A byte order mark is skipped. */
 static int check_text(struct input *in, char why[160])
 {
-	const unsigned char *text = in->text;
+	const unsigned char *text = in->text.buf;
 
-	if (in->text_len >= 2 &&
+	if (in->text.len >= 2 &&
 	    (memcmp(text, "\xff\xfe", 2) == 0 || memcmp(text, "\xfe\xff", 2) == 0)) {
 		snprintf(why, 160,
 			 "UTF-16 text; convert it to UTF-8 first (iconv -f UTF-16 -t UTF-8)");
 		return -EBADMSG;
 	}
-	if (memchr(text, '\0', in->text_len)) {
+	if (memchr(text, '\0', in->text.len)) {
 		snprintf(why, 160, "a binary file, not text");
 		return -EBADMSG;
 	}
-	if (in->text_len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0)
-		in->text_at = 3;
+	if (in->text.len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0)
+		in->text.at = 3;
 	return 0;
 }
 
@@ -181,9 +194,9 @@ int input_open(const char *path, struct input **out, char why[160])
 
 	if (!in)
 		return -ENOMEM;
-	in->path = strdup(path);
-	in->fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (in->fd < 0 || !in->path || fstat(in->fd, &st)) {
+	in->file.path = strdup(path);
+	in->file.fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (in->file.fd < 0 || !in->file.path || fstat(in->file.fd, &st)) {
 		err = -errno;
 		snprintf(why, 160, "%s", strerror(errno));
 		goto fail;
@@ -193,11 +206,11 @@ int input_open(const char *path, struct input **out, char why[160])
 		snprintf(why, 160, "%s", strerror(EISDIR));
 		goto fail;
 	}
-	in->size = S_ISREG(st.st_mode) ? st.st_size : 0;
+	in->file.size = S_ISREG(st.st_mode) ? st.st_size : 0;
 	err = fill_raw(in, why);
 	if (err)
 		goto fail;
-	if (in->raw_end) {
+	if (in->raw.end) {
 		err = -ENODATA;
 		snprintf(why, 160, "the file is empty");
 		goto fail;
@@ -207,7 +220,7 @@ int input_open(const char *path, struct input **out, char why[160])
 		err = fill_text(in, why);
 	if (err)
 		goto fail;
-	if (!in->text_len) {
+	if (!in->text.len) {
 		err = -ENODATA;
 		snprintf(why, 160, "the file is empty");
 		goto fail;
@@ -226,13 +239,13 @@ void input_close(struct input *in)
 {
 	if (!in)
 		return;
-	if (in->packing == PACKED_GZIP)
-		inflateEnd(&in->gzip);
-	ZSTD_freeDStream(in->zstd);
-	if (in->fd >= 0)
-		close(in->fd);
-	free(in->line);
-	free(in->path);
+	if (in->unpack.packing == PACKED_GZIP)
+		inflateEnd(&in->unpack.gzip);
+	ZSTD_freeDStream(in->unpack.zstd);
+	if (in->file.fd >= 0)
+		close(in->file.fd);
+	free(in->line.text);
+	free(in->file.path);
 	free(in);
 }
 
@@ -241,21 +254,21 @@ static int add_piece(struct input *in, size_t have, const unsigned char *piece, 
 {
 	if (have + len > INPUT_LINE_MAX)
 		return -EFBIG;
-	if (have + len + 1 > in->line_room) {
+	if (have + len + 1 > in->line.room) {
 		size_t room = 2 * (have + len + 1);
-		char *grown = realloc(in->line, room);
+		char *grown = realloc(in->line.text, room);
 
 		if (!grown)
 			return -ENOMEM;
-		in->line = grown;
-		in->line_room = room;
+		in->line.text = grown;
+		in->line.room = room;
 	}
-	memcpy(in->line + have, piece, len);
+	memcpy(in->line.text + have, piece, len);
 	/* A NUL would end the line early and hide what follows. */
 	for (size_t i = 0; i < len; i++)
-		if (in->line[have + i] == '\0')
-			in->line[have + i] = '?';
-	in->line[have + len] = '\0';
+		if (in->line.text[have + i] == '\0')
+			in->line.text[have + i] = '?';
+	in->line.text[have + len] = '\0';
 	return 0;
 }
 
@@ -265,15 +278,15 @@ int input_line(struct input *in, const char **line, char why[160])
 	bool any = false, too_long = false;
 
 	for (;;) {
-		const unsigned char *from = in->text + in->text_at, *newline;
-		size_t len = in->text_len - in->text_at;
+		const unsigned char *from = in->text.buf + in->text.at, *newline;
+		size_t len = in->text.len - in->text.at;
 		int err;
 
 		if (!len) {
 			err = fill_text(in, why);
 			if (err)
 				return err;
-			if (!in->text_len)
+			if (!in->text.len)
 				break;
 			continue;
 		}
@@ -286,38 +299,38 @@ int input_line(struct input *in, const char **line, char why[160])
 			return err;
 		too_long = err == -EFBIG;
 		have += len;
-		in->text_at += len + (newline != NULL);
+		in->text.at += len + (newline != NULL);
 		if (newline)
 			break;
 	}
 	if (!any)
 		return 0;
-	in->number++;
+	in->line.number++;
 	if (too_long) {
 		snprintf(why, 160, "a line of more than %lu bytes", INPUT_LINE_MAX);
 		return -EFBIG;
 	}
-	*line = line_undress(in->line);
+	*line = line_undress(in->line.text);
 	return 1;
 }
 
 const char *input_ahead(const struct input *in, size_t *len)
 {
-	*len = in->text_len - in->text_at;
-	return (const char *)in->text + in->text_at;
+	*len = in->text.len - in->text.at;
+	return (const char *)in->text.buf + in->text.at;
 }
 
 const char *input_path(const struct input *in)
 {
-	return in->path;
+	return in->file.path;
 }
 
 unsigned long input_number(const struct input *in)
 {
-	return in->number;
+	return in->line.number;
 }
 
 double input_progress(const struct input *in)
 {
-	return in->size > 0 ? (double)in->done / (double)in->size : -1;
+	return in->file.size > 0 ? (double)in->file.done / (double)in->file.size : -1;
 }

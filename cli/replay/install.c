@@ -15,29 +15,30 @@ static int set_layout(struct space *s, const struct snapshot *from)
 {
 	struct samara_layout layout = SAMARA_LAYOUT_INIT;
 
-	layout.mmap_base = from->mmap_base;
+	layout.mmap_base = from->layout.mmap_base;
 	if (arch_geometry(s->arch)->task_size == 1UL << 48 || s->arch == ARCH_AARCH64_39)
 		layout.legacy_base = arch_geometry(s->arch)->map_window / 4;
-	layout.start_code = from->start_code;
-	layout.end_code = from->end_code;
-	layout.start_data = from->start_data;
-	layout.end_data = from->end_data;
-	layout.start_brk = layout.brk = from->start_brk;
-	layout.start_stack = from->start_stack;
-	if (from->personality & READ_IMPLIES_EXEC)
+	layout.start_code = from->layout.start_code;
+	layout.end_code = from->layout.end_code;
+	layout.start_data = from->layout.start_data;
+	layout.end_data = from->layout.end_data;
+	layout.start_brk = layout.brk = from->layout.start_brk;
+	layout.start_stack = from->layout.start_stack;
+	if (from->owner.personality & READ_IMPLIES_EXEC)
 		layout.flags |= SAMARA_LAYOUT_READ_EXEC;
-	for (size_t i = 0; i < from->nr_limits; i++)
-		if (from->limits[i].resource == 3 /* RLIMIT_STACK */ && from->limits[i].cur == ~0UL)
+	for (size_t i = 0; i < from->owner.nr_limits; i++)
+		if (from->owner.limits[i].resource == 3 /* RLIMIT_STACK */ &&
+		    from->owner.limits[i].cur == ~0UL)
 			layout.flags |= SAMARA_LAYOUT_BOTTOM_UP;
-	if ((from->personality & ADDR_COMPAT_LAYOUT) || from->legacy)
+	if ((from->owner.personality & ADDR_COMPAT_LAYOUT) || from->layout.legacy)
 		layout.flags |= SAMARA_LAYOUT_BOTTOM_UP;
-	s->brk_known = from->start_brk != 0;
+	s->known.brk = from->layout.start_brk != 0;
 	return samara_set_layout(s->mm, &layout);
 }
 
 enum snapshot_gate snapshot_gate(const struct snapshot *s)
 {
-	const struct map_line *last = s && s->nr_lines ? &s->lines[s->nr_lines - 1] : NULL;
+	const struct map_line *last = s && s->lines.nr ? &s->lines.at[s->lines.nr - 1] : NULL;
 
 	if (last && strcmp(last->name, "[vsyscall]") == 0)
 		return last->perms[0] == 'r' ? GATE_READ : GATE_EXECUTE;
@@ -52,11 +53,11 @@ static unsigned int known_caps(const struct snapshot *s)
 {
 	unsigned int caps = 0;
 
-	if (s->caps >> 14 & 1)
+	if (s->owner.caps >> 14 & 1)
 		caps |= SAMARA_CAP_IPC_LOCK;
-	if (s->caps >> 17 & 1)
+	if (s->owner.caps >> 17 & 1)
 		caps |= SAMARA_CAP_SYS_RAWIO;
-	if (s->caps >> 21 & 1)
+	if (s->owner.caps >> 21 & 1)
 		caps |= SAMARA_CAP_SYS_ADMIN;
 	return caps;
 }
@@ -85,21 +86,22 @@ int install_exec(struct world *w, struct process *p, const struct snapshot *s)
 {
 	int err;
 
-	if (w->gate == GATE_UNKNOWN)
-		w->gate = snapshot_gate(s);
+	if (w->machines.gate == GATE_UNKNOWN)
+		w->machines.gate = snapshot_gate(s);
 	err = world_set_arch(w, p, arch_of_map(s, p->space->arch));
 
 	if (!err)
 		err = set_layout(p->space, s);
-	if (s->has_caps)
+	if (s->owner.has_caps)
 		space_caps(p->space, known_caps(s));
-	for (size_t i = 0; !err && i < s->nr_lines; i++)
-		if (strcmp(s->lines[i].name, "[vsyscall]") != 0)
-			err = install_line(w, p->space, &s->lines[i]);
-	for (size_t i = 0; i < s->nr_limits; i++)
-		space_limit(p->space, s->limits[i].resource, s->limits[i].cur, s->limits[i].max);
-	for (size_t i = 0; !err && i < s->nr_touched; i++)
-		touch_range(p->space, s->touched[i]);
-	p->space->known = err == 0;
+	for (size_t i = 0; !err && i < s->lines.nr; i++)
+		if (strcmp(s->lines.at[i].name, "[vsyscall]") != 0)
+			err = install_line(w, p->space, &s->lines.at[i]);
+	for (size_t i = 0; i < s->owner.nr_limits; i++)
+		space_limit(p->space, s->owner.limits[i].resource, s->owner.limits[i].cur,
+			    s->owner.limits[i].max);
+	for (size_t i = 0; !err && i < s->touched.nr; i++)
+		touch_range(p->space, s->touched.at[i]);
+	p->space->known.map = err == 0;
 	return err;
 }

@@ -23,15 +23,15 @@
 
 static struct thread **bucket_of(const struct world *w, int tid)
 {
-	return &w->bucket[(unsigned int)tid * 2654435761U & (w->nr_buckets - 1)];
+	return &w->table.bucket[(unsigned int)tid * 2654435761U & (w->table.nr - 1)];
 }
 
 struct thread *world_thread(struct world *w, int tid)
 {
-	struct thread *t = w->all.nr ? *bucket_of(w, tid) : NULL;
+	struct thread *t = w->threads.all.nr ? *bucket_of(w, tid) : NULL;
 
 	while (t && t->tid != tid) {
-		w->looked_at++;
+		w->threads.looked_at++;
 		t = t->hash_next;
 	}
 	return t;
@@ -40,15 +40,15 @@ struct thread *world_thread(struct world *w, int tid)
 /* Twice the buckets; with too little memory for them the old ones serve on. */
 static int grow(struct world *w)
 {
-	size_t nr = w->nr_buckets ? 2 * w->nr_buckets : FIRST_BUCKETS;
+	size_t nr = w->table.nr ? 2 * w->table.nr : FIRST_BUCKETS;
 	struct thread **bucket = calloc(nr, sizeof(*bucket));
 
 	if (!bucket)
-		return w->nr_buckets ? 0 : -ENOMEM;
-	free(w->bucket);
-	w->bucket = bucket;
-	w->nr_buckets = nr;
-	for (struct thread *t = w->all.head; t; t = t->link[LIST_ALL].next) {
+		return w->table.nr ? 0 : -ENOMEM;
+	free(w->table.bucket);
+	w->table.bucket = bucket;
+	w->table.nr = nr;
+	for (struct thread *t = w->threads.all.head; t; t = t->link[LIST_ALL].next) {
 		struct thread **head = bucket_of(w, t->tid);
 
 		t->hash_next = *head;
@@ -61,7 +61,7 @@ int table_add(struct world *w, struct thread *t)
 {
 	struct thread **head;
 
-	if (w->all.nr >= w->nr_buckets && grow(w))
+	if (w->threads.all.nr >= w->table.nr && grow(w))
 		return -ENOMEM;
 	head = bucket_of(w, t->tid);
 	t->hash_next = *head;
@@ -86,17 +86,17 @@ static struct thread_list *list_of(struct world *w, const struct thread *t, enum
 
 	switch (kind) {
 	case LIST_ALL:
-		return &w->all;
+		return &w->threads.all;
 	case LIST_CLONING:
-		return &w->cloning;
+		return &w->threads.cloning;
 	case LIST_ORPHANS:
-		return &w->orphans;
+		return &w->threads.orphans;
 	case LIST_WAITING:
-		return &w->waiting;
+		return &w->threads.waiting;
 	case LIST_OPEN:
-		return s ? &s->open : NULL;
+		return s ? &s->calls.open : NULL;
 	default:
-		return s ? &s->waiting : NULL;
+		return s ? &s->calls.waiting : NULL;
 	}
 }
 
@@ -104,8 +104,8 @@ static struct thread_list *list_of(struct world *w, const struct thread *t, enum
 static unsigned long key_of(const struct thread *t, enum list_kind kind)
 {
 	if (kind == LIST_OPEN)
-		return t->open_order;
-	return kind == LIST_SPACE_WAITING ? t->first->order : 0;
+		return t->read.order;
+	return kind == LIST_SPACE_WAITING ? t->steps.first->order : 0;
 }
 
 void list_add(struct world *w, struct thread *t, enum list_kind kind)
@@ -118,7 +118,7 @@ void list_add(struct world *w, struct thread *t, enum list_kind kind)
 		return;
 	before = l->tail;
 	while (before && key_of(before, kind) > key_of(t, kind)) {
-		w->looked_at++;
+		w->threads.looked_at++;
 		before = before->link[kind].prev;
 	}
 	link->on = true;
@@ -144,24 +144,24 @@ void list_del(struct world *w, struct thread *t, enum list_kind kind)
 
 void space_dirty(struct world *w, struct space *s)
 {
-	if (s->dirty || !s->waiting.nr)
+	if (s->dirty.on || !s->calls.waiting.nr)
 		return;
-	s->dirty = true;
-	s->dirty_next = w->dirty;
-	s->dirty_prev = NULL;
+	s->dirty.on = true;
+	s->dirty.next = w->dirty;
+	s->dirty.prev = NULL;
 	if (w->dirty)
-		w->dirty->dirty_prev = s;
+		w->dirty->dirty.prev = s;
 	w->dirty = s;
 }
 
 void space_clean(struct world *w, struct space *s)
 {
-	if (!s->dirty)
+	if (!s->dirty.on)
 		return;
-	s->dirty = false;
-	*(s->dirty_prev ? &s->dirty_prev->dirty_next : &w->dirty) = s->dirty_next;
-	if (s->dirty_next)
-		s->dirty_next->dirty_prev = s->dirty_prev;
+	s->dirty.on = false;
+	*(s->dirty.prev ? &s->dirty.prev->dirty.next : &w->dirty) = s->dirty.next;
+	if (s->dirty.next)
+		s->dirty.next->dirty.prev = s->dirty.prev;
 }
 
 static bool is_memory(enum call_kind kind)
@@ -173,28 +173,28 @@ void thread_in_call(struct world *w, struct thread *t, enum call_kind kind)
 {
 	struct space *s = t->process ? t->process->space : NULL;
 
-	if (s && is_memory(t->in_call)) {
-		s->busy--;
+	if (s && is_memory(t->replayed.in_call)) {
+		s->calls.busy--;
 		space_dirty(w, s);
 	}
 	if (s && is_memory(kind))
-		s->busy++;
+		s->calls.busy++;
 	list_del(w, t, LIST_CLONING);
-	t->in_call = kind;
-	if (kind == CALL_CLONE && !t->child)
+	t->replayed.in_call = kind;
+	if (kind == CALL_CLONE && !t->replayed.child)
 		list_add(w, t, LIST_CLONING);
 }
 
 void thread_has_child(struct world *w, struct thread *t, int tid)
 {
-	t->child = tid;
+	t->replayed.child = tid;
 	list_del(w, t, LIST_CLONING);
 }
 
 void thread_waits(struct world *w, struct thread *t)
 {
 	t->wait = THREAD_WAITS_CALL;
-	w->nr_waiting++;
+	w->threads.nr_waiting++;
 	list_add(w, t, LIST_WAITING);
 	list_add(w, t, LIST_SPACE_WAITING);
 }
@@ -204,7 +204,7 @@ void thread_goes_on(struct world *w, struct thread *t)
 	list_del(w, t, LIST_WAITING);
 	list_del(w, t, LIST_SPACE_WAITING);
 	t->wait = THREAD_RUNS;
-	w->nr_waiting--;
+	w->threads.nr_waiting--;
 }
 
 void thread_closes(struct world *w, struct thread *t)

@@ -40,16 +40,16 @@ void order_fed(struct world *w, struct thread *t, struct step *st)
 	st->began = st->order;
 	if (st->ev.kind != TRACE_CALL && st->ev.kind != TRACE_ENTRY)
 		return;
-	if (st->ev.kind == TRACE_CALL && t->open != CALL_OTHER)
-		st->began = t->open_order;
+	if (st->ev.kind == TRACE_CALL && t->read.open != CALL_OTHER)
+		st->began = t->read.order;
 	thread_closes(w, t);
-	t->open = CALL_OTHER;
-	t->open_matters = false;
+	t->read.open = CALL_OTHER;
+	t->read.matters = false;
 	if (st->ev.kind == TRACE_ENTRY && call_decode(&st->ev, &c, why) == 0) {
-		t->open = c.kind;
-		t->open_order = st->order;
-		t->open_matters = matters(c.kind);
-		if (t->open_matters)
+		t->read.open = c.kind;
+		t->read.order = st->order;
+		t->read.matters = matters(c.kind);
+		if (t->read.matters)
 			list_add(w, t, LIST_OPEN);
 	}
 }
@@ -57,16 +57,16 @@ void order_fed(struct world *w, struct thread *t, struct step *st)
 /* Has another thread a call under way that may come before the one that ended there? */
 static bool undecided(const struct thread *t, unsigned long order)
 {
-	const struct thread *o = t->process->space->open.head;
+	const struct thread *o = t->process->space->calls.open.head;
 
 	if (o == t)
 		o = o->link[LIST_OPEN].next;
-	return o && o->open_order < order;
+	return o && o->read.order < order;
 }
 
 static bool others_wait(const struct thread *t)
 {
-	const struct thread_list *waiting = &t->process->space->waiting;
+	const struct thread_list *waiting = &t->process->space->calls.waiting;
 
 	return waiting->nr > t->link[LIST_SPACE_WAITING].on;
 }
@@ -74,7 +74,7 @@ static bool others_wait(const struct thread *t)
 bool order_must_wait(const struct replay *r, const struct thread *t, const struct step *st,
 		     const struct call *c)
 {
-	if (r->place != PLACE_OWN || r->unordered || !matters(c->kind))
+	if (r->how.place != PLACE_OWN || r->how.unordered || !matters(c->kind))
 		return false;
 	if (t->process->threads == 1 && t->process->space->users == 1)
 		return false;
@@ -94,14 +94,15 @@ struct together {
 
 static void add_call(struct replay *r, struct together *g, const struct thread *t)
 {
-	const struct trace_event *ev = &t->first->ev;
+	const struct trace_event *ev = &t->steps.first->ev;
 	char why[120];
 
 	if (g->nr == MAX_TOGETHER || call_decode(ev, &g->call[g->nr], why))
 		return;
-	g->answer[g->nr] = ev->result == RESULT_ERROR ? (unsigned long)-(long)ev->err : ev->value;
+	g->answer[g->nr] = ev->result.kind == RESULT_ERROR ? (unsigned long)-(long)ev->result.err :
+							     ev->result.value;
 	arch_settle(t->process->space->arch, &g->call[g->nr], &g->answer[g->nr],
-		    &r->world.in_pages);
+		    &r->world.arch.in_pages);
 	g->tid[g->nr++] = t->tid;
 }
 
@@ -146,7 +147,7 @@ static int settle_one(struct replay *r, struct thread *x)
 	add_call(r, &g, x);
 	for (struct thread *t = x->link[LIST_SPACE_WAITING].next; t && looked++ < MAX_LOOKED;
 	     t = t->link[LIST_SPACE_WAITING].next)
-		if (t->first->began < x->first->order)
+		if (t->steps.first->began < x->steps.first->order)
 			add_call(r, &g, t);
 	if (g.nr > 1 && own_same(x->process->space)) {
 		err = room_of(x->process->space->mm, &room);
@@ -169,10 +170,10 @@ static int settle_one(struct replay *r, struct thread *x)
 
 int order_settle(struct replay *r, struct space *s)
 {
-	struct thread *x = s->waiting.head;
+	struct thread *x = s->calls.waiting.head;
 
 	/* The space may go with what is done; a change in it makes it dirty again. */
-	if (!x || undecided(x, x->first->order))
+	if (!x || undecided(x, x->steps.first->order))
 		return 0;
 	space_dirty(&r->world, s);
 	return settle_one(r, x);

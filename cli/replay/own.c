@@ -16,11 +16,11 @@
 
 unsigned long own_address(const struct space *s, unsigned long recorded)
 {
-	size_t low = 0, high = s->nr_moved;
+	size_t low = 0, high = s->moved.nr;
 
 	while (low < high) {
 		size_t mid = (low + high) / 2;
-		const struct moved_area *a = &s->moved[mid];
+		const struct moved_area *a = &s->moved.at[mid];
 
 		if (recorded < a->start)
 			high = mid;
@@ -34,34 +34,34 @@ unsigned long own_address(const struct space *s, unsigned long recorded)
 
 unsigned long own_extent(const struct space *s, unsigned long recorded)
 {
-	for (size_t i = 0; i < s->nr_moved; i++) {
-		if (recorded < s->moved[i].start)
-			return s->moved[i].start - recorded;
-		if (recorded < s->moved[i].end)
-			return s->moved[i].end - recorded;
+	for (size_t i = 0; i < s->moved.nr; i++) {
+		if (recorded < s->moved.at[i].start)
+			return s->moved.at[i].start - recorded;
+		if (recorded < s->moved.at[i].end)
+			return s->moved.at[i].end - recorded;
 	}
 	return -recorded; /* to the top */
 }
 
 bool own_same(const struct space *s)
 {
-	return s->nr_moved == 0;
+	return s->moved.nr == 0;
 }
 
 static int insert_at(struct space *s, size_t at, struct moved_area area)
 {
-	if (s->nr_moved == s->room_moved) {
-		size_t room = s->room_moved ? 2 * s->room_moved : 16;
-		struct moved_area *more = realloc(s->moved, room * sizeof(*more));
+	if (s->moved.nr == s->moved.room) {
+		size_t room = s->moved.room ? 2 * s->moved.room : 16;
+		struct moved_area *more = realloc(s->moved.at, room * sizeof(*more));
 
 		if (!more)
 			return -ENOMEM;
-		s->moved = more;
-		s->room_moved = room;
+		s->moved.at = more;
+		s->moved.room = room;
 	}
-	memmove(&s->moved[at + 1], &s->moved[at], (s->nr_moved - at) * sizeof(area));
-	s->moved[at] = area;
-	s->nr_moved++;
+	memmove(&s->moved.at[at + 1], &s->moved.at[at], (s->moved.nr - at) * sizeof(area));
+	s->moved.at[at] = area;
+	s->moved.nr++;
 	return 0;
 }
 
@@ -70,8 +70,8 @@ static int clear_range(struct space *s, unsigned long start, unsigned long end)
 {
 	size_t i = 0;
 
-	while (i < s->nr_moved) {
-		struct moved_area *a = &s->moved[i];
+	while (i < s->moved.nr) {
+		struct moved_area *a = &s->moved.at[i];
 		struct moved_area tail = { end, a->end, a->to + (end - a->start) };
 
 		if (a->end <= start || a->start >= end) {
@@ -87,8 +87,8 @@ static int clear_range(struct space *s, unsigned long start, unsigned long end)
 			*a = tail;
 			return 0;
 		} else {
-			memmove(a, a + 1, (s->nr_moved - i - 1) * sizeof(*a));
-			s->nr_moved--;
+			memmove(a, a + 1, (s->moved.nr - i - 1) * sizeof(*a));
+			s->moved.nr--;
 		}
 	}
 	return 0;
@@ -102,7 +102,7 @@ int own_set(struct space *s, unsigned long start, unsigned long len, unsigned lo
 
 	if (err || to == start || end <= start)
 		return err;
-	while (at < s->nr_moved && s->moved[at].start < start)
+	while (at < s->moved.nr && s->moved.at[at].start < start)
 		at++;
 	return insert_at(s, at, (struct moved_area){ start, end, to });
 }

@@ -46,7 +46,7 @@ static void assume_mapped(const struct attempt *a, unsigned long start, unsigned
 	unsigned long end = (start + len + PAGE - 1) & ~(PAGE - 1), at = start & ~(PAGE - 1);
 	struct samara_vma_info vma;
 
-	if (a->space->known || SAMARA_IS_ERR_VALUE(a->recorded) || len > MEMORY_DECIDES)
+	if (a->space->known.map || SAMARA_IS_ERR_VALUE(a->recorded) || len > MEMORY_DECIDES)
 		return;
 	while (at < end) {
 		unsigned long stop = end;
@@ -80,8 +80,8 @@ static void do_mmap(const struct attempt *a, struct outcome *out)
 	bool fixed = flags & (MAP_FIXED | MAP_FIXED_NOREPLACE);
 	bool failed = SAMARA_IS_ERR_VALUE(a->recorded);
 
-	if (!(flags & MAP_ANONYMOUS) && c->file.fd >= 0) {
-		file = world_file(a->w, a->space->arch, &c->file, a->line);
+	if (!(flags & MAP_ANONYMOUS) && c->source.file.fd >= 0) {
+		file = world_file(a->w, a->space->arch, &c->source.file, a->line);
 		if (!file) {
 			out->got = as_answer(-ENOMEM);
 			return;
@@ -93,7 +93,7 @@ static void do_mmap(const struct attempt *a, struct outcome *out)
 		addr = a->recorded;
 		flags |= MAP_FIXED_NOREPLACE;
 	}
-	out->got = samara_mmap(mm, addr, c->len, c->prot, flags, file, c->offset);
+	out->got = samara_mmap(mm, addr, c->len, c->prot, flags, file, c->source.offset);
 	if (SAMARA_IS_ERR_VALUE(out->got) || fixed)
 		return;
 	if (a->place == PLACE_OWN && !failed && out->got != a->recorded && !a->accept)
@@ -107,23 +107,22 @@ static bool mremap_back(const struct attempt *a, unsigned long old, unsigned lon
 	struct samara_mm *mm = a->space->mm;
 
 	if (got == old)
-		return samara_mremap(mm, old, c->new_len, c->len, 0, 0) == old;
-	return samara_mremap(mm, got, c->new_len, c->len, MREMAP_MAYMOVE | MREMAP_FIXED, old) ==
-	       old;
+		return samara_mremap(mm, old, c->to.len, c->len, 0, 0) == old;
+	return samara_mremap(mm, got, c->to.len, c->len, MREMAP_MAYMOVE | MREMAP_FIXED, old) == old;
 }
 
 static void do_mremap(const struct attempt *a, struct outcome *out)
 {
 	const struct call *c = a->call;
 	struct samara_mm *mm = a->space->mm;
-	unsigned long old = ours(a, c->addr), flags = c->flags, to = c->new_addr;
+	unsigned long old = ours(a, c->addr), flags = c->flags, to = c->to.addr;
 
 	assume_mapped(a, c->addr, c->len, out);
 	if (flags & MREMAP_FIXED) {
 		to = ours(a, to);
 	} else if (a->place == PLACE_RECORDED && !SAMARA_IS_ERR_VALUE(a->recorded) &&
 		   a->recorded != c->addr) {
-		unsigned long len = (c->new_len + PAGE - 1) & ~(PAGE - 1);
+		unsigned long len = (c->to.len + PAGE - 1) & ~(PAGE - 1);
 
 		if (!is_free(mm, a->recorded, len)) {
 			out->got = as_answer(-EEXIST);
@@ -134,7 +133,7 @@ static void do_mremap(const struct attempt *a, struct outcome *out)
 	}
 	if (a->place == PLACE_RECORDED && call_chooses(c) && a->recorded == c->addr)
 		flags &= ~(unsigned long)MREMAP_MAYMOVE; /* it stayed; else it has to wait */
-	out->got = samara_mremap(mm, old, c->len, c->new_len, (int)flags, to);
+	out->got = samara_mremap(mm, old, c->len, c->to.len, (int)flags, to);
 	if (a->place == PLACE_OWN && !a->accept && call_chooses(c) && out->got != a->recorded &&
 	    !SAMARA_IS_ERR_VALUE(out->got) && !SAMARA_IS_ERR_VALUE(a->recorded))
 		out->elsewhere = mremap_back(a, old, out->got);
@@ -144,12 +143,12 @@ static void do_brk(const struct attempt *a, struct outcome *out)
 {
 	struct space *s = a->space;
 
-	if (!s->brk_known) {
+	if (!s->known.brk) {
 		struct samara_layout layout = SAMARA_LAYOUT_INIT;
 
 		layout.start_brk = layout.brk = a->recorded;
 		if (samara_set_layout(s->mm, &layout) == 0)
-			s->brk_known = true;
+			s->known.brk = true;
 	}
 	out->got = samara_brk(s->mm, a->call->addr);
 }
@@ -254,7 +253,7 @@ void make_call(const struct attempt *a, struct outcome *out)
 		break;
 	case CALL_REMAP_FILE_PAGES:
 		out->got = as_answer(samara_remap_file_pages(mm, ours(a, c->addr), c->len, c->prot,
-							     c->offset, (int)c->flags));
+							     c->source.offset, (int)c->flags));
 		break;
 	case CALL_SHMAT:
 		do_shmat(a, out);
@@ -264,7 +263,7 @@ void make_call(const struct attempt *a, struct outcome *out)
 		break;
 	case CALL_RLIMIT:
 		out->got = 0;
-		space_limit(a->space, c->resource, c->cur, c->max);
+		space_limit(a->space, c->limit.resource, c->limit.cur, c->limit.max);
 		break;
 	case CALL_MLOCK:
 	case CALL_MLOCK2:
@@ -288,7 +287,7 @@ static void note_writable(const struct attempt *a, struct outcome *out)
 	case CALL_MMAP:
 		break;
 	case CALL_MREMAP:
-		len = c->new_len;
+		len = c->to.len;
 		break;
 	case CALL_MPROTECT:
 		start = ours(a, c->addr);
@@ -307,7 +306,7 @@ static void note_writable(const struct attempt *a, struct outcome *out)
 static void keep_translation(const struct attempt *a, struct outcome *out)
 {
 	const struct call *c = a->call;
-	unsigned long len = c->kind == CALL_MREMAP ? c->new_len : c->len;
+	unsigned long len = c->kind == CALL_MREMAP ? c->to.len : c->len;
 	int err = 0;
 
 	if (a->place != PLACE_OWN || SAMARA_IS_ERR_VALUE(out->got))

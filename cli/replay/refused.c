@@ -67,7 +67,7 @@ static int trial_begin(const struct attempt *a, struct space *trial)
 			err = put_back(a, &vma, trial->mm);
 	if (!err && s->lock_future)
 		err = samara_mlockall(trial->mm, MCL_FUTURE | MCL_ONFAULT);
-	samara_set_caps(trial->mm, s->caps);
+	samara_set_caps(trial->mm, s->owner.caps);
 	if (err)
 		samara_mm_exit(trial->mm);
 	return err;
@@ -97,7 +97,7 @@ static bool optional_advice(int advice)
 static bool memory_may_be_short(const struct attempt *a)
 {
 	const struct call *c = a->call;
-	bool known = a->space->known && snapshots_overcommit(a->w->snapshots) >= 0 &&
+	bool known = a->space->known.map && snapshots_overcommit(a->w->snapshots) >= 0 &&
 		     snapshots_overcommit(a->w->snapshots) != SAMARA_OVERCOMMIT_NEVER;
 
 	switch (c->kind) {
@@ -109,7 +109,7 @@ static bool memory_may_be_short(const struct attempt *a)
 	case CALL_MMAP:
 	case CALL_MREMAP:
 	case CALL_SHMAT:
-		return !known || c->len >= MEMORY_DECIDES || c->new_len >= MEMORY_DECIDES;
+		return !known || c->len >= MEMORY_DECIDES || c->to.len >= MEMORY_DECIDES;
 	case CALL_MPROTECT:
 		return (c->prot & PROT_WRITE) && (!known || c->len >= MEMORY_DECIDES);
 	default:

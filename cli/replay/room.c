@@ -181,8 +181,8 @@ static int mmap_call(struct room *room, const struct call *c, unsigned long answ
 
 static int mremap_call(struct room *room, const struct call *c, unsigned long answer)
 {
-	unsigned long old_end = c->addr + pages(c->len), len = pages(c->new_len);
-	bool in_place = c->new_len <= c->len || is_free(room, old_end, c->addr + len);
+	unsigned long old_end = c->addr + pages(c->len), len = pages(c->to.len);
+	bool in_place = c->to.len <= c->len || is_free(room, old_end, c->addr + len);
 
 	if (!call_chooses(c)) { /* shrinks, or goes where it is told */
 		if (!(c->flags & MREMAP_DONTUNMAP) &&

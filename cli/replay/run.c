@@ -59,10 +59,10 @@ int run_trace(struct replay *r, const char *path, const struct run_options *o)
 	char why[160] = "out of memory", *name = NULL;
 	int err;
 
-	*r = (struct replay){ .place = o->place, .malformed = stderr };
-	r->out = o->quiet ? NULL : stdout;
-	r->watch = o->watch;
-	r->watch_ctx = o->ctx;
+	*r = (struct replay){ .how.place = o->place, .tell.malformed = stderr };
+	r->tell.out = o->quiet ? NULL : stdout;
+	r->watch.step = o->watch;
+	r->watch.ctx = o->ctx;
 	err = sources_open(path, &s, &name, why);
 	if (err) {
 		err = fail(o->command, "%s: %s", name ? name : path, why);
@@ -70,15 +70,15 @@ int run_trace(struct replay *r, const char *path, const struct run_options *o)
 		return err;
 	}
 	maps = o->maps ? o->maps : sources_maps(s);
-	r->unordered = sources_count(s) > 1 && !sources_timed(s);
-	r->arch = sources_arch(s, o->arch);
+	r->how.unordered = sources_count(s) > 1 && !sources_timed(s);
+	r->how.arch = sources_arch(s, o->arch);
 	err = replay_begin(r, *maps ? maps : NULL, why);
-	r->world.arch_given = o->arch >= 0;
+	r->world.arch.given = o->arch >= 0;
 	if (err) {
 		err = fail(o->command, "%s: %s", *maps ? maps : path, why);
 	} else {
-		r->world.ending = o->ending;
-		r->world.ctx = o->ctx;
+		r->world.ending.call = o->ending;
+		r->world.ending.ctx = o->ctx;
 		err = run_lines(r, s, o);
 	}
 	sources_close(s);

@@ -32,19 +32,30 @@ struct mapped_file {
 
 struct snapshots {
 	struct input *in;
-	struct known_file *files; /* sorted by path once the header has been read */
-	size_t nr_files, room_files;
-	struct mapped_file *mapped; /* by line, ascending */
-	size_t nr_mapped, room_mapped;
-	int overcommit;
-	unsigned long max_map_count;
-	bool all_touches;
+	/* Sorted by path once the header has been read. */
+	struct {
+		struct known_file *at;
+		size_t nr, room;
+	} files;
+	/* By line, ascending. */
+	struct {
+		struct mapped_file *at;
+		size_t nr, room;
+	} mapped;
+	/* What else the header says. */
+	struct {
+		int overcommit;              /* -1: nothing of it */
+		unsigned long max_map_count; /* 0: nothing of it */
+		bool all_touches;
+	} header;
 	char *head; /* the `@` line that has been read and not used yet */
-	/* the blocks read ahead, at least one until the end, in the order of the file */
-	struct snapshot *next, **last;
-	size_t nr_ahead;
-	int err; /* of reading ahead: it is told when the replay comes to that block */
-	char why[160];
+	/* The blocks read ahead, at least one until the end, in the order of the file. */
+	struct {
+		struct snapshot *first, **last;
+		size_t nr;
+		int err; /* of reading ahead: it is told when the replay comes to that block */
+		char why[160];
+	} ahead;
 };
 
 #define AHEAD 1024 /* blocks: how far a process's next map is looked for */
@@ -53,16 +64,16 @@ void snapshots_close(struct snapshots *all)
 {
 	if (!all)
 		return;
-	for (size_t i = 0; i < all->nr_files; i++)
-		free(all->files[i].path);
-	free(all->files);
-	free(all->mapped);
+	for (size_t i = 0; i < all->files.nr; i++)
+		free(all->files.at[i].path);
+	free(all->files.at);
+	free(all->mapped.at);
 	free(all->head);
-	while (all->next) {
-		struct snapshot *next = all->next->next;
+	while (all->ahead.first) {
+		struct snapshot *next = all->ahead.first->next;
 
-		snapshot_free(all->next);
-		all->next = next;
+		snapshot_free(all->ahead.first);
+		all->ahead.first = next;
 	}
 	input_close(all->in);
 	free(all);
@@ -77,25 +88,25 @@ static int header_line(struct snapshots *all, const char *line)
 	if (sscanf(line, "file %x:%x %lu %n", &file.id.dev_major, &file.id.dev_minor, &file.id.ino,
 		   &at) == 3 &&
 	    at) {
-		err = snapshot_grow((void **)&all->files, all->nr_files, &all->room_files,
+		err = snapshot_grow((void **)&all->files.at, all->files.nr, &all->files.room,
 				    sizeof(file));
 		if (err)
 			return err;
 		file.path = strdup(line + at);
 		if (!file.path)
 			return -ENOMEM;
-		all->files[all->nr_files++] = file;
+		all->files.at[all->files.nr++] = file;
 	} else if (sscanf(line, "mapped %lu %x:%x %lu", &mapped.line, &mapped.id.dev_major,
 			  &mapped.id.dev_minor, &mapped.id.ino) == 4) {
-		err = snapshot_grow((void **)&all->mapped, all->nr_mapped, &all->room_mapped,
+		err = snapshot_grow((void **)&all->mapped.at, all->mapped.nr, &all->mapped.room,
 				    sizeof(mapped));
 		if (err)
 			return err;
-		all->mapped[all->nr_mapped++] = mapped;
+		all->mapped.at[all->mapped.nr++] = mapped;
 	} else if (strcmp(line, "touched calls") == 0) {
-		all->all_touches = true;
-	} else if (sscanf(line, "sysctl overcommit_memory %d", &all->overcommit) == 1 ||
-		   sscanf(line, "sysctl max_map_count %lu", &all->max_map_count) == 1) {
+		all->header.all_touches = true;
+	} else if (sscanf(line, "sysctl overcommit_memory %d", &all->header.overcommit) == 1 ||
+		   sscanf(line, "sysctl max_map_count %lu", &all->header.max_map_count) == 1) {
 		return 0;
 	}
 	return 0; /* what is not known belongs to a later version */
@@ -120,16 +131,16 @@ int snapshots_file(const struct snapshots *all, const char *path, unsigned long 
 	struct mapped_file mapped_key = { .line = line }, *mapped;
 	struct known_file key = { .path = (char *)path }, *found;
 
-	if (!all || !all->nr_files)
+	if (!all || !all->files.nr)
 		return -ENOENT;
-	mapped = all->nr_mapped ? bsearch(&mapped_key, all->mapped, all->nr_mapped,
+	mapped = all->mapped.nr ? bsearch(&mapped_key, all->mapped.at, all->mapped.nr,
 					  sizeof(mapped_key), by_line) :
 				  NULL;
 	if (mapped) {
 		*out = mapped->id;
 		return 0;
 	}
-	found = bsearch(&key, all->files, all->nr_files, sizeof(key), by_path);
+	found = bsearch(&key, all->files.at, all->files.nr, sizeof(key), by_path);
 	if (!found)
 		return -ENOENT;
 	*out = found->id;
@@ -138,22 +149,22 @@ int snapshots_file(const struct snapshots *all, const char *path, unsigned long 
 
 int snapshots_overcommit(const struct snapshots *all)
 {
-	return all ? all->overcommit : -1;
+	return all ? all->header.overcommit : -1;
 }
 
 unsigned long snapshots_max_map_count(const struct snapshots *all)
 {
-	return all ? all->max_map_count : 0;
+	return all ? all->header.max_map_count : 0;
 }
 
 const struct snapshot *snapshots_first(const struct snapshots *all)
 {
-	return all ? all->next : NULL;
+	return all ? all->ahead.first : NULL;
 }
 
 bool snapshots_all_touches(const struct snapshots *all)
 {
-	return all && all->all_touches;
+	return all && all->header.all_touches;
 }
 
 static int bad_line(struct snapshots *all, int err, char why[160])
@@ -194,9 +205,9 @@ static int read_block(struct snapshots *all, char why[160])
 		snapshot_free(s);
 		return err ? bad_line(all, err, why) : got;
 	}
-	*all->last = s;
-	all->last = &s->next;
-	all->nr_ahead++;
+	*all->ahead.last = s;
+	all->ahead.last = &s->next;
+	all->ahead.nr++;
 	return 0;
 }
 
@@ -208,8 +219,8 @@ int snapshots_open(const char *path, struct snapshots **out, char why[160])
 
 	if (!all)
 		return -ENOMEM;
-	all->overcommit = -1;
-	all->last = &all->next;
+	all->header.overcommit = -1;
+	all->ahead.last = &all->ahead.first;
 	err = input_open(path, &all->in, why);
 	if (err)
 		goto fail;
@@ -234,8 +245,8 @@ int snapshots_open(const char *path, struct snapshots **out, char why[160])
 		err = got;
 	if (err)
 		goto fail;
-	if (all->nr_files)
-		qsort(all->files, all->nr_files, sizeof(*all->files), by_path);
+	if (all->files.nr)
+		qsort(all->files.at, all->files.nr, sizeof(*all->files.at), by_path);
 	err = read_block(all, why);
 	if (err)
 		goto fail;
@@ -251,13 +262,13 @@ int snapshots_at(struct snapshots *all, unsigned long line, struct snapshot **ou
 	struct snapshot **tail = out;
 
 	*out = NULL;
-	while (all && all->next && all->next->line <= line) {
-		struct snapshot *s = all->next;
+	while (all && all->ahead.first && all->ahead.first->line <= line) {
+		struct snapshot *s = all->ahead.first;
 
-		all->next = s->next;
-		if (!all->next)
-			all->last = &all->next;
-		all->nr_ahead--;
+		all->ahead.first = s->next;
+		if (!all->ahead.first)
+			all->ahead.last = &all->ahead.first;
+		all->ahead.nr--;
 		s->next = NULL;
 		if (s->line == line) {
 			*tail = s;
@@ -265,11 +276,11 @@ int snapshots_at(struct snapshots *all, unsigned long line, struct snapshot **ou
 		} else {
 			snapshot_free(s);
 		}
-		if (!all->next && !all->err)
-			all->err = read_block(all, all->why);
-		if (!all->next && all->err) {
-			memcpy(why, all->why, sizeof(all->why));
-			return all->err;
+		if (!all->ahead.first && !all->ahead.err)
+			all->ahead.err = read_block(all, all->ahead.why);
+		if (!all->ahead.first && all->ahead.err) {
+			memcpy(why, all->ahead.why, sizeof(all->ahead.why));
+			return all->ahead.err;
 		}
 	}
 	return 0;
@@ -277,14 +288,14 @@ int snapshots_at(struct snapshots *all, unsigned long line, struct snapshot **ou
 
 const struct snapshot *snapshots_next(struct snapshots *all, int pid)
 {
-	struct snapshot **at = &all->next;
+	struct snapshot **at = &all->ahead.first;
 
 	for (;;) {
 		for (; *at; at = &(*at)->next)
 			if ((*at)->pid == pid && (*at)->kind != SNAPSHOT_TOUCH)
 				return (*at)->kind == SNAPSHOT_EXEC ? NULL : *at;
-		if (all->nr_ahead >= AHEAD || !all->head || all->err)
+		if (all->ahead.nr >= AHEAD || !all->head || all->ahead.err)
 			return NULL;
-		all->err = read_block(all, all->why);
+		all->ahead.err = read_block(all, all->ahead.why);
 	}
 }

@@ -29,7 +29,7 @@ struct map_range {
 	unsigned long start, end;
 };
 
-/* RLIMIT_*, soft and hard; present says which were recorded. */
+/* RLIMIT_*, soft and hard. */
 struct map_limit {
 	int resource;
 	unsigned long cur, max;
@@ -40,14 +40,29 @@ struct snapshot {
 	unsigned long line; /* of the trace: the map is this after so many lines */
 	int pid, tid;       /* tid: the thread that it was taken at, or 0 */
 	enum snapshot_kind kind;
-	size_t nr_lines, nr_touched, nr_limits;
-	struct map_line *lines;
-	struct map_range *touched; /* mappings with anonymous pages; TOUCH: pages */
-	struct map_limit limits[8];
-	/* layout, exec only; 0 is unknown */
-	unsigned long mmap_base, start_brk, start_stack, start_code, end_code, start_data, end_data;
-	unsigned long personality, caps, legacy; /* legacy: vm.legacy_va_layout */
-	bool has_caps;
+	/* The map. */
+	struct {
+		struct map_line *at;
+		size_t nr;
+	} lines;
+	/* Mappings with anonymous pages; TOUCH: pages. */
+	struct {
+		struct map_range *at;
+		size_t nr;
+	} touched;
+	/* Exec only; 0 is unknown. */
+	struct {
+		unsigned long mmap_base, start_brk, start_stack;
+		unsigned long start_code, end_code, start_data, end_data;
+		unsigned long legacy; /* vm.legacy_va_layout */
+	} layout;
+	/* The process's rights and limits, exec only. */
+	struct {
+		unsigned long personality, caps;
+		bool has_caps; /* they were recorded */
+		struct map_limit limits[8];
+		size_t nr_limits;
+	} owner;
 };
 
 void snapshot_free(struct snapshot *s);

@@ -22,10 +22,10 @@ void snapshot_free(struct snapshot *s)
 {
 	if (!s)
 		return;
-	for (size_t i = 0; i < s->nr_lines; i++)
-		free((char *)s->lines[i].name);
-	free(s->lines);
-	free(s->touched);
+	for (size_t i = 0; i < s->lines.nr; i++)
+		free((char *)s->lines.at[i].name);
+	free(s->lines.at);
+	free(s->touched.at);
 	free(s);
 }
 
@@ -67,23 +67,23 @@ static void layout_line(struct snapshot *s, const char *line)
 		const char *name;
 		unsigned long *value;
 	} fields[] = {
-		{ "start_brk", &s->start_brk },
-		{ "mmap_base", &s->mmap_base },
-		{ "start_stack", &s->start_stack },
-		{ "start_code", &s->start_code },
-		{ "end_code", &s->end_code },
-		{ "start_data", &s->start_data },
-		{ "end_data", &s->end_data },
-		{ "personality", &s->personality },
-		{ "caps", &s->caps },
-		{ "legacy", &s->legacy },
+		{ "start_brk", &s->layout.start_brk },
+		{ "mmap_base", &s->layout.mmap_base },
+		{ "start_stack", &s->layout.start_stack },
+		{ "start_code", &s->layout.start_code },
+		{ "end_code", &s->layout.end_code },
+		{ "start_data", &s->layout.start_data },
+		{ "end_data", &s->layout.end_data },
+		{ "personality", &s->owner.personality },
+		{ "caps", &s->owner.caps },
+		{ "legacy", &s->layout.legacy },
 	};
 	char name[32];
 	unsigned long value;
 	int used;
 
 	while (sscanf(line, " %31s %lx%n", name, &value, &used) == 2) {
-		s->has_caps |= strcmp(name, "caps") == 0;
+		s->owner.has_caps |= strcmp(name, "caps") == 0;
 		for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
 			if (strcmp(fields[i].name, name) == 0)
 				*fields[i].value = value;
@@ -105,16 +105,16 @@ static int limit_line(struct snapshot *s, const char *line)
 	if (sscanf(line, " %31s %31s %31s", name, cur, max) != 3)
 		return -EINVAL;
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
-		struct map_limit *limit = &s->limits[s->nr_limits];
+		struct map_limit *limit = &s->owner.limits[s->owner.nr_limits];
 
 		if (strcmp(known[i].name, name) != 0)
 			continue;
-		if (s->nr_limits == sizeof(s->limits) / sizeof(s->limits[0]))
+		if (s->owner.nr_limits == sizeof(s->owner.limits) / sizeof(s->owner.limits[0]))
 			return -EINVAL;
 		limit->resource = known[i].resource;
 		limit->cur = cur[0] == 'u' ? RLIM_INFINITY : strtoul(cur, NULL, 10);
 		limit->max = max[0] == 'u' ? RLIM_INFINITY : strtoul(max, NULL, 10);
-		s->nr_limits++;
+		s->owner.nr_limits++;
 	}
 	return 0;
 }
@@ -137,10 +137,10 @@ int snapshot_block_line(struct snapshot *s, const char *line, size_t *room_lines
 
 		if (sscanf(line, "~ %lx-%lx", &range.start, &range.end) != 2)
 			return -EINVAL;
-		err = snapshot_grow((void **)&s->touched, s->nr_touched, room_touched,
+		err = snapshot_grow((void **)&s->touched.at, s->touched.nr, room_touched,
 				    sizeof(range));
 		if (!err)
-			s->touched[s->nr_touched++] = range;
+			s->touched.at[s->touched.nr++] = range;
 		return err;
 	}
 	copy = strdup(line);
@@ -148,13 +148,13 @@ int snapshot_block_line(struct snapshot *s, const char *line, size_t *room_lines
 		return -ENOMEM;
 	err = map_line_parse(copy, &map);
 	if (!err)
-		err = snapshot_grow((void **)&s->lines, s->nr_lines, room_lines, sizeof(map));
+		err = snapshot_grow((void **)&s->lines.at, s->lines.nr, room_lines, sizeof(map));
 	if (!err) {
 		map.name = strdup(map.name);
 		if (!map.name)
 			err = -ENOMEM;
 		else
-			s->lines[s->nr_lines++] = map;
+			s->lines.at[s->lines.nr++] = map;
 	}
 	free(copy);
 	return err;

@@ -116,7 +116,7 @@ static int read_ahead(struct source *src, char why[160])
 	}
 	ev.tid = 0;
 	line_prefix(src->line, &ev);
-	src->time = ev.relative ? -1 : ev.time;
+	src->time = ev.stamp.relative ? -1 : ev.stamp.time;
 	return 0;
 }
 

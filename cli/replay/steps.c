@@ -21,12 +21,12 @@ static struct slice moved(struct slice s, char **at)
 /* A copy of st that owns its text; the snapshot goes over. */
 static struct step *step_copy(struct step *st)
 {
-	size_t len = st->ev.call.len + 1;
+	size_t len = st->ev.call.name.len + 1;
 	struct step *copy;
 	char *at;
 
-	for (unsigned int i = 0; i < st->ev.nr_args; i++)
-		len += st->ev.args[i].len + 1;
+	for (unsigned int i = 0; i < st->ev.call.nr_args; i++)
+		len += st->ev.call.args[i].len + 1;
 	copy = malloc(sizeof(*copy) + len);
 	if (!copy)
 		return NULL;
@@ -34,10 +34,10 @@ static struct step *step_copy(struct step *st)
 	copy->next = NULL;
 	st->snapshot = NULL;
 	at = copy->text;
-	if (st->ev.call.at)
-		copy->ev.call = moved(st->ev.call, &at);
-	for (unsigned int i = 0; i < st->ev.nr_args; i++)
-		copy->ev.args[i] = moved(st->ev.args[i], &at);
+	if (st->ev.call.name.at)
+		copy->ev.call.name = moved(st->ev.call.name, &at);
+	for (unsigned int i = 0; i < st->ev.call.nr_args; i++)
+		copy->ev.call.args[i] = moved(st->ev.call.args[i], &at);
 	return copy;
 }
 
@@ -47,8 +47,8 @@ int step_queue(struct thread *t, struct step *st)
 
 	if (!copy)
 		return -ENOMEM;
-	*t->last = copy;
-	t->last = &copy->next;
+	*t->steps.last = copy;
+	t->steps.last = &copy->next;
 	return 0;
 }
 
@@ -63,22 +63,22 @@ int step_wait(struct world *w, struct thread *t, struct step *st)
 
 struct step *step_take(struct world *w, struct thread *t)
 {
-	struct step *st = t->first;
+	struct step *st = t->steps.first;
 
 	if (t->wait == THREAD_WAITS_CALL)
 		thread_goes_on(w, t);
-	t->first = st->next;
-	if (!t->first)
-		t->last = &t->first;
+	t->steps.first = st->next;
+	if (!t->steps.first)
+		t->steps.last = &t->steps.first;
 	return st;
 }
 
 int step_put_back(struct world *w, struct thread *t, struct step *st)
 {
-	st->next = t->first;
-	t->first = st;
-	if (t->last == &t->first)
-		t->last = &st->next;
+	st->next = t->steps.first;
+	t->steps.first = st;
+	if (t->steps.last == &t->steps.first)
+		t->steps.last = &st->next;
 	thread_waits(w, t);
 	return 0;
 }
@@ -98,7 +98,7 @@ int replay_begin(struct replay *r, const char *maps_path, char why[160])
 	if (err)
 		return err;
 	r->parser = trace_parser_new();
-	if (!r->parser || world_init(&r->world, r->snapshots, r->arch)) {
+	if (!r->parser || world_init(&r->world, r->snapshots, r->how.arch)) {
 		snprintf(why, 160, "%s", strerror(ENOMEM));
 		return -ENOMEM;
 	}
@@ -134,7 +134,7 @@ static int thread_for(struct world *w, int pid)
 
 	if (world_thread(w, pid))
 		return pid;
-	for (struct thread *t = p ? w->all.head : NULL; t; t = t->link[LIST_ALL].next)
+	for (struct thread *t = p ? w->threads.all.head : NULL; t; t = t->link[LIST_ALL].next)
 		if (t->process == p)
 			return t->tid;
 	return 0;
@@ -205,7 +205,7 @@ static int one_event(struct replay *r, struct step *st, const char *text, struct
 		return 0;
 	if (r->stats.events++ == 0)
 		replay_tell_early(r);
-	r->stats.injected += st->ev.injected;
+	r->stats.injected += st->ev.result.injected;
 	if (st->ev.kind == TRACE_CALL)
 		st->snapshot = take_exec(list, st->ev.tid);
 	tid = st->ev.tid;

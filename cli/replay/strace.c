@@ -283,7 +283,7 @@ int trace_parse(struct trace_parser *p, const char *line, int tid, struct trace_
 
 	const char *message;
 
-	*ev = (struct trace_event){ .kind = TRACE_OTHER, .tid = tid, .time = -1 };
+	*ev = (struct trace_event){ .kind = TRACE_OTHER, .tid = tid, .stamp.time = -1 };
 	if (*line == '\0' || line_is_frame(line))
 		return 0;
 	message = own_message(line);

@@ -55,18 +55,25 @@ enum trace_result {
 
 struct trace_event {
 	enum trace_kind kind;
-	int tid;       /* 0: the line does not say */
-	double time;   /* seconds in strace's form; negative: no stamp */
-	bool relative; /* -r: since the line before */
-	struct slice call;
-	unsigned int nr_args;
-	struct slice args[TRACE_MAX_ARGS];
-	enum trace_result result;
-	unsigned long value;
-	int err;
+	int tid; /* 0: the line does not say */
+	struct {
+		double time;   /* seconds in strace's form; negative: no stamp */
+		bool relative; /* -r: since the line before */
+	} stamp;
+	/* CALL and ENTRY. */
+	struct {
+		struct slice name;
+		unsigned int nr_args;
+		struct slice args[TRACE_MAX_ARGS];
+	} call;
+	struct {
+		enum trace_result kind;
+		unsigned long value;
+		int err;
+		bool injected; /* strace answered in the kernel's place: not made, RESULT_NONE */
+	} result;
 	int number;           /* exit status, or the thread of SUPERSEDED and ATTACHED */
 	enum trace_mode mode; /* TRACE_MODE */
-	bool injected;        /* strace answered in the kernel's place: not made, RESULT_NONE */
 	const char *rest;     /* what follows the call in its line, an event or not; or NULL */
 };
 

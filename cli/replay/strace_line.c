@@ -84,9 +84,9 @@ static int add_arg(struct trace_event *ev, const char *from, const char *to)
 		to--;
 	if (to == from)
 		return 0;
-	if (ev->nr_args == TRACE_MAX_ARGS)
+	if (ev->call.nr_args == TRACE_MAX_ARGS)
 		return -EINVAL;
-	ev->args[ev->nr_args++] = (struct slice){ from, (size_t)(to - from) };
+	ev->call.args[ev->call.nr_args++] = (struct slice){ from, (size_t)(to - from) };
 	return 0;
 }
 
@@ -145,7 +145,7 @@ int line_call(const char *text, struct trace_event *ev, enum call_end *end, size
 	while ((*s >= 'a' && *s <= 'z') || (*s >= 'A' && *s <= 'Z') || *s == '_' || *s == '?' ||
 	       (*s >= '0' && *s <= '9'))
 		s++;
-	ev->call = (struct slice){ text, (size_t)(s - text) };
+	ev->call.name = (struct slice){ text, (size_t)(s - text) };
 	if (s == text || (*s != '(' && !(*s == ' ' && s[1] == '('))) {
 		snprintf(why, 120, "neither a call nor an event");
 		return -EINVAL;
@@ -153,7 +153,7 @@ int line_call(const char *text, struct trace_event *ev, enum call_end *end, size
 	stop = split_args(s + 1 + (*s == ' '), ev, end);
 	if (!stop) {
 		snprintf(why, 120, "the arguments of %.*s do not end",
-			 (int)(ev->call.len > 40 ? 40 : ev->call.len), text);
+			 (int)(ev->call.name.len > 40 ? 40 : ev->call.name.len), text);
 		return -EINVAL;
 	}
 	*open = (size_t)(stop - text);

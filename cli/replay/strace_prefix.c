@@ -112,8 +112,8 @@ static const char *behind_strace(const char *line, struct trace_event *ev)
 {
 	const char *s = skip_spaces(line), *next;
 
-	ev->time = -1;
-	ev->relative = false;
+	ev->stamp.time = -1;
+	ev->stamp.relative = false;
 	s = skip_spaces(thread_id(s, &ev->tid));
 	/* -r and -t together write two stamps; the first is the one that counts up */
 	for (int stamps = 0;;) {
@@ -124,9 +124,10 @@ static const char *behind_strace(const char *line, struct trace_event *ev)
 			next = time_stamp(s, &t);
 			if (!next)
 				next = difference(s, &t);
-			if (next && ev->time < 0) {
-				ev->time = t;
-				ev->relative = t < 1e8 && strcspn(s, ":") > (size_t)(next - s);
+			if (next && ev->stamp.time < 0) {
+				ev->stamp.time = t;
+				ev->stamp.relative =
+					t < 1e8 && strcspn(s, ":") > (size_t)(next - s);
 			}
 		}
 		if (!next)
@@ -231,8 +232,8 @@ const char *line_prefix(const char *line, struct trace_event *ev)
 		if (!is_event(found))
 			continue;
 		ev->tid = inner.tid;
-		ev->time = inner.time;
-		ev->relative = inner.relative;
+		ev->stamp.time = inner.stamp.time;
+		ev->stamp.relative = inner.stamp.relative;
 		return found;
 	}
 	return text;

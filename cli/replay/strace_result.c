@@ -82,7 +82,7 @@ static void note_injection(const char *s, const char *end, struct trace_event *e
 		return;
 	if (len == sizeof(args) - 1 && memcmp(s, args, len) == 0)
 		return; /* made, with other arguments: the ones that are shown */
-	ev->injected = true;
+	ev->result.injected = true;
 }
 
 /* 1 (a comment: 4827 in strace's PID NS): the number that the other lines have. */
@@ -96,7 +96,7 @@ static void note_namespace(const char *s, const char *end, struct trace_event *e
 		return;
 	id = strtol(skip_spaces(s + 2), &stop, 10);
 	if (stop == mark && id > 0)
-		ev->value = (unsigned long)id;
+		ev->result.value = (unsigned long)id;
 }
 
 /* Take the remarks; what stands behind them. */
@@ -132,22 +132,22 @@ static const char *read_error(const char *s, struct trace_event *ev)
 	size_t len = strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_");
 
 	if (strncmp(s, "(errno ", 7) == 0) {
-		ev->err = (int)strtol(s + 7, NULL, 10);
+		ev->result.err = (int)strtol(s + 7, NULL, 10);
 	} else if (strncmp(s, "errno=", 6) == 0) { /* as qemu -strace has it */
-		ev->err = (int)strtol(s + 6, NULL, 10);
+		ev->result.err = (int)strtol(s + 6, NULL, 10);
 		s += 6 + strspn(s + 6, "0123456789");
 	} else if (strncmp(s, "ERESTART", 8) == 0) {
-		ev->err = ERESTART_FIRST;
+		ev->result.err = ERESTART_FIRST;
 		s += len;
 	} else {
-		ev->err = errno_of(s, len);
+		ev->result.err = errno_of(s, len);
 		s += len;
 	}
-	if (ev->err <= 0 || ev->err >= 4096)
+	if (ev->result.err <= 0 || ev->result.err >= 4096)
 		return NULL;
-	ev->result = RESULT_ERROR;
-	if (ev->err >= ERESTART_FIRST && ev->err <= ERESTART_LAST)
-		ev->result = RESULT_RESTART;
+	ev->result.kind = RESULT_ERROR;
+	if (ev->result.err >= ERESTART_FIRST && ev->result.err <= ERESTART_LAST)
+		ev->result.kind = RESULT_RESTART;
 	return s;
 }
 
@@ -165,7 +165,7 @@ static const char *read_value(const char *s, struct trace_event *ev)
 
 	if (*s == '?') {
 		s = skip_spaces(s + 1);
-		ev->result = strncmp(s, "ERESTART", 8) == 0 ? RESULT_RESTART : RESULT_NONE;
+		ev->result.kind = strncmp(s, "ERESTART", 8) == 0 ? RESULT_RESTART : RESULT_NONE;
 		return s + strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_");
 	}
 	if (strncmp(s, "-1 ", 3) == 0) {
@@ -178,10 +178,10 @@ static const char *read_value(const char *s, struct trace_event *ev)
 			return NULL;
 	}
 	errno = 0;
-	ev->value = *s == '-' ? (unsigned long)strtol(s, &end, 0) : strtoul(s, &end, 0);
+	ev->result.value = *s == '-' ? (unsigned long)strtol(s, &end, 0) : strtoul(s, &end, 0);
 	if (end == s || errno || !is_end_of_number(end))
 		return NULL;
-	ev->result = RESULT_VALUE;
+	ev->result.kind = RESULT_VALUE;
 	return end;
 }
 
@@ -204,7 +204,7 @@ int line_result(const char *text, struct trace_event *ev, char why[120])
 	}
 	s = behind_remarks(end, ev);
 	ev->rest = *s ? s : NULL;
-	if (ev->injected)
-		ev->result = RESULT_NONE; /* the kernel has not seen this call */
+	if (ev->result.injected)
+		ev->result.kind = RESULT_NONE; /* the kernel has not seen this call */
 	return 0;
 }

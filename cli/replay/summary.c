@@ -18,7 +18,7 @@ bool summary_same(const struct replay *r)
 static const char *ending(const struct process *p)
 {
 	if (p->end_compared)
-		return p->map_diffs ? "differs" : "equal";
+		return p->count.map_diffs ? "differs" : "equal";
 	return p->killed ? "killed" : "not recorded";
 }
 
@@ -28,16 +28,16 @@ static void table(const struct replay *r, FILE *to)
 
 	fprintf(to, "  %7s  %-16s %7s %9s %5s %9s  %s\n", "pid", "command", "calls", "differing",
 		"maps", "differing", "final map");
-	for (const struct process *p = r->world.processes; p; p = p->next) {
+	for (const struct process *p = r->world.processes.first; p; p = p->next) {
 		char command[17];
 
-		if (shown >= SHOWN && !p->call_diffs && !p->map_diffs) {
+		if (shown >= SHOWN && !p->count.call_diffs && !p->count.map_diffs) {
 			left++;
 			continue;
 		}
 		fprintf(to, "  %7d  %-16s %7lu %9lu %5lu %9lu  %s\n", p->pid,
-			clean(p->command, command, sizeof(command)), p->calls, p->call_diffs,
-			p->maps, p->map_diffs, ending(p));
+			clean(p->command, command, sizeof(command)), p->count.calls,
+			p->count.call_diffs, p->count.maps, p->count.map_diffs, ending(p));
 		shown++;
 	}
 	if (left)
@@ -48,7 +48,7 @@ static unsigned long count_processes(const struct replay *r)
 {
 	unsigned long n = 0;
 
-	for (const struct process *p = r->world.processes; p; p = p->next)
+	for (const struct process *p = r->world.processes.first; p; p = p->next)
 		n++;
 	return n;
 }
@@ -93,7 +93,7 @@ void summary_print(const struct replay *r, const char *name, FILE *to)
 	if (s->assumed)
 		fprintf(to, "  %lu areas assumed, where a process's first map was not recorded\n",
 			s->assumed);
-	if (r->unordered && s->call_diffs)
+	if (r->how.unordered && s->call_diffs)
 		fputs("  several files without time stamps: the order of threads is a guess; "
 		      "strace -ff -ttt records it\n",
 		      to);
@@ -113,9 +113,9 @@ static json_t *process_json(const struct process *p)
 
 	return json_pack("{s:i, s:s, s:s, s:I, s:I, s:I, s:I, s:s}", "pid", p->pid, "command",
 			 clean(p->command, command, sizeof(command)), "arch", arch_name(p->arch),
-			 "calls", (json_int_t)p->calls, "call_differences",
-			 (json_int_t)p->call_diffs, "maps", (json_int_t)p->maps, "map_differences",
-			 (json_int_t)p->map_diffs, "final_map", ending(p));
+			 "calls", (json_int_t)p->count.calls, "call_differences",
+			 (json_int_t)p->count.call_diffs, "maps", (json_int_t)p->count.maps,
+			 "map_differences", (json_int_t)p->count.map_diffs, "final_map", ending(p));
 }
 
 json_t *summary_json(const struct replay *r, const char *name)
@@ -124,7 +124,7 @@ json_t *summary_json(const struct replay *r, const char *name)
 	json_t *processes = json_array();
 	char trace[4096];
 
-	for (const struct process *p = r->world.processes; p; p = p->next)
+	for (const struct process *p = r->world.processes.first; p; p = p->next)
 		json_array_append_new(processes, process_json(p));
 	return json_pack("{s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:I, s:I, s:I, s:I, s:o, "
 			 "s:I, s:o}",

@@ -13,14 +13,14 @@ void replay_tell(struct replay *r, const char *fmt, ...)
 {
 	va_list args;
 
-	if (!r->out || r->told >= MAX_TOLD)
+	if (!r->tell.out || r->tell.told >= MAX_TOLD)
 		return;
-	r->told++;
+	r->tell.told++;
 	va_start(args, fmt);
-	vfprintf(r->out, fmt, args);
+	vfprintf(r->tell.out, fmt, args);
 	va_end(args);
-	if (r->told == MAX_TOLD)
-		fprintf(r->out, "(further differences are counted and not shown)\n");
+	if (r->tell.told == MAX_TOLD)
+		fprintf(r->tell.out, "(further differences are counted and not shown)\n");
 }
 
 void replay_left_out(struct replay *r, const char *name, size_t len)
@@ -31,7 +31,7 @@ void replay_left_out(struct replay *r, const char *name, size_t len)
 void replay_bad_call(struct replay *r, const char *path, unsigned long line,
 		     const struct trace_event *ev, const char *reason)
 {
-	tally_add(&r->unread, ev->call.at, ev->call.len);
+	tally_add(&r->unread, ev->call.name.at, ev->call.name.len);
 	replay_bad_line(r, path, line, reason);
 }
 
@@ -40,26 +40,26 @@ void replay_bad_line(struct replay *r, const char *path, unsigned long line, con
 	char where[200], text[280];
 
 	r->stats.malformed++;
-	if (!r->malformed || r->told_malformed >= MAX_TOLD)
+	if (!r->tell.malformed || r->tell.told_malformed >= MAX_TOLD)
 		return;
 	clean(path, where, sizeof(where));
 	clean(reason, text, sizeof(text));
 	if (r->stats.events == 0) { /* it may be no trace at all; see replay_line() */
-		snprintf(r->early[r->told_malformed], sizeof(r->early[0]), "%s:%lu: %s", where,
-			 line, text);
+		snprintf(r->tell.early[r->tell.told_malformed], sizeof(r->tell.early[0]),
+			 "%s:%lu: %s", where, line, text);
 	} else {
 		replay_tell_early(r);
-		fprintf(r->malformed, "%s:%lu: %s\n", where, line, text);
+		fprintf(r->tell.malformed, "%s:%lu: %s\n", where, line, text);
 	}
-	if (++r->told_malformed == MAX_TOLD && r->stats.events)
-		fprintf(r->malformed, "(further malformed lines are counted and not shown)\n");
+	if (++r->tell.told_malformed == MAX_TOLD && r->stats.events)
+		fprintf(r->tell.malformed, "(further malformed lines are counted and not shown)\n");
 }
 
 void replay_tell_early(struct replay *r)
 {
-	for (size_t i = 0; r->malformed && i < MAX_TOLD && r->early[i][0]; i++) {
-		fprintf(r->malformed, "%s\n", r->early[i]);
-		r->early[i][0] = '\0';
+	for (size_t i = 0; r->tell.malformed && i < MAX_TOLD && r->tell.early[i][0]; i++) {
+		fprintf(r->tell.malformed, "%s\n", r->tell.early[i]);
+		r->tell.early[i][0] = '\0';
 	}
 }
 
@@ -84,14 +84,16 @@ void replay_tell_call(struct replay *r, const struct step *st, const struct proc
 	};
 	char call[400], ours[40], kernel[40], path[200], command[200];
 	size_t n;
-	unsigned long recorded =
-		st->ev.result == RESULT_ERROR ? (unsigned long)-(long)st->ev.err : st->ev.value;
+	unsigned long recorded = st->ev.result.kind == RESULT_ERROR ?
+					 (unsigned long)-(long)st->ev.result.err :
+					 st->ev.result.value;
 
-	n = clean_text(st->ev.call.at, st->ev.call.len, call, sizeof(call));
+	n = clean_text(st->ev.call.name.at, st->ev.call.name.len, call, sizeof(call));
 	n += clean_text("(", 1, call + n, sizeof(call) - n);
-	for (unsigned int i = 0; i < st->ev.nr_args; i++) {
+	for (unsigned int i = 0; i < st->ev.call.nr_args; i++) {
 		n += clean_text(", ", i ? 2 : 0, call + n, sizeof(call) - n);
-		n += clean_text(st->ev.args[i].at, st->ev.args[i].len, call + n, sizeof(call) - n);
+		n += clean_text(st->ev.call.args[i].at, st->ev.call.args[i].len, call + n,
+				sizeof(call) - n);
 	}
 	answer_text(got, ours, sizeof(ours));
 	answer_text(recorded, kernel, sizeof(kernel));
@@ -107,7 +109,7 @@ int replay_compare(struct replay *r, struct process *p, const struct step *st)
 	struct map_diff diff;
 	int ret;
 
-	if (!p->space->known) /* compared only from a known beginning on */
+	if (!p->space->known.map) /* compared only from a known beginning on */
 		return 0;
 	compare_settle(p->space, s);
 	if (s->kind == SNAPSHOT_TOUCH)
@@ -117,13 +119,13 @@ int replay_compare(struct replay *r, struct process *p, const struct step *st)
 		return ret;
 	touch_again(&r->world, p, s);
 	r->stats.maps++;
-	p->maps++;
+	p->count.maps++;
 	if (s->kind == SNAPSHOT_EXIT)
 		p->end_compared = true;
 	if (ret == 0)
 		return 0;
 	r->stats.map_diffs++;
-	if (p->map_diffs++ == 0 && r->out && r->told < MAX_TOLD) {
+	if (p->count.map_diffs++ == 0 && r->tell.out && r->tell.told < MAX_TOLD) {
 		char path[200], command[200];
 
 		replay_tell(r,
@@ -131,7 +133,7 @@ int replay_compare(struct replay *r, struct process *p, const struct step *st)
 			    clean(st->path, path, sizeof(path)), st->line, p->pid,
 			    clean(p->command, command, sizeof(command)),
 			    snapshot_kind_name(s->kind), diff.at + 1);
-		compare_print(p->space, s, &diff, r->out);
+		compare_print(p->space, s, &diff, r->tell.out);
 	}
 	return 0;
 }

@@ -47,17 +47,17 @@ void touch_range(struct space *s, struct map_range range)
 /* The line of a snapshot that covers addr; the number of lines if none does. */
 static size_t line_at(const struct snapshot *s, unsigned long addr)
 {
-	size_t low = 0, high = s->nr_lines;
+	size_t low = 0, high = s->lines.nr;
 
 	while (low < high) {
 		size_t mid = (low + high) / 2;
 
-		if (s->lines[mid].end <= addr)
+		if (s->lines.at[mid].end <= addr)
 			low = mid + 1;
 		else
 			high = mid;
 	}
-	return low < s->nr_lines && s->lines[low].start <= addr ? low : s->nr_lines;
+	return low < s->lines.nr && s->lines.at[low].start <= addr ? low : s->lines.nr;
 }
 
 static int by_start(const void *a, const void *b)
@@ -72,8 +72,8 @@ static bool line_touched(const struct snapshot *s, unsigned long start)
 {
 	const struct map_range key = { .start = start };
 
-	return s->nr_touched &&
-	       bsearch(&key, s->touched, s->nr_touched, sizeof(key), by_start) != NULL;
+	return s->touched.nr &&
+	       bsearch(&key, s->touched.at, s->touched.nr, sizeof(key), by_start) != NULL;
 }
 
 /* Is there a border between a and the mapping behind it that only their anon_vma explains? */
@@ -93,9 +93,9 @@ static bool written_soon(const struct samara_vma_info *vma, unsigned long at,
 	if (vma->perms[1] != 'w' || vma->perms[3] != 'p' || (vma->flags & SAMARA_VM_GROWSDOWN))
 		return false;
 	i = next ? line_at(next, at) : 0;
-	if (!next || i == next->nr_lines)
+	if (!next || i == next->lines.nr)
 		return true;
-	then = &next->lines[i];
+	then = &next->lines.at[i];
 	if (strcmp(then->perms, vma->perms) != 0 || then->ino != vma->ino)
 		return true; /* it is something else by then */
 	if (!line_touched(next, then->start))
@@ -103,7 +103,7 @@ static bool written_soon(const struct samara_vma_info *vma, unsigned long at,
 	if (then->start >= vma->start && then->end <= vma->end)
 		return true;
 	return (i > 0 && kept_apart(then - 1, then)) ||
-	       (i + 1 < next->nr_lines && kept_apart(then, then + 1));
+	       (i + 1 < next->lines.nr && kept_apart(then, then + 1));
 }
 
 void touch_writable(struct world *w, const struct process *p, struct map_range range)
@@ -113,9 +113,9 @@ void touch_writable(struct world *w, const struct process *p, struct map_range r
 	struct samara_vma_info vma;
 	unsigned long at = range.start;
 
-	if (s->known && snapshots_all_touches(w->snapshots))
+	if (s->known.map && snapshots_all_touches(w->snapshots))
 		return;
-	if (s->known && own_same(s))
+	if (s->known.map && own_same(s))
 		next = snapshots_next(w->snapshots, p->pid);
 	for (; at < range.end && samara_vma_next(s->mm, at, &vma) == 0 && vma.start < range.end;
 	     at = vma.end) {
@@ -130,8 +130,8 @@ void touch_again(struct world *w, const struct process *p, const struct snapshot
 {
 	if (snapshots_all_touches(w->snapshots) || !own_same(p->space))
 		return;
-	for (size_t i = 0; i < passed->nr_lines; i++) {
-		const struct map_line *line = &passed->lines[i];
+	for (size_t i = 0; i < passed->lines.nr; i++) {
+		const struct map_line *line = &passed->lines.at[i];
 
 		if (line->perms[1] == 'w' && line->perms[3] == 'p' &&
 		    !line_touched(passed, line->start))

@@ -14,9 +14,9 @@
 
 int world_init(struct world *w, struct snapshots *snapshots, enum arch arch)
 {
-	*w = (struct world){ .snapshots = snapshots, .arch = arch };
-	w->gate = snapshot_gate(snapshots_first(snapshots));
-	w->last_process = &w->processes;
+	*w = (struct world){ .snapshots = snapshots, .arch.usual = arch };
+	w->machines.gate = snapshot_gate(snapshots_first(snapshots));
+	w->processes.last = &w->processes.first;
 	return world_machine(w, arch) ? 0 : -ENOMEM;
 }
 
@@ -24,8 +24,8 @@ struct samara_machine *world_machine(struct world *w, enum arch arch)
 {
 	struct samara_machine_config cfg = SAMARA_MACHINE_CONFIG_INIT;
 
-	if (w->machine[arch])
-		return w->machine[arch];
+	if (w->machines.at[arch])
+		return w->machines.at[arch];
 	/*
 	 * The recorded machine's memory is not known; a call that it refused
 	 * for lack of it is judged leniently, one that it granted must pass.
@@ -36,13 +36,13 @@ struct samara_machine *world_machine(struct world *w, enum arch arch)
 		cfg.overcommit = SAMARA_OVERCOMMIT_GUESS;
 	cfg.max_map_count = snapshots_max_map_count(w->snapshots);
 	cfg.geometry = arch_geometry(arch);
-	if (w->gate == GATE_NONE)
+	if (w->machines.gate == GATE_NONE)
 		cfg.flags |= SAMARA_MACHINE_NO_GATE;
-	if (w->gate == GATE_READ)
+	if (w->machines.gate == GATE_READ)
 		cfg.flags |= SAMARA_MACHINE_GATE_READ;
-	if (samara_machine_create(&cfg, &w->machine[arch]))
+	if (samara_machine_create(&cfg, &w->machines.at[arch]))
 		return NULL;
-	return w->machine[arch];
+	return w->machines.at[arch];
 }
 
 static struct space *space_new(struct world *w, enum arch arch)
@@ -66,7 +66,7 @@ static struct space *space_new(struct world *w, enum arch arch)
 void space_caps(struct space *s, unsigned int caps)
 {
 	samara_set_caps(s->mm, caps);
-	s->caps = caps;
+	s->owner.caps = caps;
 }
 
 void space_limit(struct space *s, int resource, unsigned long cur, unsigned long max)
@@ -75,19 +75,20 @@ void space_limit(struct space *s, int resource, unsigned long cur, unsigned long
 
 	if (samara_set_rlimit(s->mm, resource, cur, max))
 		return;
-	while (i < s->nr_limits && s->limits[i].resource != resource)
+	while (i < s->owner.nr_limits && s->owner.limits[i].resource != resource)
 		i++;
-	if (i == sizeof(s->limits) / sizeof(s->limits[0]))
+	if (i == sizeof(s->owner.limits) / sizeof(s->owner.limits[0]))
 		return;
-	if (i == s->nr_limits)
-		s->nr_limits++;
-	s->limits[i] = (struct map_limit){ resource, cur, max };
+	if (i == s->owner.nr_limits)
+		s->owner.nr_limits++;
+	s->owner.limits[i] = (struct map_limit){ resource, cur, max };
 }
 
 static void limits_copy(struct space *to, const struct space *from)
 {
-	for (size_t i = 0; i < from->nr_limits; i++)
-		space_limit(to, from->limits[i].resource, from->limits[i].cur, from->limits[i].max);
+	for (size_t i = 0; i < from->owner.nr_limits; i++)
+		space_limit(to, from->owner.limits[i].resource, from->owner.limits[i].cur,
+			    from->owner.limits[i].max);
 }
 
 int world_set_arch(struct world *w, struct process *p, enum arch arch)
@@ -96,7 +97,7 @@ int world_set_arch(struct world *w, struct process *p, enum arch arch)
 	struct space *s = p->space, *new;
 	struct samara_vma_info vma;
 
-	if (s->arch == arch || s->known || samara_vma_next(s->mm, 0, &vma) == 0)
+	if (s->arch == arch || s->known.map || samara_vma_next(s->mm, 0, &vma) == 0)
 		return 0;
 	new = space_new(w, arch);
 	if (!new)
@@ -106,16 +107,16 @@ int world_set_arch(struct world *w, struct process *p, enum arch arch)
 	s->mm = new->mm;
 	s->arch = arch;
 	free(new);
-	space_caps(s, s->caps);
-	for (size_t i = 0; i < s->nr_limits; i++)
-		(void)!samara_set_rlimit(s->mm, s->limits[i].resource, s->limits[i].cur,
-					 s->limits[i].max);
-	if (s->brk_known) { /* the program has asked where its heap is */
+	space_caps(s, s->owner.caps);
+	for (size_t i = 0; i < s->owner.nr_limits; i++)
+		(void)!samara_set_rlimit(s->mm, s->owner.limits[i].resource, s->owner.limits[i].cur,
+					 s->owner.limits[i].max);
+	if (s->known.brk) { /* the program has asked where its heap is */
 		struct samara_layout heap = SAMARA_LAYOUT_INIT;
 
 		heap.start_brk = layout.start_brk;
 		heap.brk = layout.brk;
-		s->brk_known = samara_set_layout(s->mm, &heap) == 0;
+		s->known.brk = samara_set_layout(s->mm, &heap) == 0;
 	}
 	return 0;
 }
@@ -127,25 +128,25 @@ static struct space *space_fork(struct space *from, int *err)
 	*err = -ENOMEM;
 	if (!s)
 		return NULL;
-	if (from->nr_moved) {
-		s->moved = malloc(from->nr_moved * sizeof(*s->moved));
-		if (!s->moved)
+	if (from->moved.nr) {
+		s->moved.at = malloc(from->moved.nr * sizeof(*s->moved.at));
+		if (!s->moved.at)
 			goto fail;
-		memcpy(s->moved, from->moved, from->nr_moved * sizeof(*s->moved));
-		s->nr_moved = s->room_moved = from->nr_moved;
+		memcpy(s->moved.at, from->moved.at, from->moved.nr * sizeof(*s->moved.at));
+		s->moved.nr = s->moved.room = from->moved.nr;
 	}
 	*err = samara_fork(from->mm, &s->mm);
 	if (*err)
 		goto fail;
 	s->users = 1;
 	s->arch = from->arch;
-	s->known = from->known;
-	s->brk_known = from->brk_known;
-	s->caps = from->caps;
+	s->known.map = from->known.map;
+	s->known.brk = from->known.brk;
+	s->owner.caps = from->owner.caps;
 	limits_copy(s, from);
 	return s;
 fail:
-	free(s->moved);
+	free(s->moved.at);
 	free(s);
 	return NULL;
 }
@@ -156,13 +157,13 @@ static void space_put(struct world *w, struct space *s)
 		return;
 	space_clean(w, s);
 	samara_mm_exit(s->mm);
-	free(s->moved);
+	free(s->moved.at);
 	free(s);
 }
 
 struct thread *world_only_thread(struct world *w)
 {
-	return w->all.nr == 1 ? w->all.head : NULL;
+	return w->threads.all.nr == 1 ? w->threads.all.head : NULL;
 }
 
 struct process *world_process(struct world *w, int pid)
@@ -171,7 +172,7 @@ struct process *world_process(struct world *w, int pid)
 
 	if (leader && leader->process && leader->process->pid == pid)
 		return leader->process;
-	for (struct process *p = w->processes; p; p = p->next)
+	for (struct process *p = w->processes.first; p; p = p->next)
 		if (p->pid == pid && !p->ended)
 			return p;
 	return NULL;
@@ -184,7 +185,7 @@ static struct thread *thread_new(struct world *w, int tid)
 	if (!t)
 		return NULL;
 	t->tid = tid;
-	t->last = &t->first;
+	t->steps.last = &t->steps.first;
 	if (table_add(w, t)) {
 		free(t);
 		return NULL;
@@ -200,8 +201,8 @@ static struct process *process_new(struct world *w, int pid, struct space *s)
 		return NULL;
 	p->pid = pid;
 	p->space = s;
-	*w->last_process = p;
-	w->last_process = &p->next;
+	*w->processes.last = p;
+	w->processes.last = &p->next;
 	return p;
 }
 
@@ -209,19 +210,19 @@ static void join_process(struct world *w, struct thread *t, struct process *p)
 {
 	if (t->wait == THREAD_WAITS_PARENT) {
 		list_del(w, t, LIST_ORPHANS);
-		w->nr_waiting--;
+		w->threads.nr_waiting--;
 	}
 	t->process = p;
 	t->wait = THREAD_RUNS;
 	p->threads++;
-	if (t->open_matters)
+	if (t->read.matters)
 		list_add(w, t, LIST_OPEN);
 }
 
 struct thread *world_add_root(struct world *w, int tid)
 {
 	struct thread *t = thread_new(w, tid);
-	struct space *s = t ? space_new(w, w->arch) : NULL;
+	struct space *s = t ? space_new(w, w->arch.usual) : NULL;
 	struct process *p = s ? process_new(w, tid, s) : NULL;
 
 	if (!p) {
@@ -235,7 +236,7 @@ struct thread *world_add_root(struct world *w, int tid)
 
 int world_orphan_root(struct world *w, struct thread *t)
 {
-	struct space *s = space_new(w, w->arch);
+	struct space *s = space_new(w, w->arch.usual);
 	struct process *p = s ? process_new(w, t->tid, s) : NULL;
 
 	if (!p) {
@@ -263,7 +264,7 @@ struct thread *world_add_orphan(struct world *w, int tid)
 
 	if (t) {
 		t->wait = THREAD_WAITS_PARENT;
-		w->nr_waiting++;
+		w->threads.nr_waiting++;
 		list_add(w, t, LIST_ORPHANS);
 	}
 	return t;
@@ -303,13 +304,13 @@ static void thread_free(struct world *w, struct thread *t)
 	thread_off_lists(w, t);
 	table_del(w, t);
 	if (t->wait != THREAD_RUNS)
-		w->nr_waiting--;
-	while (t->first) {
-		struct step *next = t->first->next;
+		w->threads.nr_waiting--;
+	while (t->steps.first) {
+		struct step *next = t->steps.first->next;
 
-		snapshot_free(t->first->snapshot);
-		free(t->first);
-		t->first = next;
+		snapshot_free(t->steps.first->snapshot);
+		free(t->steps.first);
+		t->steps.first = next;
 	}
 	free(t);
 }
@@ -321,8 +322,8 @@ void world_thread_ends(struct world *w, struct thread *t)
 	thread_free(w, t);
 	if (!p || --p->threads)
 		return;
-	if (w->ending)
-		w->ending(w->ctx, p);
+	if (w->ending.call)
+		w->ending.call(w->ending.ctx, p);
 	p->arch = p->space->arch;
 	space_put(w, p->space);
 	p->space = NULL;
@@ -336,7 +337,7 @@ int world_exec(struct world *w, struct thread *t)
 
 	if (!s)
 		return -ENOMEM;
-	for (struct thread *o = p->threads > 1 ? w->all.head : NULL, *next; o; o = next) {
+	for (struct thread *o = p->threads > 1 ? w->threads.all.head : NULL, *next; o; o = next) {
 		next = o->link[LIST_ALL].next;
 		if (o != t && o->process == p) {
 			p->threads--;
@@ -353,19 +354,19 @@ int world_exec(struct world *w, struct thread *t)
 
 void world_end(struct world *w)
 {
-	while (w->all.head)
-		world_thread_ends(w, w->all.head);
-	free(w->bucket);
-	w->bucket = NULL;
-	w->nr_buckets = 0;
-	while (w->processes) {
-		struct process *next = w->processes->next;
+	while (w->threads.all.head)
+		world_thread_ends(w, w->threads.all.head);
+	free(w->table.bucket);
+	w->table.bucket = NULL;
+	w->table.nr = 0;
+	while (w->processes.first) {
+		struct process *next = w->processes.first->next;
 
-		free(w->processes);
-		w->processes = next;
+		free(w->processes.first);
+		w->processes.first = next;
 	}
 	world_files_end(w);
 	for (size_t i = 0; i < ARCH_NR; i++)
-		if (w->machine[i])
-			samara_machine_destroy(w->machine[i]);
+		if (w->machines.at[i])
+			samara_machine_destroy(w->machines.at[i]);
 }

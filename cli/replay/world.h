@@ -49,18 +49,34 @@ struct space {
 	struct samara_mm *mm;
 	enum arch arch;
 	unsigned int users; /* processes */
-	bool known;         /* its starting map was recorded */
-	bool brk_known;
-	bool lock_future;           /* mlockall(MCL_FUTURE) */
-	unsigned int caps;          /* enum samara_caps */
-	struct map_limit limits[4]; /* as far as they are known; execve hands them on */
-	size_t nr_limits;
-	struct moved_area *moved;
-	size_t nr_moved, room_moved;
-	struct thread_list open, waiting;
-	unsigned int busy; /* threads in a memory call */
-	bool dirty;        /* on the world's list of such spaces */
-	struct space *dirty_prev, *dirty_next;
+	/* What the trace has told. */
+	struct {
+		bool map; /* its starting map was recorded */
+		bool brk; /* where its heap is */
+	} known;
+	bool lock_future; /* mlockall(MCL_FUTURE) */
+	/* The owner's rights and limits. */
+	struct {
+		unsigned int caps;          /* enum samara_caps */
+		struct map_limit limits[4]; /* as far as they are known; execve hands them on */
+		size_t nr_limits;
+	} owner;
+	/* --place=own: what lies elsewhere than recorded, sorted; see own.c. */
+	struct {
+		struct moved_area *at;
+		size_t nr, room;
+	} moved;
+	/* Its threads, by the calls that they are in. */
+	struct {
+		struct thread_list open;    /* as far as the trace has been read */
+		struct thread_list waiting; /* for another thread's call */
+		unsigned int busy;          /* in a memory call, as far as it has been replayed */
+	} calls;
+	/* Its place on the world's list of spaces that waiting calls must look at again. */
+	struct {
+		bool on;
+		struct space *prev, *next;
+	} dirty;
 };
 
 /* One event with everything that must happen at it. */
@@ -82,9 +98,12 @@ struct process {
 	struct space *space; /* NULL once it has ended */
 	enum arch arch;      /* of its last space */
 	unsigned int threads;
-	unsigned long calls, call_diffs;
-	unsigned long maps, map_diffs; /* snapshots compared; differing ones */
-	bool own_failed, own_moved;
+	/* For the summary. */
+	struct {
+		unsigned long calls, call_diffs;
+		unsigned long maps, map_diffs; /* snapshots compared; differing ones */
+	} count;
+	bool own_moved; /* --place=own: that addresses differ has been told */
 	bool end_compared, ended, killed;
 };
 
@@ -95,17 +114,24 @@ struct thread {
 	struct process *process; /* NULL: WAITS_PARENT */
 	int tid;
 	enum thread_wait wait;
-	struct step *first, **last; /* what waits, in order */
-	/* as far as the trace has been read: the call under way, and where it began */
-	enum call_kind open;
-	unsigned long open_order;
-	bool open_matters; /* to the order of others' calls; see order.c */
-	/* as far as it has been replayed: a call that has begun and not ended */
-	enum call_kind in_call;
-	unsigned long clone_flags;
-	int child;               /* already made for the clone that has not ended; 0: none */
-	struct map_range writes; /* taken to be written before its next call; see touch.c */
-	int vfork_child;         /* several files: shares our map until it executes; 0: none */
+	/* What waits, in order. */
+	struct {
+		struct step *first, **last;
+	} steps;
+	/* As far as the trace has been read. */
+	struct {
+		enum call_kind open; /* the call under way */
+		unsigned long order; /* where it began */
+		bool matters;        /* to the order of others' calls; see order.c */
+	} read;
+	/* As far as it has been replayed. */
+	struct {
+		enum call_kind in_call;    /* has begun and not ended */
+		unsigned long clone_flags; /* of a clone that has begun */
+		int child; /* already made for the clone that has not ended; 0: none */
+		struct map_range writes; /* taken to be written before its next call; see touch.c */
+	} replayed;
+	int vfork_child; /* several files: shares our map until it executes; 0: none */
 	struct thread_link link[LIST_NR];
 };
 
@@ -115,23 +141,39 @@ struct known_path; /* files.c */
 struct shm_segment;
 
 struct world {
-	struct samara_machine *machine[ARCH_NR]; /* made when the first space needs it */
-	enum arch arch;                          /* of a process of which nothing is known */
-	enum snapshot_gate gate;                 /* what the machines are made with */
-	bool arch_given;        /* by the user: what the trace says later is not asked */
-	bool in_pages;          /* see arch_settle() */
-	struct thread **bucket; /* by number */
-	size_t nr_buckets;      /* a power of two, or 0 */
-	struct process *processes, **last_process;
-	struct known_path *paths[WORLD_PATHS];
-	struct shm_segment *shm;
+	struct {
+		struct samara_machine *at[ARCH_NR]; /* made when the first space needs it */
+		enum snapshot_gate gate;            /* what they are made with */
+	} machines;
+	struct {
+		enum arch usual; /* of a process of which nothing is known */
+		bool given;      /* by the user: what the trace says later is not asked */
+		bool in_pages;   /* see arch_settle() */
+	} arch;
+	/* Threads by number. */
+	struct {
+		struct thread **bucket;
+		size_t nr; /* buckets: a power of two, or 0 */
+	} table;
+	struct {
+		struct process *first, **last;
+	} processes;
+	struct {
+		struct known_path *paths[WORLD_PATHS];
+		struct shm_segment *shm;
+	} files;
 	struct snapshots *snapshots;
-	size_t nr_waiting; /* orphans too */
-	struct thread_list all, cloning, orphans, waiting;
+	struct {
+		struct thread_list all, cloning, orphans, waiting;
+		size_t nr_waiting;       /* orphans too */
+		unsigned long looked_at; /* passed in searches of lists, for the tests */
+	} threads;
 	struct space *dirty;
-	unsigned long looked_at; /* threads passed in searches of lists, for the tests */
-	void (*ending)(void *ctx, struct process *p); /* before p's map goes; may be NULL */
-	void *ctx;
+	/* Called before a process's map goes. */
+	struct {
+		void (*call)(void *ctx, struct process *p); /* may be NULL */
+		void *ctx;
+	} ending;
 };
 
 /* world.c */

@@ -24,18 +24,19 @@ static void read_all(struct slice s)
 static void one_call(const struct trace_event *ev)
 {
 	static struct call call;
-	unsigned long recorded = ev->value;
+	unsigned long recorded = ev->result.value;
 	bool in_pages = false;
 	char text[64], why[120] = "";
 
 	if (call_decode(ev, &call, why) == 0) {
-		sum += (unsigned int)strlen(call.file.path) + (unsigned int)strlen(call.left_out);
+		sum += (unsigned int)strlen(call.source.file.path) +
+		       (unsigned int)strlen(call.left_out);
 		for (int arch = 0; arch < ARCH_NR; arch++)
 			arch_settle((enum arch)arch, &call, &recorded, &in_pages);
 	} else if (!why[0]) {
 		abort();
 	}
-	if (ev->nr_args && trace_string(ev->args[0], text, sizeof(text)) == 0)
+	if (ev->call.nr_args && trace_string(ev->call.args[0], text, sizeof(text)) == 0)
 		sum += (unsigned int)strlen(text);
 }
 
@@ -65,11 +66,11 @@ static char *one_event(struct trace_parser *p, const char *line)
 		call_mentions(line, &names);
 		return NULL;
 	}
-	read_all(ev.call);
-	if (ev.nr_args > TRACE_MAX_ARGS)
+	read_all(ev.call.name);
+	if (ev.call.nr_args > TRACE_MAX_ARGS)
 		abort();
-	for (unsigned int i = 0; i < ev.nr_args; i++)
-		read_all(ev.args[i]);
+	for (unsigned int i = 0; i < ev.call.nr_args; i++)
+		read_all(ev.call.args[i]);
 	if (ev.kind == TRACE_CALL || ev.kind == TRACE_ENTRY)
 		one_call(&ev);
 	return ev.rest ? strdup(ev.rest) : NULL;

@@ -74,9 +74,8 @@ static void a_recorded_map_tells(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct map_line line = cases[i].line;
-		struct snapshot s = { .lines = &line,
-				      .nr_lines = 1,
-				      .mmap_base = cases[i].mmap_base };
+		struct snapshot s = { .lines = { .at = &line, .nr = 1 },
+				      .layout.mmap_base = cases[i].mmap_base };
 
 		assert_int_equal(arch_of_map(&s, cases[i].now), cases[i].arch);
 	}

@@ -17,42 +17,42 @@ static void mmap_of_a_file_names_it(void **state)
 	assert_int_equal(f->call.kind, CALL_MMAP);
 	assert_int_equal(f->call.prot, PROT_READ | PROT_EXEC);
 	assert_int_equal(f->call.flags, MAP_PRIVATE | MAP_FIXED | MAP_DENYWRITE);
-	assert_int_equal(f->call.offset, 0x26000);
-	assert_int_equal(f->call.file.fd, 3);
-	assert_string_equal(f->call.file.path, "/usr/lib/x86_64-linux-gnu/libc.so.6");
-	assert_int_equal(f->ev.value, 0x7ffff7df8000);
+	assert_int_equal(f->call.source.offset, 0x26000);
+	assert_int_equal(f->call.source.file.fd, 3);
+	assert_string_equal(f->call.source.file.path, "/usr/lib/x86_64-linux-gnu/libc.so.6");
+	assert_int_equal(f->ev.result.value, 0x7ffff7df8000);
 
 	parse_call(f,
 		   "mmap(NULL, 8192, PROT_READ, MAP_SHARED, 3</memfd:hi>(deleted), 0) = 0x7f0000");
-	assert_string_equal(f->call.file.path, "/memfd:hi");
-	assert_true(f->call.file.deleted);
+	assert_string_equal(f->call.source.file.path, "/memfd:hi");
+	assert_true(f->call.source.file.deleted);
 
 	parse_call(f,
 		   "mmap(NULL, 4096, PROT_READ, MAP_SHARED, 8</dev/zero<char 1:5>>, 0) = 0x7f0000");
-	assert_string_equal(f->call.file.path, "/dev/zero");
+	assert_string_equal(f->call.source.file.path, "/dev/zero");
 
 	parse_call(f, "mmap(NULL, 4096, PROT_READ, MAP_SHARED, 4</tmp/a\\74b\\76, "
 		      "\\\"c\\303\\251>, 0) = 1");
-	assert_string_equal(f->call.file.path, "/tmp/a<b>, \"c\303\251");
+	assert_string_equal(f->call.source.file.path, "/tmp/a<b>, \"c\303\251");
 
 	parse_call(
 		f,
 		"mmap(NULL, 4096, PROT_READ, MAP_SHARED, 4<TCP:[127.0.0.1:80->[::1]:9]>, 0) = 1");
-	assert_int_equal(f->call.file.fd, 4);
+	assert_int_equal(f->call.source.file.fd, 4);
 
 	/* --secontext, wherever it puts the label */
 	parse_call(f, "mmap(NULL, 4096, PROT_READ, MAP_SHARED, 4</etc/passwd> [etc_t], 0) = 1");
-	assert_string_equal(f->call.file.path, "/etc/passwd");
+	assert_string_equal(f->call.source.file.path, "/etc/passwd");
 	parse_call(f, "mmap(NULL, 4096, PROT_READ, MAP_SHARED, 4 [etc_t]</etc/passwd>, 0) = 1");
-	assert_string_equal(f->call.file.path, "/etc/passwd");
+	assert_string_equal(f->call.source.file.path, "/etc/passwd");
 	parse_call(
 		f,
 		"mmap(NULL, 4096, PROT_READ, MAP_SHARED, 4</memfd:x>(deleted) [tmpfs_t], 0) = 1");
-	assert_string_equal(f->call.file.path, "/memfd:x");
-	assert_true(f->call.file.deleted);
+	assert_string_equal(f->call.source.file.path, "/memfd:x");
+	assert_true(f->call.source.file.deleted);
 
 	parse_call(f, "mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE|MAP_ANONYMOUS, -1, 0) = 0x7f0000");
-	assert_int_equal(f->call.file.fd, -1);
+	assert_int_equal(f->call.source.file.fd, -1);
 	assert_int_equal(f->call.prot, PROT_NONE);
 }
 
@@ -67,7 +67,7 @@ static void flags_are_names_numbers_and_both(void **state)
 	parse_call(f, "mmap(NULL, 4096, PROT_NONE, 0x4 /* MAP_??? */, -1, 0) = -1 "
 		      "EINVAL (Invalid argument)");
 	assert_int_equal(f->call.flags, 4);
-	assert_int_equal(f->ev.err, EINVAL);
+	assert_int_equal(f->ev.result.err, EINVAL);
 	parse_call(f, "madvise(0x7ffff0000000, 4096, 0x66 /* MADV_??? */) = 0");
 	assert_int_equal(f->call.advice, 102);
 	parse_call(f, "madvise(0x7ffff0000000, 4096, MADV_DONTNEED_LOCKED) = 0");
@@ -76,13 +76,13 @@ static void flags_are_names_numbers_and_both(void **state)
 		f,
 		"mlock2(0x7ffff0000000, 4096, MLOCK_ONFAULT) = -1 EPERM (Operation not permitted)");
 	assert_int_equal(f->call.flags, 1);
-	assert_int_equal(f->ev.err, EPERM);
+	assert_int_equal(f->ev.result.err, EPERM);
 	parse_call(f, "prlimit64(0, RLIMIT_STACK, {rlim_cur=65536*1024, "
 		      "rlim_max=RLIM64_INFINITY}, NULL) = 0");
 	assert_int_equal(f->call.kind, CALL_RLIMIT);
-	assert_int_equal(f->call.resource, 3);
-	assert_int_equal(f->call.cur, 64UL << 20);
-	assert_true(f->call.max == ~0UL);
+	assert_int_equal(f->call.limit.resource, 3);
+	assert_int_equal(f->call.limit.cur, 64UL << 20);
+	assert_true(f->call.limit.max == ~0UL);
 	parse_call(f, "prlimit64(0, RLIMIT_STACK, NULL, {rlim_cur=8192*1024, "
 		      "rlim_max=RLIM64_INFINITY}) = 0");
 	assert_int_equal(f->call.kind, CALL_OTHER);
@@ -112,13 +112,13 @@ static void numbers_in_place_of_names(void **state)
 		assert_int_equal(f->call.len, 8192);
 		assert_int_equal(f->call.prot, 3);
 		assert_int_equal(f->call.flags, 0x22);
-		assert_int_equal(f->call.file.fd, -1);
-		assert_int_equal(f->ev.value, 0x10000);
+		assert_int_equal(f->call.source.file.fd, -1);
+		assert_int_equal(f->ev.result.value, 0x10000);
 	}
 	parse_call(f, "prlimit64(0, 0x3 /* RLIMIT_STACK */, {rlim_cur=8388608 /* 8192*1024 */, "
 		      "rlim_max=18446744073709551615 /* RLIM64_INFINITY */}, NULL) = 0");
-	assert_int_equal(f->call.cur, 8UL << 20);
-	assert_true(f->call.max == ~0UL);
+	assert_int_equal(f->call.limit.cur, 8UL << 20);
+	assert_true(f->call.limit.max == ~0UL);
 }
 
 /* What is about memory and not made again has a name; what is not has none. */

@@ -91,7 +91,7 @@ static void calls_that_overlap_are_put_in_order(void **state)
 static void own_addresses_follow_the_recorded_order(void **state)
 {
 	(void)state;
-	r.place = PLACE_OWN;
+	r.how.place = PLACE_OWN;
 	feed_all((const char *const[]){
 		THREADS,
 		/* 8 chose before 7 had unmapped, and was seen to end after it */
@@ -117,7 +117,7 @@ static void own_addresses_follow_the_recorded_order(void **state)
 static void other_addresses_are_translated(void **state)
 {
 	(void)state;
-	r.place = PLACE_OWN;
+	r.how.place = PLACE_OWN;
 	feed_all((const char *const[]){
 		"7 mmap(NULL, 16384, " RW ") = 0x100000",
 		"7 mprotect(0x101000, 4096, PROT_READ) = 0",
@@ -146,7 +146,7 @@ static void execve_by_a_thread_ends_the_others(void **state)
 	assert_null(world_thread(&r.world, 8));
 	assert_string_equal(world_process(&r.world, 7)->command, "true");
 	feed("7 +++ exited with 0 +++");
-	assert_int_equal(r.world.all.nr, 0);
+	assert_int_equal(r.world.threads.all.nr, 0);
 	assert_int_equal(r.stats.malformed, 0);
 }
 

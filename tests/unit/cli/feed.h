@@ -23,7 +23,7 @@ static inline int setup(void **state)
 	char why[160];
 
 	(void)state;
-	r = (struct replay){ .place = PLACE_RECORDED };
+	r = (struct replay){ .how.place = PLACE_RECORDED };
 	line_number = 0;
 	return replay_begin(&r, NULL, why);
 }
@@ -44,7 +44,7 @@ static inline void begin_beside(const char *maps, enum placing place)
 	assert_true(fd >= 0);
 	assert_int_equal(write(fd, maps, strlen(maps)), strlen(maps));
 	close(fd);
-	r = (struct replay){ .place = place };
+	r = (struct replay){ .how.place = place };
 	line_number = 0;
 	assert_int_equal(replay_begin(&r, path, why), 0);
 	unlink(path);

@@ -54,7 +54,7 @@ static int grow(unsigned long addr, unsigned long from, unsigned long to, unsign
 	struct call c = { .kind = CALL_MREMAP,
 			  .addr = addr,
 			  .len = from * PAGE,
-			  .new_len = to * PAGE,
+			  .to.len = to * PAGE,
 			  .flags = MREMAP_MAYMOVE };
 
 	return room_call(&room, &c, answer);

@@ -16,7 +16,7 @@ static void torn_calls_are_put_together(void **state)
 	parse_call(f, "7  <... mmap resumed>)               = 0x7fffa0000000");
 	assert_int_equal(f->call.kind, CALL_MMAP);
 	assert_int_equal(f->call.len, 4096);
-	assert_int_equal(f->ev.value, 0x7fffa0000000);
+	assert_int_equal(f->ev.result.value, 0x7fffa0000000);
 	assert_int_equal(f->ev.tid, 7);
 	parse_call(f, "8  <... munmap resumed> )            = 0");
 	assert_int_equal(f->call.kind, CALL_MUNMAP);
@@ -39,7 +39,7 @@ static void a_torn_call_survives_a_change_of_prefix(void **state)
 	assert_int_equal(f->ev.number, 8);
 	parse_call(f, ", child_tidptr=0x7f3a26753a10) = 8");
 	assert_int_equal(f->call.kind, CALL_CLONE);
-	assert_int_equal(f->ev.value, 8);
+	assert_int_equal(f->ev.result.value, 8);
 
 	assert_int_equal(parse(f, "wait4(-1, strace: Process 9 attached"), 0);
 	assert_int_equal(parse(f, " <unfinished ...>"), 0);

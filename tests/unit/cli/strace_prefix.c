@@ -67,9 +67,9 @@ static void every_prefix_gives_thread_and_time(void **state)
 		assert_int_equal(f->call.addr, 0x7ffff7fb4000);
 		assert_int_equal(f->call.len, 47459);
 		assert_int_equal(f->ev.tid, cases[i].tid);
-		assert_true(f->ev.time == cases[i].time);
-		assert_int_equal(f->ev.result, RESULT_VALUE);
-		assert_int_equal(f->ev.value, 0);
+		assert_true(f->ev.stamp.time == cases[i].time);
+		assert_int_equal(f->ev.result.kind, RESULT_VALUE);
+		assert_int_equal(f->ev.result.value, 0);
 	}
 }
 

@@ -13,21 +13,21 @@ static void results_of_all_kinds(void **state)
 	parse_call(f, "7  mremap(0x7ffff7fb4000, 4096, 8192, "
 		      "MREMAP_MAYMOVE|MREMAP_FIXED, 0x7ffff0000000) = "
 		      "-1 ENOMEM (Cannot allocate memory) <0.000011>");
-	assert_int_equal(f->ev.result, RESULT_ERROR);
-	assert_int_equal(f->ev.err, ENOMEM);
-	assert_int_equal(f->call.new_addr, 0x7ffff0000000);
+	assert_int_equal(f->ev.result.kind, RESULT_ERROR);
+	assert_int_equal(f->ev.result.err, ENOMEM);
+	assert_int_equal(f->call.to.addr, 0x7ffff0000000);
 	parse_call(f, "7  exit_group(0)                     = ?");
-	assert_int_equal(f->ev.result, RESULT_NONE);
+	assert_int_equal(f->ev.result.kind, RESULT_NONE);
 	parse_call(f,
 		   "7  clone(child_stack=NULL, flags=CLONE_CHILD_CLEARTID|SIGCHLD, "
 		   "child_tidptr=0x7ffff7dcfa10) = ? ERESTARTNOINTR (To be restarted) (DELAYED)");
-	assert_int_equal(f->ev.result, RESULT_RESTART);
+	assert_int_equal(f->ev.result.kind, RESULT_RESTART);
 	parse_call(f, "7  brk(NULL)                         = 0x555555576000 (DELAYED)");
-	assert_int_equal(f->ev.value, 0x555555576000);
+	assert_int_equal(f->ev.result.value, 0x555555576000);
 	parse_call(f, "munmap(0x7f0000000000, 4096) = -1 (errno 512)");
-	assert_int_equal(f->ev.err, 512);
+	assert_int_equal(f->ev.result.err, 512);
 	parse_call(f, "munmap(0x7f0000000000, 4096) = ? <unavailable>");
-	assert_int_equal(f->ev.result, RESULT_NONE);
+	assert_int_equal(f->ev.result.kind, RESULT_NONE);
 }
 
 /* strace gave the answer: the kernel has not made the call. DELAYED is none of that. */
@@ -52,8 +52,8 @@ static void an_injected_answer_is_no_answer(void **state)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		snprintf(line, sizeof(line), "7  munmap(0x7f0000000000, 4096) = %s", cases[i].rest);
 		parse_call(f, line);
-		assert_int_equal(f->ev.injected, cases[i].injected);
-		assert_int_equal(f->ev.result, cases[i].injected ? RESULT_NONE : RESULT_VALUE);
+		assert_int_equal(f->ev.result.injected, cases[i].injected);
+		assert_int_equal(f->ev.result.kind, cases[i].injected ? RESULT_NONE : RESULT_VALUE);
 		assert_null(f->ev.rest);
 	}
 }
@@ -84,7 +84,7 @@ static void remarks_belong_to_the_result(void **state)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		snprintf(line, sizeof(line), "7  gettid() = %s", cases[i].rest);
 		parse_call(f, line);
-		assert_int_equal(f->ev.value, cases[i].value);
+		assert_int_equal(f->ev.result.value, cases[i].value);
 		if (f->ev.rest)
 			fail_msg("%s: rest `%s`", line, f->ev.rest);
 	}
@@ -111,8 +111,8 @@ static void errors_by_other_names(void **state)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		snprintf(line, sizeof(line), "7  munmap(0x7f0000000000, 4096) = %s", cases[i].rest);
 		parse_call(f, line);
-		assert_int_equal(f->ev.err, cases[i].err);
-		assert_int_equal(f->ev.result, cases[i].result);
+		assert_int_equal(f->ev.result.err, cases[i].err);
+		assert_int_equal(f->ev.result.kind, cases[i].result);
 		assert_null(f->ev.rest);
 	}
 }

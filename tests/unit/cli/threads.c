@@ -74,7 +74,7 @@ static void make_threads(void)
 			 tid);
 		feed(line);
 	}
-	assert_int_equal(r.world.all.nr, THREADS);
+	assert_int_equal(r.world.threads.all.nr, THREADS);
 }
 
 static void calls_of_many_threads_at_once(void **state)
@@ -85,21 +85,21 @@ static void calls_of_many_threads_at_once(void **state)
 	feed_each("%d <... munmap resumed>) = 0", 2, THREADS);
 	assert_int_equal(r.stats.calls, THREADS - 1);
 	assert_int_equal(r.stats.call_diffs, 0);
-	assert_in_range(r.world.looked_at, 0, A_FEW * line_number);
+	assert_in_range(r.world.threads.looked_at, 0, A_FEW * line_number);
 }
 
 /* The library chooses: each call waits until no earlier one is under way. */
 static void calls_that_wait_for_an_order(void **state)
 {
 	(void)state;
-	r.place = PLACE_OWN;
+	r.how.place = PLACE_OWN;
 	make_threads();
 	feed_each("%d munmap(0x7f0000000000, 4096 <unfinished ...>", 2, THREADS);
 	feed_each("%d <... munmap resumed>) = 0", 2, THREADS);
 	assert_int_equal(replay_finish(&r), 0);
 	assert_int_equal(r.stats.calls, THREADS - 1);
-	assert_int_equal(r.world.nr_waiting, 0);
-	assert_in_range(r.world.looked_at, 0, A_FEW * line_number);
+	assert_int_equal(r.world.threads.nr_waiting, 0);
+	assert_in_range(r.world.threads.looked_at, 0, A_FEW * line_number);
 }
 
 /* Whose child a new thread is, is not known while several clones are under way. */
@@ -110,18 +110,18 @@ static void clones_of_many_threads_at_once(void **state)
 	feed_each(
 		"%d clone(child_stack=0x7f0000000000, flags=CLONE_VM|CLONE_THREAD <unfinished ...>",
 		2, THREADS);
-	assert_int_equal(r.world.cloning.nr, THREADS - 1);
+	assert_int_equal(r.world.threads.cloning.nr, THREADS - 1);
 	feed_each("%d munmap(0x7f0000000000, 4096) = 0", THREADS + 2, 2 * THREADS);
-	assert_int_equal(r.world.orphans.nr, THREADS - 1);
+	assert_int_equal(r.world.threads.orphans.nr, THREADS - 1);
 	for (int tid = 2; tid <= THREADS; tid++) {
 		char line[60];
 
 		snprintf(line, sizeof(line), "%d <... clone resumed>) = %d", tid, tid + THREADS);
 		feed(line);
 	}
-	assert_int_equal(r.world.orphans.nr, 0);
+	assert_int_equal(r.world.threads.orphans.nr, 0);
 	assert_int_equal(r.stats.calls, THREADS - 1);
-	assert_in_range(r.world.looked_at, 0, A_FEW * line_number);
+	assert_in_range(r.world.threads.looked_at, 0, A_FEW * line_number);
 }
 
 /* A thread whose parent is never told is a process of its own in the end. */
