@@ -25,7 +25,6 @@
 
 struct file_store {
 	refcount_t refs; /* the machine and each inode */
-	unsigned int page_shift;
 	unsigned int shmem_minor;
 	unsigned long next_ino; /* of shared memory and devices; atomic */
 	struct commit commit;

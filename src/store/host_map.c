@@ -23,6 +23,7 @@
 
 #include "store/file.h"
 #include "store/host.h"
+#include "store/pages.h"
 
 #ifndef FUSE_SUPER_MAGIC
 #define FUSE_SUPER_MAGIC 0x65735546
@@ -82,7 +83,7 @@ int host_map_ask(const struct samara_vma_desc *desc)
 
 	p = mmap(NULL, desc->end - desc->start, prot,
 		 (shared ? MAP_SHARED : MAP_PRIVATE) | MAP_NORESERVE, fd,
-		 (off_t)(desc->pgoff << inode->store->page_shift));
+		 (off_t)(desc->pgoff << inode_shift(inode)));
 	if (p != MAP_FAILED) {
 		munmap(p, desc->end - desc->start);
 		return 0;

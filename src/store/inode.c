@@ -26,6 +26,7 @@
 #include "store/device.h"
 #include "store/file.h"
 #include "store/host.h"
+#include "store/pages.h"
 
 #define LAST_TRIES 3
 
@@ -59,7 +60,7 @@ struct inode *inode_create(struct file_store *store, const struct inode_desc *de
 unsigned long inode_pages(const struct inode *inode)
 {
 	const unsigned long long length = READ_ONCE(inode->length);
-	const unsigned int shift = inode->store->page_shift;
+	const unsigned int shift = inode_shift(inode);
 
 	if (inode->kind == INODE_DEVICE || (inode->kind == INODE_NAMED && !length))
 		return ULONG_MAX;

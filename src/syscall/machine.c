@@ -73,7 +73,6 @@ static int make_store(const struct samara_machine_config *cfg, unsigned int page
 		file_store_put(store);
 		return err;
 	}
-	store->page_shift = page_shift;
 	store->shmem_minor = cfg->shmem_minor ? cfg->shmem_minor : 1;
 	store->next_ino = cfg->first_shmem_ino ? cfg->first_shmem_ino : 1;
 	set_commit(&store->commit, cfg, page_shift);

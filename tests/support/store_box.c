@@ -22,7 +22,6 @@ int store_box_up(void **state)
 	assert_non_null(box->store);
 	assert_int_equal(ram_create(&config, &box->ram), 0);
 	box->store->ram = box->ram;
-	box->store->page_shift = 12;
 	box->store->shmem_minor = 1;
 	box->store->next_ino = 1;
 	box->store->commit.total_pages = BOX_FRAMES;
