@@ -23,7 +23,9 @@ static struct {
 	int attributes, err;
 	unsigned int asked;
 	int no_statfs; /* of this one; -1: none */
-} host = { .fd = -1, .no_statfs = -1 };
+	int of_kind;   /* this one lies on a file system of that kind; -1: none */
+	long kind, block;
+} host = { .fd = -1, .no_statfs = -1, .of_kind = -1 };
 
 int ioctl(int fd, unsigned long request, ...);
 int ioctl(int fd, unsigned long request, ...)
@@ -45,8 +47,16 @@ int ioctl(int fd, unsigned long request, ...)
 /* What is left behind where there is no answer is one for another file. */
 int fstatfs(int fd, struct statfs *fs)
 {
-	if (fd != host.no_statfs)
-		return (int)syscall(SYS_fstatfs, fd, fs);
+	int ret;
+
+	if (fd != host.no_statfs) {
+		ret = (int)syscall(SYS_fstatfs, fd, fs);
+		if (fd == host.of_kind) {
+			fs->f_type = host.kind;
+			fs->f_bsize = host.block;
+		}
+		return ret;
+	}
 	fs->f_flags = ST_NOEXEC;
 	fs->f_type = TMPFS_MAGIC;
 	errno = EIO;
@@ -106,6 +116,48 @@ static void a_file_system_that_gives_no_answer_is_any(void **state)
 	close(fd);
 }
 
+/* Blocks have numbers of 32 bits in ext4; elsewhere an offset is as large as off_t allows. */
+static void the_file_system_says_how_far_a_file_reaches(void **state)
+{
+	static const unsigned int told =
+		SAMARA_FILE_SHMEM | SAMARA_FILE_HUGE_ALIGN | SAMARA_FILE_SYNC | SAMARA_FILE_NO_SYNC;
+	static const struct {
+		long kind, block;
+		unsigned int flags;
+		unsigned long long length;
+	} cases[] = {
+		{ EXT4_SUPER_MAGIC, 4096,
+		  SAMARA_FILE_HUGE_ALIGN | SAMARA_FILE_SYNC | SAMARA_FILE_NO_SYNC,
+		  0xffffffffULL * 4096 },
+		{ EXT4_SUPER_MAGIC, 1024,
+		  SAMARA_FILE_HUGE_ALIGN | SAMARA_FILE_SYNC | SAMARA_FILE_NO_SYNC,
+		  0xffffffffULL * 1024 },
+		{ XFS_SUPER_MAGIC, 4096,
+		  SAMARA_FILE_HUGE_ALIGN | SAMARA_FILE_SYNC | SAMARA_FILE_NO_SYNC, LLONG_MAX },
+		{ BTRFS_SUPER_MAGIC, 4096, SAMARA_FILE_HUGE_ALIGN, LLONG_MAX },
+		{ TMPFS_MAGIC, 4096, SAMARA_FILE_SHMEM, LLONG_MAX },
+		{ NFS_SUPER_MAGIC, 4096, 0, LLONG_MAX },
+	};
+	struct store_box *box = *state;
+	const int fd = box_host_file(BOX_PAGE);
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct samara_file *file;
+
+		host.kind = cases[i].kind;
+		host.block = cases[i].block;
+		host.of_kind = fd;
+		file = box_open(box, fd);
+		host.of_kind = -1;
+		for (unsigned int bit = 1; bit <= told; bit <<= 1)
+			if (told & bit)
+				assert_int_equal(file_is(file, bit), !!(cases[i].flags & bit));
+		assert_true(file->max_length == cases[i].length);
+		file_put(file);
+	}
+	close(fd);
+}
+
 #define test(name) cmocka_unit_test_setup_teardown(name, store_box_up, store_box_down)
 
 int main(void)
@@ -115,6 +167,7 @@ int main(void)
 		test(a_file_with_others_does_not),
 		test(a_host_that_gives_no_answer_is_not_asked_what_it_was),
 		test(a_file_system_that_gives_no_answer_is_any),
+		test(the_file_system_says_how_far_a_file_reaches),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

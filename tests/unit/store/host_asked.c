@@ -44,6 +44,9 @@ static struct samara_file *special_file(struct fixture *f)
 	assert_int_equal(samara_file_from_fd(f->machine, fd, &file), 0);
 	close(fd);
 	assert_true(file->inode->host.asks);
+	/* /dev/zero is another one. */
+	assert_false(file_is(file, SAMARA_FILE_ZERO));
+	assert_true(file_is(file, SAMARA_FILE_NO_FALLOCATE));
 	return file;
 }
 
