@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Object caches (alloc/cache.h), odd sizes (alloc/mem.h), allocator hooks (samara/alloc.h). */
+#include "support/at_locks.h"
 #include "support/cmocka_all.h"
 #include "support/forked.h"
 #include "support/random.h"
@@ -20,6 +21,7 @@
 DEFINE_OBJ_CACHE(nodes, "test_node", 500, 64);
 DEFINE_OBJ_CACHE(crumbs, "test_crumb", 24, 8);
 static DEFINE_OBJ_CACHE(slabs, "test_big", 9000, 4096);
+static DEFINE_OBJ_CACHE(lonely, "test_lonely", 80, 16);
 static DEFINE_ALLOC_SITE(odd, "test_odd");
 
 static void *objs[MANY];
@@ -248,8 +250,7 @@ static void *metered_alloc(void *ctx, size_t size, size_t align)
 	struct meter *m = ctx;
 	void *p;
 
-	if (__atomic_add_fetch(&m->allocs, 1, __ATOMIC_RELAXED) >= m->refuse_from &&
-	    m->refuse_from)
+	if (__atomic_add_fetch(&m->allocs, 1, __ATOMIC_RELAXED) >= m->refuse_from && m->refuse_from)
 		return NULL;
 	if (posix_memalign(&p, max(align, sizeof(void *)), size))
 		return NULL;
@@ -389,6 +390,25 @@ static void free_twice(void *arg)
 	cache_free(&nodes, p);
 }
 
+/* A cache that no other thread uses: what its lock protects changes under it. */
+static void the_pool_changes_under_its_lock(void **state)
+{
+	if (!at_locks_available())
+		skip();
+	alloc_many(&lonely, MANY);
+	free_many(&lonely, MANY);
+	guard_add(&lonely.lock, &lonely.free, sizeof(lonely.free), "the pool");
+	guard_add(&lonely.lock, &lonely.chunks, sizeof(lonely.chunks), "the pool's chunks");
+	for (int round = 0; round < 3; round++) {
+		alloc_many(&lonely, MANY);
+		free_many(&lonely, MANY);
+		assert_true(cache_alloc_bulk(&lonely, MANY, objs));
+		cache_free_bulk(&lonely, MANY, objs);
+		cache_shrink_all();
+	}
+	guard_end();
+}
+
 static void debug_builds_catch_misuse(void **state)
 {
 #if defined(SAMARA_DEBUG) || SAMARA_ASAN
@@ -422,6 +442,7 @@ int main(void)
 		cmocka_unit_test_teardown(shrinking_gives_free_chunks_back, nothing_lives),
 		cmocka_unit_test_teardown(refusing_hooks_refuse_objects_and_nothing_else,
 					  nothing_lives),
+		cmocka_unit_test_teardown(the_pool_changes_under_its_lock, nothing_lives),
 		cmocka_unit_test_teardown(debug_builds_catch_misuse, nothing_lives),
 	};
 

@@ -13,6 +13,7 @@
 #include <samara/maple_tree.h>
 
 #include "alloc/cache.h"
+#include "alloc/thread.h"
 
 struct thing {
 	unsigned long value, twin; /* equal while readers may look */
@@ -80,6 +81,25 @@ static void live_count_reaches_other_threads_batches(void **state)
 	}
 	pthread_join(thread, NULL);
 	cache_free(&things, kept);
+}
+
+/*
+ * Otherwise each object would take a sheaf and a callback of its own. While allocations are counted
+ * to be refused, every object goes the slow way.
+ */
+static void a_batch_is_queued_when_it_is_full(void **state)
+{
+	for (int slow = 0; slow < 2; slow++) {
+		assert_int_equal(samara_live_objects(), 0); /* no batch is left from before */
+		if (slow)
+			samara_inject_nth(1000000);
+		for (unsigned int i = 1; i <= SHEAF_OBJS + 3; i++) {
+			cache_free_rcu(&things, thing_new(i));
+			assert_int_equal(thread_magazine(&things)->batch->count,
+					 i > SHEAF_OBJS ? i - SHEAF_OBJS : i);
+		}
+		samara_inject_nth(0);
+	}
 }
 
 static void deferred_object_keeps_its_contents_for_readers(void **state)
@@ -193,6 +213,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(live_count_reaches_other_threads_batches, nothing_lives),
+		cmocka_unit_test_teardown(a_batch_is_queued_when_it_is_full, nothing_lives),
 		cmocka_unit_test_teardown(deferred_object_keeps_its_contents_for_readers,
 					  nothing_lives),
 		cmocka_unit_test_teardown(readers_see_each_thing_whole, nothing_lives),
