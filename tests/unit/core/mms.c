@@ -4,11 +4,13 @@
  */
 #include <errno.h>
 #include <pthread.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #include "core/mms.h"
 #include "process/fork.h"
 #include "support/fork_steps.h"
+#include "support/forked.h"
 #include "support/cmocka_all.h"
 #include "support/mem.h"
 #include "support/waits.h"
@@ -98,6 +100,31 @@ static void a_child_that_joins_during_a_walk_is_met(void **state)
 	}
 	assert_int_equal(n, 2);
 	samara_mm_exit(child);
+}
+
+/* The order of locks is checked for its lock too. */
+static void lock_below_a_frame(void *arg)
+{
+	static struct samara_spinlock inner;
+
+	spin_lock(&inner, RANK_FRAME);
+	mmap_read_lock(arg);
+}
+
+static void an_mm_has_a_lock_of_its_own_rank(void **state)
+{
+#ifdef SAMARA_DEBUG
+	struct forked child;
+
+	(void)state;
+	assert_int_equal(m.mm->mmap_lock.sem.rank, RANK_MMAP);
+	run_forked(lock_below_a_frame, m.mm, &child);
+	assert_true(child.signal || child.status);
+	assert_non_null(strstr(child.text, "mmap_lock taken while holding frame"));
+#else
+	(void)state, (void)lock_below_a_frame;
+	skip();
+#endif
 }
 
 /* being built ------------------------------------------------------------------ */
@@ -244,6 +271,7 @@ int main(void)
 		TEST(an_mm_that_ends_under_a_walker_keeps_its_place),
 		TEST(a_machine_lives_as_long_as_a_walker_holds_an_mm),
 		TEST(a_child_that_joins_during_a_walk_is_met),
+		TEST(an_mm_has_a_lock_of_its_own_rank),
 		TEST(a_walker_waits_for_an_mm_that_is_being_built),
 		TEST(a_walker_finds_the_mm_of_a_failed_fork_closed),
 		TEST(a_walker_goes_round_while_mms_come_fork_and_go),

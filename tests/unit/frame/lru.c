@@ -3,6 +3,7 @@
 #include <pthread.h>
 
 #include "fixture.h"
+#include "support/at_locks.h"
 #include "support/random.h"
 
 #define MANY 100 /* more than three batches */
@@ -165,6 +166,34 @@ static void isolation_leaves_what_has_no_reference(void **state)
 	assert_int_equal(listed(ram, LRU_INACTIVE_FILE), 0);
 }
 
+/* Between a look at where a folio waits and the batch's lock, the batch gets on the lists. */
+static void list_all(void *arg)
+{
+	listed(arg, LRU_INACTIVE_FILE);
+}
+
+static void a_batch_that_goes_on_the_lists_meanwhile(void **state)
+{
+	struct ram *ram = *state;
+	struct lru_batch *batch = &ram->batch[shard_number()];
+	struct folio *folio[3];
+
+	if (!at_locks_available())
+		skip();
+	for (int i = 0; i < 3; i++)
+		folio[i] = on_list(ram, LRU_INACTIVE_FILE);
+	assert_int_equal(batch->nr, 3);
+	meet_at(&batch->lock, 1, list_all, ram);
+	lru_del(ram, folio[1]);
+	assert_true(meet_end());
+	assert_int_equal(batch->nr, 0);
+	assert_valid(ram);
+	assert_false(folio_test(folio[1], FOLIO_LRU));
+	assert_int_equal(listed(ram, LRU_INACTIVE_FILE), 2);
+	for (int i = 0; i < 3; i++)
+		folio_put(ram, folio[i]);
+}
+
 /* threads ------------------------------------------------------------------------ */
 
 struct worker {
@@ -255,6 +284,7 @@ int main(void)
 		ram_test(flags_may_change_while_it_is_listed),
 		ram_test(moving_follows_the_flags),
 		ram_test(isolation_leaves_what_has_no_reference),
+		ram_test(a_batch_that_goes_on_the_lists_meanwhile),
 		ram_test(adding_freeing_and_isolating_at_once),
 	};
 

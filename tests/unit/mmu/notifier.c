@@ -8,6 +8,7 @@
 #include "space.h"
 
 #include "mmu/notifier.h"
+#include "support/at_locks.h"
 #include "support/random.h"
 
 #define LOG_MAX 32
@@ -162,6 +163,32 @@ static void release_tells_each_and_ends_it(void **state)
 	expect(&log, "sA eA rA eB sB eB rB");
 	change(&s, 0);
 	expect(&log, "");
+	space_down(&s);
+}
+
+/* Two that come and go at once would wait for the same phase. */
+static void a_phase_begins_under_the_lock(void **state)
+{
+	struct samara_notifier *n;
+	struct log log = { 0 };
+	struct listener a = { &log, 'A' };
+	struct space s;
+
+	(void)state;
+	if (!at_locks_available())
+		skip();
+	space_up(&s, samara_geometry_x86_64());
+	guard_add(&s.mm->watch.notifiers_lock, &s.mm->watch.notifier_seq,
+		  sizeof(s.mm->watch.notifier_seq), "the phase");
+	guard_add(&s.mm->watch.notifiers_lock, &s.mm->watch.notifiers,
+		  sizeof(s.mm->watch.notifiers), "the list");
+	n = listen(&s, &all, &a);
+	listen(&s, &all, &a);
+	samara_notifier_unregister(n);
+	n = listen(&s, &all, &a);
+	samara_notifier_unregister(n);
+	notifier_release_all(s.mm);
+	guard_end();
 	space_down(&s);
 }
 
@@ -370,6 +397,7 @@ int main(void)
 		cmocka_unit_test(they_are_called_in_the_order_of_registration),
 		cmocka_unit_test(pairs_nest_and_overlap),
 		cmocka_unit_test(release_tells_each_and_ends_it),
+		cmocka_unit_test(a_phase_begins_under_the_lock),
 		cmocka_unit_test(a_refused_registration_is_none),
 		cmocka_unit_test(registering_waits_for_open_pairs_and_is_spared_their_end),
 		cmocka_unit_test(unregistering_waits_for_the_callback),
