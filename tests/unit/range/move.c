@@ -91,6 +91,36 @@ static void a_moved_page_is_flushed_from_the_old_place(void **state)
 	samara_cpu_destroy(cpu);
 }
 
+/*
+ * The second part's new place makes the table of the first part's old place, where nothing is, and
+ * the first part's new place has no table. Another mapping's fault may come between the two steps.
+ *
+ *   leaf 0     leaf 1                                    leaf 2
+ *                         other
+ *                         610..620   700..1024 (old)     1024..1100 (old)
+ *   200..512   512..600 (new)
+ */
+static void a_part_without_pages_whose_table_is_new(void **state)
+{
+	struct world *w = *state;
+	struct vma *from = world_vma(w, 700, 1100, VM_RW, NULL);
+	struct vma *other = world_vma(w, 610, 620, VM_RW, NULL);
+	struct move_desc d = { .from = from, .old_addr = PG(700), .len = 400 * WORLD_PAGE };
+	struct folio *folio = put_anon(from, 1099, 7), *beside;
+
+	assert_null(table_find(w->mm[0], PG(700)));
+	d.to = moved(w, from, 200);
+	d.new_addr = PG(200);
+	assert_int_equal(move_prepare(&d), 0);
+	assert_non_null(table_find(w->mm[0], PG(700)));
+	assert_null(table_find(w->mm[0], PG(200)));
+	beside = put_anon(other, 612, 8);
+	move_page_tables(&d);
+	assert_ptr_equal(folio_of(w->mm[0], 599), folio);
+	assert_ptr_equal(folio_of(w->mm[0], 612), beside);
+	assert_world(w);
+}
+
 #define RANDOM_PAGES 3000UL
 
 static void random_moves_lose_nothing(void **state)
@@ -186,6 +216,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		test(entries_arrive_as_they_were),
 		test(a_move_within_one_leaf_takes_one_lock),
+		test(a_part_without_pages_whose_table_is_new),
 		test(a_moved_page_is_flushed_from_the_old_place),
 		test(random_moves_lose_nothing),
 		test(a_refusal_moves_nothing),

@@ -5,6 +5,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "support/cmocka_all.h"
@@ -89,6 +90,40 @@ static void rights_of_the_file_decide(void **state)
 	samara_file_put(noexec);
 	samara_file_put(append);
 	samara_file_put(pipe);
+}
+
+/* Only memory that keeps its contents can be mapped so. The host says what a file of its own allows. */
+static void memory_that_is_always_in_sync_is_refused_where_it_is_not(void **state)
+{
+	static const int types[] = { MAP_SHARED, MAP_PRIVATE, MAP_SHARED_VALIDATE };
+	struct fixture *f = *state;
+	struct samara_file *known =
+		file_with(f, SAMARA_FILE_READ | SAMARA_FILE_SYNC | SAMARA_FILE_NO_SYNC);
+	struct samara_file *unknown = file_with(f, SAMARA_FILE_READ);
+	char name[] = "/tmp/samara-sync-XXXXXX";
+	const int fd = mkstemp(name);
+	struct samara_file *host;
+
+	assert_true(fd >= 0);
+	assert_int_equal(unlink(name), 0);
+	assert_int_equal(ftruncate(fd, PAGE), 0);
+	assert_int_equal(samara_file_from_fd(f->machine, fd, &host), 0);
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+		void *there = mmap(NULL, PAGE, PROT_READ, types[i] | MAP_SYNC, fd, 0);
+		const int err = there == MAP_FAILED ? -errno : 0;
+
+		if (!err)
+			munmap(there, PAGE);
+		assert_int_equal(map(f, PROT_READ, types[i] | MAP_SYNC, host, 0), err);
+		assert_int_equal(map(f, PROT_READ, types[i] | MAP_SYNC, known, 0), -EOPNOTSUPP);
+		assert_int_equal(map(f, PROT_READ, types[i] | MAP_SYNC, unknown, 0),
+				 types[i] == MAP_SHARED_VALIDATE ? -EOPNOTSUPP : 0);
+		assert_int_equal(map(f, PROT_READ, types[i], known, 0), 0);
+	}
+	samara_file_put(host);
+	samara_file_put(known);
+	samara_file_put(unknown);
+	close(fd);
 }
 
 static void flags_show_in_vmflags(void **state)
@@ -238,6 +273,7 @@ int main(void)
 		test(the_type_must_be_one_that_exists),
 		test(unknown_flags_matter_to_shared_validate_only),
 		test(rights_of_the_file_decide),
+		test(memory_that_is_always_in_sync_is_refused_where_it_is_not),
 		test(flags_show_in_vmflags),
 		test(pages_of_a_gibibyte_need_a_cpu_that_has_them),
 		test(an_offset_counts_whole_huge_pages),

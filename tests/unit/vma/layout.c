@@ -70,6 +70,9 @@ static void large_anonymous_memory_begins_on_a_huge_page(void **state)
 	/* Not when it is no multiple, and not with a hint that is taken. */
 	assert_int_equal(map(f->mm, 0, HUGE + PAGE, ANON), addr - HUGE - PAGE);
 	assert_int_equal(map(f->mm, AT(1), HUGE, ANON), AT(1));
+	/* Nor does it matter which page of its family the first one is. */
+	map(f->mm, AT(1) + HUGE, PAGE, ANON);
+	assert_int_equal(samara_mremap(f->mm, AT(1), HUGE, 2 * HUGE, MREMAP_MAYMOVE, 0) % HUGE, 0);
 }
 
 static void files_of_such_file_systems_are_placed_by_offset(void **state)
