@@ -43,6 +43,30 @@ static void fill(struct maple_tree *mt, unsigned int flags, unsigned long n)
 		assert_int_equal(mtree_store_range(mt, 16 * i, 16 * i + 7, A, GFP_KERNEL), 0);
 }
 
+/* Nodes wholly within the range, at each level and under the root too, are freed with it. */
+static void a_store_over_many_nodes_leaves_none_of_them(void **state)
+{
+	static const unsigned long sizes[] = { 20, 100, 2000, 20000 };
+	unsigned long before = samara_live_objects(), edge;
+	unsigned int flags;
+	size_t i;
+
+	for (flags = 0; flags < 4; flags++) {
+		for (i = 0; i < 2 * sizeof(sizes) / sizeof(sizes[0]); i++) {
+			const unsigned long n = sizes[i / 2];
+			struct maple_tree mt;
+
+			edge = i % 2 ? 3 : n / 3;
+			fill(&mt, flags, n);
+			assert_int_equal(mtree_store_range(&mt, 16 * edge, 16 * (n - edge),
+							   i % 4 < 2 ? A : NULL, GFP_KERNEL),
+					 0);
+			mtree_destroy(&mt);
+			assert_int_equal(samara_live_objects(), before);
+		}
+	}
+}
+
 /* An implementation may keep a few empty nodes cached; its trees may not. */
 static void whole_null_store_leaves_no_node(void **state)
 {
@@ -246,6 +270,7 @@ static void zero_entries_are_erased_like_others(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_store_over_many_nodes_leaves_none_of_them),
 		cmocka_unit_test(whole_null_store_leaves_no_node),
 		cmocka_unit_test(null_store_that_becomes_everything_leaves_no_node),
 		cmocka_unit_test(entries_that_are_only_cut_stay),
