@@ -129,7 +129,7 @@ static void ask_for_huge_pages(struct gen *gen, struct wire_op *op)
 /* Terabytes that are never filled. */
 static void gen_reservation(struct gen *gen, struct wire_op *op)
 {
-	static const unsigned long tebibytes[] = { 1, 1, 1, 2, 4, 4, 16, 64, 127, 128 };
+	static const unsigned long tebibytes[] = { 1, 1, 2, 4, 8, 8, 16, 64, 127, 128 };
 	static const unsigned long types[] = {
 		MAP_PRIVATE, MAP_PRIVATE, MAP_PRIVATE, MAP_PRIVATE, MAP_SHARED, 3, 8
 	};

@@ -16,9 +16,6 @@ const struct note notes[] = {
 	{ "mmap", "MAP_FIXED below 64 KiB without CAP_SYS_RAWIO", 0, true,
 	  "Linux has two least addresses, vm.mmap_min_addr for who may and a security module's for "
 	  "where hints and searches go; here they are one (map_min_addr), and -EPERM below it" },
-	{ "mlock, mlock2, mlockall", "a mapping of 8 TiB or more", 0, true,
-	  "Linux 6.18 counts one mapping's locked pages in an int, so that VmLck goes wrong; here "
-	  "it is the sum" },
 	{ "touch, read", "a stack without charge that grows (MAP_NORESERVE)", 0, true,
 	  "Linux charges the growth and never gives the charge back; here it is asked for and "
 	  "given back at once. Seen only near the commit limit" },

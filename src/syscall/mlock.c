@@ -17,13 +17,17 @@
 #define MCL_ONFAULT 4
 #endif
 
-/* Linux 6.18 counts a part's pages in an int, which overflows from 2^31 pages (8 TiB) on. */
-static void count_locked(struct samara_mm *mm, unsigned long pages, int sign)
+/*
+ * Linux 6.18 counts a part's pages in an int, which overflows from 2^31 pages (8 TiB) on. It negates
+ * that int to unlock: of 2^31 pages, which are INT_MIN, nothing changes, and they are taken from the
+ * total a second time. added: pages, or their negative.
+ */
+static void count_locked(struct samara_mm *mm, unsigned long added)
 {
-	const unsigned long counted = (unsigned long)(sign * (long)(int)pages);
+	const unsigned long counted = (unsigned long)(long)(int)added;
 
 	mm->count.locked_vm += counted;
-	mm->count.locked_astray += counted - (unsigned long)(sign * (long)pages);
+	mm->count.locked_astray += counted - added;
 }
 
 /* Give one VMA's part the lock flags of walk->arg. */
@@ -40,9 +44,9 @@ static int step(const struct vma_walk *walk, struct vma_part *part)
 	if (err)
 		return err;
 	if (!(flags & VM_LOCKED))
-		count_locked(walk->mm, pages, -1);
+		count_locked(walk->mm, -pages);
 	else if (!(old & VM_LOCKED))
-		count_locked(walk->mm, pages, 1);
+		count_locked(walk->mm, pages);
 	return 0;
 }
 
