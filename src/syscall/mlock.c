@@ -18,8 +18,8 @@
 #endif
 
 /*
- * Linux 6.18 counts a part's pages in an int, which overflows from 2^31 pages (8 TiB) on. It negates
- * that int to unlock: of 2^31 pages, which are INT_MIN, nothing changes, and they are taken from the
+ * Linux 6.18 counts a part's pages in an int, which overflows from 2^31 pages (8 TiB) on. To unlock
+ * it negates that int. The negative of INT_MIN, 2^31 pages, is INT_MIN: they are taken from the
  * total a second time. added: pages, or their negative.
  */
 static void count_locked(struct samara_mm *mm, unsigned long added)

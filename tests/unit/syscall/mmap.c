@@ -92,7 +92,7 @@ static void rights_of_the_file_decide(void **state)
 	samara_file_put(pipe);
 }
 
-/* Only memory that keeps its contents can be mapped so. The host says what a file of its own allows. */
+/* Only memory that keeps its contents can be mapped so. The host says what its file allows. */
 static void memory_that_is_always_in_sync_is_refused_where_it_is_not(void **state)
 {
 	static const int types[] = { MAP_SHARED, MAP_PRIVATE, MAP_SHARED_VALIDATE };
