@@ -9,6 +9,7 @@
 #include <samara/cpu.h>
 
 #include "base/rcu.h"
+#include "support/at_locks.h"
 #include "support/cmocka_all.h"
 #include "support/mem.h"
 #include "support/store_box.h"
@@ -208,6 +209,27 @@ static void the_leaf_is_unlocked_inside_the_section_that_keeps_it(void **state)
 	}
 	mem_close(&m);
 }
+
+static void forbid(void *arg)
+{
+	(void)arg;
+	assert_int_equal(samara_mprotect(m.mm, addr, MEM_PAGE, PROT_NONE), 0);
+}
+
+/* What the entry said before the leaf's lock was taken may not be true any more. */
+static void the_entry_is_read_under_the_lock(void **state)
+{
+	char byte = 'n';
+
+	(void)state;
+	mem_open(&m, 16 << 20);
+	map_page(ANON);
+	meet_at(&table_find(m.mm, addr)->lock, 1, forbid, NULL);
+	assert_true(samara_read(m.mm, addr, &byte, 1, NULL) < 1);
+	assert_true(meet_end());
+	assert_int_equal(byte, 'n');
+	mem_close(&m);
+}
 #endif
 
 int main(void)
@@ -216,6 +238,7 @@ int main(void)
 		cmocka_unit_test(each_call_waits_for_the_leaf),
 #ifdef SAMARA_DEBUG
 		cmocka_unit_test(the_leaf_is_unlocked_inside_the_section_that_keeps_it),
+		cmocka_unit_test(the_entry_is_read_under_the_lock),
 #endif
 	};
 
