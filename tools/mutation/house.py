@@ -4,7 +4,8 @@
     WORK/tree      what the checkout holds, synchronised by contents
     WORK/build     the tests and the command, linked with a libsamara.so that shows all symbols
     WORK/objects   src/ compiled as mutants are: without debug information
-    WORK/workerN   src/ and include/ once more, one file of them changed, and the library of it
+    WORK/workerN   src/ and include/ once more, one file of them changed, and the library of it;
+                   of a header also the tests of its room, which compile it in themselves
 
 A mutant costs one compilation and one linking; the programs find its library by
 LD_LIBRARY_PATH.
@@ -17,6 +18,7 @@ import shlex
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from multiprocessing.pool import ThreadPool
 
@@ -53,6 +55,7 @@ def must(command, **options):
 class House:
     def __init__(self, work):
         self.work = work.resolve()
+        self.lock = threading.Lock()
         self.tree, self.build = self.work / "tree", self.work / "build"
         self.objects = self.work / "objects"
         for part in PARTS:
@@ -82,7 +85,8 @@ class House:
             path = pathlib.Path(entry["file"])
             name = str(path.relative_to(self.tree)) if path.is_relative_to(self.tree) else ""
             # Not where a test compiles a source of its own (tests/model/*.explored).
-            if name in self.sources and "samara_objs.dir/" in entry["command"]:
+            ours = name in self.sources and "samara_objs.dir/" in entry["command"]
+            if ours or name.startswith("tests/unit/"):
                 words = shlex.split(entry["command"])
                 first = next(i for i, w in enumerate(words) if w.startswith("-")) - 1
                 out = words.index("-o")
@@ -101,8 +105,10 @@ class House:
     def object_of(self, name, objects=None):
         return ((objects or self.objects) / name).with_suffix(".o")
 
-    def compile_all(self, objects, *options):
+    def compile_all(self, objects, *options, names=None):
         """All sources that changed; the names of headers each includes stand beside it."""
+        names = self.sources if names is None else names
+
         def one(name):
             out = self.object_of(name, objects)
             depends, how = out.with_suffix(".d"), out.with_suffix(".how")
@@ -115,7 +121,7 @@ class House:
             return done
 
         with ThreadPool(2) as pool:
-            for name, done in zip(self.sources, pool.map(one, self.sources)):
+            for name, done in zip(names, pool.map(one, names)):
                 if not done:
                     raise SystemExit(f"{name} does not compile")
 
@@ -135,6 +141,29 @@ class House:
         return [s for s in self.sources
                 if name in self._prerequisites(self.object_of(s).with_suffix(".d"))]
 
+    def tests_with(self, name):
+        """The tests of a header's room that compile it in, of src/ as it is."""
+        if name.endswith(".c"):
+            return []
+        room = f"unit/{name.split('/')[1]}/"
+        sources = [f"tests/{t}.c" for t in self.tests if t.startswith(room)]
+        with self.lock:
+            self.compile_all(self.objects, names=sources)
+        return [s for s in sources
+                if name in self._prerequisites(self.object_of(s).with_suffix(".d"))]
+
+    def link_test(self, source, changed, out):
+        """As ninja links it, with that object in the place of its own."""
+        test = source.removeprefix("tests/").removesuffix(".c")
+        command = must(["ninja", "-t", "commands", "-s", f"tests/{test}"], cwd=self.build)
+        own = f"tests/CMakeFiles/{test.replace('/', '-')}.dir/{test}.c.o"
+        if own not in command or f"-o tests/{test} " not in command:
+            raise SystemExit(f"{test} is linked in a way that is not known:\n{command}")
+        out.parent.mkdir(parents=True, exist_ok=True)
+        command = command.replace(own, shlex.quote(str(changed)))
+        command = command.replace(f"-o tests/{test} ", f"-o {shlex.quote(str(out))} ")
+        subprocess.run(command, shell=True, cwd=self.build, check=True, stdout=subprocess.DEVNULL)
+
     def link(self, objects, out, *options):
         compiler = self.commands[self.sources[0]][0]
         command = [compiler, "-shared", f"-Wl,-soname,{LIBRARY}", "-Wl,-Bsymbolic-functions",
@@ -152,7 +181,8 @@ class House:
                    TMPDIR=str(folder / "tmp"), MODEL_SECONDS="10", **environment)
         shutil.rmtree(folder / "tmp", ignore_errors=True)
         (folder / "tmp").mkdir(parents=True)
-        command = [self.program(test)]
+        changed = folder / "tests-of-header" / test
+        command = [changed if changed.exists() else self.program(test)]
         if test.startswith("cli/"):
             env.update(SAMARA=str(self.build / "cli" / "samara"), SRC=str(ROOT))
             command = ["bash", self.tree / "tests" / f"{test}.sh"]
