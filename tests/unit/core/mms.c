@@ -145,7 +145,7 @@ static void walk(void *arg)
 		if (mm == m.mm)
 			continue;
 		mmap_read_lock(mm);
-		built.state = mm->life.state;
+		built.state = smp_load_acquire(&mm->life.state);
 		if (mm_gate_open(mm, MM_GATE_LOOK))
 			built.vmas = mm->count.map_count;
 		mmap_read_unlock(mm);
