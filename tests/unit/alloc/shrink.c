@@ -22,6 +22,10 @@ static void one_object_keeps_its_chunk_and_no_other(void **state)
 		assert_non_null(objs[i]);
 	}
 	assert_true(things.chunks.first && things.chunks.first->next);
+	/* A chunk is used up before there is another one. */
+	for (const struct slab *chunk = things.chunks.first->next; chunk; chunk = chunk->next)
+		assert_int_equal(chunk->slabs, chunk->chunk_size / SLAB_SIZE);
+	assert_true(things.chunks.first->chunk_size > SLAB_SIZE);
 	for (size_t i = 1; i < MANY; i++)
 		cache_free(&things, objs[i]);
 	thread_drain();
