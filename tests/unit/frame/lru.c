@@ -194,6 +194,34 @@ static void a_batch_that_goes_on_the_lists_meanwhile(void **state)
 		folio_put(ram, folio[i]);
 }
 
+/* Between a look at the lists and their lock, another thread has taken the folio off. */
+static void isolate_one(void *arg)
+{
+	struct folio *out;
+
+	if (lru_isolate(arg, LRU_INACTIVE_FILE, 1, &out) == 1)
+		folio_put(arg, out);
+}
+
+static void a_folio_that_leaves_its_list_meanwhile(void **state)
+{
+	struct ram *ram = *state;
+	struct folio *folio[2];
+
+	if (!at_locks_available())
+		skip();
+	for (int i = 0; i < 2; i++)
+		folio[i] = on_list(ram, LRU_INACTIVE_FILE);
+	assert_int_equal(listed(ram, LRU_INACTIVE_FILE), 2);
+	meet_at(&ram->lru_lock, 1, isolate_one, ram);
+	lru_del(ram, folio[0]);
+	assert_true(meet_end());
+	assert_valid(ram);
+	assert_int_equal(listed(ram, LRU_INACTIVE_FILE), 1);
+	for (int i = 0; i < 2; i++)
+		folio_put(ram, folio[i]);
+}
+
 /* threads ------------------------------------------------------------------------ */
 
 struct worker {
@@ -285,6 +313,7 @@ int main(void)
 		ram_test(moving_follows_the_flags),
 		ram_test(isolation_leaves_what_has_no_reference),
 		ram_test(a_batch_that_goes_on_the_lists_meanwhile),
+		ram_test(a_folio_that_leaves_its_list_meanwhile),
 		ram_test(adding_freeing_and_isolating_at_once),
 	};
 

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <samara/access.h>
@@ -100,6 +101,29 @@ static void a_hole_leaves_private_copies(void **state)
 	samara_file_put(file);
 }
 
+/* The seal comes after the library has opened the file. */
+static void a_hole_that_the_host_refuses_is_none(void **state)
+{
+	struct fixture *f = *state;
+	const int fd = memfd_create("sealed", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	struct samara_file *file;
+
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, 2 * PAGE), 0);
+	assert_int_equal(pwrite(fd, "seal", 4, PAGE), 4);
+	assert_int_equal(samara_file_from_fd(f->machine, fd, &file), 0);
+	assert_int_equal(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE), 0);
+	assert_int_equal(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, PAGE), -1);
+	assert_int_equal(errno, EPERM);
+	assert_int_equal(samara_file_punch_hole(file, PAGE, PAGE), -EPERM);
+	assert_int_equal(samara_mmap(f->mm, AT(0), 2 * PAGE, PROT_READ, MAP_PRIVATE | MAP_FIXED,
+				     file, 0),
+			 AT(0));
+	assert_int_equal(peek(f, AT(1)), 's');
+	samara_file_put(file);
+	close(fd);
+}
+
 static void msync_brings_stores_home(void **state)
 {
 	struct fixture *f = *state;
@@ -165,6 +189,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		test(truncation_takes_pages_from_shared_and_private_mappings),
 		test(a_hole_leaves_private_copies),
+		test(a_hole_that_the_host_refuses_is_none),
 		test(msync_brings_stores_home),
 		test(a_host_file_that_others_cut_gives_bus_errors),
 	};

@@ -58,8 +58,9 @@ static void locks_are_not_inherited_but_limits_are(void **state)
 	assert_int_equal(samara_fork(f->mm, &child), 0);
 	assert_int_equal(stats_of(child).locked_vm, 0);
 	assert_false(flags_at(child, 0) & SAMARA_VM_LOCKED);
-	map_pages(child, 4, 5, PROT_READ, 0);
+	map_pages(child, 4, 5, PROT_NONE, 0);
 	assert_false(flags_at(child, 4) & SAMARA_VM_LOCKED);
+	assert_map(child, "0-4 rw-p, 4-5 ---p");
 	assert_int_equal(samara_mmap(child, AT(9), PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS, NULL, 0),
 			 (unsigned long)-ENOMEM);
 	samara_mm_exit(child);
