@@ -222,6 +222,32 @@ static void mas_erase_works_from_every_state(void **state)
 	mtree_destroy(&mt);
 }
 
+/* Erased slots stay in their leaf for a while; the range reaches over them. */
+static void a_cursor_that_stored_null_stands_on_the_whole_empty_range(void **state)
+{
+	static const struct {
+		unsigned long erased, index, last; /* last: of the empty range around 16..23 */
+	} cases[] = {
+		{ 32, 8, 47 }, /* the one behind it */
+		{ 48, 8, 31 }, /* one further on */
+		{ 0, 0, 31 },  /* the one before it */
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct maple_tree mt;
+		MA_STATE(mas, &mt, 16, 23);
+
+		fill(&mt, 0, 8);
+		assert_ptr_equal(mtree_erase(&mt, cases[i].erased), A);
+		mas_lock(&mas);
+		mas_store(&mas, NULL);
+		mas_unlock(&mas);
+		assert_int_equal(mas.index, cases[i].index);
+		assert_int_equal(mas.last, cases[i].last);
+		mtree_destroy(&mt);
+	}
+}
+
 static void for_each_with_erase_inside(void **state)
 {
 	unsigned int flags, keep;
@@ -276,6 +302,7 @@ int main(void)
 		cmocka_unit_test(entries_that_are_only_cut_stay),
 		cmocka_unit_test(erase_takes_the_whole_range),
 		cmocka_unit_test(mas_erase_works_from_every_state),
+		cmocka_unit_test(a_cursor_that_stored_null_stands_on_the_whole_empty_range),
 		cmocka_unit_test(for_each_with_erase_inside),
 		cmocka_unit_test(zero_entries_are_erased_like_others),
 	};
