@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A worker that has nothing to do is woken for one callback, by the thread that defers it. Where the
- * host refused a thread, the next callback asks again.
+ * A worker that has nothing to do is woken for one callback, by the thread that defers it. Where
+ * the host refused a thread, the next callback asks again.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
