@@ -152,14 +152,23 @@ static void pwrite_file(unsigned int who, const struct call *call)
 	say(who, "pwrite", samara_file_pwrite(scene.file, "w", 1, MEM_PAGE + 5));
 }
 
+/* Pins that the calls have taken. They go once both calls are over: that is a call of its own. */
+static struct samara_pin pins[2];
+static long pinned[2];
+
 static void pin_page(unsigned int who, const struct call *call)
 {
-	struct samara_pin pin;
-	const long n = samara_pin_pages(scene.m.mm, AT(call->page), 1, SAMARA_PIN_WRITE, &pin);
+	pinned[who] = samara_pin_pages(scene.m.mm, AT(call->page), 1, SAMARA_PIN_WRITE, &pins[who]);
+	say(who, "pin", pinned[who]);
+}
 
-	say(who, "pin", n);
-	if (n == 1)
-		samara_unpin_pages(&pin, 1, 1);
+static void unpin_all(void)
+{
+	for (int who = 0; who < 2; who++) {
+		if (pinned[who] == 1)
+			samara_unpin_pages(&pins[who], 1, 1);
+		pinned[who] = 0;
+	}
 }
 
 static void unpin_page(unsigned int who, const struct call *call)
@@ -262,6 +271,7 @@ static void in_order(const struct call *const call[2], const unsigned char *orde
 		(begun[who] ? second_step : first_step)(who, call[who]);
 		begun[who] = true;
 	}
+	unpin_all();
 	scene_guard_end();
 	if (call[0]->unmaps || call[1]->unmaps)
 		scene_settle();
@@ -300,6 +310,7 @@ static bool meet(const struct call *const call[2], unsigned int nth, const struc
 	meet_at(NULL, nth, come, (void *)call[1]);
 	call[0]->make(0, call[0]);
 	met = meet_end();
+	unpin_all();
 	if (met) {
 		if (call[0]->unmaps || call[1]->unmaps)
 			scene_settle();
