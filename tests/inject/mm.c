@@ -60,7 +60,7 @@ static void broken(struct bench *b, unsigned int nth, const char *what)
 
 static void check_valid(struct bench *b, unsigned int nth)
 {
-	struct samara_report report;
+	struct samara_report report = { 0 };
 
 	if (samara_mm_validate(b->mm, &report))
 		broken(b, nth, report.text);

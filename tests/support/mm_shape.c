@@ -82,7 +82,7 @@ void assert_map_at(struct samara_mm *mm, const char *text, const char *file, int
 {
 	char buf[4096] = "";
 	struct samara_vma_info info;
-	struct samara_report report;
+	struct samara_report report = { 0 };
 	unsigned long from = BASE;
 	size_t len = 0;
 

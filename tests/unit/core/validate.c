@@ -11,7 +11,7 @@
 
 static void expect(struct samara_mm *mm, const char *invariant)
 {
-	struct samara_report report;
+	struct samara_report report = { 0 };
 
 	assert_int_equal(samara_mm_validate(mm, &report), -EUCLEAN);
 	assert_string_equal(report.invariant, invariant);

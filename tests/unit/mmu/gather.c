@@ -37,7 +37,7 @@ static int up(void **state)
 static int down(void **state)
 {
 	struct zapper *z = *state;
-	struct samara_report report;
+	struct samara_report report = { 0 };
 	struct ram_stats stats;
 
 	samara_cpu_destroy(z->cpu);

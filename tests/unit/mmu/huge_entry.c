@@ -176,7 +176,7 @@ static void tables_above_it_stay_until_it_has_gone(void **state)
 
 static void the_validator_names_it(void **state)
 {
-	struct samara_report report;
+	struct samara_report report = { 0 };
 	struct space s;
 
 	(void)state;

@@ -57,7 +57,7 @@ static inline void space_ram(struct space *s, unsigned long frames)
 /* Nothing may be left after the last one. */
 static inline void space_down(struct space *s)
 {
-	struct samara_report report;
+	struct samara_report report = { 0 };
 
 	if (pgtable_validate(s->mm, &report))
 		fail_msg("%s: %s", report.invariant, report.text);

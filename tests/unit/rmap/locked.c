@@ -153,12 +153,17 @@ static void changes_of_a_familys_mappings_wait_for_walks(void **state)
 /* walks ------------------------------------------------------------------------ */
 
 static struct folio *walked;
-static unsigned int found;
+static unsigned int found; /* atomic: the test looks while the walk waits */
+
+static unsigned int pages_found(void)
+{
+	return __atomic_load_n(&found, __ATOMIC_RELAXED);
+}
 
 static enum rmap_answer count_one(struct rmap_walk *walk, struct vma *vma, unsigned long addr)
 {
 	assert_in_range(addr, vma->vm_start, vma->vm_end - 1);
-	found++;
+	__atomic_fetch_add(&found, 1, __ATOMIC_RELAXED);
 	return RMAP_ON;
 }
 
@@ -171,7 +176,7 @@ static void walk(void *arg)
 		.one = count_one,
 	};
 
-	found = 0;
+	__atomic_store_n(&found, 0, __ATOMIC_RELAXED);
 	hold(walked);
 	rmap_walk(&walk);
 	let_go(walk.ram, walked);
@@ -189,18 +194,18 @@ static void a_walk_waits_for_changes(void **state)
 	family = vma_of(fx->mm, 21)->anon_vma;
 	down_write(&family->root->lock);
 	assert_true(waits_for(&anon, &family->root->lock));
-	assert_int_equal(found, 0);
+	assert_int_equal(pages_found(), 0);
 	up_write(&family->root->lock);
 	call_returns(&anon);
-	assert_int_equal(found, 1);
+	assert_int_equal(pages_found(), 1);
 
 	walked = put_file(fx->mm, 1, 0);
 	down_write(&fx->file->inode->i_mmap.lock);
 	assert_true(waits_for(&file, &fx->file->inode->i_mmap.lock));
-	assert_int_equal(found, 0);
+	assert_int_equal(pages_found(), 0);
 	up_write(&fx->file->inode->i_mmap.lock);
 	call_returns(&file);
-	assert_int_equal(found, 1);
+	assert_int_equal(pages_found(), 1);
 	assert_int_equal(refcount_read(&family->refs), 1); /* what the walk took is given back */
 	clear_pages(fx->mm, 0, 24);
 }
@@ -218,13 +223,13 @@ static void a_large_folio_is_found_page_by_page(void **state)
 	folio_add_new_anon(folio, vma_of(fx->mm, 3), AT(2));
 	walked = folio;
 	walk(NULL);
-	assert_int_equal(found, 4); /* pages 2 to 5 */
+	assert_int_equal(pages_found(), 4); /* pages 2 to 5 */
 	assert_int_equal(samara_munmap(fx->mm, AT(3), 2 * PAGE), 0);
 	walk(NULL);
-	assert_int_equal(found, 2); /* the last of one, the first of the other */
+	assert_int_equal(pages_found(), 2); /* the last of one, the first of the other */
 	assert_int_equal(samara_munmap(fx->mm, AT(2), PAGE), 0);
 	walk(NULL);
-	assert_int_equal(found, 1);
+	assert_int_equal(pages_found(), 1);
 	folio_unmap(ram_of(fx->mm), folio);
 	clear_pages(fx->mm, 0, 8);
 }

@@ -23,6 +23,8 @@ static struct {
 	unsigned int asked;
 } host;
 
+/* ThreadSanitizer has an mmap() of its own, which must see every mapping. */
+#if !SAMARA_TSAN
 void *mmap(void *addr, size_t size, int prot, int flags, int fd, off_t offset)
 {
 	if (host.answers && fd >= 0) {
@@ -32,6 +34,7 @@ void *mmap(void *addr, size_t size, int prot, int flags, int fd, off_t offset)
 	}
 	return (void *)syscall(SYS_mmap, addr, size, prot, flags, fd, offset);
 }
+#endif
 
 static struct samara_file *special_file(struct fixture *f)
 {
@@ -65,8 +68,11 @@ static long mapped(struct fixture *f, struct samara_file *file, int err)
 static void the_host_says_what_may_be_mapped(void **state)
 {
 	struct fixture *f = *state;
-	struct samara_file *file = special_file(f);
+	struct samara_file *file;
 
+	if (SAMARA_TSAN)
+		skip();
+	file = special_file(f);
 	assert_int_equal(mapped(f, file, EINVAL), -EINVAL);
 	assert_int_equal(mapped(f, file, EPERM), -EPERM);
 	assert_int_equal(mapped(f, file, ENODEV), -ENODEV);
