@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -135,6 +136,46 @@ static void a_writer(void *arg)
 	_exit(wrong ? 1 : 0);
 }
 
+static unsigned long host_pages(void)
+{
+	FILE *f = fopen("/proc/self/statm", "r");
+	unsigned long n = 0;
+
+	check(f && fscanf(f, "%lu", &n) == 1);
+	if (f)
+		fclose(f);
+	return n;
+}
+
+static void *reads(void *arg)
+{
+	samara_rcu_read_lock();
+	samara_rcu_read_unlock();
+	return arg;
+}
+
+static void one_after_another(unsigned int n)
+{
+	pthread_t thread;
+
+	for (unsigned int i = 0; i < n; i++) {
+		check(!pthread_create(&thread, NULL, reads, NULL));
+		pthread_join(thread, NULL);
+	}
+}
+
+/* The memory that a first section tries to get is at least 16 pages, and goes at once. */
+static void many_first_sections(void *arg)
+{
+	unsigned long before;
+
+	one_after_another(8);
+	before = host_pages();
+	one_after_another(200);
+	check(host_pages() < before + 200UL * 16 / 4);
+	_exit(wrong ? 1 : 0);
+}
+
 static void run(void (*fn)(void *))
 {
 	struct forked child;
@@ -159,10 +200,16 @@ static void a_grace_period_waits_for_a_section_without_memory(void **state)
 	run(a_writer);
 }
 
+static void first_sections_leave_no_memory_behind(void **state)
+{
+	run(many_first_sections);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(first_sections_without_memory_end_nothing),
+		cmocka_unit_test(first_sections_leave_no_memory_behind),
 		cmocka_unit_test(a_grace_period_waits_for_a_section_without_memory),
 	};
 

@@ -106,10 +106,23 @@ static void a_stack_keeps_its_distance(void **state)
 	map_pages(f->mm, 700, 702, RW, 0);
 	assert_int_equal(samara_touch(f->mm, AT(702 + GAP) - 1, 1, PROT_READ), -EFAULT);
 	assert_int_equal(samara_touch(f->mm, AT(702 + GAP), 1, PROT_READ), 0);
-	/* What nobody can use may be near. */
+	/* A mapping without rights may be near. */
 	assert_int_equal(samara_mprotect(f->mm, AT(700), 2 * PAGE, PROT_NONE), 0);
 	assert_int_equal(samara_touch(f->mm, AT(702), 1, PROT_READ), 0);
 	assert_map(f->mm, "700-702 ---p, 702-1004 rw-p");
+}
+
+static void a_stack_grows_to_the_lowest_address_that_may_be_mapped(void **state)
+{
+	struct fixture *f = *state;
+	const unsigned long least = samara_geometry_x86_64()->map_min_addr;
+
+	assert_int_equal(samara_mmap(f->mm, least + 2 * PAGE, PAGE, RW,
+				     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_GROWSDOWN, NULL,
+				     0),
+			 least + 2 * PAGE);
+	assert_int_equal(samara_touch(f->mm, least - 1, 1, PROT_WRITE), -EFAULT);
+	assert_int_equal(samara_touch(f->mm, least, 1, PROT_WRITE), 0);
 }
 
 static void touching_asks_for_rights(void **state)
@@ -174,6 +187,7 @@ int main(void)
 		test(a_stack_grows_to_where_it_is_touched),
 		test(a_stack_that_may_not_grow_has_been_written_to),
 		test(a_stack_keeps_its_distance),
+		test(a_stack_grows_to_the_lowest_address_that_may_be_mapped),
 		test(touching_asks_for_rights),
 		test(msync_and_mincore_see_holes),
 		test(remap_file_pages_maps_another_part_of_the_file),
