@@ -83,6 +83,7 @@ static enum rmap_answer referenced_one(struct rmap_walk *walk, struct vma *vma, 
 {
 	unsigned int *times = walk->arg;
 	struct mapped m;
+	bool young;
 
 	/* Read once and no more, it says of itself. */
 	if (flags_of(vma) & (VM_SEQ_READ | VM_RAND_READ))
@@ -92,7 +93,8 @@ static enum rmap_answer referenced_one(struct rmap_walk *walk, struct vma *vma, 
 	if (pte_young(m.pte))
 		pte_set(m.at, pte_without(m.pte, PTE_ACCESSED));
 	/* Both are asked, so that each begins anew. */
-	if (tlb_young(vma->vm_mm, addr) | pte_young(m.pte))
+	young = tlb_young(vma->vm_mm, addr);
+	if (young || pte_young(m.pte))
 		++*times;
 	mapped_unlock(&m);
 	return RMAP_ON;
