@@ -21,6 +21,7 @@ struct populate {
 	struct samara_mm *mm;
 	unsigned long at, end; /* at: where to go on */
 	unsigned long need;    /* populate_access(); else 0 */
+	unsigned long only;    /* other VMAs are passed over; 0: none is */
 	unsigned int codes;    /* of the last fault */
 };
 
@@ -67,7 +68,7 @@ static int fault_in_allowed(struct populate *p, struct vma *vma)
 {
 	const unsigned long flags = vma->vm_flags;
 
-	if (flags & (VM_IO | VM_PFNMAP | VM_LOCKONFAULT))
+	if ((flags & (VM_IO | VM_PFNMAP | VM_LOCKONFAULT)) || (flags & p->only) != p->only)
 		return 0;
 	if (!vma_accessible(vma))
 		return -EFAULT;
@@ -136,12 +137,14 @@ static unsigned long behind(struct samara_mm *mm, unsigned long addr, unsigned l
 	return addr;
 }
 
-void populate_quietly(struct samara_mm *mm, unsigned long start, unsigned long end)
+void populate_quietly(struct samara_mm *mm, const struct populate_later *later)
 {
-	struct populate p = { .mm = mm, .at = start, .end = end };
+	struct populate p = {
+		.mm = mm, .at = later->start, .end = later->end, .only = later->only
+	};
 
-	while (p.at < end && populate(&p, walk_allowed))
-		p.at = behind(mm, p.at, end);
+	while (p.at < p.end && populate(&p, walk_allowed))
+		p.at = behind(mm, p.at, p.end);
 }
 
 int populate_access(struct samara_mm *mm, unsigned long start, unsigned long end,
@@ -163,4 +166,5 @@ void populate_locked(struct vma *vma, unsigned long start, unsigned long end,
 	if (later->start == later->end)
 		later->start = p.at;
 	later->end = end;
+	later->only = VM_LOCKED;
 }

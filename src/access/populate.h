@@ -15,8 +15,6 @@
  * accessed, or nothing behind it; -EHWPOISON. Stops at the first of them, and at a hole (0).
  */
 int populate_range(struct samara_mm *mm, unsigned long start, unsigned long end) __must_check;
-/* The same, but passes over a VMA that gives an error: mmap and mlockall do not report it. */
-void populate_quietly(struct samara_mm *mm, unsigned long start, unsigned long end);
 
 /*
  * MADV_POPULATE_READ (need VM_READ), _WRITE (VM_WRITE): each page as if it had been accessed.
@@ -26,13 +24,17 @@ void populate_quietly(struct samara_mm *mm, unsigned long start, unsigned long e
 int populate_access(struct samara_mm *mm, unsigned long start, unsigned long end,
 		    unsigned long need) __must_check;
 
-/*
- * For mprotect, which as in Linux populates with the mmap_lock held for writing. Faults in what
- * needs no wait, and adds the rest to *later, for populate_quietly() when the lock is dropped.
- */
+/* What a call that holds the mmap_lock for writing leaves until it has dropped it. */
 struct populate_later {
 	unsigned long start, end; /* start == end: nothing */
+	unsigned long only;       /* VMAs with this flag; 0: all */
 };
+/* As populate_range(), but passes over a VMA that gives an error: mmap and mlockall report none. */
+void populate_quietly(struct samara_mm *mm, const struct populate_later *later);
+/*
+ * For mprotect, which as in Linux populates locked memory with the mmap_lock held for writing.
+ * Faults in what needs no wait, and adds the rest to *later.
+ */
 void populate_locked(struct vma *vma, unsigned long start, unsigned long end,
 		     struct populate_later *later);
 

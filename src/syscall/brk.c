@@ -46,7 +46,7 @@ static int grow(struct door *door, unsigned long from, unsigned long to)
 		return -ENOMEM;
 	err = grow_heap(mm, from, to, &door->dead);
 	if (!err && (mm->limits.def_flags & VM_LOCKED))
-		door->populate = (struct populate_later){ from, to };
+		door->populate = (struct populate_later){ .start = from, .end = to };
 	return err;
 }
 

@@ -30,7 +30,7 @@ static inline void door_leave(struct door *door)
 	mmap_write_unlock(door->mm);
 	vma_dead_release(&door->dead);
 	if (unlikely(door->populate.start != door->populate.end))
-		populate_quietly(door->mm, door->populate.start, door->populate.end);
+		populate_quietly(door->mm, &door->populate);
 }
 
 /* VM_READ, VM_WRITE, VM_EXEC of PROT_*. */

@@ -173,7 +173,7 @@ int samara_mlockall(struct samara_mm *mm, int flags)
 		mm->limits.def_flags = flags & MCL_FUTURE ? VM_LOCKED | onfault : 0;
 		if (flags & MCL_CURRENT) {
 			change_all(mm, VM_LOCKED | onfault, &door.dead);
-			door.populate = (struct populate_later){ 0, mm->layout.task_size };
+			door.populate = (struct populate_later){ .end = mm->layout.task_size };
 		}
 	}
 	door_leave(&door);

@@ -208,7 +208,7 @@ unsigned long do_mmap(struct mmap_desc *d)
 		return (unsigned long)err;
 	touch_by_policy(vma);
 	if ((vm_flags & VM_LOCKED) || (d->flags & (MAP_POPULATE | MAP_NONBLOCK)) == MAP_POPULATE)
-		d->door->populate = (struct populate_later){ map.start, map.end };
+		d->door->populate = (struct populate_later){ .start = map.start, .end = map.end };
 	return d->addr;
 }
 

@@ -9,11 +9,13 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/lock.h"
 #include "store/file.h"
 #include "support/cmocka_all.h"
 #include "support/mem.h"
+#include "support/store_box.h"
 
 #define RW (PROT_READ | PROT_WRITE)
 #define POPULATE_WRITE 23
@@ -157,6 +159,7 @@ static void mmap_populates_all_after_waits(void **state)
 	assert_int_equal(samara_mlockall(m.mm, MCL_FUTURE), 0);
 	a = mem_map(&m, 4, RW, MAP_PRIVATE, NULL);
 	assert_int_equal(present(a, 4), 4);
+	assert_int_equal(world.waits, 2);
 	assert_int_equal(samara_munlockall(m.mm), 0);
 }
 
@@ -229,8 +232,38 @@ static void brk_mremap_and_mprotect_populate_locked_memory_after_waits(void **st
 	m.mm->layout.start_brk = m.mm->layout.brk = brk;
 	assert_int_equal(samara_mlockall(m.mm, MCL_FUTURE), 0);
 	assert_int_equal(samara_brk(m.mm, brk + 4 * MEM_PAGE), brk + 4 * MEM_PAGE);
+	assert_int_equal(present(brk, 4), 4);
 	assert_int_equal(samara_munlockall(m.mm), 0);
 	assert_int_equal(world.waits, 2);
+}
+
+/* Only locked memory is brought in by a call that was not asked to. */
+static void mprotect_populates_no_memory_between_locked_parts(void **state)
+{
+	(void)state;
+	at = mem_map(&m, 6, PROT_READ, MAP_PRIVATE, NULL);
+	assert_int_equal(samara_mlock(m.mm, at, 6 * MEM_PAGE), 0);
+	assert_int_equal(samara_munlock(m.mm, at + 2 * MEM_PAGE, 2 * MEM_PAGE), 0);
+	assert_int_equal(samara_madvise(m.mm, at + 2 * MEM_PAGE, 2 * MEM_PAGE, MADV_DONTNEED), 0);
+	fill(0);
+	assert_int_equal(samara_mprotect(m.mm, at, 6 * MEM_PAGE, RW), 0);
+	assert_int_equal(present(at, 2), 2);
+	assert_int_equal(present(at + 2 * MEM_PAGE, 2), 0);
+	assert_true(pte_write(mem_pte(&m, at + 5 * MEM_PAGE)));
+	assert_int_equal(samara_munlock(m.mm, at, 6 * MEM_PAGE), 0);
+}
+
+static void mlockall_goes_on_behind_what_cannot_be_accessed(void **state)
+{
+	(void)state;
+	at = mem_map(&m, 6, RW, MAP_PRIVATE, NULL);
+	assert_int_equal(samara_mprotect(m.mm, at + 2 * MEM_PAGE, 2 * MEM_PAGE, PROT_NONE), 0);
+	fill(1);
+	assert_int_equal(samara_mlockall(m.mm, MCL_CURRENT), 0);
+	assert_int_equal(present(at, 2), 2);
+	assert_int_equal(present(at + 2 * MEM_PAGE, 2), 0);
+	assert_int_equal(present(at + 4 * MEM_PAGE, 2), 2);
+	assert_int_equal(samara_munlockall(m.mm), 0);
 }
 
 static struct samara_file *file;
@@ -271,6 +304,27 @@ static void a_write_to_a_file_goes_on_after_its_wait(void **state)
 	world.dry = true;
 	assert_int_equal(samara_file_pwrite(file, buf, sizeof(buf), 0), 3 * MEM_PAGE);
 	samara_file_put(file);
+}
+
+/* Only the pages of a host file are brought in by a read. */
+static void a_read_of_a_file_goes_on_after_its_wait(void **state)
+{
+	static char buf[6 * MEM_PAGE], back[sizeof(buf)];
+	const int fd = box_host_file(sizeof(buf));
+
+	(void)state;
+	memset(buf, 'x', sizeof(buf));
+	assert_int_equal(pwrite(fd, buf, sizeof(buf), 0), sizeof(buf));
+	assert_int_equal(samara_file_from_fd(m.machine, fd, &file), 0);
+	fill(1);
+	assert_int_equal(samara_file_pread(file, back, 3 * MEM_PAGE, 0), 3 * MEM_PAGE);
+	assert_memory_equal(buf, back, 3 * MEM_PAGE);
+	assert_int_equal(world.waits, 1);
+	world.dry = true;
+	assert_int_equal(samara_file_pread(file, back, sizeof(back), 0), 3 * MEM_PAGE);
+	assert_int_equal(world.waits, 2);
+	samara_file_put(file);
+	close(fd);
 }
 
 static void what_is_appended_after_a_wait_overwrites_nothing(void **state)
@@ -340,6 +394,9 @@ int main(void)
 		TEST(mlock_finds_the_map_changed_after_its_wait),
 		TEST(madvise_populates_all_after_waits),
 		TEST(brk_mremap_and_mprotect_populate_locked_memory_after_waits),
+		TEST(mprotect_populates_no_memory_between_locked_parts),
+		TEST(mlockall_goes_on_behind_what_cannot_be_accessed),
+		TEST(a_read_of_a_file_goes_on_after_its_wait),
 		TEST(a_write_to_a_file_goes_on_after_its_wait),
 		TEST(what_is_appended_after_a_wait_overwrites_nothing),
 		TEST(fork_begins_anew_after_its_wait),
