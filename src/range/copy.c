@@ -70,16 +70,18 @@ static pte_t copy_now(struct copy *c, unsigned long addr, struct folio *folio, p
 	return pte_with(mk_pte(folio_pfn(c->ram, own), c->dst->vm_flags), bits);
 }
 
-static void copy_nonpresent(struct copy *c, struct table *to, pte_t *at, pte_t pte)
+/* -ENOMEM of an entry that fork does not know: the child would miss a page. */
+static int copy_nonpresent(struct copy *c, struct table *to, pte_t *at, pte_t pte)
 {
 	unsigned int marker = pte_marker(pte);
 
 	if (!entry_known(pte, WALKER_COPY))
-		return;
+		return -ENOMEM;
 	if (!vma_uffd_wp(c->dst))
 		marker &= ~(unsigned int)MARKER_UFFD_WP;
 	if (marker)
 		table_fill(to, at, mk_marker(marker));
+	return 0;
 }
 
 static void share_drops(struct copy *c)
@@ -142,10 +144,8 @@ static int copy_entry(struct copy *c, unsigned long addr, pte_t *from_at, struct
 
 	if (pte_none(was))
 		return 0;
-	if (!pte_present(was)) {
-		copy_nonpresent(c, to, to_at, was);
-		return 0;
-	}
+	if (!pte_present(was))
+		return copy_nonpresent(c, to, to_at, was);
 	if (pte_special(was)) {
 		child = share_entry(c, &from);
 	} else {
