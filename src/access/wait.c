@@ -47,9 +47,9 @@ static void wait_for_entry(struct samara_mm *mm, unsigned long addr)
 
 int access_wait(struct samara_mm *mm, unsigned long addr, unsigned int codes)
 {
-	VM_WARN_ON(lock_rank_holds_any());
 	if (codes & VM_FAULT_OOM)
 		return store_make_room(mm->machine->store);
+	VM_WARN_ON(lock_rank_holds_any());
 	wait_for_entry(mm, addr);
 	return 0;
 }

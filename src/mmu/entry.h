@@ -38,10 +38,9 @@ enum entry_walker {
 	WALKER_COPY = 1 << 2,
 	WALKER_PROTECT = 1 << 3,
 	WALKER_LAZYFREE = 1 << 4,
-	WALKER_MINCORE = 1 << 5,
-	WALKER_SMAPS = 1 << 6,
-	WALKER_PAGEMAP = 1 << 7,
-	WALKERS_ALL = (1 << 8) - 1,
+	WALKER_SMAPS = 1 << 5,
+	WALKER_PAGEMAP = 1 << 6,
+	WALKERS_ALL = (1 << 7) - 1,
 };
 
 static inline enum swp_kind swp_kind(pte_t pte)
@@ -61,8 +60,8 @@ static inline bool entry_known(pte_t pte, enum entry_walker walker)
 {
 	static const unsigned char walkers_of[SWP_KINDS] = {
 		[SWP_KIND_MARKER] = WALKERS_ALL,
-		[SWP_KIND_MIGRATION] = WALKER_FAULT | WALKER_MINCORE,
-		[SWP_KIND_AREA] = WALKER_MINCORE,
+		[SWP_KIND_MIGRATION] = WALKER_FAULT,
+		[SWP_KIND_AREA] = 0,
 	};
 
 	return !VM_WARN_ON(!(walkers_of[swp_kind(pte)] & walker));

@@ -33,8 +33,7 @@ static bool mapped(struct samara_mm *mm, unsigned long addr)
 {
 	const pte_t pte = table_look(mm, addr); /* huge or not */
 
-	return pte_present(pte) || (pte_swp(pte) && entry_known(pte, WALKER_MINCORE) &&
-				    swp_kind(pte) == SWP_KIND_MIGRATION);
+	return pte_present(pte) || (pte_swp(pte) && swp_kind(pte) == SWP_KIND_MIGRATION);
 }
 
 void range_mincore(struct vma *vma, unsigned long start, unsigned long end, unsigned char *vec)

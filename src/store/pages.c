@@ -277,7 +277,7 @@ static int validate_locked(struct inode *inode, struct samara_report *out)
 	}
 	if (pages != inode->pages.nr ||
 	    inode->pages.charged != (inode->pages.charge_each ? pages : 0))
-		return report_broken(out, "page_count", "%lu pages, nr_pages %lu, charged %lu",
+		return report_broken(out, "page_count", "%lu pages, pages.nr %lu, charged %lu",
 				     pages, inode->pages.nr, inode->pages.charged);
 	return 0;
 }

@@ -13,21 +13,27 @@
 typedef void (*fork_step_fn)(enum fork_step step, struct samara_mm *parent,
 			     struct samara_mm *child);
 
-static inline void at_fork_steps(fork_step_fn fn)
+/* Where forks tell no steps: nothing, and false. */
+static inline bool fork_steps_told(fork_step_fn fn)
 {
 #ifdef SAMARA_DEBUG
 	fork_hook = fn;
+	return true;
 #else
 	(void)fn;
-	skip();
+	return false;
 #endif
+}
+
+static inline void at_fork_steps(fork_step_fn fn)
+{
+	if (!fork_steps_told(fn))
+		skip();
 }
 
 static inline void at_fork_steps_end(void)
 {
-#ifdef SAMARA_DEBUG
-	fork_hook = NULL;
-#endif
+	(void)fork_steps_told(NULL);
 }
 
 #endif

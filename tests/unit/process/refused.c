@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 #include "family.h"
-#include "process/fork.h"
+#include "support/fork_steps.h"
 #include "support/mm_text.h"
 
 #define PAGES 24 /* of each kind */
@@ -20,11 +20,7 @@ static struct samara_mm *elder; /* a child of before, which shares some pages */
 static struct samara_pin pin;
 static unsigned long base;
 static enum fork_step last_step;
-#ifdef SAMARA_DEBUG
-static const bool steps_are_told = true;
-#else
-static const bool steps_are_told;
-#endif
+static bool steps_are_told;
 
 static unsigned long page_at(unsigned int kind, unsigned long i)
 {
@@ -37,12 +33,6 @@ static void note_step(enum fork_step step, struct samara_mm *parent, struct sama
 	assert_int_equal(child->life.state, MM_BUILDING);
 	last_step = step;
 }
-
-#ifdef SAMARA_DEBUG
-#define tell_steps(fn) (fork_hook = (fn))
-#else
-#define tell_steps(fn) ((void)(fn))
-#endif
 
 static void assert_step(enum fork_step step)
 {
@@ -86,14 +76,14 @@ static int set_up(void **state)
 	assert_int_equal(get(m.mm, page_at(7, 3)), 0);
 	assert_int_equal(samara_pin_pages(m.mm, page_at(0, 5), 1, SAMARA_PIN_WRITE, &pin), 1);
 	assert_int_equal(samara_mprotect(m.mm, page_at(0, 20), MEM_PAGE, PROT_READ), 0);
-	tell_steps(note_step);
+	steps_are_told = fork_steps_told(note_step);
 	return 0;
 }
 
 static int tear_down(void **state)
 {
 	(void)state;
-	tell_steps(NULL);
+	at_fork_steps_end();
 	samara_unpin_pages(&pin, 1, 1);
 	mem_check(&m);
 	samara_mm_exit(elder);
