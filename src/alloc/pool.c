@@ -217,7 +217,7 @@ void pool_defer_loose(struct obj_cache *c, void *obj)
 	loose_push(c, start ? &c->deferred.now : &c->deferred.next, obj);
 	pool_unlock(c);
 	if (start)
-		rcu_defer(&c->deferred.cb, loose_done);
+		rcu_queue(&c->deferred.cb, loose_done);
 }
 
 /* shrinking --------------------------------------------------------------- */

@@ -16,7 +16,10 @@ void pool_put(struct obj_cache *c, void **objs, unsigned int n);
 /* The same with a sheaf of c, which becomes the pool's. */
 void pool_put_sheaf(struct obj_cache *c, struct sheaf *sheaf);
 
-/* Free obj after a grace period, without a sheaf: slower, needs no memory. */
+/*
+ * Free obj after a grace period, without a sheaf: slower, needs no memory. Inside a read-side
+ * section; the caller calls rcu_wake_worker() behind it.
+ */
 void pool_defer_loose(struct obj_cache *c, void *obj);
 
 /* An empty sheaf for objects of c, or NULL. */

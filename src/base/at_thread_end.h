@@ -3,7 +3,7 @@
  * What a room does at the end of each thread that it has something for: when the thread returns
  * from its function, calls pthread_exit(3) or is cancelled. Not at the end of the process.
  *
- * A destructor of the embedder's may run after fn, and may use the library again.
+ * A destructor of the embedder's may run after at_end, and may use the library again.
  */
 #ifndef BASE_AT_THREAD_END_H
 #define BASE_AT_THREAD_END_H

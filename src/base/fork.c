@@ -49,28 +49,30 @@ static void prepare(void)
 	}
 }
 
-static void parent(void)
+enum side { PARENT, CHILD };
+
+static void after(enum side side)
 {
 	for (int order = FORK_ORDERS; order-- > 0;) {
 		for (struct fork_hook *hook = hooks[order]; hook; hook = hook->next) {
-			if (hook->parent)
-				hook->parent();
+			void (*const fn)(void) = side == PARENT ? hook->parent : hook->child;
+
+			if (fn)
+				fn();
 		}
 	}
 	spin_release(&mark_lock);
 	spin_release(&hooks_lock);
 }
 
+static void parent(void)
+{
+	after(PARENT);
+}
+
 static void child(void)
 {
-	for (int order = FORK_ORDERS; order-- > 0;) {
-		for (struct fork_hook *hook = hooks[order]; hook; hook = hook->next) {
-			if (hook->child)
-				hook->child();
-		}
-	}
-	spin_release(&mark_lock);
-	spin_release(&hooks_lock);
+	after(CHILD);
 }
 
 static void register_once(void)

@@ -92,13 +92,13 @@ int host_ftruncate(int fd, off_t length)
 	return ret;
 }
 
-int host_fallocate(int fd, int mode, off_t offset, off_t length)
+int host_punch_hole(int fd, off_t offset, off_t length)
 {
 	struct host_call call;
 	int ret;
 
-	host_begin_grow(&call);
-	ret = fallocate(fd, mode, offset, length);
+	host_begin(&call);
+	ret = fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, length);
 	host_end(&call);
 	return ret;
 }

@@ -34,6 +34,6 @@ int host_open(const char *path, int flags);
 void host_close(int fd);
 int host_fsync(int fd);
 int host_ftruncate(int fd, off_t length);
-int host_fallocate(int fd, int mode, off_t offset, off_t length);
+int host_punch_hole(int fd, off_t offset, off_t length); /* fallocate(2) */
 
 #endif

@@ -145,7 +145,7 @@ struct mm_watch {
 	struct samara_spinlock cpus_lock;      /* RANK_TLB */
 	struct samara_notifier *notifiers;     /* notifiers_lock; walked inside a pair */
 	unsigned long notifier_seq;            /* (a) changed under notifiers_lock */
-	struct samara_spinlock notifiers_lock; /* RANK_MACHINE */
+	struct samara_spinlock notifiers_lock; /* RANK_NOTIFIERS */
 	char apart[CACHE_LINE];
 };
 
@@ -290,11 +290,6 @@ static inline enum span mm_span(const struct samara_mm *mm, unsigned long start,
 static inline bool mm_has_tables(const struct samara_mm *mm)
 {
 	return smp_load_acquire(&mm->tables.pgd);
-}
-
-static inline bool mm_is_live(const struct samara_mm *mm)
-{
-	return smp_load_acquire(&mm->life.state) == MM_LIVE;
 }
 
 /* What a walker from outside wants. */

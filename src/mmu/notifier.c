@@ -89,7 +89,7 @@ int samara_notifier_register(struct samara_mm *mm, const struct samara_notifier_
 	n->mm = mm;
 	n->ops = ops;
 	n->priv = priv;
-	spin_lock(&mm->watch.notifiers_lock, RANK_MACHINE);
+	spin_lock(&mm->watch.notifiers_lock, RANK_NOTIFIERS);
 	n->since = mm->watch.notifier_seq + 1;
 	for (at = &mm->watch.notifiers; *at; at = &(*at)->next)
 		;
@@ -108,7 +108,7 @@ void samara_notifier_unregister(struct samara_notifier *notifier)
 	if (!notifier || mm_is_foreign(notifier->mm))
 		return;
 	mm = notifier->mm;
-	spin_lock(&mm->watch.notifiers_lock, RANK_MACHINE);
+	spin_lock(&mm->watch.notifiers_lock, RANK_NOTIFIERS);
 	for (at = &mm->watch.notifiers; *at != notifier; at = &(*at)->next)
 		;
 	rcu_assign_pointer(*at, notifier->next);
@@ -127,7 +127,7 @@ void notifier_release_all(struct samara_mm *mm)
 	};
 	struct samara_notifier *n, *next;
 
-	spin_lock(&mm->watch.notifiers_lock, RANK_MACHINE);
+	spin_lock(&mm->watch.notifiers_lock, RANK_NOTIFIERS);
 	n = mm->watch.notifiers;
 	rcu_assign_pointer(mm->watch.notifiers, NULL);
 	if (n)

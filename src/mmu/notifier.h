@@ -25,7 +25,7 @@
  * seq and then looks at the counters (both sequentially consistent). So either the pair sees
  * the new phase and begins anew, or it is waited for.
  *
- * Locks: mm->watch.notifiers_lock (RANK_MACHINE) protects changes of the list, and is held while
+ * Locks: mm->watch.notifiers_lock (RANK_NOTIFIERS) protects changes of the list, and is held while
  * waiting for pairs. A thread that has a pair open never takes it.
  */
 #ifndef MMU_NOTIFIER_H

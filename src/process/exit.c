@@ -9,7 +9,6 @@
 #include "core/vma_lock.h"
 #include "mmu/notifier.h"
 #include "range/range.h"
-#include "rmap/rmap.h"
 #include "vma/account.h"
 #include "vma/unmap.h"
 

@@ -7,7 +7,6 @@
 #include <errno.h>
 
 #include "base/assert.h"
-#include "base/trace.h"
 #include "core/mms.h"
 #include "core/vma_lock.h"
 #include "mmu/notifier.h"

@@ -242,8 +242,7 @@ int inode_punch(struct inode *inode, struct inode_hole *hole)
 	if (inode_is_device(inode))
 		return -EOPNOTSUPP;
 	if (inode->kind == INODE_HOST &&
-	    host_fallocate(inode->host.write_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-			   (off_t)hole->offset, (off_t)hole->length))
+	    host_punch_hole(inode->host.write_fd, (off_t)hole->offset, (off_t)hole->length))
 		return -errno;
 	/* As ext4 does it: a hole over the end reaches to the end of that page, and no further. */
 	if (inode->kind == INODE_HOST && !inode->in_memory && hole->offset + hole->length > length)

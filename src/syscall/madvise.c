@@ -12,9 +12,7 @@
 #include "fault/fault.h"
 #include "syscall/advise_pages.h"
 #include "syscall/call_door.h"
-#include "vma/find.h"
 #include "vma/modify.h"
-#include "vma/touch.h"
 
 static bool known(int advice)
 {

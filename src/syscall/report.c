@@ -73,42 +73,43 @@ bool gate_describe(const struct samara_mm *mm, struct samara_vma_info *out)
 	return true;
 }
 
-int samara_vma_next(struct samara_mm *mm, unsigned long from, struct samara_vma_info *out)
+/* mmap_lock in either mode. 0 or -ENOENT. */
+static int describe_from(struct samara_mm *mm, unsigned long from, struct samara_vma_info *out)
 {
-	const int refused = mm_call(mm);
-	const struct vma *vma;
+	const struct vma *vma = vma_find_from(mm, from);
 
-	if (refused)
-		return refused;
-	mmap_read_lock(mm);
-	vma = vma_find_from(mm, from);
 	if (vma)
 		vma_describe(vma, out);
-	mmap_read_unlock(mm);
 	return vma ? 0 : -ENOENT;
+}
+
+int samara_vma_next(struct samara_mm *mm, unsigned long from, struct samara_vma_info *out)
+{
+	int err = mm_call(mm);
+
+	if (err)
+		return err;
+	mmap_read_lock(mm);
+	err = describe_from(mm, from, out);
+	mmap_read_unlock(mm);
+	return err;
 }
 
 int samara_vma_next_copy(struct samara_mm *mm, unsigned long from, struct samara_vma_info *out,
 			 char *buf, size_t size)
 {
-	const int refused = mm_call(mm);
 	struct samara_vma_info own;
-	const struct vma *vma;
-	size_t len = 0;
-	int err = -ENOENT;
+	int err = mm_call(mm);
 
-	if (refused)
-		return refused;
+	if (err)
+		return err;
 	mmap_read_lock(mm);
-	vma = vma_find_from(mm, from);
-	if (vma) {
-		vma_describe(vma, &own);
-		len = strlen(own.name);
-		err = len < size ? 0 : -ENOSPC;
-	}
+	err = describe_from(mm, from, &own);
+	if (!err && strlen(own.name) >= size)
+		err = -ENOSPC;
 	if (!err) {
 		*out = own;
-		out->name = memcpy(buf, own.name, len + 1);
+		out->name = memcpy(buf, own.name, strlen(own.name) + 1);
 	}
 	mmap_read_unlock(mm);
 	return err;

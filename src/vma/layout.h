@@ -14,9 +14,9 @@
  *                          ^ highest place, kept clear of the stack's guard gap
  */
 struct area_around {
-	bool known; /* else prev and next are not set */
-	struct vma *prev,
-		*next; /* prev ends where the place begins, next begins at its end; or NULL */
+	bool known;       /* else prev and next are not set */
+	struct vma *prev; /* ends where the place begins; or NULL */
+	struct vma *next; /* begins where it ends; or NULL */
 };
 
 struct area_desc {

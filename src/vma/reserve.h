@@ -55,7 +55,7 @@ int vma_store(const struct vma_store *s) __must_check;
 void vma_erase(struct samara_mm *mm, unsigned long start);
 
 /*
- * The VMA at addr, or NULL. The store remembers the path, for a change or lookups near addr that
+ * The VMA at addr, or NULL. The writer remembers the path, for a change or lookups near addr that
  * follow. mmap_lock is held for writing.
  */
 struct vma *vma_seek(struct samara_mm *mm, unsigned long addr);
