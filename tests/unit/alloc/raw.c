@@ -54,10 +54,55 @@ static void blocks_are_aligned_and_nothing_beside_them_stays(void **state)
 	}
 }
 
+/* Whether the host was asked for huge pages behind addr; -1: it knows none. */
+static int wants_huge_pages(const char *addr)
+{
+	FILE *smaps = fopen("/proc/self/smaps", "re");
+	unsigned long start, end;
+	bool inside = false;
+	char line[512];
+	int wants = -1;
+
+	assert_non_null(smaps);
+	while (wants < 0 && fgets(line, sizeof(line), smaps)) {
+		if (sscanf(line, "%lx-%lx ", &start, &end) == 2)
+			inside = (uintptr_t)addr >= start && (uintptr_t)addr < end;
+		else if (inside && !strncmp(line, "VmFlags:", 8))
+			wants = strstr(line, " hg") != NULL;
+	}
+	fclose(smaps);
+	return access("/sys/kernel/mm/transparent_hugepage", F_OK) ? -1 : wants;
+}
+
+static void huge_pages_are_wanted_for_whole_ones_only(void **state)
+{
+	static const struct {
+		size_t size, align;
+		int wanted;
+	} rows[] = {
+		{ HUGE_PAGE, HUGE_PAGE, 1 },
+		{ 3 * HUGE_PAGE, 2 * HUGE_PAGE, 1 },
+		{ HUGE_PAGE, 4096, 0 },
+		{ HUGE_PAGE + 4096, HUGE_PAGE, 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		char *block = raw_alloc(rows[i].size, rows[i].align);
+		const int wants = wants_huge_pages(block);
+
+		raw_free(block, rows[i].size);
+		if (wants < 0)
+			skip();
+		assert_int_equal(wants, rows[i].wanted);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(blocks_are_aligned_and_nothing_beside_them_stays),
+		cmocka_unit_test(huge_pages_are_wanted_for_whole_ones_only),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -19,7 +19,7 @@ static void impossible_geometries_are_refused(void **state)
 {
 	const struct samara_geometry good = *samara_geometry_x86_64();
 	struct samara_geometry bad[] = {
-		good, good, good, good, good, good, good, good, good, good
+		good, good, good, good, good, good, good, good, good, good, good, good
 	};
 	struct samara_machine_config cfg = SAMARA_MACHINE_CONFIG_INIT;
 	struct samara_machine *machine;
@@ -36,6 +36,8 @@ static void impossible_geometries_are_refused(void **state)
 	bad[8].level_bits = 0;
 	bad[9].levels = 7; /* of so few bits that an address has room for them */
 	bad[9].level_bits = 7;
+	bad[10].levels = 6; /* 66 bits of address */
+	bad[11].levels = 3; /* too few for the task size */
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		assert_int_equal(samara_geometry_check(&bad[i]), -EINVAL);
 		cfg.geometry = &bad[i];

@@ -9,6 +9,7 @@
 
 #include "core/mms.h"
 #include "process/fork.h"
+#include "support/at_locks.h"
 #include "support/fork_steps.h"
 #include "support/forked.h"
 #include "support/cmocka_all.h"
@@ -197,6 +198,44 @@ static void a_walker_finds_the_mm_of_a_failed_fork_closed(void **state)
 	samara_unpin_pages(&pin, 1, 1);
 }
 
+static void see_whether_open(void *arg)
+{
+	struct samara_mm *mm;
+
+	for_each_mm(m.machine, mm)
+	{
+		if (smp_load_acquire(&mm->life.state) == MM_BUILDING &&
+		    !rwsem_is_write_locked(&mm->mmap_lock.sem))
+			*(bool *)arg = true;
+	}
+}
+
+/* A walker comes at each lock that a fork takes. */
+static void a_child_is_in_the_list_only_while_it_is_locked_or_built(void **state)
+{
+	unsigned int met = 0;
+	bool open = false;
+
+	(void)state;
+	if (!at_locks_available())
+		skip();
+	mem_map(&m, 1, RW, MAP_PRIVATE | MAP_POPULATE, NULL);
+	for (unsigned int nth = 1;; nth++) {
+		struct samara_mm *child;
+
+		meet_at(NULL, nth, see_whether_open, &open);
+		child = child_of(m.mm);
+		if (!meet_end()) {
+			samara_mm_exit(child);
+			break;
+		}
+		met++;
+		assert_false(open);
+		samara_mm_exit(child);
+	}
+	assert_true(met > 4);
+}
+
 /* threads ---------------------------------------------------------------------- */
 
 static unsigned int running; /* atomic */
@@ -274,6 +313,7 @@ int main(void)
 		TEST(an_mm_has_a_lock_of_its_own_rank),
 		TEST(a_walker_waits_for_an_mm_that_is_being_built),
 		TEST(a_walker_finds_the_mm_of_a_failed_fork_closed),
+		TEST(a_child_is_in_the_list_only_while_it_is_locked_or_built),
 		TEST(a_walker_goes_round_while_mms_come_fork_and_go),
 	};
 

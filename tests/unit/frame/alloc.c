@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "fixture.h"
+#include "support/at_locks.h"
 #include "support/forked.h"
 #include "support/random.h"
 
@@ -284,6 +285,42 @@ static void other_threads_shards_are_drained_before_there_is_none(void **state)
 	assert_int_equal(samara_live_objects(), 0);
 }
 
+static struct ram *drained;
+
+static void free_it(void *arg)
+{
+	folio_put(drained, arg);
+}
+
+/* The last frame comes back just before the shards are drained: it is found. */
+static void a_frame_that_is_freed_beside_a_drain_is_found(void **state)
+{
+	struct ram *ram = drained = ram_of(64);
+	struct folio *folio[64];
+	unsigned long n = 0;
+
+	(void)state;
+	if (!at_locks_available()) {
+		ram_destroy(ram);
+		skip();
+	}
+	while ((folio[n] = folio_alloc(ram, 0, FOLIO_RAW)))
+		n++;
+	/* Threads use the shards in turn: one of these frees into the first, which is drained first. */
+	for (unsigned int i = 0; i < 2 * RAM_SHARDS; i++) {
+		struct folio *again;
+
+		meet_at(&ram->shard[0].lock, shard_number() ? 1 : 2, free_it, folio[0]);
+		again = folio_alloc(ram, 0, FOLIO_RAW);
+		assert_true(meet_end());
+		assert_non_null(again);
+		folio[0] = again;
+	}
+	while (n--)
+		folio_put(ram, folio[n]);
+	ram_destroy(ram);
+}
+
 static void *work(void *arg)
 {
 	struct worker *w = arg;
@@ -406,6 +443,7 @@ int main(void)
 		ram_test(random_frees_join_to_order_9),
 		cmocka_unit_test(a_ram_of_odd_size_uses_all_of_it),
 		cmocka_unit_test(other_threads_shards_are_drained_before_there_is_none),
+		cmocka_unit_test(a_frame_that_is_freed_beside_a_drain_is_found),
 		cmocka_unit_test(threads_share_a_ram),
 #ifdef SAMARA_DEBUG
 		cmocka_unit_test(a_store_to_a_free_frame_is_noticed),

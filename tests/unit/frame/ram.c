@@ -132,6 +132,7 @@ static void without_keep_fd_there_is_no_descriptor(void **state)
 
 static void the_memfd_holds_the_frames(void **state)
 {
+	const int before = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	const struct ram_config config = {
 		.bytes = 64 * PAGE,
 		.page_shift = 12,
@@ -140,7 +141,9 @@ static void the_memfd_holds_the_frames(void **state)
 	struct folio *folio;
 	struct ram *ram;
 	char *other;
+	int after;
 
+	close(before);
 	assert_int_equal(ram_create(&config, &ram), 0);
 	assert_true(ram_fd(ram) >= 0);
 	folio = must_alloc(ram, 0, FOLIO_ZEROED);
@@ -154,6 +157,9 @@ static void the_memfd_holds_the_frames(void **state)
 	munmap(other, PAGE);
 	folio_put(ram, folio);
 	ram_destroy(ram);
+	after = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	assert_int_equal(after, before); /* it is closed */
+	close(after);
 }
 
 /* Pages of size bytes at addr that the host has in memory; addr begins a page. */

@@ -25,6 +25,8 @@
 #include <samara/mm.h>
 #include <samara/notifier.h>
 
+#include "core/mm.h"
+
 #define AREA 0x20000000UL
 #define PAGES 8
 #define PAGE 4096UL
@@ -250,12 +252,15 @@ static int frames_are_not_mapped(void)
 static int everything(void)
 {
 	int line = frames_are_not_mapped();
+	unsigned long refs;
 
 	line = line ? line : refused_calls_on_the_mm();
 	line = line ? line : refused_calls_on_files();
 	line = line ? line : machine_of_its_own();
 	/* What the parent's machine is made of stays. */
+	refs = refcount_read(&w.machine->refs);
 	samara_unpin_pages(&w.pin, 1, 1);
+	line = line || refcount_read(&w.machine->refs) == refs ? line : __LINE__;
 	samara_notifier_unregister(w.notifier);
 	samara_mm_exit(w.mm);
 	samara_file_put(samara_file_get(w.file));

@@ -110,7 +110,7 @@ static void descriptor_0_is_as_good_as_any(void **state)
 	const int input = dup(STDIN_FILENO), fd = box_host_file(BOX_PAGE);
 	struct samara_file *file, *again, *writer, *second;
 	unsigned int before;
-	int only;
+	int only = box_reopen(fd, O_WRONLY | O_APPEND);
 
 	close(STDIN_FILENO);
 	before = descriptors();
@@ -123,6 +123,14 @@ static void descriptor_0_is_as_good_as_any(void **state)
 	samara_file_put(file);
 	samara_file_put(again);
 	assert_int_equal(descriptors(), before);
+
+	/* Opened anew, to be read as well: once, though it would append. */
+	file = box_open(box, only);
+	assert_int_equal(file->inode->host.fd, 0);
+	assert_int_equal(descriptors(), before + 1);
+	samara_file_put(file);
+	assert_int_equal(descriptors(), before);
+	close(only);
 
 	assert_int_equal(open("/dev/null", O_RDONLY | O_CLOEXEC), 0);
 	file = open_as(box, fd, O_RDONLY);
