@@ -30,15 +30,13 @@
 #include "base/rcu.h"
 
 #include "base/assert.h"
-#include "base/futex.h"
 #include "base/lock.h"
+#include "base/nap.h"
 
 /* liburcu doubles its last array of records, which has room for twice the threads there were. */
 #define RECORD_BYTES (4 * sizeof(struct urcu_bp_reader))
 #define TRIAL_LEAST (64UL << 10)
 #define TRIAL_MOST (64UL << 20)
-
-#define WAIT_NS 100000L
 
 static struct samara_spinlock register_lock, wait_lock;
 static unsigned long registered; /* register_lock; threads that ever were */
@@ -101,13 +99,11 @@ static bool has_guests(unsigned int which)
 
 static void wait_for_side(void)
 {
-	const struct timespec nap = { .tv_nsec = WAIT_NS };
 	const unsigned int old = side;
-	unsigned int nothing = 0;
 
 	__atomic_store_n(&side, !old, __ATOMIC_SEQ_CST);
-	while (has_guests(old))
-		futex_wait(&nothing, 0, FUTEX_ANYONE, &nap);
+	for (unsigned long round = 0; has_guests(old); round++)
+		nap_between_looks(round);
 }
 
 void rcu_guests_wait(void)

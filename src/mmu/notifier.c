@@ -8,8 +8,8 @@
 
 #include "alloc/mem.h"
 #include "base/lock.h"
+#include "base/nap.h"
 #include "base/rcu.h"
-#include "mmu/wait.h"
 
 struct samara_notifier {
 	struct samara_notifier *next; /* in the order of registration */
@@ -69,7 +69,7 @@ static void next_phase(struct samara_mm *mm)
 		unsigned long *open = &mm->shard[i].changing[old & 1];
 
 		for (unsigned long round = 0; load_seq_cst(open); round++)
-			wait_a_little(round);
+			nap_between_looks(round);
 	}
 }
 

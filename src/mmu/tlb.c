@@ -6,8 +6,8 @@
 
 #include "base/gate.h"
 #include "base/lock.h"
+#include "base/nap.h"
 #include "frame/frame.h"
-#include "mmu/wait.h"
 
 static struct samara_tlb_entry *slot_of(struct samara_cpu *cpu, unsigned long addr)
 {
@@ -53,7 +53,7 @@ static void cpu_wait(struct samara_cpu *cpu)
 		return;
 	}
 	for (unsigned long round = 0; smp_load_acquire(&cpu->inside) == seen; round++)
-		wait_a_little(round);
+		nap_between_looks(round);
 }
 
 void tlb_fill(struct samara_cpu *cpu, struct samara_mm *mm, unsigned long addr, pte_t pte)

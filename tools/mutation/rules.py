@@ -18,7 +18,7 @@ ERRNO = re.compile(r"E[A-Z]+$")
 # What only checks, explains or prepares is not mutated: to take it out breaks nothing.
 ASIDE = re.compile(r"(BUG_ON|VM_WARN_ON|VM_BUG_ON|static_assert|_Static_assert|(\w+_)?assert_\w+|"
                    r"report_broken|TRACE|prefetch|__builtin_prefetch|un?poison_\w+|poison_\w+|"
-                   r"cpu_relax|wait_a_little|tsan_\w+|rank_\w+)$")
+                   r"cpu_relax|nap_between_looks|tsan_\w+|rank_\w+)$")
 
 
 def keep_lines(text, replacement):
