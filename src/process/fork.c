@@ -18,12 +18,12 @@
 #include "vma/unmap.h"
 
 #ifdef SAMARA_DEBUG
-void (*fork_hook)(enum fork_step step, struct samara_mm *parent, struct samara_mm *child);
+void (*fork_step_hook)(enum fork_step step, struct samara_mm *parent, struct samara_mm *child);
 
 static void begin(enum fork_step step, struct samara_mm *parent, struct samara_mm *child)
 {
-	if (unlikely(fork_hook))
-		fork_hook(step, parent, child);
+	if (unlikely(fork_step_hook))
+		fork_step_hook(step, parent, child);
 }
 #else
 #define begin(step, parent, child) ((void)0)

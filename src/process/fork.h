@@ -35,7 +35,8 @@ int dup_mmap(struct samara_mm *parent, struct samara_mm *child) __must_check;
 
 /* Debug builds, for tests: called when a step begins, with the locks held. */
 #ifdef SAMARA_DEBUG
-extern void (*fork_hook)(enum fork_step step, struct samara_mm *parent, struct samara_mm *child);
+extern void (*fork_step_hook)(enum fork_step step, struct samara_mm *parent,
+			      struct samara_mm *child);
 #endif
 
 #endif

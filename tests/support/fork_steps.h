@@ -17,7 +17,7 @@ typedef void (*fork_step_fn)(enum fork_step step, struct samara_mm *parent,
 static inline bool fork_steps_told(fork_step_fn fn)
 {
 #ifdef SAMARA_DEBUG
-	fork_hook = fn;
+	fork_step_hook = fn;
 	return true;
 #else
 	(void)fn;
