@@ -17,8 +17,7 @@ struct list_head {
 	struct list_head *next, *prev;
 };
 
-#define LIST_HEAD_INIT(name) { &(name), &(name) }
-#define LIST_HEAD(name) struct list_head name = LIST_HEAD_INIT(name)
+#define LIST_HEAD(name) struct list_head name = { &(name), &(name) }
 
 static inline void list_insert_between(struct list_head *node, struct list_head *prev,
 				       struct list_head *next)
@@ -27,6 +26,17 @@ static inline void list_insert_between(struct list_head *node, struct list_head 
 	node->next = next;
 	prev->next = node;
 	next->prev = node;
+}
+
+static inline void list_init(struct list_head *head)
+{
+	head->next = head;
+	head->prev = head;
+}
+
+static inline bool list_empty(const struct list_head *head)
+{
+	return head->next == head;
 }
 
 /* Put node last. */

@@ -45,7 +45,7 @@ static void set_commit(struct commit *commit, const struct samara_machine_config
 
 static void release(struct samara_machine *machine)
 {
-	VM_WARN_ON(machine->mms.head.next != &machine->mms.head);
+	VM_WARN_ON(!list_empty(&machine->mms.head));
 	file_store_put(machine->store);
 	mem_free(&machine_site, machine);
 }
@@ -107,7 +107,7 @@ int samara_machine_create(const struct samara_machine_config *callers, struct sa
 	machine->geo = geo;
 	machine->flags = own.flags;
 	machine->max_map_count = own.max_map_count ? own.max_map_count : DEFAULT_MAP_COUNT;
-	machine->mms.head = (struct list_head)LIST_HEAD_INIT(machine->mms.head);
+	list_init(&machine->mms.head);
 	refcount_set(&machine->refs, 1);
 	machine->release = release;
 	*out = machine;
