@@ -57,11 +57,9 @@ struct samara_cpu {
 	unsigned long page_mask; /* of the mm that runs, or ran last */
 	unsigned int page_shift;
 	struct samara_mm *mm;    /* NULL: none */
-	void *unit;              /* how its mm reaches it */
 	const void *thread;      /* whose it is */
 	struct samara_cpu *next_of_thread;
 	struct samara_cpu *next_of_all, *prev_of_all;
-	void *memory;
 	unsigned long misses;    /* calls of samara_cpu_miss() */
 	unsigned long hits_lost; /* pages that had to make room for another in the TLB */
 	unsigned long flushes;   /* times that a range, or everything, was dropped */

@@ -46,7 +46,7 @@ void *samara_cpu_miss(struct samara_cpu *cpu, unsigned long addr, enum samara_ac
 	}
 	while (!host && !err) {
 		samara_cpu_exit(cpu);
-		err = tlb_unit_miss(cpu->unit, addr, access, fault);
+		err = tlb_unit_miss(cpu_unit(cpu), addr, access, fault);
 		samara_cpu_enter(cpu);
 		if (!err)
 			host = samara_cpu_lookup(cpu, addr, access);

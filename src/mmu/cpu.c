@@ -80,9 +80,8 @@ int samara_cpu_create(struct samara_machine *machine, struct samara_cpu **out)
 		return -ENOMEM;
 	soft = (struct soft_tlb *)ALIGN_UP((uintptr_t)memory, CACHE_LINE);
 	soft->unit.ops = &soft_tlb_ops;
+	soft->memory = memory;
 	cpu = &soft->cpu;
-	cpu->unit = &soft->unit;
-	cpu->memory = memory;
 	cpu->page_shift = machine->geo.page_shift;
 	cpu->page_mask = geo_page_mask(&machine->geo);
 	for (unsigned int i = 0; i < SAMARA_TLB_ENTRIES; i++) {
@@ -100,7 +99,7 @@ void samara_cpu_destroy(struct samara_cpu *cpu)
 		return;
 	tlb_switch(cpu, NULL);
 	unlink_from_all(cpu);
-	mem_free(&cpu_site, cpu->memory);
+	mem_free(&cpu_site, container_of(cpu, struct soft_tlb, cpu)->memory);
 }
 
 void samara_cpu_run(struct samara_cpu *cpu, struct samara_mm *mm)

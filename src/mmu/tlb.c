@@ -81,7 +81,7 @@ void tlb_fill(struct samara_cpu *cpu, struct samara_mm *mm, unsigned long addr, 
 
 static void detach(struct samara_cpu *cpu, struct samara_mm *mm)
 {
-	tlb_unit_detach(cpu->unit);
+	tlb_unit_detach(cpu_unit(cpu));
 	gate_remove_cpu(mm->machine->gate, cpu);
 	cpu_drop(cpu, 0, ~0UL);
 }
@@ -91,7 +91,7 @@ static void attach(struct samara_cpu *cpu, struct samara_mm *mm)
 	cpu->page_shift = mm->geo->page_shift;
 	cpu->page_mask = mm_page_mask(mm);
 	gate_add_cpu(mm->machine->gate, cpu);
-	tlb_unit_attach(cpu->unit, mm);
+	tlb_unit_attach(cpu_unit(cpu), mm);
 }
 
 void tlb_switch(struct samara_cpu *cpu, struct samara_mm *mm)
@@ -100,7 +100,7 @@ void tlb_switch(struct samara_cpu *cpu, struct samara_mm *mm)
 	if (cpu->mm && mm_is_foreign(cpu->mm)) {
 		/* Its lists are the parent's. */
 		cpu->mm = NULL;
-		((struct tlb_unit *)cpu->unit)->mm = NULL;
+		cpu_unit(cpu)->mm = NULL;
 	}
 	if (cpu->mm == mm) {
 		if (mm && cpu->thread != &gate_runs_cpus) {

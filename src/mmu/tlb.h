@@ -49,12 +49,18 @@
 
 #include "mmu/tlb_unit.h"
 
-/* What samara_cpu_create() allocates: the CPU's unit stands before it. */
+/* Each struct samara_cpu is part of one. */
 struct soft_tlb {
 	struct tlb_unit unit;
+	void *memory; /* what mem_alloc() gave */
 	struct samara_cpu cpu __aligned(CACHE_LINE); /* so that no TLB entry lies in two lines */
 };
 extern const struct tlb_ops soft_tlb_ops;
+
+static inline struct tlb_unit *cpu_unit(struct samara_cpu *cpu)
+{
+	return &container_of(cpu, struct soft_tlb, cpu)->unit;
+}
 
 /*
  * Remember pte, the entry of addr, for the accesses that it allows. The leaf's lock is held; cpu

@@ -280,9 +280,9 @@ static void an_mm_that_exits_takes_its_cpus_off(void **state)
 }
 
 /* An mm's list changes under its lock only: CPUs that join it, and CPUs that leave it anywhere. */
-static void guard_place(struct one_cpu *o, const struct samara_cpu *cpu)
+static void guard_place(struct one_cpu *o, struct samara_cpu *cpu)
 {
-	struct tlb_unit *unit = cpu->unit;
+	struct tlb_unit *unit = cpu_unit(cpu);
 
 	guard_add(&o->s.mm->watch.cpus_lock, &unit->next, sizeof(unit->next), "next");
 }
