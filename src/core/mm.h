@@ -142,6 +142,7 @@ struct mm_tables {
 /* Whom changes of the page table are told. */
 struct mm_watch {
 	struct tlb_unit *cpus;                 /* cpus_lock; those that run this mm */
+	unsigned int cpus_young;               /* cpus_lock; how many have tlb_ops.young */
 	struct samara_spinlock cpus_lock;      /* RANK_TLB */
 	struct samara_notifier *notifiers;     /* notifiers_lock; walked inside a pair */
 	unsigned long notifier_seq;            /* (a) changed under notifiers_lock */

@@ -6,6 +6,17 @@
 
 #include "base/lock.h"
 
+/* at leads to the unit. cpus_lock is held. */
+static void unlink_unit(struct samara_mm *mm, struct tlb_unit **at)
+{
+	struct tlb_unit *unit = *at;
+
+	WRITE_ONCE(*at, unit->next);
+	if (unit->ops->young)
+		WRITE_ONCE(mm->watch.cpus_young, mm->watch.cpus_young - 1);
+	unit->mm = NULL;
+}
+
 void tlb_unit_attach(struct tlb_unit *unit, struct samara_mm *mm)
 {
 	VM_WARN_ON(unit->mm);
@@ -13,6 +24,8 @@ void tlb_unit_attach(struct tlb_unit *unit, struct samara_mm *mm)
 	spin_lock(&mm->watch.cpus_lock, RANK_TLB);
 	unit->next = mm->watch.cpus;
 	WRITE_ONCE(mm->watch.cpus, unit);
+	if (unit->ops->young)
+		WRITE_ONCE(mm->watch.cpus_young, mm->watch.cpus_young + 1);
 	spin_unlock(&mm->watch.cpus_lock);
 }
 
@@ -24,9 +37,8 @@ void tlb_unit_detach(struct tlb_unit *unit)
 	spin_lock(&mm->watch.cpus_lock, RANK_TLB);
 	while (*at != unit)
 		at = &(*at)->next;
-	WRITE_ONCE(*at, unit->next);
+	unlink_unit(mm, at);
 	spin_unlock(&mm->watch.cpus_lock);
-	unit->mm = NULL;
 }
 
 /* cpus_lock is held. */
@@ -76,7 +88,7 @@ bool tlb_young(struct samara_mm *mm, unsigned long addr)
 	struct tlb_unit *unit;
 	bool young = false;
 
-	if (!tlb_mm_runs(mm))
+	if (!READ_ONCE(mm->watch.cpus_young))
 		return false;
 	spin_lock(&mm->watch.cpus_lock, RANK_TLB);
 	for (unit = mm->watch.cpus; unit; unit = unit->next)
@@ -93,8 +105,7 @@ void tlb_mm_exit(struct samara_mm *mm)
 	while (mm->watch.cpus) {
 		struct tlb_unit *unit = mm->watch.cpus;
 
-		WRITE_ONCE(mm->watch.cpus, unit->next);
-		unit->mm = NULL;
+		unlink_unit(mm, &mm->watch.cpus);
 		if (unit->ops->detached)
 			unit->ops->detached(unit);
 	}

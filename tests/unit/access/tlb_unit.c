@@ -229,6 +229,24 @@ static void what_is_young_is_asked_with_the_leaf_locked(void **state)
 	tlb_unit_detach(&b.unit);
 }
 
+static void where_no_unit_tells_what_is_young_no_lock_is_taken(void **state)
+{
+	struct recorder tells = { .unit.ops = &all_ops }, other = { .unit.ops = &few_ops };
+	unsigned long addr;
+
+	(void)state;
+	tlb_unit_attach(&other.unit, m.mm);
+	tlb_unit_attach(&tells.unit, m.mm);
+	addr = filled_page(&other);
+	tells.young = true;
+	assert_true(tlb_young(m.mm, addr));
+	tlb_unit_detach(&tells.unit);
+	spin_lock(&m.mm->watch.cpus_lock, RANK_TLB);
+	assert_false(tlb_young(m.mm, addr));
+	spin_unlock(&m.mm->watch.cpus_lock);
+	tlb_unit_detach(&other.unit);
+}
+
 static void an_exit_flushes_and_lets_go(void **state)
 {
 	struct recorder a = { .unit.ops = &all_ops }, b = { .unit.ops = &few_ops };
@@ -289,6 +307,7 @@ int main(void)
 		cmocka_unit_test(a_flush_begins_everywhere_before_it_waits),
 		cmocka_unit_test(a_fork_flushes_all_of_the_parent),
 		cmocka_unit_test(what_is_young_is_asked_with_the_leaf_locked),
+		cmocka_unit_test(where_no_unit_tells_what_is_young_no_lock_is_taken),
 		cmocka_unit_test(an_exit_flushes_and_lets_go),
 		cmocka_unit_test(a_unit_and_a_cpu_run_one_mm),
 	};
