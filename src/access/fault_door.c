@@ -19,6 +19,7 @@
 #include "access/fault_door.h"
 #include "access/wait.h"
 #include "core/vma_lock.h"
+#include "frame/frame.h"
 #include "vma/find.h"
 #include "vma/grow.h"
 
@@ -32,12 +33,15 @@ static int refuse(struct samara_fault *fault, unsigned long addr, int signo, int
 	return signo ? -EFAULT : -ENOMEM;
 }
 
-/* What a fault at addr said, of mm, once no lock is held any more. May wait; then 0. */
+/*
+ * To what a fault at addr said, of mm; refused is frames_refused before it. No lock is held any
+ * more. May wait; then 0.
+ */
 static int answer(struct samara_mm *mm, unsigned int codes, unsigned long addr,
-		  struct samara_fault *fault)
+		  unsigned long refused, struct samara_fault *fault)
 {
 	if (codes & VM_FAULT_WAITS)
-		return access_wait(mm, addr, codes) ? refuse(fault, addr, 0, -ENOMEM) : 0;
+		return access_wait(mm, addr, codes, &refused) ? refuse(fault, addr, 0, -ENOMEM) : 0;
 	if (codes & VM_FAULT_SIGBUS)
 		return refuse(fault, addr, SIGBUS,
 			      codes & VM_FAULT_HWPOISON ? BUS_MCEERR_AR : BUS_ADRERR);
@@ -130,6 +134,7 @@ int access_fault(struct samara_mm *mm, unsigned long addr, enum samara_access ki
 	const unsigned int flags = kind == SAMARA_ACCESS_WRITE ? FAULT_WRITE :
 				   kind == SAMARA_ACCESS_EXEC  ? FAULT_EXEC :
 								 0;
+	const unsigned long refused = frames_refused;
 	unsigned int codes;
 	struct vma *vma;
 
@@ -141,9 +146,9 @@ int access_fault(struct samara_mm *mm, unsigned long addr, enum samara_access ki
 		vma_end_read(vma);
 		if (!(codes & VM_FAULT_RETRY)) {
 			mm_lock_count(mm, VMA_LOCK_SUCCESS);
-			return answer(mm, codes, addr, fault);
+			return answer(mm, codes, addr, refused, fault);
 		}
 		mm_lock_count(mm, VMA_LOCK_RETRY);
 	}
-	return answer(mm, fault_slowly(mm, addr, flags), addr, fault);
+	return answer(mm, fault_slowly(mm, addr, flags), addr, refused, fault);
 }

@@ -162,12 +162,14 @@ static int pin_once(struct samara_mm *mm, unsigned long addr, struct pin_ask *as
 /* Again after each wait. No lock is held. */
 static int pin_one(struct samara_mm *mm, unsigned long addr, struct pin_ask *ask)
 {
+	unsigned long refused = frames_refused;
 	int ret;
 
 	do {
 		ask->codes = 0;
 		ret = pin_once(mm, addr, ask);
-	} while (ret && (ask->codes & VM_FAULT_WAITS) && !access_wait(mm, addr, ask->codes));
+	} while (ret && (ask->codes & VM_FAULT_WAITS) &&
+		 !access_wait(mm, addr, ask->codes, &refused));
 	return ret;
 }
 

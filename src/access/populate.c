@@ -14,6 +14,7 @@
 #include "access/fault_door.h"
 #include "access/populate.h"
 #include "access/wait.h"
+#include "frame/frame.h"
 #include "mmu/table.h"
 #include "vma/find.h"
 
@@ -107,6 +108,7 @@ static int walk_access(struct populate *p)
 /* walk from p->at on, again after each wait; no lock is held in between. */
 static int populate(struct populate *p, int (*walk)(struct populate *p))
 {
+	unsigned long refused = frames_refused;
 	int err;
 
 	do {
@@ -114,7 +116,8 @@ static int populate(struct populate *p, int (*walk)(struct populate *p))
 		mmap_read_lock(p->mm);
 		err = walk(p);
 		mmap_read_unlock(p->mm);
-	} while (err && (p->codes & VM_FAULT_WAITS) && !access_wait(p->mm, p->at, p->codes));
+	} while (err && (p->codes & VM_FAULT_WAITS) &&
+		 !access_wait(p->mm, p->at, p->codes, &refused));
 	return err;
 }
 

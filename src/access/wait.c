@@ -45,10 +45,11 @@ static void wait_for_entry(struct samara_mm *mm, unsigned long addr)
 	folio_put(mm->machine->ram, folio);
 }
 
-int access_wait(struct samara_mm *mm, unsigned long addr, unsigned int codes)
+int access_wait(struct samara_mm *mm, unsigned long addr, unsigned int codes,
+		unsigned long *refused)
 {
 	if (codes & VM_FAULT_OOM)
-		return store_make_room(mm->machine->store);
+		return store_make_room(mm->machine->store, refused);
 	VM_WARN_ON(lock_rank_holds_any());
 	wait_for_entry(mm, addr);
 	return 0;

@@ -20,9 +20,10 @@
 #define VM_FAULT_WAITS ((unsigned int)VM_FAULT_WAIT | (unsigned int)VM_FAULT_OOM)
 
 /*
- * A fault at addr said codes, some of VM_FAULT_WAITS among them. 0: try it again. -ENOMEM: memory
- * has run out. Sleeps. No lock is held.
+ * A fault at addr said codes, some of VM_FAULT_WAITS among them. *refused: see store_make_room().
+ * 0: try it again. -ENOMEM: memory has run out. Sleeps. No lock is held.
  */
-int access_wait(struct samara_mm *mm, unsigned long addr, unsigned int codes) __must_check;
+int access_wait(struct samara_mm *mm, unsigned long addr, unsigned int codes,
+		unsigned long *refused) __must_check;
 
 #endif

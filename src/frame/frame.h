@@ -248,6 +248,12 @@ enum folio_fill { FOLIO_ZEROED, FOLIO_RAW /* the caller writes all of it */ };
  */
 struct folio *folio_alloc(struct ram *ram, unsigned int order, enum folio_fill fill) __must_check;
 
+/*
+ * How often the calling thread was given NULL. An operation that fails and finds it changed lacked
+ * frames; if not, it lacked what no freed frame gives.
+ */
+extern __thread unsigned long frames_refused __attribute__((tls_model("initial-exec")));
+
 /* It has no reference left. Only folio_put() and folio_unmap() call it. */
 void folio_free(struct ram *ram, struct folio *folio);
 

@@ -129,6 +129,8 @@ static __noinline unsigned long take_drained(struct ram *ram, unsigned int order
 	return 0;
 }
 
+__thread unsigned long frames_refused;
+
 static bool admit(void)
 {
 	cache_self.asked_other++;
@@ -147,20 +149,24 @@ struct folio *folio_alloc(struct ram *ram, unsigned int order, enum folio_fill f
 
 	BUG_ON(order >= FRAME_ORDERS);
 	if (!admit())
-		return NULL;
+		goto refused;
 	pfn = take(ram, order);
 	if (unlikely(!pfn))
 		pfn = take_drained(ram, order);
 	if (unlikely(!pfn)) {
 		atomic_inc(&frame_site.asked);
 		site_refused(&frame_site, 1);
-		return NULL;
+		goto refused;
 	}
 	frames_out(ram, pfn, order, fill);
 	folio = frame_at(ram, pfn);
 	VM_WARN_ON(READ_ONCE(folio->state) || folio->mapping || folio->index);
 	smp_store_release(&folio->state, FOLIO_REF_ONE);
 	return folio;
+
+refused:
+	frames_refused++;
+	return NULL;
 }
 
 /* freeing -------------------------------------------------------------------- */

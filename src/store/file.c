@@ -8,6 +8,7 @@
 
 #include "alloc/mem.h"
 #include "base/assert.h"
+#include "frame/frame.h"
 #include "store/file.h"
 
 static DEFINE_ALLOC_SITE(file_site, "file");
@@ -43,9 +44,14 @@ void file_store_put(struct file_store *store)
 	mem_free(&store_site, store);
 }
 
-int store_make_room(struct file_store *store)
+int store_make_room(struct file_store *store, unsigned long *refused)
 {
+	const bool lacked_frames = *refused != frames_refused;
+
 	VM_WARN_ON(lock_rank_holds_any());
+	*refused = frames_refused;
+	if (!lacked_frames)
+		return -ENOMEM;
 	return store->make_room && store->make_room(store) ? 0 : -ENOMEM;
 }
 

@@ -125,6 +125,7 @@ long file_read(struct samara_file *file, void *buf, unsigned long len, unsigned 
 		.len = min(len, MOST_BYTES),
 		.offset = offset,
 	};
+	unsigned long refused = frames_refused;
 	int err;
 
 	if (!file_is(file, SAMARA_FILE_READ))
@@ -133,7 +134,7 @@ long file_read(struct samara_file *file, void *buf, unsigned long len, unsigned 
 		return -EINVAL;
 	do
 		err = read_on(&t);
-	while (err == -ENOMEM && !store_make_room(file->inode->store));
+	while (err == -ENOMEM && !store_make_room(file->inode->store, &refused));
 	/* -EFAULT: the end has come nearer meanwhile. */
 	return t.done || err == -EFAULT ? (long)t.done : err;
 }
@@ -207,6 +208,7 @@ long file_write(struct samara_file *file, const void *buf, unsigned long len,
 		.len = min(len, MOST_BYTES),
 		.offset = offset,
 	};
+	unsigned long refused = frames_refused;
 	int err;
 
 	if (!file_is(file, SAMARA_FILE_WRITE))
@@ -217,6 +219,6 @@ long file_write(struct samara_file *file, const void *buf, unsigned long len,
 		return (long)t.len;
 	do
 		err = write_on(&t);
-	while (err == -ENOMEM && !store_make_room(file->inode->store));
+	while (err == -ENOMEM && !store_make_room(file->inode->store, &refused));
 	return t.done ? (long)t.done : err;
 }

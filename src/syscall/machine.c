@@ -12,6 +12,7 @@
 #include "alloc/mem.h"
 #include "base/sized.h"
 #include "core/mms.h"
+#include "frame/frame.h"
 #include "process/exit.h"
 #include "process/fork.h"
 #include "store/file.h"
@@ -157,14 +158,14 @@ static int fork_once(struct samara_mm *parent, struct samara_mm **child)
 /* A fork that failed has left nothing behind, so trying again is beginning anew. */
 int samara_fork(struct samara_mm *parent, struct samara_mm **child)
 {
-	const int refused = mm_call(parent);
-	int err;
+	unsigned long refused = frames_refused;
+	int err = mm_call(parent);
 
-	if (refused)
-		return refused;
+	if (err)
+		return err;
 	do
 		err = fork_once(parent, child);
-	while (err == -ENOMEM && !store_make_room(parent->machine->store));
+	while (err == -ENOMEM && !store_make_room(parent->machine->store, &refused));
 	return err;
 }
 

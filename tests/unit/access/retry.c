@@ -11,6 +11,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <samara/inject.h>
+
 #include "base/lock.h"
 #include "store/file.h"
 #include "support/cmocka_all.h"
@@ -382,6 +384,39 @@ static void fork_begins_anew_after_its_wait(void **state)
 	samara_unpin_pages(pin, 3, 1);
 }
 
+/* No freed frame helps where another thing is lacking: nothing is asked for, and nothing waits. */
+static void what_lacks_no_frame_does_not_wait(void **state)
+{
+	static char buf[3 * MEM_PAGE];
+	struct samara_fault fault;
+	struct samara_mm *child;
+	struct samara_pin pin;
+
+	(void)state;
+	at = mem_map(&m, 8, RW, MAP_PRIVATE, NULL);
+	assert_int_equal(samara_file_memfd(m.machine, "a", 0, &file), 0);
+	assert_int_equal(samara_inject_site("page_table", 1), 0);
+	assert_int_equal(samara_write(m.mm, at, buf, 1, &fault), -ENOMEM);
+	assert_int_equal(samara_inject_site("page_table", 1), 0);
+	assert_int_equal(samara_pin_pages(m.mm, at, 1, SAMARA_PIN_WRITE, &pin), -ENOMEM);
+	assert_int_equal(samara_inject_site("page_table", 1), 0);
+	assert_int_equal(samara_madvise(m.mm, at, 8 * MEM_PAGE, POPULATE_WRITE), -ENOMEM);
+	assert_int_equal(samara_inject_site("vma", 1), 0);
+	assert_int_equal(samara_fork(m.mm, &child), -ENOMEM);
+	assert_int_equal(samara_inject_site("maple_leaf", 1), 0);
+	assert_int_equal(samara_file_pwrite(file, buf, sizeof(buf), 0), MEM_PAGE);
+	assert_int_equal(world.waits, 0);
+	samara_file_put(file);
+	/* An operation that lacked a frame before this one is no reason to wait either. */
+	fill(0);
+	world.dry = true;
+	assert_int_equal(samara_write(m.mm, at, buf, 1, &fault), -ENOMEM);
+	assert_int_equal(world.waits, 1);
+	assert_int_equal(samara_inject_site("vma", 1), 0);
+	assert_int_equal(samara_fork(m.mm, &child), -ENOMEM);
+	assert_int_equal(world.waits, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -400,6 +435,7 @@ int main(void)
 		TEST(a_write_to_a_file_goes_on_after_its_wait),
 		TEST(what_is_appended_after_a_wait_overwrites_nothing),
 		TEST(fork_begins_anew_after_its_wait),
+		TEST(what_lacks_no_frame_does_not_wait),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
