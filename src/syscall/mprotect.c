@@ -74,8 +74,15 @@ static int protect(struct vma_part *part, unsigned long flags, struct door *door
 	return 0;
 }
 
+/* One call, as its steps see it. */
+struct protect_walk {
+	struct vma_walk walk;
+	struct door door;
+};
+
 static int step(const struct vma_walk *walk, struct vma_part *part)
 {
+	struct protect_walk *call = container_of(walk, struct protect_walk, walk);
 	unsigned long prot = walk->arg & VM_ACCESS_FLAGS;
 	const unsigned long old = part->vma->vm_flags;
 
@@ -84,8 +91,7 @@ static int step(const struct vma_walk *walk, struct vma_part *part)
 		prot |= PROT_EXEC;
 	if (prot & ~(old >> VM_MAY_SHIFT))
 		return -EACCES;
-	return protect(part, prot | (old & ~VM_ACCESS_FLAGS),
-		       container_of(walk->dead, struct door, dead));
+	return protect(part, prot | (old & ~VM_ACCESS_FLAGS), &call->door);
 }
 
 static int protect_range(struct vma_walk *walk, int grows)
@@ -114,8 +120,7 @@ int samara_mprotect(struct samara_mm *mm, unsigned long addr, unsigned long len,
 {
 	const int refused = mm_call(mm);
 	const int grows = prot & (PROT_GROWSDOWN | PROT_GROWSUP);
-	struct door door;
-	struct vma_walk walk = { .mm = mm, .start = addr, .step = step, .dead = &door.dead };
+	struct protect_walk call = { .walk = { .mm = mm, .start = addr, .step = step } };
 	enum span span;
 	int err;
 
@@ -124,16 +129,16 @@ int samara_mprotect(struct samara_mm *mm, unsigned long addr, unsigned long len,
 	prot &= ~grows;
 	if (grows == (PROT_GROWSDOWN | PROT_GROWSUP) || !mm_page_aligned(mm, addr))
 		return -EINVAL;
-	span = mm_span(mm, addr, len, &walk.end);
+	span = mm_span(mm, addr, len, &call.walk.end);
 	if (span == SPAN_EMPTY)
 		return 0;
 	if (span != SPAN_PAGES)
 		return -ENOMEM;
 	if (prot & ~(PROT_READ | PROT_WRITE | PROT_EXEC | PROT_SEM))
 		return -EINVAL;
-	walk.arg = (unsigned long)prot;
-	door_enter(&door, mm);
-	err = protect_range(&walk, grows);
-	door_leave(&door);
+	call.walk.arg = (unsigned long)prot;
+	door_enter(&call.door, mm);
+	err = protect_range(&call.walk, grows);
+	door_leave(&call.door);
 	return err;
 }
