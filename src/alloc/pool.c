@@ -73,7 +73,7 @@ struct sheaf *sheaf_alloc(struct obj_cache *c)
 	return sheaf;
 }
 
-void sheaf_free(struct sheaf *sheaf)
+static void sheaf_free(struct sheaf *sheaf)
 {
 	void *p = sheaf;
 

@@ -24,7 +24,6 @@ void pool_defer_loose(struct obj_cache *c, void *obj);
 
 /* An empty sheaf for objects of c, or NULL. */
 struct sheaf *sheaf_alloc(struct obj_cache *c);
-void sheaf_free(struct sheaf *sheaf);
 
 /* Give wholly free chunks back, of every cache. True if no chunk is left anywhere. */
 bool pool_shrink_all(void);

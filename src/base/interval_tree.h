@@ -41,8 +41,6 @@ struct interval_tree {
 	struct interval_node *root;
 };
 
-#define INTERVAL_TREE_INIT { .root = NULL }
-
 /* node->start and node->last are set by the caller and stay while it is in the tree. */
 void interval_tree_insert(struct interval_tree *tree, struct interval_node *node);
 void interval_tree_remove(struct interval_tree *tree, struct interval_node *node);

@@ -160,8 +160,6 @@ static inline unsigned int shard_number(void)
 {
 	return this_thread_number() % RAM_SHARDS;
 }
-/* Every shard's frames become free blocks; how many there were. */
-unsigned long shards_drain(struct ram *ram);
 
 /* contents.c ----------------------------------------------------------------- */
 

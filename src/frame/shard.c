@@ -55,7 +55,8 @@ static void refill(struct ram *ram, struct shard *s)
 	spin_unlock(&ram->buddy.lock);
 }
 
-unsigned long shards_drain(struct ram *ram)
+/* Every shard's frames become free blocks; how many there were. */
+static unsigned long shards_drain(struct ram *ram)
 {
 	unsigned long drained = 0;
 

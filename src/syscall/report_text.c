@@ -18,7 +18,17 @@ static DEFINE_ALLOC_SITE(text_site, "report_text");
 
 #define NAME_COLUMN 73
 
-void text_add(struct text *text, const char *fmt, ...)
+/* Room for the text of one VMA, names escaped included, and for some more of them. */
+#define TEXT_SIZE 32768
+#define TEXT_ONE 20480
+
+/* Text that is written to a descriptor piece by piece. */
+struct text {
+	char *buf; /* TEXT_SIZE */
+	size_t len;
+};
+
+static __printf_like(2, 3) void text_add(struct text *text, const char *fmt, ...)
 {
 	const size_t room = TEXT_SIZE - text->len;
 	va_list args;
@@ -31,7 +41,7 @@ void text_add(struct text *text, const char *fmt, ...)
 		text->len += min((size_t)n, room - 1);
 }
 
-void text_char(struct text *text, char c)
+static void text_char(struct text *text, char c)
 {
 	if (text->len < TEXT_SIZE - 1)
 		text->buf[text->len++] = c;
@@ -48,7 +58,8 @@ static void text_number(struct text *text, unsigned long value, unsigned int bas
 		text_char(text, *at++);
 }
 
-void text_map_line(struct text *text, const struct samara_vma_info *info)
+/* "start-end perms offset dev inode", padded name, newline. */
+static void text_map_line(struct text *text, const struct samara_vma_info *info)
 {
 	const size_t line = text->len;
 
@@ -100,16 +111,23 @@ static int write_all(int fd, const char *buf, size_t len)
 	return 0;
 }
 
-int report_each(struct samara_mm *mm, int fd,
-		void (*print)(const struct samara_mm *mm, struct vma *vma,
-			      const struct samara_vma_info *info, struct text *text))
+/*
+ * print() for each VMA and last for the gate, written to fd piece by piece,
+ * mmap_lock dropped around each write. 0, -ENOMEM, what write(2) gave, or what mm_call() says.
+ */
+static int report_each(struct samara_mm *mm, int fd,
+		       void (*print)(const struct samara_mm *mm, struct vma *vma,
+				     const struct samara_vma_info *info, struct text *text))
 {
-	struct text text = { .buf = mem_alloc(&text_site, TEXT_SIZE) };
 	struct samara_vma_info info;
+	struct text text = { NULL };
 	unsigned long from = 0;
 	bool more = true;
-	int err = 0;
+	int err = mm_call(mm);
 
+	if (err)
+		return err;
+	text.buf = mem_alloc(&text_site, TEXT_SIZE);
 	if (!text.buf)
 		return -ENOMEM;
 	while (more && !err) {
@@ -141,10 +159,6 @@ static void print_maps(const struct samara_mm *mm, struct vma *vma,
 
 int samara_print_maps(struct samara_mm *mm, int fd)
 {
-	const int refused = mm_call(mm);
-
-	if (refused)
-		return refused;
 	return report_each(mm, fd, print_maps);
 }
 
@@ -243,9 +257,5 @@ static void print_smaps(const struct samara_mm *mm, struct vma *vma,
 
 int samara_print_smaps(struct samara_mm *mm, int fd)
 {
-	const int refused = mm_call(mm);
-
-	if (refused)
-		return refused;
 	return report_each(mm, fd, print_smaps);
 }

@@ -94,7 +94,7 @@ static void queries_match_a_plain_search(void **state)
 
 static void empty_tree_has_no_answer(void **state)
 {
-	struct interval_tree tree = INTERVAL_TREE_INIT;
+	struct interval_tree tree = { NULL };
 
 	assert_true(interval_tree_empty(&tree));
 	assert_null(interval_tree_iter_first(&tree, 0, ULONG_MAX));
@@ -103,7 +103,7 @@ static void empty_tree_has_no_answer(void **state)
 
 static void ends_are_included(void **state)
 {
-	struct interval_tree tree = INTERVAL_TREE_INIT;
+	struct interval_tree tree = { NULL };
 	struct interval_node node = { .start = 10, .last = 20 };
 
 	interval_tree_insert(&tree, &node);
@@ -119,7 +119,7 @@ static void ends_are_included(void **state)
 
 static void equal_intervals_may_be_in_it_together(void **state)
 {
-	struct interval_tree tree = INTERVAL_TREE_INIT;
+	struct interval_tree tree = { NULL };
 	struct interval_node node[40], *found;
 	size_t n = 0;
 
@@ -141,7 +141,7 @@ static void equal_intervals_may_be_in_it_together(void **state)
 
 static void ascending_inserts_stay_balanced(void **state)
 {
-	struct interval_tree tree = INTERVAL_TREE_INIT;
+	struct interval_tree tree = { NULL };
 	static struct interval_node node[1023];
 
 	for (size_t i = 0; i < ARRAY_SIZE(node); i++) {
@@ -160,7 +160,7 @@ static void validate_names_what_is_broken(void **state)
 					     "subtree_last", "order" };
 
 	for (size_t damage = 0; damage < ARRAY_SIZE(names); damage++) {
-		struct interval_tree tree = INTERVAL_TREE_INIT;
+		struct interval_tree tree = { NULL };
 		struct samara_report report = { 0 };
 		struct interval_node node[7], *root;
 
