@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Giving memory back to the embedder (pool_shrink_all()). */
+#include "support/at_locks.h"
 #include "support/cmocka_all.h"
 
+#include <pthread.h>
 #include <string.h>
 
 #include "alloc/cache.h"
@@ -52,11 +54,86 @@ static void an_object_alone_is_enough(void **state)
 	assert_true(pool_shrink_all());
 }
 
+#define FREE 5 /* in the magazine */
+
+/* A magazine with some in it. Returns an object that lives on. */
+static void *fill_magazine(void)
+{
+	void *objs[1 + FREE];
+
+	for (size_t i = 0; i < 1 + FREE; i++) {
+		objs[i] = cache_alloc(&things);
+		assert_non_null(objs[i]);
+	}
+	for (size_t i = 1; i < 1 + FREE; i++)
+		cache_free(&things, objs[i]);
+	return objs[0];
+}
+
+static void count_live(void *arg)
+{
+	*(unsigned long *)arg = cache_live(&things);
+}
+
+/* At each lock that a thread takes meanwhile: free objects are in the magazine or in the pool. */
+static void live_objects_are_told_while_a_magazine_is_emptied(void **state)
+{
+	bool met = true;
+
+	if (!at_locks_available())
+		skip();
+	for (unsigned int nth = 1; met; nth++) {
+		unsigned long live = 1;
+		void *obj = fill_magazine();
+
+		meet_at(NULL, nth, count_live, &live);
+		thread_drain();
+		met = meet_end();
+		assert_int_equal(live, 1);
+		cache_free(&things, obj);
+	}
+}
+
+struct ending {
+	unsigned int nth;
+	unsigned long live;
+	void *obj;
+};
+
+static void *fill_and_end(void *arg)
+{
+	struct ending *e = arg;
+
+	e->obj = fill_magazine();
+	meet_at(NULL, e->nth, count_live, &e->live);
+	return NULL;
+}
+
+static void live_objects_are_told_while_a_thread_ends(void **state)
+{
+	bool met = true;
+
+	if (!at_locks_available())
+		skip();
+	for (unsigned int nth = 1; met; nth++) {
+		struct ending e = { .nth = nth, .live = 1 };
+		pthread_t thread;
+
+		assert_int_equal(pthread_create(&thread, NULL, fill_and_end, &e), 0);
+		pthread_join(thread, NULL);
+		met = meet_end();
+		assert_int_equal(e.live, 1);
+		cache_free(&things, e.obj);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(one_object_keeps_its_chunk_and_no_other),
 		cmocka_unit_test(an_object_alone_is_enough),
+		cmocka_unit_test(live_objects_are_told_while_a_magazine_is_emptied),
+		cmocka_unit_test(live_objects_are_told_while_a_thread_ends),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
