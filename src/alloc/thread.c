@@ -89,7 +89,7 @@ static void thread_exit(void *arg)
 {
 	struct thread_caches *own = arg;
 
-	/* thread_release_all_memory() has freed it; another thread's key cannot be cleared. */
+	/* thread_release_all_memory() has freed it. Keys of other threads cannot be cleared. */
 	if (own != cache_self.own)
 		return;
 	site_list_lock();
@@ -166,8 +166,6 @@ bool thread_release_all_memory(void)
 		thread_list = own->next;
 		own->self->own = NULL;
 		own->self->hot = &cache_no_thread;
-		if (own->self == &cache_self)
-			thread_end_disarm(&end);
 		raw_free(own, sizeof(*own));
 	}
 	return true;
