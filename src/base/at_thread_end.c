@@ -30,11 +30,3 @@ bool thread_end_arm(struct thread_end *end, void *arg)
 		return false;
 	return !pthread_setspecific((pthread_key_t)(smp_load_acquire(&end->key) - 1), arg);
 }
-
-void thread_end_disarm(struct thread_end *end)
-{
-	const unsigned long key = smp_load_acquire(&end->key);
-
-	if (key)
-		(void)pthread_setspecific((pthread_key_t)(key - 1), NULL);
-}

@@ -22,7 +22,4 @@ struct thread_end {
  */
 bool thread_end_arm(struct thread_end *end, void *arg) __must_check;
 
-/* Nothing for the calling thread any more. */
-void thread_end_disarm(struct thread_end *end);
-
 #endif

@@ -42,25 +42,10 @@ static void the_last_word_counts(void **state)
 	assert_int_equal(last, 2);
 }
 
-static void *disarms(void *arg)
-{
-	bool armed = thread_end_arm(&end, &one);
-
-	thread_end_disarm(&end);
-	return armed ? &end : NULL;
-}
-
-static void a_disarmed_thread_ends_quietly(void **state)
-{
-	run(disarms);
-	assert_int_equal(ends, 0);
-}
-
 static struct thread_end late = { .at_end = note };
 
 static void *arms_late(void *arg)
 {
-	thread_end_disarm(&late); /* before there is a key */
 	return thread_end_arm(&late, &one) ? NULL : &late;
 }
 
@@ -115,7 +100,6 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_last_word_counts),
-		cmocka_unit_test(a_disarmed_thread_ends_quietly),
 		cmocka_unit_test(without_keys_it_is_refused_until_there_is_one),
 		cmocka_unit_test(threads_that_arm_at_once_share_a_key),
 	};
