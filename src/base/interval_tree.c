@@ -145,9 +145,6 @@ void interval_tree_remove(struct interval_tree *tree, struct interval_node *node
 		replace_below(tree, lowest, node, node->child[node->child[LEFT] ? LEFT : RIGHT]);
 	}
 	fix_upwards(tree, lowest);
-	node->parent = NULL;
-	node->child[LEFT] = NULL;
-	node->child[RIGHT] = NULL;
 }
 
 /* iteration --------------------------------------------------------------- */
