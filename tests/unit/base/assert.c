@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <wchar.h>
 
 #include "base/assert.h"
 #include "base/report.h"
@@ -167,6 +168,16 @@ static void report_cuts_a_long_text(void **state)
 	assert_int_equal(strlen(report.text), sizeof(report.text) - 1);
 }
 
+/* No character has that code, which vsnprintf(3) finds when it has written some. */
+static void report_has_no_half_text(void **state)
+{
+	struct samara_report report = { 0 };
+
+	assert_int_equal(report_broken(&report, "order", "half %lc", (wint_t)0x7fffffff), -EUCLEAN);
+	assert_string_equal(report.invariant, "order");
+	assert_string_equal(report.text, "");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -178,6 +189,7 @@ int main(void)
 		cmocka_unit_test(a_failed_assertion_ends_the_program),
 		cmocka_unit_test(report_keeps_the_first_finding),
 		cmocka_unit_test(report_may_be_absent),
+		cmocka_unit_test(report_has_no_half_text),
 		cmocka_unit_test(report_cuts_a_long_text),
 	};
 

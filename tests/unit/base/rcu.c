@@ -11,6 +11,7 @@
 
 #include <samara/maple_tree.h>
 
+#include "base/lock.h"
 #include "base/rcu.h"
 
 /* Two threads in step, with nothing that orders their memory: relaxed only. */
@@ -156,6 +157,53 @@ static void callback_may_defer_itself(void **state)
 	assert_int_equal(READ_ONCE(numbered[0].number), 0);
 }
 
+#ifdef SAMARA_DEBUG
+static const void *round_lock; /* the first that a barrier takes */
+
+static void note_first(enum lock_event event, const void *lock)
+{
+	if (event == LOCK_TAKE && !round_lock)
+		round_lock = lock;
+}
+
+struct link {
+	struct rcu_cb cb;
+	struct link *next;
+	bool called, excluded;
+};
+
+static void call_next(struct rcu_cb *cb)
+{
+	struct link *link = container_of(cb, struct link, cb);
+
+	link->excluded = lock_rank_holds(round_lock);
+	WRITE_ONCE(link->called, true);
+	if (link->next)
+		rcu_queue(&link->next->cb, call_next);
+}
+#endif
+
+/* What a callback defers, and what that defers, is still the barrier's. */
+static void rounds_exclude_each_other(void **state)
+{
+#ifdef SAMARA_DEBUG
+	struct link link[3] = { { .next = &link[1] }, { .next = &link[2] }, { .next = NULL } };
+
+	__atomic_store_n(&lock_hook, note_first, __ATOMIC_RELEASE);
+	rcu_barrier();
+	__atomic_store_n(&lock_hook, NULL, __ATOMIC_RELEASE);
+	assert_non_null(round_lock);
+	rcu_queue(&link[0].cb, call_next);
+	rcu_barrier();
+	for (size_t i = 0; i < ARRAY_SIZE(link); i++) {
+		assert_true(READ_ONCE(link[i].called));
+		assert_true(link[i].excluded);
+	}
+#else
+	skip();
+#endif
+}
+
 static void worker_needs_no_barrier(void **state)
 {
 	struct grace_cb grace = { 0 };
@@ -174,6 +222,7 @@ int main(void)
 		cmocka_unit_test(public_calls_do_the_same),
 		cmocka_unit_test(callbacks_run_in_the_order_they_were_deferred),
 		cmocka_unit_test(callback_may_defer_itself),
+		cmocka_unit_test(rounds_exclude_each_other),
 		cmocka_unit_test(worker_needs_no_barrier),
 	};
 
