@@ -8,6 +8,8 @@
 
 #include <samara/mm.h>
 
+#include "core/mm.h"
+
 static void known_geometries_are_possible(void **state)
 {
 	(void)state;
@@ -91,6 +93,46 @@ static void the_base_of_small_spaces_lies_inside_them(void **state)
 	}
 }
 
+/* As getrlimit(2) tells in a shell of Debian's, but for what the machine's size decides. */
+static void check_limits(const struct samara_mm *mm)
+{
+	for (int i = 0; i < MM_RLIMITS; i++) {
+		const unsigned long most = i == MM_RLIMIT_MEMLOCK ? 8UL << 20 : ~0UL;
+
+		assert_int_equal(mm->limits.rlim[i], i == MM_RLIMIT_STACK ? 8UL << 20 : most);
+		assert_int_equal(mm->limits.rlim_max[i], most);
+	}
+}
+
+/* The legacy layout begins at a third of the space, rounded up to a page. */
+static void a_new_mm_has_the_layout_of_its_geometry(void **state)
+{
+	struct samara_geometry geo[] = { *samara_geometry_x86_64(), *samara_geometry_x86_64(),
+					 *samara_geometry_x86_64_la57() };
+	static const unsigned long third[] = { 0x2aaaaaaab000, 0x40000000, 0x2aaaaaaab000 };
+	struct samara_machine_config cfg = SAMARA_MACHINE_CONFIG_INIT;
+
+	(void)state;
+	geo[1].task_size = geo[1].map_window = 3UL << 30;
+	geo[1].gate_start = geo[1].gate_end = 0;
+	for (size_t i = 0; i < sizeof(geo) / sizeof(geo[0]); i++) {
+		struct samara_machine *machine;
+		struct samara_layout layout;
+		struct samara_mm *mm;
+
+		cfg.geometry = &geo[i];
+		assert_int_equal(samara_machine_create(&cfg, &machine), 0);
+		assert_int_equal(samara_mm_create(machine, &mm), 0);
+		assert_int_equal(samara_get_layout(mm, &layout), 0);
+		assert_int_equal(layout.task_size, geo[i].task_size);
+		assert_int_equal(layout.mmap_base, samara_mmap_base(&geo[i], 8UL << 20, 0));
+		assert_int_equal(layout.legacy_base, third[i]);
+		check_limits(mm);
+		samara_mm_exit(mm);
+		samara_machine_destroy(machine);
+	}
+}
+
 static void another_page_size_works_throughout(void **state)
 {
 	struct samara_geometry geo = *samara_geometry_x86_64();
@@ -123,6 +165,7 @@ int main(void)
 		cmocka_unit_test(the_base_leaves_room_for_the_stack),
 		cmocka_unit_test(the_base_leaves_room_for_a_stack_that_is_moved),
 		cmocka_unit_test(the_base_of_small_spaces_lies_inside_them),
+		cmocka_unit_test(a_new_mm_has_the_layout_of_its_geometry),
 		cmocka_unit_test(another_page_size_works_throughout),
 	};
 
