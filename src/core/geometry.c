@@ -69,7 +69,7 @@ static int check(const struct samara_geometry *geo)
 		return -EINVAL;
 	if (!aligned(geo))
 		return -EINVAL;
-	if (!geo->task_size || geo->task_size > 1UL << 63 || geo->map_window > geo->task_size ||
+	if (!geo->task_size || geo->map_window > geo->task_size ||
 	    geo->map_min_addr >= geo->map_window || geo->first_user_addr > geo->map_min_addr ||
 	    geo->low_start > geo->low_end || geo->low_end > geo->task_size)
 		return -EINVAL;

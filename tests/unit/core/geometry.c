@@ -47,6 +47,103 @@ static void impossible_geometries_are_refused(void **state)
 	}
 }
 
+/* All of it on borders of 128 KiB, so that any page size will do. */
+static struct samara_geometry round_geometry(void)
+{
+	struct samara_geometry geo = *samara_geometry_x86_64();
+
+	geo.task_size = geo.map_window = geo.gate_start = 1UL << 46;
+	geo.gate_end = geo.gate_start + (1UL << 20);
+	geo.map_min_addr = geo.stack_gap = geo.low_start = 1UL << 20;
+	geo.low_end = 1UL << 31;
+	return geo;
+}
+
+#define EXPECT(err, ...) \
+	do { \
+		struct samara_geometry g = round_geometry(); \
+		__VA_ARGS__; \
+		assert_int_equal(samara_geometry_check(&g), err); \
+	} while (0)
+#define GOOD(...) EXPECT(0, __VA_ARGS__)
+#define BAD(...) EXPECT(-EINVAL, __VA_ARGS__)
+
+static void a_geometry_may_have_this_shape_and_no_other(void **state)
+{
+	(void)state;
+	GOOD();
+	BAD(g.page_shift = 11);
+	GOOD(g.page_shift = 12);
+	GOOD(g.page_shift = 16);
+	BAD(g.page_shift = 17);
+	BAD(g.huge_shift = 12);
+	GOOD(g.huge_shift = 13);
+	GOOD(g.huge_shift = 40);
+	BAD(g.huge_shift = 41);
+	/* The top table's last address is the last that there may be. */
+	GOOD(g.levels = 1, g.level_bits = 9, g.page_shift = 15, g.low_end = g.low_start,
+	     g.task_size = g.map_window = 1UL << 24);
+	GOOD(g.levels = 6, g.level_bits = 6, g.task_size = 1UL << 48, g.gate_start = 0,
+	     g.gate_end = 0);
+	BAD(g.levels = 6, g.level_bits = 6, g.task_size = (1UL << 48) + 4096, g.gate_start = 0,
+	    g.gate_end = 0);
+	GOOD(g.levels = 6, g.level_bits = 1, g.task_size = g.map_window = 1UL << 18,
+	     g.map_min_addr = 4096, g.low_end = g.low_start = 0);
+	BAD(g.levels = 7, g.level_bits = 5);
+	BAD(g.levels = 0);
+	BAD(g.level_bits = 0);
+	BAD(g.level_bits = 10);
+	/* 63 bits of address, and 64. */
+	GOOD(g.page_shift = 15, g.levels = 6, g.level_bits = 8, g.gate_start = 0, g.gate_end = 0,
+	     g.task_size = 1UL << 63);
+	BAD(g.page_shift = 16, g.levels = 6, g.level_bits = 8);
+}
+
+static void parts_of_a_geometry_lie_inside_each_other(void **state)
+{
+	const unsigned long page = 4096;
+
+	(void)state;
+	BAD(g.task_size = g.map_window = g.map_min_addr = g.low_start = g.low_end = 0);
+	BAD(g.map_window += page);
+	GOOD(g.map_window -= page);
+	GOOD(g.map_min_addr = g.map_window - page);
+	BAD(g.map_min_addr = g.map_window);
+	GOOD(g.first_user_addr = g.map_min_addr);
+	BAD(g.first_user_addr = g.map_min_addr + page);
+	GOOD(g.low_start = g.low_end);
+	BAD(g.low_start = g.low_end + page);
+	GOOD(g.low_end = g.task_size);
+	BAD(g.low_end = g.task_size + page);
+	GOOD(g.table_ceiling = 0);
+	GOOD(g.table_ceiling = g.task_size);
+	GOOD(g.table_ceiling = g.task_size + page);
+	BAD(g.table_ceiling = g.task_size - page);
+	GOOD(g.gate_start = g.gate_end = 0);
+	GOOD(g.gate_start = g.gate_end = page);
+	BAD(g.gate_start -= page);
+	GOOD(g.gate_end = g.gate_start + page);
+	BAD(g.gate_end = g.gate_start - page);
+}
+
+static void each_address_of_a_geometry_is_on_a_page(void **state)
+{
+	(void)state;
+	BAD(g.task_size++);
+	BAD(g.map_window--);
+	BAD(g.map_min_addr++);
+	BAD(g.first_user_addr = 1);
+	BAD(g.table_ceiling = g.task_size + 1);
+	BAD(g.stack_gap++);
+	BAD(g.low_start++);
+	BAD(g.low_end++);
+	BAD(g.gate_start++);
+	BAD(g.gate_end++);
+	/* On pages of the smallest size, but not of its own. */
+	GOOD(g.page_shift = 14, g.map_min_addr = 1 << 14);
+	BAD(g.page_shift = 14, g.map_min_addr = 1 << 13);
+}
+
 static void the_base_leaves_room_for_the_stack(void **state)
 {
 	const struct samara_geometry *geo = samara_geometry_x86_64();
@@ -162,6 +259,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(known_geometries_are_possible),
 		cmocka_unit_test(impossible_geometries_are_refused),
+		cmocka_unit_test(a_geometry_may_have_this_shape_and_no_other),
+		cmocka_unit_test(parts_of_a_geometry_lie_inside_each_other),
+		cmocka_unit_test(each_address_of_a_geometry_is_on_a_page),
 		cmocka_unit_test(the_base_leaves_room_for_the_stack),
 		cmocka_unit_test(the_base_leaves_room_for_a_stack_that_is_moved),
 		cmocka_unit_test(the_base_of_small_spaces_lies_inside_them),
