@@ -2,11 +2,13 @@
 /* The frames of all machines count as live objects, whichever machines come and go. */
 #include "support/cmocka_all.h"
 
+#include <pthread.h>
 #include <string.h>
 
 #include <samara/inject.h>
 
 #include "frame/frame.h"
+#include "frame/ram.h"
 
 #define MACHINES 4
 
@@ -55,10 +57,54 @@ static void frames_of_all_machines_are_counted(void **state)
 	}
 }
 
+#define EACH 10 /* frames */
+
+struct user {
+	struct ram *ram;
+	struct folio *folio[EACH];
+};
+
+static void *use_frames(void *arg)
+{
+	struct user *user = arg;
+
+	for (int i = 0; i < EACH; i++) {
+		user->folio[i] = folio_alloc(user->ram, 0, FOLIO_ZEROED);
+		assert_non_null(user->folio[i]);
+		lru_add(user->ram, user->folio[i]);
+	}
+	return NULL;
+}
+
+/* Whichever part of the counts is a thread's. */
+static void frames_of_all_threads_are_counted(void **state)
+{
+	const unsigned long before = samara_live_objects();
+	struct user user[2 * RAM_SHARDS];
+	struct ram *ram = make();
+	unsigned long live = samara_live_objects();
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(user); i++) {
+		pthread_t thread;
+
+		user[i].ram = ram;
+		assert_int_equal(pthread_create(&thread, NULL, use_frames, &user[i]), 0);
+		pthread_join(thread, NULL);
+		live += EACH;
+		assert_int_equal(samara_live_objects(), live);
+	}
+	for (unsigned int i = 0; i < ARRAY_SIZE(user); i++)
+		for (int k = 0; k < EACH; k++)
+			folio_put(ram, user[i].folio[k]);
+	ram_destroy(ram);
+	assert_int_equal(samara_live_objects(), before);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(frames_of_all_machines_are_counted),
+		cmocka_unit_test(frames_of_all_threads_are_counted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,6 +6,8 @@
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <fcntl.h>
+#include <stdarg.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "support/cmocka_all.h"
@@ -103,6 +105,69 @@ static void all_descriptors_are_given_back(void **state)
 	}
 }
 
+/* Another opening of the same file, between a look at what the inode has and the duplicate. */
+static struct {
+	struct store_box *box;
+	int fd;
+	struct samara_file *file;
+} meanwhile;
+
+/* ThreadSanitizer has one of its own. */
+#if !SAMARA_TSAN
+int fcntl(int fd, int cmd, ...)
+{
+	struct store_box *box = meanwhile.box;
+	va_list args;
+	long arg;
+
+	va_start(args, cmd);
+	arg = va_arg(args, long);
+	va_end(args);
+	if (box && cmd == F_DUPFD_CLOEXEC) {
+		meanwhile.box = NULL;
+		meanwhile.file = box_open(box, meanwhile.fd);
+	}
+	return (int)syscall(SYS_fcntl, fd, cmd, arg);
+}
+#endif
+
+static void of_two_that_open_at_once_each_keeps_what_the_other_lacks(void **state)
+{
+	static const struct {
+		int first, second;
+		unsigned int kept;
+	} ways[] = {
+		{ O_RDWR, O_RDWR, 1 },
+		{ O_RDONLY, O_RDONLY, 1 },
+		{ O_RDONLY, O_RDWR, 1 },
+		{ O_RDWR, O_RDONLY, 2 },
+	};
+	struct store_box *box = *state;
+
+	if (SAMARA_TSAN)
+		skip();
+	for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {
+		const int fd = box_host_file(BOX_PAGE), other = box_reopen(fd, ways[i].first);
+		unsigned int before;
+		struct samara_file *file;
+
+		meanwhile.fd = box_reopen(fd, ways[i].second);
+		before = descriptors();
+		meanwhile.box = box;
+		file = box_open(box, other);
+		assert_null(meanwhile.box);
+		assert_ptr_equal(meanwhile.file->inode, file->inode);
+		assert_int_equal(descriptors(), before + ways[i].kept);
+		assert_int_equal(box_peek(box, file, 5), box_byte(5));
+		samara_file_put(file);
+		samara_file_put(meanwhile.file);
+		assert_int_equal(descriptors(), before);
+		close(other);
+		close(meanwhile.fd);
+		close(fd);
+	}
+}
+
 /* A program may have closed its standard input. */
 static void descriptor_0_is_as_good_as_any(void **state)
 {
@@ -161,6 +226,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		BOX(many_files_are_told_apart),
 		BOX(all_descriptors_are_given_back),
+		BOX(of_two_that_open_at_once_each_keeps_what_the_other_lacks),
 		BOX(descriptor_0_is_as_good_as_any),
 	};
 

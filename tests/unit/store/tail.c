@@ -193,10 +193,11 @@ static void what_both_stored_in_memory_is_kept(void **state)
 	assert_int_equal(samara_file_from_fd(m.machine, fd, &file), 0);
 	map = mem_map(&m, 1, RW, MAP_SHARED, file);
 	assert_int_equal(samara_write(m.mm, map + 4, "o", 1, NULL), 1);
+	assert_int_equal(samara_write(m.mm, map + 7, "p", 1, NULL), 1);
 	hosts[6] = 't';
 	assert_int_equal(ftruncate(fd, 8), 0);
 	assert_int_equal(samara_file_pread(file, now, 8, 0), 8);
-	assert_memory_equal(now, "\0\0\0\0o\0t\0", 8);
+	assert_memory_equal(now, "\0\0\0\0o\0tp", 8);
 	assert_int_equal(samara_file_sync(file), 0);
 	assert_memory_equal(hosts, now, 8);
 	munmap(hosts, MEM_PAGE);
