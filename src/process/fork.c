@@ -111,7 +111,6 @@ static void copies_place(struct samara_mm *child, struct vma *copies)
 			continue;
 		}
 		copies = copy->dead_next;
-		copy->dead_next = NULL;
 		vma_mark_attached(copy);
 		maple_replace(&mas, copy);
 		child->count.map_count++;
