@@ -23,7 +23,7 @@ enum what { ANON, FILE_PAGE, HOST };
 
 static struct mem m;
 static struct samara_file *file;
-static unsigned long addr;
+static unsigned long addr, len; /* what the calls on ranges are about */
 
 static void call_read(void *arg)
 {
@@ -49,37 +49,37 @@ static void call_fault(void *arg)
 
 static void call_munmap(void *arg)
 {
-	assert_int_equal(samara_munmap(m.mm, addr, MEM_PAGE), 0);
+	assert_int_equal(samara_munmap(m.mm, addr, len), 0);
 }
 
 static void call_mprotect(void *arg)
 {
-	assert_int_equal(samara_mprotect(m.mm, addr, MEM_PAGE, PROT_READ), 0);
+	assert_int_equal(samara_mprotect(m.mm, addr, len, PROT_READ), 0);
 }
 
 static void call_dontneed(void *arg)
 {
-	assert_int_equal(samara_madvise(m.mm, addr, MEM_PAGE, MADV_DONTNEED), 0);
+	assert_int_equal(samara_madvise(m.mm, addr, len, MADV_DONTNEED), 0);
 }
 
 static void call_free(void *arg)
 {
-	assert_int_equal(samara_madvise(m.mm, addr, MEM_PAGE, MADV_FREE), 0);
+	assert_int_equal(samara_madvise(m.mm, addr, len, MADV_FREE), 0);
 }
 
 static void call_guard(void *arg)
 {
-	assert_int_equal(samara_madvise(m.mm, addr, MEM_PAGE, MADV_GUARD), 0);
+	assert_int_equal(samara_madvise(m.mm, addr, len, MADV_GUARD), 0);
 }
 
 static void call_no_guard(void *arg)
 {
-	assert_int_equal(samara_madvise(m.mm, addr, MEM_PAGE, MADV_NO_GUARD), 0);
+	assert_int_equal(samara_madvise(m.mm, addr, len, MADV_NO_GUARD), 0);
 }
 
 static void call_mremap(void *arg)
 {
-	assert_int_not_equal(samara_mremap(m.mm, addr, MEM_PAGE, 600 * MEM_PAGE, MREMAP_MAYMOVE, 0),
+	assert_int_not_equal(samara_mremap(m.mm, addr, len, 600 * MEM_PAGE, MREMAP_MAYMOVE, 0),
 			     addr);
 }
 
@@ -101,7 +101,7 @@ static void call_pin(void *arg)
 
 static void call_msync(void *arg)
 {
-	assert_int_equal(samara_msync(m.mm, addr, MEM_PAGE, MS_SYNC), 0);
+	assert_int_equal(samara_msync(m.mm, addr, len, MS_SYNC), 0);
 }
 
 static void call_truncate(void *arg)
@@ -145,6 +145,7 @@ static void map_page(enum what what)
 		close(fd);
 	}
 	addr = mem_map(&m, 3, RW, file ? MAP_SHARED : MAP_PRIVATE, file);
+	len = MEM_PAGE;
 	assert_int_equal(samara_write(m.mm, addr, &byte, 1, NULL), 1);
 	assert_true(pte_write(mem_pte(&m, addr)));
 }
@@ -210,6 +211,36 @@ static void the_leaf_is_unlocked_inside_the_section_that_keeps_it(void **state)
 	mem_close(&m);
 }
 
+static void count_releases(enum lock_event event, const void *lock)
+{
+	released += event == LOCK_RELEASE && lock == watched;
+}
+
+/* All that a walk has to do in a leaf is done under one hold of its lock. */
+static void a_walk_locks_a_leaf_once(void **state)
+{
+	static void (*const walks[])(void *arg) = {
+		call_mprotect, call_dontneed, call_free, call_guard, call_no_guard, call_fork,
+	};
+	const char bytes[2 * MEM_PAGE + 1] = { 1 };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(walks); i++) {
+		mem_open(&m, 16 << 20);
+		map_page(ANON);
+		len = 3 * MEM_PAGE;
+		assert_int_equal(samara_write(m.mm, addr, bytes, sizeof(bytes), NULL),
+				 sizeof(bytes));
+		watched = &table_find(m.mm, addr)->lock;
+		released = 0;
+		__atomic_store_n(&lock_hook, count_releases, __ATOMIC_RELEASE);
+		walks[i](NULL);
+		__atomic_store_n(&lock_hook, NULL, __ATOMIC_RELEASE);
+		assert_int_equal(released, 1);
+		mem_close(&m);
+	}
+}
+
 static void forbid(void *arg)
 {
 	(void)arg;
@@ -238,6 +269,7 @@ int main(void)
 		cmocka_unit_test(each_call_waits_for_the_leaf),
 #ifdef SAMARA_DEBUG
 		cmocka_unit_test(the_leaf_is_unlocked_inside_the_section_that_keeps_it),
+		cmocka_unit_test(a_walk_locks_a_leaf_once),
 		cmocka_unit_test(the_entry_is_read_under_the_lock),
 #endif
 	};
