@@ -51,6 +51,21 @@ if(SAMARA_SANITIZE)
 	target_link_options(samara_flags INTERFACE -fsanitize=${SAMARA_SANITIZE})
 endif()
 
+# Each access becomes a call of the deterministic scheduler (tests/schedule/runtime/), and so does
+# what libc would do with the program's memory and threads. Locks sleep early: a spinning thread
+# only lets others go first there.
+if(SAMARA_SCHEDULE)
+	target_compile_options(samara_flags INTERFACE -fsanitize=thread -Wno-tsan
+		--param=tsan-distinguish-volatile=0)
+	target_compile_definitions(samara_flags INTERFACE SAMARA_SCHEDULE=1
+		LOCK_SPINS=1 RWSEM_SPINS=1 RWSEM_PATIENCE=2)
+	foreach(call IN ITEMS memcpy memmove memset memcmp free realloc munmap
+			pthread_create pthread_join pthread_key_create pthread_key_delete
+			pthread_setspecific pthread_getspecific)
+		target_compile_definitions(samara_flags INTERFACE ${call}=schedule_${call})
+	endforeach()
+endif()
+
 # Not optimised, so that each line counts for itself.
 if(SAMARA_COVERAGE)
 	target_compile_options(samara_flags INTERFACE --coverage -O0)

@@ -24,6 +24,9 @@ set(samara_visibility hidden)
 if(SAMARA_OPEN)
 	set(samara_visibility default)
 endif()
+if(SAMARA_SCHEDULE)
+	list(FILTER samara_sources EXCLUDE REGEX "/base/rcu_guest\\.c$") # a part of liburcu's side
+endif()
 add_library(samara_objs OBJECT ${samara_sources})
 set_target_properties(samara_objs PROPERTIES
 	POSITION_INDEPENDENT_CODE ON
@@ -40,7 +43,15 @@ if(samara_has_pattern)
 	target_compile_options(samara_objs PRIVATE
 		$<$<CONFIG:Debug>:-ftrivial-auto-var-init=pattern>)
 endif()
-target_link_libraries(samara_objs PUBLIC samara_flags PkgConfig::URCU Threads::Threads)
+target_link_libraries(samara_objs PUBLIC samara_flags Threads::Threads)
+if(NOT SAMARA_SCHEDULE)
+	target_link_libraries(samara_objs PUBLIC PkgConfig::URCU)
+endif()
+
+# Only linked with the scheduler, which is a part of the tests.
+if(SAMARA_SCHEDULE)
+	return()
+endif()
 
 add_library(samara SHARED $<TARGET_OBJECTS:samara_objs>)
 set_target_properties(samara PROPERTIES

@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/schedule.h"
+
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
@@ -91,9 +93,9 @@
 /*
  * A store before it is seen by a sequentially consistent load that comes after it in the one order
  * of such operations. gcc refuses fences with ThreadSanitizer, which does not need this one: the
- * words are atomic.
+ * words are atomic. The scheduler does.
  */
-#if SAMARA_TSAN
+#if SAMARA_TSAN && !SAMARA_SCHEDULED
 #define smp_mb() __asm__ __volatile__("" ::: "memory")
 #else
 #define smp_mb() __atomic_thread_fence(__ATOMIC_SEQ_CST)
@@ -101,7 +103,9 @@
 
 static inline void cpu_relax(void)
 {
-#if defined(__x86_64__) || defined(__i386__)
+#if SAMARA_SCHEDULED
+	schedule_relax();
+#elif defined(__x86_64__) || defined(__i386__)
 	__builtin_ia32_pause();
 #elif defined(__aarch64__)
 	__asm__ __volatile__("yield");

@@ -13,6 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/schedule.h"
+
 #define FUTEX_ALL INT_MAX
 
 /* Who sleeps on a word, where there are two kinds of sleepers. */
@@ -25,6 +27,9 @@ enum { FUTEX_READERS = 1, FUTEX_WRITERS = 2, FUTEX_ANYONE = -1 };
 static inline void futex_wait(unsigned int *word, unsigned int expected, int who,
 			      const struct timespec *timeout)
 {
+#if SAMARA_SCHEDULED
+	schedule_futex_wait(word, expected, who, timeout);
+#else
 	int saved = errno;
 
 	if (timeout) /* FUTEX_WAIT takes a relative time, FUTEX_WAIT_BITSET an absolute one */
@@ -32,14 +37,19 @@ static inline void futex_wait(unsigned int *word, unsigned int expected, int who
 	else
 		syscall(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, expected, NULL, NULL, who);
 	errno = saved;
+#endif
 }
 
 static inline void futex_wake(unsigned int *word, int how_many, int who)
 {
+#if SAMARA_SCHEDULED
+	schedule_futex_wake(word, how_many, who);
+#else
 	int saved = errno;
 
 	syscall(SYS_futex, word, FUTEX_WAKE_BITSET_PRIVATE, how_many, NULL, NULL, who);
 	errno = saved;
+#endif
 }
 
 #endif

@@ -35,8 +35,6 @@
 #include <pthread.h>
 #include <signal.h>
 
-#include <urcu/urcu-bp.h>
-
 #include <samara/maple_tree.h>
 
 #include "base/rcu.h"
@@ -46,6 +44,10 @@
 #include "base/futex.h"
 #include "base/lock.h"
 #include "base/trace.h"
+
+#if !SAMARA_SCHEDULED
+#include <urcu/urcu-bp.h>
+#endif
 
 #define NAP_NS 1000000L
 #define QUEUE_LONG 16 /* callbacks (of mostly a batch of objects each) that cut a nap short */
@@ -62,16 +64,50 @@ static struct rcu_cb *ready; /* round_lock; a grace period has passed since they
 static void (*flush_deferred)(void); /* NULL while nothing was ever deferred by other means */
 static unsigned int fork_waits;      /* 0 or 1: one fork at a time comes to rcu_fork_prepare() */
 
+/* What liburcu does, or the scheduler in its place ------------------------- */
+
+#if SAMARA_SCHEDULED
+static void wait_for_readers(void)
+{
+	schedule_rcu_synchronize();
+}
+
+static void readers_fork_prepare(void) {}
+static void readers_fork_parent(void) {}
+static void readers_fork_child(void) {}
+#else
 #if SAMARA_TSAN
 char rcu_grace_period;
+#endif
+
+static void wait_for_readers(void)
+{
+	urcu_bp_synchronize_rcu();
+	rcu_guests_wait();
+	RCU_TSAN_ACQUIRE();
+}
+
+static void readers_fork_prepare(void)
+{
+	urcu_bp_before_fork();
+}
+
+static void readers_fork_parent(void)
+{
+	urcu_bp_after_fork_parent();
+}
+
+static void readers_fork_child(void)
+{
+	urcu_bp_after_fork_child();
+	rcu_guests_fork_child();
+}
 #endif
 
 void rcu_synchronize(void)
 {
 	VM_WARN_ON(rcu_read_held());
-	urcu_bp_synchronize_rcu();
-	rcu_guests_wait();
-	RCU_TSAN_ACQUIRE();
+	wait_for_readers();
 }
 
 /* rounds ------------------------------------------------------------------ */
@@ -262,12 +298,12 @@ void rcu_fork_prepare(void)
 {
 	__atomic_store_n(&fork_waits, 1, __ATOMIC_RELAXED);
 	spin_acquire(&round_lock.lock);
-	urcu_bp_before_fork();
+	readers_fork_prepare();
 }
 
 void rcu_fork_parent(void)
 {
-	urcu_bp_after_fork_parent();
+	readers_fork_parent();
 	spin_release(&round_lock.lock);
 	__atomic_store_n(&fork_waits, 0, __ATOMIC_RELAXED);
 	futex_wake(&fork_waits, FUTEX_ALL, FUTEX_ANYONE);
@@ -276,8 +312,7 @@ void rcu_fork_parent(void)
 /* The worker is not in the child; the next rcu_defer() starts one there. */
 void rcu_fork_child(void)
 {
-	urcu_bp_after_fork_child();
-	rcu_guests_fork_child();
+	readers_fork_child();
 	worker_word = WORKER_BUSY;
 	worker_started = false;
 	fork_waits = 0;

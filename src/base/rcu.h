@@ -30,12 +30,13 @@
 #ifndef BASE_RCU_H
 #define BASE_RCU_H
 
-#include <urcu/static/urcu-bp.h>
-
 #include "base/compiler.h"
 
+#if !SAMARA_SCHEDULED
+#include <urcu/static/urcu-bp.h>
 #undef rcu_dereference
 #undef rcu_assign_pointer
+#endif
 
 /* Two words in one's own object, for rcu_defer(). */
 struct rcu_cb {
@@ -43,6 +44,22 @@ struct rcu_cb {
 	void (*fn)(struct rcu_cb *cb);
 };
 
+#if SAMARA_SCHEDULED
+static inline void rcu_read_lock(void)
+{
+	schedule_rcu_read_lock();
+}
+
+static inline void rcu_read_unlock(void)
+{
+	schedule_rcu_read_unlock();
+}
+
+static inline bool rcu_read_held(void)
+{
+	return schedule_rcu_read_held();
+}
+#else
 /*
  * The reader word of liburcu lives in its own shared library; without this the
  * compiler calls __tls_get_addr() for each access from position-independent
@@ -103,6 +120,7 @@ static inline bool rcu_read_held(void)
 {
 	return (urcu_bp_reader && RCU_LIBURCU(read_ongoing)) || rcu_guest_depth;
 }
+#endif
 
 /* Acquire costs nothing on x86, and unlike consume every compiler and sanitizer knows it. */
 #define rcu_dereference(p) __atomic_load_n(&(p), __ATOMIC_ACQUIRE)

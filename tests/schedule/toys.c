@@ -1,13 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Small bugs that the scheduler must find, each beside a twin without the bug.
+ * Small bugs of order that the scheduler must find, each before its twin without the bug. Memory is
+ * not what they are about: toys_memory.c has those.
  */
 #include "schedule/schedule.h"
 
-#include "base/atomic.h"
-#include "base/lock.h"
+#include <stdlib.h>
 
-/* A lost update: read, add, write. */
+#include "base/atomic.h"
+#include "base/futex.h"
+#include "base/lock.h"
+#include "base/rcu.h"
+
+#define SCENARIO(name_, what_, finds_, world_, check_, a, b) \
+	{ \
+		.name = (name_), .what = (what_), .finds = (finds_), \
+		.world_size = sizeof(struct world_), .check = (check_), \
+		.threads = { { "a", a }, { "b", b } }, \
+	}
+
+/* A lost update ----------------------------------------------------------- */
+
 struct counter {
 	unsigned long n;
 };
@@ -33,24 +46,242 @@ static void both_were_added(void *world)
 	schedule_require(READ_ONCE(c->n) == 2);
 }
 
-static const struct scenario lost_update = {
-	.name = "lost-update",
-	.what = "two threads add 1 each by a load and a store",
+static const struct scenario lost_update =
+	SCENARIO("lost-update", "two threads add 1 each by a load and a store", "requirement",
+		 counter, both_were_added, add_in_two_steps, add_in_two_steps);
+
+static const struct scenario no_lost_update =
+	SCENARIO("no-lost-update", "two threads add 1 each by one operation", NULL, counter,
+		 both_were_added, add_at_once, add_at_once);
+
+/* A lost wake-up: the sleeper looks, and then sleeps whatever has happened since ------- */
+
+struct bell {
+	unsigned int rung;
+	unsigned int word;
+};
+
+static void sleep_on_another_word(void *world)
+{
+	struct bell *b = world;
+
+	while (!smp_load_acquire(&b->rung))
+		futex_wait(&b->word, 0, FUTEX_ANYONE, NULL);
+}
+
+static void ring_another_word(void *world)
+{
+	struct bell *b = world;
+
+	smp_store_release(&b->rung, 1);
+	futex_wake(&b->word, 1, FUTEX_ANYONE);
+}
+
+static void sleep_on_it(void *world)
+{
+	struct bell *b = world;
+
+	while (!smp_load_acquire(&b->rung))
+		futex_wait(&b->rung, 0, FUTEX_ANYONE, NULL);
+}
+
+static void ring_it(void *world)
+{
+	struct bell *b = world;
+
+	smp_store_release(&b->rung, 1);
+	futex_wake(&b->rung, 1, FUTEX_ANYONE);
+}
+
+static const struct scenario lost_wake =
+	SCENARIO("lost-wake", "a sleeper's word does not say what it waits for", "deadlock", bell,
+		 NULL, sleep_on_another_word, ring_another_word);
+
+static const struct scenario no_lost_wake =
+	SCENARIO("no-lost-wake", "a sleeper's word is what it waits for", NULL, bell, NULL,
+		 sleep_on_it, ring_it);
+
+/* Two locks --------------------------------------------------------------- */
+
+struct locks {
+	struct samara_spinlock first, second;
+	unsigned long n;
+};
+
+static void first_then_second(void *world)
+{
+	struct locks *l = world;
+
+	spin_acquire(&l->first);
+	spin_acquire(&l->second);
+	l->n++;
+	spin_release(&l->second);
+	spin_release(&l->first);
+}
+
+static void second_then_first(void *world)
+{
+	struct locks *l = world;
+
+	spin_acquire(&l->second);
+	spin_acquire(&l->first);
+	l->n++;
+	spin_release(&l->first);
+	spin_release(&l->second);
+}
+
+static void no_lock(void *world)
+{
+	struct locks *l = world;
+
+	l->n++;
+}
+
+static void both_counted(void *world)
+{
+	struct locks *l = world;
+
+	schedule_require(l->n == 2);
+}
+
+static const struct scenario lock_inversion =
+	SCENARIO("lock-inversion", "two locks in both orders", "deadlock", locks, both_counted,
+		 first_then_second, second_then_first);
+
+static const struct scenario no_lock_inversion =
+	SCENARIO("no-lock-inversion", "two locks in one order", NULL, locks, both_counted,
+		 first_then_second, first_then_second);
+
+static const struct scenario unlocked = SCENARIO("unlocked", "one of two threads forgets the lock",
+						 "race", locks, NULL, first_then_second, no_lock);
+
+/* Check, then act: the last reference is dropped twice --------------------- */
+
+struct object {
+	unsigned long refs;
+	unsigned long freed;
+};
+
+static void init_object(void *world)
+{
+	struct object *o = world;
+
+	o->refs = 2;
+}
+
+static void check_then_drop(void *world)
+{
+	struct object *o = world;
+
+	if (READ_ONCE(o->refs) > 1)
+		atomic_dec(&o->refs);
+	else
+		atomic_inc(&o->freed);
+}
+
+static void drop_and_check(void *world)
+{
+	struct object *o = world;
+
+	if (!atomic_sub_return_acq_rel(&o->refs, 1))
+		atomic_inc(&o->freed);
+}
+
+static void freed_once(void *world)
+{
+	struct object *o = world;
+
+	schedule_require(READ_ONCE(o->freed) == 1);
+}
+
+static const struct scenario check_then_act = {
+	.name = "check-then-act",
+	.what = "a count is looked at, then lowered",
 	.finds = "requirement",
-	.world_size = sizeof(struct counter),
-	.threads = { { "a", add_in_two_steps }, { "b", add_in_two_steps } },
-	.check = both_were_added,
+	.world_size = sizeof(struct object),
+	.setup = init_object,
+	.threads = { { "a", check_then_drop }, { "b", check_then_drop } },
+	.check = freed_once,
 };
 
-static const struct scenario no_lost_update = {
-	.name = "no-lost-update",
-	.what = "two threads add 1 each by one operation",
-	.world_size = sizeof(struct counter),
-	.threads = { { "a", add_at_once }, { "b", add_at_once } },
-	.check = both_were_added,
+static const struct scenario no_check_then_act = {
+	.name = "no-check-then-act",
+	.what = "a count is lowered and looked at, at once",
+	.world_size = sizeof(struct object),
+	.setup = init_object,
+	.threads = { { "a", drop_and_check }, { "b", drop_and_check } },
+	.check = freed_once,
 };
 
-static const struct scenario *const scenarios[] = { &lost_update, &no_lost_update, NULL };
+/* RCU --------------------------------------------------------------------- */
+
+struct box {
+	unsigned long *value;
+};
+
+static void fill_box(void *world)
+{
+	struct box *box = world;
+
+	box->value = malloc(sizeof(*box->value));
+	if (!box->value)
+		abort();
+	*box->value = 5;
+}
+
+static void read_box(void *world)
+{
+	struct box *box = world;
+	unsigned long *value;
+
+	rcu_read_lock();
+	value = rcu_dereference(box->value);
+	if (value)
+		schedule_require(*value == 5);
+	rcu_read_unlock();
+}
+
+static void empty_box_at_once(void *world)
+{
+	struct box *box = world;
+	unsigned long *value = box->value;
+
+	rcu_assign_pointer(box->value, NULL);
+	free(value);
+}
+
+static void empty_box(void *world)
+{
+	struct box *box = world;
+	unsigned long *value = box->value;
+
+	rcu_assign_pointer(box->value, NULL);
+	rcu_synchronize();
+	free(value);
+}
+
+static const struct scenario no_grace = {
+	.name = "no-grace",
+	.what = "what readers may see is freed without a grace period",
+	.finds = "freed",
+	.world_size = sizeof(struct box),
+	.setup = fill_box,
+	.threads = { { "reader", read_box }, { "writer", empty_box_at_once } },
+};
+
+static const struct scenario grace = {
+	.name = "grace",
+	.what = "what readers may see is freed after a grace period",
+	.world_size = sizeof(struct box),
+	.setup = fill_box,
+	.threads = { { "reader", read_box }, { "writer", empty_box } },
+};
+
+static const struct scenario *const scenarios[] = {
+	&lost_update,       &no_lost_update,    &lost_wake, &no_lost_wake,
+	&lock_inversion,    &no_lock_inversion, &unlocked,  &check_then_act,
+	&no_check_then_act, &no_grace,          &grace,     NULL,
+};
 
 int main(int argc, char **argv)
 {

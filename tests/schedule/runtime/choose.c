@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The strategies: what a schedule chooses where there is a choice. Each choice depends on the plan
+ * and on the choices before it, on nothing else.
+ *
+ *   random  the seed also says how often threads change: at one yield point in 1, 4, 16 or 64
+ *   pct     probabilistic concurrency testing (Burckhardt et al., 2010): each thread has a random
+ *           priority, the highest runs, and at depth - 1 random steps the running thread's
+ *           priority becomes the lowest
+ *   replay  as forced; the usual choice behind that
+ *
+ * The usual choice of a thread is to go on; if it cannot, the one that has waited longest.
+ */
+#include "runtime.h"
+
+#define PCT_DEPTH_MAX 16
+
+static uint64_t state;
+static unsigned int period;
+static unsigned int change_at[PCT_DEPTH_MAX];
+static unsigned int lowest; /* pct: priorities below those of the begin */
+
+/* splitmix64 */
+static uint64_t random_word(void)
+{
+	uint64_t z = state += 0x9e3779b97f4a7c15UL;
+
+	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9UL;
+	z = (z ^ z >> 27) * 0x94d049bb133111ebUL;
+	return z ^ z >> 31;
+}
+
+static unsigned int random_below(unsigned int n)
+{
+	return (unsigned int)((random_word() >> 32) * n >> 32);
+}
+
+void choose_begin(void)
+{
+	state = plan->seed * 0xd1342543de82ef95UL + plan->strategy;
+	period = 1U << 2 * random_below(4);
+	for (unsigned int i = 0; i + 1 < plan->depth && i < PCT_DEPTH_MAX; i++)
+		change_at[i] = 1 + random_below(plan->length ? plan->length : 1);
+	lowest = 1U << 20;
+}
+
+static unsigned int nth_bit(unsigned int mask, unsigned int n)
+{
+	while (n--)
+		mask &= mask - 1;
+	return (unsigned int)__builtin_ctz(mask);
+}
+
+static unsigned int random_bit(unsigned int mask)
+{
+	return nth_bit(mask, random_below((unsigned int)__builtin_popcount(mask)));
+}
+
+/* threads ----------------------------------------------------------------- */
+
+static unsigned int usual_thread(unsigned int mask)
+{
+	unsigned int best = THREADS_MAX;
+
+	if (mask & 1U << self->id)
+		return self->id;
+	for (unsigned int i = 0; i < thread_count; i++) {
+		if (mask & 1U << i &&
+		    (best == THREADS_MAX || threads[i]->last_run < threads[best]->last_run))
+			best = i;
+	}
+	return best;
+}
+
+static unsigned int random_thread(unsigned int ready, unsigned int reluctant)
+{
+	if (!ready || (reluctant && !random_below(32)))
+		return random_bit(ready | reluctant);
+	if (ready & 1U << self->id && random_below(period))
+		return self->id;
+	return random_bit(ready);
+}
+
+/* Above all that were lowered. */
+static void pct_begin(struct thread *t)
+{
+	if (!t->priority)
+		t->priority = (1U << 20) + 1 + random_below(1U << 20);
+}
+
+static unsigned int pct_thread(unsigned int ready, unsigned int reluctant)
+{
+	const unsigned int mask = ready ? ready : reluctant;
+	unsigned int best = THREADS_MAX;
+
+	for (unsigned int i = 0; i < thread_count; i++)
+		pct_begin(threads[i]);
+	for (unsigned int i = 0; i + 1 < plan->depth && i < PCT_DEPTH_MAX; i++) {
+		if (change_at[i] == shared->steps)
+			self->priority = --lowest;
+	}
+	if (self->relaxed)
+		self->priority = --lowest;
+	for (unsigned int i = 0; i < thread_count; i++) {
+		if (mask & 1U << i &&
+		    (best == THREADS_MAX || threads[i]->priority > threads[best]->priority))
+			best = i;
+	}
+	return best;
+}
+
+/* all --------------------------------------------------------------------- */
+
+static bool is_forced(void)
+{
+	return plan->strategy == REPLAY && shared->choices < plan->forced;
+}
+
+static unsigned int note(enum choice_kind kind, unsigned int among, unsigned int usual,
+			 unsigned int taken)
+{
+	if (shared->choices == CHOICES_MAX)
+		fail(TOO_LONG, "more than %u choices", CHOICES_MAX);
+	shared->choice[shared->choices++] = (struct choice){
+		.kind = kind,
+		.taken = taken,
+		.usual = usual,
+		.among = among,
+		.step = shared->steps,
+	};
+	return taken;
+}
+
+struct thread *choose_thread(unsigned int ready, unsigned int reluctant)
+{
+	const unsigned int mask = ready ? ready : reluctant;
+	const unsigned int usual = usual_thread(mask);
+	unsigned int taken = usual;
+
+	if (!((ready | reluctant) & ((ready | reluctant) - 1)))
+		return threads[taken];
+	switch (plan->strategy) {
+	case RANDOM:
+		taken = random_thread(ready, reluctant);
+		break;
+	case PCT:
+		taken = pct_thread(ready, reluctant);
+		break;
+	case REPLAY:
+		if (is_forced() && (ready | reluctant) & 1U << shared->forced[shared->choices])
+			taken = shared->forced[shared->choices];
+		break;
+	}
+	return threads[note(CHOICE_THREAD, ready | reluctant, usual, taken)];
+}
+
+/* One in how many is not the usual, by kind. */
+static const unsigned int rarity[] = {
+	[CHOICE_STORE] = 4,
+	[CHOICE_WEAK] = 8,
+	[CHOICE_SPURIOUS] = 32,
+	[CHOICE_SLEEPER] = 2,
+};
+
+unsigned int choose(enum choice_kind kind, unsigned int among)
+{
+	unsigned int taken = 0;
+
+	if (among < 2 || alone)
+		return 0;
+	if (plan->strategy == REPLAY) {
+		if (is_forced() && shared->forced[shared->choices] < among)
+			taken = shared->forced[shared->choices];
+	} else if (!random_below(rarity[kind])) {
+		taken = 1 + random_below(among - 1);
+	}
+	return note(kind, among, 0, taken);
+}

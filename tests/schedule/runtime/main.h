@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The parent's side: what its files share.
+ */
+#ifndef SCHEDULE_MAIN_H
+#define SCHEDULE_MAIN_H
+
+#include <stdio.h>
+
+#include "runtime.h"
+
+enum way { WAY_MIXED, WAY_RANDOM, WAY_PCT, WAY_EXHAUSTIVE };
+
+struct options {
+	const char *program;
+	const char *scenario; /* NULL: all */
+	enum way way;
+	enum memory_model memory;
+	uint64_t seed;
+	unsigned long schedules; /* 0: no limit */
+	double seconds;          /* 0: no limit; of each scenario */
+	unsigned int depth, preemptions, max_steps;
+	bool list, trace, minimize, pairs, quiet, help;
+};
+
+/* options.c: 0, or the exit status plus 1. */
+int options_parse(int argc, char **argv, struct options *o);
+const char *way_name(enum way way);
+
+/* What one scenario came to. */
+struct outcome {
+	unsigned long schedules, different;
+	double seconds;
+	enum verdict verdict;
+	struct plan plan; /* of the last schedule, which failed if verdict is not PASSED */
+	bool complete;    /* exhaustive: there are no others */
+};
+
+double now(void);
+
+/* different.c: how many different hashes there were. */
+void different_begin(void);
+bool different_add(uint64_t hash);
+
+/* places.c: text of {0x...} and <0x...> as file:line and symbol. */
+void places_print(FILE *out, const char *text);
+void places_load(const uintptr_t *places, unsigned int n);
+const char *place_text(uintptr_t place);
+
+const char *verdict_text(enum verdict verdict);
+
+#endif
