@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * CPUs that use what their TLB remembers, against calls that take it away.
+ *
+ *   flush       After munmap has returned, no store of a CPU comes into the frame, which another mm
+ *               has by then.
+ *   protect     After mprotect has returned, the page does not change any more.
+ *   copy        A CPU that learns of a store to the copy of a page does not see the old page.
+ *   write_back  A store that a CPU has made before munmap, or beside it, reaches the host file,
+ *               although write-back passes meanwhile.
+ *   notifier    Each start that a notifier is told of has its end, and none comes once
+ *               samara_notifier_unregister() has returned.
+ */
+#include "schedule/world.h"
+
+#include <samara/notifier.h>
+
+#include "base/atomic.h"
+
+struct tlb_world {
+	struct world w;
+	struct samara_mm *other;
+	struct samara_cpu *cpu;
+	struct world_flag seen, over;
+	uint64_t stored; /* the last value that the CPU has stored; 0: none */
+	int open, dead;  /* of the notifier */
+};
+
+static void open_written(void *arg)
+{
+	struct tlb_world *t = arg;
+
+	world_open(&t->w);
+	world_map(t->w.mm, 1, 1, WORLD_RW, MAP_PRIVATE, NULL);
+	world_set(t->w.mm, 1, 1);
+	schedule_require(!samara_cpu_create(t->w.machine, &t->cpu));
+}
+
+static void close_all(void *arg)
+{
+	struct tlb_world *t = arg;
+
+	world_check(&t->w);
+	samara_cpu_destroy(t->cpu);
+	samara_mm_exit(t->other);
+	world_close(&t->w);
+}
+
+static void store_two(void *arg)
+{
+	struct tlb_world *t = arg;
+
+	samara_cpu_run(t->cpu, t->w.mm);
+	for (uint64_t value = 2; value < 4; value++)
+		if (world_cpu_store(t->cpu, 1, value))
+			t->stored = value;
+}
+
+/* flush ----------------------------------------------------------------------------- */
+
+static void open_two_mms(void *arg)
+{
+	struct tlb_world *t = arg;
+
+	open_written(arg);
+	t->other = world_mm(&t->w);
+	world_map(t->other, 1, 1, WORLD_RW, MAP_PRIVATE, NULL);
+}
+
+/* The frame that munmap has freed is the next one that this thread gets. */
+static void unmap_and_use(void *arg)
+{
+	struct tlb_world *t = arg;
+
+	world_unmap(t->w.mm, 1, 1);
+	world_set(t->other, 1, 50);
+	schedule_require(world_value(t->other, 1) == 50);
+}
+
+static void other_is_untouched(void *arg)
+{
+	struct tlb_world *t = arg;
+
+	schedule_require(world_value(t->other, 1) == 50);
+	close_all(arg);
+}
+
+static const struct scenario flush = {
+	.name = "flush",
+	.what = "no store comes into a frame that was given back",
+	.world_size = sizeof(struct tlb_world),
+	.setup = open_two_mms,
+	.threads = { { "cpu", store_two }, { "munmap", unmap_and_use } },
+	.check = other_is_untouched,
+};
+
+/* protect --------------------------------------------------------------------------- */
+
+static void protect_and_look(void *arg)
+{
+	struct tlb_world *t = arg;
+	uint64_t value;
+
+	schedule_require(!samara_mprotect(t->w.mm, PG(1), WORLD_PAGE, PROT_READ));
+	value = world_value(t->w.mm, 1);
+	schedule_require(value >= 1 && value < 4);
+	schedule_require(world_value(t->w.mm, 1) == value);
+}
+
+static void last_store_is_there(void *arg)
+{
+	struct tlb_world *t = arg;
+
+	schedule_require(world_value(t->w.mm, 1) == (t->stored ? t->stored : 1));
+	close_all(arg);
+}
+
+static const struct scenario protect = {
+	.name = "protect",
+	.what = "a page that became read-only does not change",
+	.world_size = sizeof(struct tlb_world),
+	.setup = open_written,
+	.threads = { { "cpu", store_two }, { "mprotect", protect_and_look } },
+	.check = last_store_is_there,
+};
+
+/* copy ------------------------------------------------------------------------------ */
+
+static void open_forked(void *arg)
+{
+	struct tlb_world *t = arg;
+
+	open_written(arg);
+	schedule_require(!samara_fork(t->w.mm, &t->other));
+	/* The CPU remembers the shared page before the others begin. */
+	samara_cpu_run(t->cpu, t->w.mm);
+	schedule_require(world_cpu_load(t->cpu, 1, &t->stored) && t->stored == 1);
+}
+
+static void write_copy(void *arg)
+{
+	struct tlb_world *t = arg;
+
+	world_set(t->w.mm, 1, 2);
+}
+
+static void tell_of_copy(void *arg)
+{
+	struct tlb_world *t = arg;
+
+	if (world_value(t->w.mm, 1) == 2)
+		smp_store_release(&t->seen.word, 1);
+}
+
+static void load_behind(void *arg)
+{
+	struct tlb_world *t = arg;
+	bool told;
+	uint64_t value;
+
+	samara_cpu_run(t->cpu, t->w.mm);
+	told = smp_load_acquire(&t->seen.word);
+	schedule_require(world_cpu_load(t->cpu, 1, &value));
+	schedule_require(value == 2 || (value == 1 && !told));
+}
+
+static void child_has_old_page(void *arg)
+{
+	struct tlb_world *t = arg;
+
+	schedule_require(world_value(t->other, 1) == 1 && world_value(t->w.mm, 1) == 2);
+	close_all(arg);
+}
+
+static const struct scenario copy = {
+	.name = "copy",
+	.what = "once the copy of a page was seen, no CPU sees the page",
+	.world_size = sizeof(struct tlb_world),
+	.setup = open_forked,
+	.threads = { { "cpu", load_behind }, { "writer", write_copy }, { "teller", tell_of_copy } },
+	.check = child_has_old_page,
+};
+
+/* write_back ------------------------------------------------------------------------ */
+
+static void open_file(void *arg)
+{
+	struct tlb_world *t = arg;
+
+	world_open(&t->w);
+	world_host_file(&t->w, 1);
+	world_map(t->w.mm, 1, 1, WORLD_RW, MAP_SHARED, t->w.file);
+	schedule_require(!samara_cpu_create(t->w.machine, &t->cpu));
+}
+
+static void unmap(void *arg)
+{
+	struct tlb_world *t = arg;
+
+	world_unmap(t->w.mm, 1, 1);
+}
+
+static void sync_file(void *arg)
+{
+	struct tlb_world *t = arg;
+
+	schedule_require(!samara_file_sync(t->w.file));
+}
+
+static void store_reached_host(void *arg)
+{
+	struct tlb_world *t = arg;
+
+	schedule_require(!samara_file_sync(t->w.file));
+	schedule_require(world_on_host(&t->w, 0) == (t->stored ? t->stored : 1));
+	close_all(arg);
+}
+
+static const struct scenario write_back = {
+	.name = "write_back",
+	.what = "a store through a stale entry is not lost to write-back",
+	.world_size = sizeof(struct tlb_world),
+	.setup = open_file,
+	.threads = { { "cpu", store_two }, { "munmap", unmap }, { "sync", sync_file } },
+	.check = store_reached_host,
+};
+
+/* notifier -------------------------------------------------------------------------- */
+
+/* Counters that the two threads of the scenario may change at once. */
+static void on_start(const struct samara_notifier_range *range, void *priv)
+{
+	struct tlb_world *t = priv;
+
+	schedule_require(range->mm == t->w.mm && !READ_ONCE(t->dead));
+	atomic_inc(&t->open);
+}
+
+static void on_end(const struct samara_notifier_range *range, void *priv)
+{
+	struct tlb_world *t = priv;
+
+	schedule_require(range->mm == t->w.mm && !READ_ONCE(t->dead));
+	schedule_require(atomic_fetch_add_relaxed(&t->open, -1) > 0);
+}
+
+static const struct samara_notifier_ops ops = { .start = on_start, .end = on_end };
+
+static void watch(void *arg)
+{
+	struct tlb_world *t = arg;
+	struct samara_notifier *notifier = NULL;
+
+	schedule_require(!samara_notifier_register(t->w.mm, &ops, t, &notifier));
+	samara_notifier_unregister(notifier);
+	WRITE_ONCE(t->dead, 1);
+}
+
+static void change(void *arg)
+{
+	struct tlb_world *t = arg;
+
+	schedule_require(!samara_madvise(t->w.mm, PG(1), WORLD_PAGE, MADV_DONTNEED));
+	world_set(t->w.mm, 1, 5);
+	world_unmap(t->w.mm, 1, 1);
+}
+
+static const struct scenario notifier = {
+	.name = "notifier",
+	.what = "each end that a notifier is told of had its start; none comes once it is gone",
+	.world_size = sizeof(struct tlb_world),
+	.setup = open_written,
+	.threads = { { "notifier", watch }, { "change", change } },
+	.check = close_all,
+};
+
+int main(int argc, char **argv)
+{
+	static const struct scenario *const all[] = {
+		&flush, &protect, &copy, &write_back, &notifier, NULL,
+	};
+
+	return schedule_main(argc, argv, all);
+}
