@@ -9,8 +9,11 @@
  *   protect     A store beside mprotect and munmap is made or stopped by a signal; the page
  *               of another mapping, made at the same place, holds none of it.
  *   dontneed    A read beside MADV_DONTNEED sees the value or zero, and never the value after zero.
+ *   move       A read at a page's old place beside mremap sees the value or a signal, and at its
+ *              new place a signal or the value.
  *   populate    MADV_POPULATE_WRITE beside munmap says 0 or -ENOMEM, and leaves no page behind.
  */
+#define _GNU_SOURCE
 #include "schedule/world.h"
 
 #include <errno.h>
@@ -254,6 +257,39 @@ static const struct scenario dontneed_scenario = {
 	.check = close_world,
 };
 
+/* move ------------------------------------------------------------------------------- */
+
+static void read_both_places(void *arg)
+{
+	struct fault_world *f = arg;
+	uint64_t value;
+	bool at_old, at_new;
+
+	at_new = world_load(f->w.mm, 9, &value);
+	schedule_require(!at_new || value == 7);
+	at_old = world_load(f->w.mm, 1, &value);
+	schedule_require(!at_old || value == 7);
+	schedule_require(!at_new || !at_old);
+}
+
+static void move(void *arg)
+{
+	struct fault_world *f = arg;
+
+	schedule_require(samara_mremap(f->w.mm, PG(1), WORLD_PAGE, WORLD_PAGE,
+				       MREMAP_MAYMOVE | MREMAP_FIXED, PG(9)) == PG(9));
+	schedule_require(world_value(f->w.mm, 9) == 7);
+}
+
+static const struct scenario move_scenario = {
+	.name = "move",
+	.what = "a page that mremap moves is at its old place or at its new one",
+	.world_size = sizeof(struct fault_world),
+	.setup = open_written,
+	.threads = { { "reader", read_both_places }, { "mremap", move } },
+	.check = close_world,
+};
+
 static void populate(void *arg)
 {
 	struct fault_world *f = arg;
@@ -296,6 +332,7 @@ int main(int argc, char **argv)
 		&protect_scenario,
 		&dontneed_scenario,
 		&populate_scenario,
+		&move_scenario,
 
 		NULL,
 	};

@@ -8,12 +8,8 @@
  *   copy        A CPU that learns of a store to the copy of a page does not see the old page.
  *   write_back  A store that a CPU has made before munmap, or beside it, reaches the host file,
  *               although write-back passes meanwhile.
- *   notifier    Each start that a notifier is told of has its end, and none comes once
- *               samara_notifier_unregister() has returned.
  */
 #include "schedule/world.h"
-
-#include <samara/notifier.h>
 
 #include "base/atomic.h"
 
@@ -23,7 +19,6 @@ struct tlb_world {
 	struct samara_cpu *cpu;
 	struct world_flag seen, over;
 	uint64_t stored; /* the last value that the CPU has stored; 0: none */
-	int open, dead;  /* of the notifier */
 };
 
 static void open_written(void *arg)
@@ -225,59 +220,10 @@ static const struct scenario write_back = {
 	.check = store_reached_host,
 };
 
-/* notifier -------------------------------------------------------------------------- */
-
-/* Counters that the two threads of the scenario may change at once. */
-static void on_start(const struct samara_notifier_range *range, void *priv)
-{
-	struct tlb_world *t = priv;
-
-	schedule_require(range->mm == t->w.mm && !READ_ONCE(t->dead));
-	atomic_inc(&t->open);
-}
-
-static void on_end(const struct samara_notifier_range *range, void *priv)
-{
-	struct tlb_world *t = priv;
-
-	schedule_require(range->mm == t->w.mm && !READ_ONCE(t->dead));
-	schedule_require(atomic_fetch_add_relaxed(&t->open, -1) > 0);
-}
-
-static const struct samara_notifier_ops ops = { .start = on_start, .end = on_end };
-
-static void watch(void *arg)
-{
-	struct tlb_world *t = arg;
-	struct samara_notifier *notifier = NULL;
-
-	schedule_require(!samara_notifier_register(t->w.mm, &ops, t, &notifier));
-	samara_notifier_unregister(notifier);
-	WRITE_ONCE(t->dead, 1);
-}
-
-static void change(void *arg)
-{
-	struct tlb_world *t = arg;
-
-	schedule_require(!samara_madvise(t->w.mm, PG(1), WORLD_PAGE, MADV_DONTNEED));
-	world_set(t->w.mm, 1, 5);
-	world_unmap(t->w.mm, 1, 1);
-}
-
-static const struct scenario notifier = {
-	.name = "notifier",
-	.what = "each end that a notifier is told of had its start; none comes once it is gone",
-	.world_size = sizeof(struct tlb_world),
-	.setup = open_written,
-	.threads = { { "notifier", watch }, { "change", change } },
-	.check = close_all,
-};
-
 int main(int argc, char **argv)
 {
 	static const struct scenario *const all[] = {
-		&flush, &protect, &copy, &write_back, &notifier, NULL,
+		&flush, &protect, &copy, &write_back, NULL,
 	};
 
 	return schedule_main(argc, argv, all);
