@@ -30,8 +30,8 @@ struct samara_notifier_range {
 /*
  * start: before entries of the range change; from here to end no translation of it may be made
  * anew. end: they have changed, and no CPU uses the old ones. release: the mm is going; nothing follows.
- * At that time, and before the pages go, start and end are called once with SAMARA_NOTIFY_EXIT: from then on no
- * translation of the mm may be made.
+ * At that time each start has had its end. Then, and before the pages go, start and end are called once with
+ * SAMARA_NOTIFY_EXIT: from then on no translation of the mm may be made.
  * Any may be NULL. Changes may overlap, in one thread too. Several notifiers are called in the order they were
  * registered. Called with locks of the mm held: a callback makes no call of the library, and waits for no
  * thread that makes one.
@@ -50,8 +50,8 @@ SAMARA_API SAMARA_MUST_CHECK int samara_notifier_register(struct samara_mm *mm,
 							  const struct samara_notifier_ops *ops, void *priv,
 							  struct samara_notifier **out);
 /*
- * No callback runs any more when it returns; of a change under way the end may have been left out. Not to be called
- * once the mm exits: release is the end of the notifier too.
+ * No callback runs any more when it returns, and each start that was called has had its end. Not to be called once the
+ * mm exits: release is the end of the notifier too.
  */
 SAMARA_API void samara_notifier_unregister(struct samara_notifier *notifier);
 

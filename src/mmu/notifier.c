@@ -5,6 +5,7 @@
 #include "mmu/notifier.h"
 
 #include <errno.h>
+#include <limits.h>
 
 #include "alloc/mem.h"
 #include "base/lock.h"
@@ -17,11 +18,18 @@ struct samara_notifier {
 	const struct samara_notifier_ops *ops;
 	void *priv;
 	unsigned long since; /* the first phase that knows it */
+	unsigned long until; /* (a) the first that does not any more */
 };
 
 static DEFINE_ALLOC_SITE(notifier_site, "notifier");
 
 /* pairs ----------------------------------------------------------------------- */
+
+/* Whether n is told of a pair; start and end of the pair get the same answer. */
+static bool is_told(const struct samara_notifier *n, const struct samara_notifier_range *range)
+{
+	return n->since <= range->since && range->since < READ_ONCE(n->until);
+}
 
 static unsigned long pair_enter(struct samara_mm *mm)
 {
@@ -43,7 +51,7 @@ void notifier_start(struct samara_mm *mm, struct samara_notifier_range *range)
 
 	range->since = pair_enter(mm);
 	for (n = rcu_dereference(mm->watch.notifiers); n; n = rcu_dereference(n->next)) {
-		if (n->since <= range->since && n->ops->start)
+		if (n->ops->start && is_told(n, range))
 			n->ops->start(range, n->priv);
 	}
 }
@@ -53,7 +61,7 @@ void notifier_end(struct samara_mm *mm, struct samara_notifier_range *range)
 	const struct samara_notifier *n;
 
 	for (n = rcu_dereference(mm->watch.notifiers); n; n = rcu_dereference(n->next)) {
-		if (n->since <= range->since && n->ops->end)
+		if (n->ops->end && is_told(n, range))
 			n->ops->end(range, n->priv);
 	}
 	atomic_dec_release(&mm_shard(mm)->changing[range->since & 1]);
@@ -71,6 +79,18 @@ static void next_phase(struct samara_mm *mm)
 		for (unsigned long round = 0; load_seq_cst(open); round++)
 			nap_between_looks(round);
 	}
+}
+
+/*
+ * [first, end) of the list are told of no new pair, and have been told the end of each that they
+ * were told the start of. notifiers_lock is held.
+ */
+static void last_phase(struct samara_mm *mm, struct samara_notifier *first,
+		       const struct samara_notifier *end)
+{
+	for (struct samara_notifier *n = first; n != end; n = n->next)
+		WRITE_ONCE(n->until, mm->watch.notifier_seq + 1);
+	next_phase(mm);
 }
 
 /* list ------------------------------------------------------------------------ */
@@ -91,6 +111,7 @@ int samara_notifier_register(struct samara_mm *mm, const struct samara_notifier_
 	n->priv = priv;
 	spin_lock(&mm->watch.notifiers_lock, RANK_NOTIFIERS);
 	n->since = mm->watch.notifier_seq + 1;
+	n->until = ULONG_MAX;
 	for (at = &mm->watch.notifiers; *at; at = &(*at)->next)
 		;
 	rcu_assign_pointer(*at, n);
@@ -111,6 +132,7 @@ void samara_notifier_unregister(struct samara_notifier *notifier)
 	spin_lock(&mm->watch.notifiers_lock, RANK_NOTIFIERS);
 	for (at = &mm->watch.notifiers; *at != notifier; at = &(*at)->next)
 		;
+	last_phase(mm, notifier, notifier->next);
 	rcu_assign_pointer(*at, notifier->next);
 	next_phase(mm);
 	spin_unlock(&mm->watch.notifiers_lock);
@@ -129,9 +151,11 @@ void notifier_release_all(struct samara_mm *mm)
 
 	spin_lock(&mm->watch.notifiers_lock, RANK_NOTIFIERS);
 	n = mm->watch.notifiers;
-	rcu_assign_pointer(mm->watch.notifiers, NULL);
-	if (n)
+	if (n) {
+		last_phase(mm, n, NULL);
+		rcu_assign_pointer(mm->watch.notifiers, NULL);
 		next_phase(mm);
+	}
 	spin_unlock(&mm->watch.notifiers_lock);
 	for (; n; n = next) {
 		next = n->next;

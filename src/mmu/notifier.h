@@ -12,14 +12,16 @@
  *
  *   pair        start: changing[seq & 1] += 1   end: -= 1    in the thread's shard
  *   register    onto the list, seq += 1, wait until changing[old & 1] is 0 in every shard
- *   unregister  off the list, the same, then free
+ *   unregister  until = seq + 1, then seq += 1 and wait as above; off the list, the same, then free
  *
  * So callbacks may take any time and need no RCU section, and
  *  1. a notifier that a pair finds on the list stays there until the pair ends;
  *  2. a notifier sees no pair of a phase before its own, neither start nor end. These pairs are
  *     over when samara_notifier_register() returns. So a translation made after that is never
  *     changed without a callback;
- *  3. a phase begins only when the phase before the last has ended, so one bit tells them apart.
+ *  3. a notifier sees no pair of a phase from until on, neither start nor end. So it sees the end
+ *     of each pair whose start it has seen;
+ *  4. a phase begins only when the phase before the last has ended, so one bit tells them apart.
  *
  * Ordering: a pair adds to its counter and then looks at seq again; a new phase changes
  * seq and then looks at the counters (both sequentially consistent). So either the pair sees
