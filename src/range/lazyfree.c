@@ -19,8 +19,7 @@
 
 static void mark_lazyfree(struct ram *ram, struct folio *folio)
 {
-	if (!folio_test(folio, FOLIO_ANON) || folio_test(folio, FOLIO_SWAPCACHE))
-		return;
+	VM_WARN_ON(!folio_test(folio, FOLIO_ANON) || folio_test(folio, FOLIO_SWAPCACHE));
 	folio_test_clear(folio, FOLIO_SWAPBACKED | FOLIO_ACTIVE | FOLIO_REFERENCED);
 	lru_move(ram, folio);
 }
