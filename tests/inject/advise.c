@@ -7,11 +7,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "support/advice.h"
 #include "support/cmocka_all.h"
 #include "support/inject_run.h"
-
-#define GUARD_INSTALL 102
-#define GUARD_REMOVE 103
 
 static struct samara_mm *self(struct rich *w)
 {
@@ -157,7 +155,7 @@ static int wipe_tail(struct rich *w)
 
 static int guard_middle(struct rich *w)
 {
-	const int err = advise(w, RICH_ANON, 3, 7, GUARD_INSTALL);
+	const int err = advise(w, RICH_ANON, 3, 7, MADV_GUARD_INSTALL);
 
 	if (!err)
 		now(w, RICH_ANON, 3, 7, RICH_SEGV);
@@ -166,7 +164,7 @@ static int guard_middle(struct rich *w)
 
 static int guard_untouched(struct rich *w)
 {
-	const int err = advise(w, RICH_FAMILY, 0, 4, GUARD_INSTALL);
+	const int err = advise(w, RICH_FAMILY, 0, 4, MADV_GUARD_INSTALL);
 
 	if (!err)
 		now(w, RICH_FAMILY, 0, 4, RICH_SEGV);
@@ -175,7 +173,7 @@ static int guard_untouched(struct rich *w)
 
 static int guard_file(struct rich *w)
 {
-	const int err = advise(w, RICH_FILE, 5, 7, GUARD_INSTALL);
+	const int err = advise(w, RICH_FILE, 5, 7, MADV_GUARD_INSTALL);
 
 	if (!err)
 		now(w, RICH_FILE, 5, 7, RICH_SEGV);
@@ -184,7 +182,7 @@ static int guard_file(struct rich *w)
 
 static int guards_away(struct rich *w)
 {
-	const int err = advise(w, RICH_GUARD, 0, RICH_PAGES, GUARD_REMOVE);
+	const int err = advise(w, RICH_GUARD, 0, RICH_PAGES, MADV_GUARD_REMOVE);
 
 	if (!err)
 		now(w, RICH_GUARD, 2, 4, 0);

@@ -12,11 +12,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "support/advice.h"
 #include "support/mm_calls.h"
 
-#ifndef MREMAP_DONTUNMAP
-#define MREMAP_DONTUNMAP 4
-#endif
 #define DROPPABLE 0x08
 #define FILE_PAGES 256
 

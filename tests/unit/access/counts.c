@@ -12,13 +12,9 @@
 #include <samara/file.h>
 
 #include "core/vma_lock.h"
+#include "support/advice.h"
 #include "support/cmocka_all.h"
 #include "support/mem.h"
-
-#ifndef MADV_POPULATE_READ
-#define MADV_POPULATE_READ 22
-#define MADV_POPULATE_WRITE 23
-#endif
 
 #define RW (PROT_READ | PROT_WRITE)
 #define MOST 1000UL

@@ -19,6 +19,7 @@
 #include <samara/notifier.h>
 
 #include "rmap/rmap.h"
+#include "support/advice.h"
 #include "support/at_locks.h"
 #include "support/cmocka_all.h"
 #include "support/mem.h"
@@ -27,7 +28,6 @@
 #define READ PROT_READ
 #define RW (PROT_READ | PROT_WRITE)
 #define RWX (PROT_READ | PROT_WRITE | PROT_EXEC)
-#define MADV_GUARD 102
 
 /* What the page of a call is. */
 enum page_kind { PRIVATE, SHMEM, HOST };
@@ -162,7 +162,7 @@ static void call_free(void)
 
 static void call_guard(void)
 {
-	assert_int_equal(samara_madvise(w.m.mm, w.addr, MEM_PAGE, MADV_GUARD), 0);
+	assert_int_equal(samara_madvise(w.m.mm, w.addr, MEM_PAGE, MADV_GUARD_INSTALL), 0);
 }
 
 static void call_mremap(void)

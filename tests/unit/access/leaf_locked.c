@@ -9,6 +9,7 @@
 #include <samara/cpu.h>
 
 #include "base/rcu.h"
+#include "support/advice.h"
 #include "support/at_locks.h"
 #include "support/cmocka_all.h"
 #include "support/mem.h"
@@ -16,8 +17,6 @@
 #include "support/waits.h"
 
 #define RW (PROT_READ | PROT_WRITE)
-#define MADV_GUARD 102
-#define MADV_NO_GUARD 103
 
 enum what { ANON, FILE_PAGE, HOST };
 
@@ -69,12 +68,12 @@ static void call_free(void *arg)
 
 static void call_guard(void *arg)
 {
-	assert_int_equal(samara_madvise(m.mm, addr, len, MADV_GUARD), 0);
+	assert_int_equal(samara_madvise(m.mm, addr, len, MADV_GUARD_INSTALL), 0);
 }
 
 static void call_no_guard(void *arg)
 {
-	assert_int_equal(samara_madvise(m.mm, addr, len, MADV_NO_GUARD), 0);
+	assert_int_equal(samara_madvise(m.mm, addr, len, MADV_GUARD_REMOVE), 0);
 }
 
 static void call_mremap(void *arg)

@@ -9,12 +9,12 @@
 
 #include <samara/cpu.h>
 
+#include "support/advice.h"
 #include "support/cmocka_all.h"
 #include "support/mem.h"
 #include "support/waits.h"
 
 #define RW (PROT_READ | PROT_WRITE)
-#define POPULATE_WRITE 23
 
 static struct mem m;
 static unsigned long at; /* the page */
@@ -101,7 +101,7 @@ static long call_mlock(void)
 
 static long call_populate(void)
 {
-	return samara_madvise(m.mm, at, 2 * MEM_PAGE, POPULATE_WRITE);
+	return samara_madvise(m.mm, at, 2 * MEM_PAGE, MADV_POPULATE_WRITE);
 }
 
 static long call_cpu(void)

@@ -5,13 +5,11 @@
 #include <errno.h>
 #include <sys/mman.h>
 
+#include "support/advice.h"
 #include "support/cmocka_all.h"
 #include "support/mem.h"
 
 #define RW (PROT_READ | PROT_WRITE)
-#define GUARD_INSTALL 102
-#define POPULATE_READ 22
-#define POPULATE_WRITE 23
 
 static struct mem m;
 
@@ -96,25 +94,25 @@ static void madvise_populates_and_says_what_it_could_not(void **state)
 	const unsigned long f = mem_map(&m, 2, RW, MAP_SHARED, file);
 
 	(void)state;
-	assert_int_equal(samara_madvise(m.mm, a + MEM_PAGE, 2 * MEM_PAGE, POPULATE_READ), 0);
+	assert_int_equal(samara_madvise(m.mm, a + MEM_PAGE, 2 * MEM_PAGE, MADV_POPULATE_READ), 0);
 	assert_int_equal(present(a, 6), 2);
 	assert_true(pte_special(mem_pte(&m, a + MEM_PAGE)));
-	assert_int_equal(samara_madvise(m.mm, a + 2 * MEM_PAGE, 2 * MEM_PAGE, POPULATE_WRITE), 0);
+	assert_int_equal(samara_madvise(m.mm, a + 2 * MEM_PAGE, 2 * MEM_PAGE, MADV_POPULATE_WRITE), 0);
 	assert_int_equal(present(a, 6), 3);
 	assert_true(pte_special(mem_pte(&m, a + MEM_PAGE)));
 	assert_true(pte_write(mem_pte(&m, a + 2 * MEM_PAGE)));
-	assert_int_equal(samara_madvise(m.mm, a + 5 * MEM_PAGE, MEM_PAGE, GUARD_INSTALL), 0);
-	assert_int_equal(samara_madvise(m.mm, a, 6 * MEM_PAGE, POPULATE_READ), -EFAULT);
-	assert_int_equal(samara_madvise(m.mm, a, 6 * MEM_PAGE, POPULATE_WRITE), -EFAULT);
+	assert_int_equal(samara_madvise(m.mm, a + 5 * MEM_PAGE, MEM_PAGE, MADV_GUARD_INSTALL), 0);
+	assert_int_equal(samara_madvise(m.mm, a, 6 * MEM_PAGE, MADV_POPULATE_READ), -EFAULT);
+	assert_int_equal(samara_madvise(m.mm, a, 6 * MEM_PAGE, MADV_POPULATE_WRITE), -EFAULT);
 	assert_int_equal(present(a, 6), 5);
-	assert_int_equal(samara_madvise(m.mm, f, 2 * MEM_PAGE, POPULATE_READ), -EFAULT);
-	assert_int_equal(samara_madvise(m.mm, f, 2 * MEM_PAGE, POPULATE_WRITE), -EFAULT);
+	assert_int_equal(samara_madvise(m.mm, f, 2 * MEM_PAGE, MADV_POPULATE_READ), -EFAULT);
+	assert_int_equal(samara_madvise(m.mm, f, 2 * MEM_PAGE, MADV_POPULATE_WRITE), -EFAULT);
 	assert_true(pte_dirty(mem_pte(&m, f)));
 	assert_int_equal(samara_munmap(m.mm, a, 6 * MEM_PAGE), 0);
-	assert_int_equal(samara_madvise(m.mm, a, MEM_PAGE, POPULATE_READ), -ENOMEM);
+	assert_int_equal(samara_madvise(m.mm, a, MEM_PAGE, MADV_POPULATE_READ), -ENOMEM);
 	mem_map(&m, 1, RW, MAP_PRIVATE, NULL);
 	mem_mark(&m, f + MEM_PAGE, MARKER_POISON);
-	assert_int_equal(samara_madvise(m.mm, f, 2 * MEM_PAGE, POPULATE_READ), -EHWPOISON);
+	assert_int_equal(samara_madvise(m.mm, f, 2 * MEM_PAGE, MADV_POPULATE_READ), -EHWPOISON);
 	samara_file_put(file);
 }
 

@@ -15,12 +15,12 @@
 
 #include "base/lock.h"
 #include "store/file.h"
+#include "support/advice.h"
 #include "support/cmocka_all.h"
 #include "support/mem.h"
 #include "support/store_box.h"
 
 #define RW (PROT_READ | PROT_WRITE)
-#define POPULATE_WRITE 23
 
 static struct mem m;
 
@@ -197,18 +197,18 @@ static void madvise_populates_all_after_waits(void **state)
 	(void)state;
 	at = mem_map(&m, 8, RW, MAP_PRIVATE, NULL);
 	fill(3);
-	assert_int_equal(samara_madvise(m.mm, at, 8 * MEM_PAGE, POPULATE_WRITE), 0);
+	assert_int_equal(samara_madvise(m.mm, at, 8 * MEM_PAGE, MADV_POPULATE_WRITE), 0);
 	assert_int_equal(present(at, 8), 8);
 	assert_int_equal(world.waits, 3);
 	at = mem_map(&m, 8, RW, MAP_PRIVATE, NULL);
 	fill(3);
 	world.meanwhile = unmap_end;
-	assert_int_equal(samara_madvise(m.mm, at, 8 * MEM_PAGE, POPULATE_WRITE), -ENOMEM);
+	assert_int_equal(samara_madvise(m.mm, at, 8 * MEM_PAGE, MADV_POPULATE_WRITE), -ENOMEM);
 	assert_int_equal(present(at, 3), 3);
 	at = mem_map(&m, 8, RW, MAP_PRIVATE, NULL);
 	fill(3);
 	world.meanwhile = forbid_end;
-	assert_int_equal(samara_madvise(m.mm, at, 8 * MEM_PAGE, POPULATE_WRITE), -EINVAL);
+	assert_int_equal(samara_madvise(m.mm, at, 8 * MEM_PAGE, MADV_POPULATE_WRITE), -EINVAL);
 	assert_int_equal(world.waits, 1);
 }
 
@@ -400,7 +400,7 @@ static void what_lacks_no_frame_does_not_wait(void **state)
 	assert_int_equal(samara_inject_site("page_table", 1), 0);
 	assert_int_equal(samara_pin_pages(m.mm, at, 1, SAMARA_PIN_WRITE, &pin), -ENOMEM);
 	assert_int_equal(samara_inject_site("page_table", 1), 0);
-	assert_int_equal(samara_madvise(m.mm, at, 8 * MEM_PAGE, POPULATE_WRITE), -ENOMEM);
+	assert_int_equal(samara_madvise(m.mm, at, 8 * MEM_PAGE, MADV_POPULATE_WRITE), -ENOMEM);
 	assert_int_equal(samara_inject_site("vma", 1), 0);
 	assert_int_equal(samara_fork(m.mm, &child), -ENOMEM);
 	assert_int_equal(samara_inject_site("maple_leaf", 1), 0);

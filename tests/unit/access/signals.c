@@ -6,13 +6,11 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 
+#include "support/advice.h"
 #include "support/cmocka_all.h"
 #include "support/mem.h"
 
 #define RW (PROT_READ | PROT_WRITE)
-#ifndef MADV_GUARD_INSTALL
-#define MADV_GUARD_INSTALL 102
-#endif
 
 MEM_FIXTURE(m, 4 << 20);
 

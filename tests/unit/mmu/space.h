@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "support/cmocka_all.h"
+#include "support/huge_entry.h"
 
 #include <samara/inject.h>
 
@@ -88,28 +89,6 @@ static inline void set_entry(struct samara_mm *mm, unsigned long addr, pte_t pte
 	if (!pte_none(pte))
 		table_fill(leaf, at, pte);
 	table_unlock(leaf);
-}
-
-/* The table of that level on the way to addr, whose path exists down to there. */
-static inline struct table *upper_table(struct samara_mm *mm, unsigned long addr,
-					unsigned int level)
-{
-	struct table *table = mm->tables.pgd;
-
-	while (table->level > level)
-		table = table_child(table, table_index(mm->geo, table->level, addr));
-	return table;
-}
-
-/* A huge entry, made by hand, for what an entry of that level serves at addr; empty: none again. */
-static inline void set_huge(struct samara_mm *mm, unsigned long addr, unsigned int level, pte_t pte)
-{
-	struct table *table = upper_table(mm, addr, level);
-	pte_t *at = &table->entry[table_index(mm->geo, level, addr)];
-
-	assert_int_not_equal(pte_none(pte_read(at)), pte_none(pte));
-	table->used += pte_none(pte) ? -1U : 1U;
-	pte_set(at, pte);
 }
 
 /* Where page tables end at the task size and begin above 0, as on 32-bit ARM; 3 levels of 512. */

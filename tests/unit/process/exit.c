@@ -47,7 +47,7 @@ static void pages_tables_and_vmas_go(void **state)
 	put(mm, f, 1);
 	get(mm, f + MEM_PAGE);
 	get(mm, a + MEM_PAGE);
-	assert_int_equal(samara_madvise(mm, a + 2 * MEM_PAGE, MEM_PAGE, GUARD_INSTALL), 0);
+	assert_int_equal(samara_madvise(mm, a + 2 * MEM_PAGE, MEM_PAGE, MADV_GUARD_INSTALL), 0);
 	assert_true(mm->tables.nr >= 3 + 3); /* 1200 pages lie in 3 leaves at least */
 	exit_of(mm);
 	assert_int_equal(mm->life.state, MM_DYING);

@@ -11,11 +11,11 @@
 
 #include <samara/inject.h>
 
+#include "support/advice.h"
 #include "support/cmocka_all.h"
 #include "support/mem.h"
 
 #define RW (PROT_READ | PROT_WRITE)
-#define GUARD_INSTALL 102
 
 /* The helpers of mem.h for another mm of the same machine. */
 static inline struct mem other(const struct mem *m, struct samara_mm *mm)

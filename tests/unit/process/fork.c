@@ -146,8 +146,8 @@ static void guards_are_inherited(void **state)
 	struct samara_mm *child;
 
 	(void)state;
-	assert_int_equal(samara_madvise(m.mm, a, MEM_PAGE, GUARD_INSTALL), 0);
-	assert_int_equal(samara_madvise(m.mm, f, MEM_PAGE, GUARD_INSTALL), 0);
+	assert_int_equal(samara_madvise(m.mm, a, MEM_PAGE, MADV_GUARD_INSTALL), 0);
+	assert_int_equal(samara_madvise(m.mm, f, MEM_PAGE, MADV_GUARD_INSTALL), 0);
 	child = forked(&m);
 	assert_signal(child, a, SIGSEGV, SEGV_MAPERR);
 	assert_signal(child, f, SIGSEGV, SEGV_MAPERR);

@@ -72,7 +72,7 @@ static int set_up(void **state)
 			put(m.mm, page_at(kind, i), i);
 	assert_int_equal(samara_madvise(m.mm, page_at(3, 0), PAGES * MEM_PAGE, MADV_DONTFORK), 0);
 	assert_int_equal(samara_madvise(m.mm, page_at(4, 0), PAGES * MEM_PAGE, MADV_WIPEONFORK), 0);
-	assert_int_equal(samara_madvise(m.mm, page_at(6, 8), 4 * MEM_PAGE, GUARD_INSTALL), 0);
+	assert_int_equal(samara_madvise(m.mm, page_at(6, 8), 4 * MEM_PAGE, MADV_GUARD_INSTALL), 0);
 	assert_int_equal(get(m.mm, page_at(7, 3)), 0);
 	assert_int_equal(samara_pin_pages(m.mm, page_at(0, 5), 1, SAMARA_PIN_WRITE, &pin), 1);
 	assert_int_equal(samara_mprotect(m.mm, page_at(0, 20), MEM_PAGE, PROT_READ), 0);

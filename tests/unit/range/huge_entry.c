@@ -11,8 +11,10 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "support/advice.h"
 #include "support/cmocka_all.h"
 #include "support/forked.h"
+#include "support/huge_entry.h"
 #include "support/mem.h"
 
 #include <samara/cpu.h>
@@ -22,14 +24,11 @@
 
 #define HUGE (512 * MEM_PAGE)
 #define RAM (64UL << 20)
-#define GUARD_INSTALL 102 /* MADV_*: newer than the C library */
-#define GUARD_REMOVE 103
 
 struct world {
 	struct mem m;
 	unsigned long at; /* of the huge entry; an ordinary page before it, and one behind */
 	struct folio *block;
-	pte_t *entry;
 	pte_t pte;
 };
 
@@ -38,27 +37,10 @@ static void must_write(const struct world *w, unsigned long addr)
 	assert_int_equal(samara_write(w->m.mm, addr, "x", 1, NULL), 1);
 }
 
-static void put(struct world *w, pte_t pte)
-{
-	struct table *table = w->m.mm->tables.pgd;
-
-	while (table->level > 1)
-		table = table_child(table, table_index(w->m.mm->geo, table->level, w->at));
-	w->entry = &table->entry[table_index(w->m.mm->geo, 1, w->at)];
-	assert_true(pte_none(pte_read(w->entry)));
-	w->pte = pte;
-	table->used++;
-	pte_set(w->entry, pte);
-}
-
 static void take_away(struct world *w)
 {
-	struct table *table = (struct table *)((uintptr_t)w->entry - offsetof(struct table, entry) -
-					       table_index(w->m.mm->geo, 1, w->at) * sizeof(pte_t));
-
-	assert_true(pte_same(pte_read(w->entry), w->pte));
-	table->used--;
-	pte_set(w->entry, pte_empty());
+	assert_true(pte_same(table_look(w->m.mm, w->at), w->pte));
+	set_huge(w->m.mm, w->at, 1, pte_empty());
 	folio_put(w->m.machine->ram, w->block);
 }
 
@@ -73,8 +55,9 @@ static void up(struct world *w)
 	must_write(w, w->at + HUGE);
 	w->block = folio_alloc(w->m.machine->ram, 9, FOLIO_ZEROED);
 	assert_non_null(w->block);
-	put(w, pte_with(mk_pte(folio_pfn(w->m.machine->ram, w->block), VM_READ | VM_WRITE),
-			PTE_HUGE | PTE_WRITE | PTE_DIRTY));
+	w->pte = pte_with(mk_pte(folio_pfn(w->m.machine->ram, w->block), VM_READ | VM_WRITE),
+			  PTE_HUGE | PTE_WRITE | PTE_DIRTY);
+	set_huge(w->m.mm, w->at, 1, w->pte);
 }
 
 static void down(struct world *w)
@@ -132,8 +115,8 @@ static void guards_and_moves_over_it_are_refused(void **state)
 
 	(void)state;
 	up(&w);
-	assert_int_equal(samara_madvise(w.m.mm, w.at - MEM_PAGE, HUGE, GUARD_INSTALL), -ENOMEM);
-	assert_int_equal(samara_madvise(w.m.mm, w.at - MEM_PAGE, 2 * HUGE, GUARD_REMOVE), 0);
+	assert_int_equal(samara_madvise(w.m.mm, w.at - MEM_PAGE, HUGE, MADV_GUARD_INSTALL), -ENOMEM);
+	assert_int_equal(samara_madvise(w.m.mm, w.at - MEM_PAGE, 2 * HUGE, MADV_GUARD_REMOVE), 0);
 	assert_int_equal(samara_mremap(w.m.mm, w.at - HUGE, 3 * HUGE, 4 * HUGE, MREMAP_MAYMOVE, 0),
 			 -ENOMEM);
 	assert_non_null(mem_folio(&w.m, w.at - MEM_PAGE));

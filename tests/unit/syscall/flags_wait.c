@@ -7,11 +7,11 @@
 #include <sys/mman.h>
 
 #include "core/vma_lock.h"
+#include "support/advice.h"
 #include "support/cmocka_all.h"
 #include "support/mm_shape.h"
 #include "support/waits.h"
 
-#define GUARD_INSTALL 102
 #define PAGES 4UL
 
 static struct fixture *fx;
@@ -38,7 +38,7 @@ static void call_dontfork(void *arg)
 
 static void call_guard(void *arg)
 {
-	assert_int_equal(samara_madvise(fx->mm, AT(1), PAGE, GUARD_INSTALL), 0);
+	assert_int_equal(samara_madvise(fx->mm, AT(1), PAGE, MADV_GUARD_INSTALL), 0);
 }
 
 static void call_mseal(void *arg)

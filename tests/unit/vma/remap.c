@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "support/advice.h"
 #include "support/cmocka_all.h"
 
 #include <samara/inject.h>
@@ -14,9 +15,6 @@
 #include "support/mm_shape.h"
 #include "support/random.h"
 
-#ifndef MREMAP_DONTUNMAP
-#define MREMAP_DONTUNMAP 4
-#endif
 #define MOVE MREMAP_MAYMOVE
 #define TO (MREMAP_MAYMOVE | MREMAP_FIXED)
 #define KEEP (MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP)
