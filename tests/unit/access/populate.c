@@ -97,7 +97,8 @@ static void madvise_populates_and_says_what_it_could_not(void **state)
 	assert_int_equal(samara_madvise(m.mm, a + MEM_PAGE, 2 * MEM_PAGE, MADV_POPULATE_READ), 0);
 	assert_int_equal(present(a, 6), 2);
 	assert_true(pte_special(mem_pte(&m, a + MEM_PAGE)));
-	assert_int_equal(samara_madvise(m.mm, a + 2 * MEM_PAGE, 2 * MEM_PAGE, MADV_POPULATE_WRITE), 0);
+	assert_int_equal(samara_madvise(m.mm, a + 2 * MEM_PAGE, 2 * MEM_PAGE, MADV_POPULATE_WRITE),
+			 0);
 	assert_int_equal(present(a, 6), 3);
 	assert_true(pte_special(mem_pte(&m, a + MEM_PAGE)));
 	assert_true(pte_write(mem_pte(&m, a + 2 * MEM_PAGE)));

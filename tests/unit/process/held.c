@@ -51,7 +51,8 @@ static int set_up(void **state)
 		else
 			get(m.mm, nth(copied, i));
 	}
-	assert_int_equal(samara_madvise(m.mm, nth(shared, PAGES - 1), MEM_PAGE, MADV_GUARD_INSTALL), 0);
+	assert_int_equal(samara_madvise(m.mm, nth(shared, PAGES - 1), MEM_PAGE, MADV_GUARD_INSTALL),
+			 0);
 	return 0;
 }
 

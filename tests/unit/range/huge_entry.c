@@ -115,7 +115,8 @@ static void guards_and_moves_over_it_are_refused(void **state)
 
 	(void)state;
 	up(&w);
-	assert_int_equal(samara_madvise(w.m.mm, w.at - MEM_PAGE, HUGE, MADV_GUARD_INSTALL), -ENOMEM);
+	assert_int_equal(samara_madvise(w.m.mm, w.at - MEM_PAGE, HUGE, MADV_GUARD_INSTALL),
+			 -ENOMEM);
 	assert_int_equal(samara_madvise(w.m.mm, w.at - MEM_PAGE, 2 * HUGE, MADV_GUARD_REMOVE), 0);
 	assert_int_equal(samara_mremap(w.m.mm, w.at - HUGE, 3 * HUGE, 4 * HUGE, MREMAP_MAYMOVE, 0),
 			 -ENOMEM);
