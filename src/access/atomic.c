@@ -32,13 +32,12 @@ static int exchange(void *at, unsigned int size, uint64_t *expected, uint64_t de
 int samara_cmpxchg(struct samara_mm *mm, unsigned long addr, unsigned int size, uint64_t *expected,
 		   uint64_t desired, struct samara_fault *fault)
 {
-	const int refused = mm_call(mm);
 	struct samara_fault ignored;
 	struct access_at at;
-	int ret;
+	int ret = mm_call(mm);
 
-	if (refused)
-		return refused;
+	if (ret)
+		return ret;
 	if (!fault)
 		fault = &ignored;
 	*fault = (struct samara_fault){ 0 };

@@ -32,8 +32,10 @@ static long transfer(const struct transfer *t)
 	const unsigned long len = min(t->len, (unsigned long)INT64_MAX);
 	unsigned long done = 0, n;
 	struct access_at at;
-	int err = 0;
+	int err = mm_call(t->mm);
 
+	if (err)
+		return err;
 	*fault = (struct samara_fault){ 0 };
 	while (done < len && !err) {
 		if (!access_begin(t->mm, t->addr + done, t->kind, &at)) {
@@ -54,10 +56,6 @@ static long transfer(const struct transfer *t)
 long samara_read(struct samara_mm *mm, unsigned long addr, void *buf, unsigned long len,
 		 struct samara_fault *fault)
 {
-	const int refused = mm_call(mm);
-
-	if (refused)
-		return refused;
 	return transfer(&(struct transfer){
 		.mm = mm,
 		.addr = addr,
@@ -71,10 +69,6 @@ long samara_read(struct samara_mm *mm, unsigned long addr, void *buf, unsigned l
 long samara_fetch(struct samara_mm *mm, unsigned long addr, void *buf, unsigned long len,
 		  struct samara_fault *fault)
 {
-	const int refused = mm_call(mm);
-
-	if (refused)
-		return refused;
 	return transfer(&(struct transfer){
 		.mm = mm,
 		.addr = addr,
@@ -88,10 +82,6 @@ long samara_fetch(struct samara_mm *mm, unsigned long addr, void *buf, unsigned 
 long samara_write(struct samara_mm *mm, unsigned long addr, const void *buf, unsigned long len,
 		  struct samara_fault *fault)
 {
-	const int refused = mm_call(mm);
-
-	if (refused)
-		return refused;
 	return transfer(&(struct transfer){
 		.mm = mm,
 		.addr = addr,

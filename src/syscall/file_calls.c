@@ -39,20 +39,17 @@ int samara_file_from_fd(struct samara_machine *machine, int fd, struct samara_fi
 {
 	const int refused = gate_check(machine->gate);
 
-	if (refused)
-		return refused;
-	return file_from_fd(machine->store, fd, out);
+	return refused ? refused : file_from_fd(machine->store, fd, out);
 }
 
 int samara_file_named(struct samara_machine *machine, const struct samara_file_identity *identity,
 		      struct samara_file **out)
 {
-	const int refused = gate_check(machine->gate);
 	struct samara_file_identity own;
-	int err = sized_get(&own, sizeof(own), identity);
+	int err = gate_check(machine->gate);
 
-	if (refused)
-		return refused;
+	if (!err)
+		err = sized_get(&own, sizeof(own), identity);
 	if (err)
 		return err;
 	if (!own.name)
@@ -128,9 +125,7 @@ int samara_file_set_length(struct samara_file *file, unsigned long long length)
 {
 	const int refused = file_call(file);
 
-	if (refused)
-		return refused;
-	return file_set_length(file, length);
+	return refused ? refused : file_set_length(file, length);
 }
 
 int samara_file_punch_hole(struct samara_file *file, unsigned long long offset,
@@ -156,9 +151,7 @@ long samara_file_pread(struct samara_file *file, void *buf, unsigned long len,
 {
 	const int refused = file_call(file);
 
-	if (refused)
-		return refused;
-	return file_read(file, buf, len, offset);
+	return refused ? refused : file_read(file, buf, len, offset);
 }
 
 long samara_file_pwrite(struct samara_file *file, const void *buf, unsigned long len,
@@ -166,18 +159,14 @@ long samara_file_pwrite(struct samara_file *file, const void *buf, unsigned long
 {
 	const int refused = file_call(file);
 
-	if (refused)
-		return refused;
-	return file_write(file, buf, len, offset);
+	return refused ? refused : file_write(file, buf, len, offset);
 }
 
 int samara_file_sync(struct samara_file *file)
 {
 	const int refused = file_call(file);
 
-	if (refused)
-		return refused;
-	return file_sync_range(file, 0, ULONG_MAX);
+	return refused ? refused : file_sync_range(file, 0, ULONG_MAX);
 }
 
 void samara_file_unmap_pages(struct samara_file *file, unsigned long first, unsigned long nr)
@@ -193,18 +182,14 @@ int samara_file_device(struct samara_machine *machine, const struct samara_file_
 {
 	const int refused = gate_check(machine->gate);
 
-	if (refused)
-		return refused;
-	return device_create(machine->store, ops, priv, out);
+	return refused ? refused : device_create(machine->store, ops, priv, out);
 }
 
 int samara_device_alloc(struct samara_file *device, unsigned int order, unsigned long *frame)
 {
 	const int refused = file_call(device);
 
-	if (refused)
-		return refused;
-	return device_alloc(device->inode, order, frame);
+	return refused ? refused : device_alloc(device->inode, order, frame);
 }
 
 void *samara_device_bytes(const struct samara_file *device, unsigned long frame)

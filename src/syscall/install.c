@@ -130,12 +130,11 @@ discard:
 
 int samara_mm_install(struct samara_mm *mm, const struct samara_mapping *mapping)
 {
-	const int refused = mm_call(mm);
 	struct door door;
-	int err;
+	int err = mm_call(mm);
 
-	if (refused)
-		return refused;
+	if (err)
+		return err;
 	door_enter(&door, mm);
 	err = install_mapping(mm, mapping);
 	door_leave(&door);

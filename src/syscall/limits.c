@@ -69,9 +69,7 @@ long samara_committed_pages(const struct samara_machine *machine)
 {
 	const int refused = gate_check(machine->gate);
 
-	if (refused)
-		return refused;
-	return READ_ONCE(machine->store->commit.pages);
+	return refused ? refused : READ_ONCE(machine->store->commit.pages);
 }
 
 int samara_set_touch_policy(struct samara_mm *mm, enum samara_touch_policy policy)
@@ -131,14 +129,13 @@ static void uninstall(struct samara_mm *mm, const struct samara_mapping *mapping
 
 int samara_set_layout(struct samara_mm *mm, const struct samara_layout *callers)
 {
-	const int refused = mm_call(mm);
 	struct samara_layout own, *layout = &own;
 	struct door door;
 	size_t i;
-	int err = sized_get(&own, sizeof(own), callers);
+	int err = mm_call(mm);
 
-	if (refused)
-		return refused;
+	if (!err)
+		err = sized_get(&own, sizeof(own), callers);
 	if (err)
 		return err;
 	if (!places_fit(mm, layout))

@@ -150,7 +150,6 @@ static int advise_reading(const struct vma_walk *walk)
 
 int samara_madvise(struct samara_mm *mm, unsigned long addr, unsigned long len, int advice)
 {
-	const int refused = mm_call(mm);
 	struct door door;
 	struct vma_walk walk = {
 		.mm = mm,
@@ -160,10 +159,10 @@ int samara_madvise(struct samara_mm *mm, unsigned long addr, unsigned long len, 
 		.arg = (unsigned long)advice,
 	};
 	const enum span span = mm_span(mm, addr, len, &walk.end);
-	int err;
+	int err = mm_call(mm);
 
-	if (refused)
-		return refused;
+	if (err)
+		return err;
 	if (!known(advice) || !mm_page_aligned(mm, addr) || span == SPAN_ROUNDS ||
 	    span == SPAN_WRAPS)
 		return -EINVAL;

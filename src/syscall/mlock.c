@@ -107,9 +107,7 @@ int samara_mlock(struct samara_mm *mm, unsigned long addr, unsigned long len)
 {
 	const int refused = mm_call(mm);
 
-	if (refused)
-		return refused;
-	return lock(mm, addr, len, VM_LOCKED);
+	return refused ? refused : lock(mm, addr, len, VM_LOCKED);
 }
 
 int samara_mlock2(struct samara_mm *mm, unsigned long addr, unsigned long len, int flags)
@@ -125,14 +123,13 @@ int samara_mlock2(struct samara_mm *mm, unsigned long addr, unsigned long len, i
 
 int samara_munlock(struct samara_mm *mm, unsigned long addr, unsigned long len)
 {
-	const int refused = mm_call(mm);
 	struct door door;
 	struct vma_walk walk = { .mm = mm, .step = step, .dead = &door.dead };
 	const enum span span = set_range(&walk, addr, len);
-	int err;
+	int err = mm_call(mm);
 
-	if (refused)
-		return refused;
+	if (err)
+		return err;
 	door_enter(&door, mm);
 	err = change_range(&walk, span);
 	door_leave(&door);
@@ -154,13 +151,12 @@ static void change_all(struct samara_mm *mm, unsigned long flags, struct vma_dea
 
 int samara_mlockall(struct samara_mm *mm, int flags)
 {
-	const int refused = mm_call(mm);
 	const unsigned long onfault = flags & MCL_ONFAULT ? VM_LOCKONFAULT : 0;
 	struct door door;
-	int err = 0;
+	int err = mm_call(mm);
 
-	if (refused)
-		return refused;
+	if (err)
+		return err;
 	if (!flags || (flags & ~(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT)) || flags == MCL_ONFAULT)
 		return -EINVAL;
 	door_enter(&door, mm);

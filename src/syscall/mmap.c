@@ -279,12 +279,11 @@ unsigned long samara_mmap(struct samara_mm *mm, unsigned long addr, unsigned lon
 
 int samara_munmap(struct samara_mm *mm, unsigned long addr, unsigned long len)
 {
-	const int refused = mm_call(mm);
 	struct door door;
-	int err;
+	int err = mm_call(mm);
 
-	if (refused)
-		return refused;
+	if (err)
+		return err;
 	door_enter(&door, mm);
 	err = do_munmap(mm, addr, len, &door.dead);
 	door_leave(&door);

@@ -118,14 +118,13 @@ static int protect_range(struct vma_walk *walk, int grows)
 
 int samara_mprotect(struct samara_mm *mm, unsigned long addr, unsigned long len, int prot)
 {
-	const int refused = mm_call(mm);
 	const int grows = prot & (PROT_GROWSDOWN | PROT_GROWSUP);
 	struct protect_walk call = { .walk = { .mm = mm, .start = addr, .step = step } };
 	enum span span;
-	int err;
+	int err = mm_call(mm);
 
-	if (refused)
-		return refused;
+	if (err)
+		return err;
 	prot &= ~grows;
 	if (grows == (PROT_GROWSDOWN | PROT_GROWSUP) || !mm_page_aligned(mm, addr))
 		return -EINVAL;

@@ -95,7 +95,6 @@ static int do_mremap(const struct remap_request *req, struct remap_result *resul
 unsigned long samara_mremap(struct samara_mm *mm, unsigned long old_addr, unsigned long old_len,
 			    unsigned long new_len, int flags, unsigned long new_addr)
 {
-	const int refused = mm_call(mm);
 	struct door door;
 	const struct remap_request req = {
 		.mm = mm,
@@ -107,10 +106,10 @@ unsigned long samara_mremap(struct samara_mm *mm, unsigned long old_addr, unsign
 		.dead = &door.dead,
 	};
 	struct remap_result result;
-	int err;
+	int err = mm_call(mm);
 
-	if (refused)
-		return refused;
+	if (err)
+		return err;
 	door_enter(&door, mm);
 	err = do_mremap(&req, &result);
 	if (!err) {

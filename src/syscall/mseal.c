@@ -29,7 +29,6 @@ static bool has_hole(struct samara_mm *mm, unsigned long start, unsigned long en
 
 int samara_mseal(struct samara_mm *mm, unsigned long addr, unsigned long len, unsigned long flags)
 {
-	const int refused = mm_call(mm);
 	struct door door;
 	struct vma_walk walk = {
 		.mm = mm,
@@ -38,10 +37,10 @@ int samara_mseal(struct samara_mm *mm, unsigned long addr, unsigned long len, un
 		.dead = &door.dead,
 	};
 	const enum span span = mm_span(mm, addr, len, &walk.end);
-	int err;
+	int err = mm_call(mm);
 
-	if (refused)
-		return refused;
+	if (err)
+		return err;
 	if (flags || !mm_page_aligned(mm, addr) || span == SPAN_ROUNDS || span == SPAN_WRAPS)
 		return -EINVAL;
 	if (span == SPAN_EMPTY)

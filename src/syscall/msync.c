@@ -152,7 +152,6 @@ static int remap_pages(struct mmap_desc *d)
 int samara_remap_file_pages(struct samara_mm *mm, unsigned long addr, unsigned long size, int prot,
 			    unsigned long pgoff, int flags)
 {
-	const int refused = mm_call(mm);
 	struct door door;
 	struct mmap_desc d = {
 		.mm = mm,
@@ -163,10 +162,10 @@ int samara_remap_file_pages(struct samara_mm *mm, unsigned long addr, unsigned l
 		.door = &door,
 	};
 	unsigned long end;
-	int err;
+	int err = mm_call(mm);
 
-	if (refused)
-		return refused;
+	if (err)
+		return err;
 	if (prot || mm_span(mm, d.addr, d.len, &end) != SPAN_PAGES ||
 	    pgoff + mm_pages(mm, d.len) < pgoff)
 		return -EINVAL;

@@ -170,11 +170,10 @@ int samara_mm_memory(struct samara_mm *mm, struct samara_mm_memory *out)
 
 int samara_mm_validate(struct samara_mm *mm, struct samara_report *out)
 {
-	const int refused = mm_call(mm);
-	int err;
+	int err = mm_call(mm);
 
-	if (refused)
-		return refused;
+	if (err)
+		return err;
 	if (out)
 		memset(out, 0, sizeof(*out));
 	mmap_read_lock(mm);
@@ -185,11 +184,10 @@ int samara_mm_validate(struct samara_mm *mm, struct samara_report *out)
 
 int samara_mm_print_tree(struct samara_mm *mm, int fd)
 {
-	const int refused = mm_call(mm);
-	int err;
+	int err = mm_call(mm);
 
-	if (refused)
-		return refused;
+	if (err)
+		return err;
 	mmap_read_lock(mm);
 	err = samara_mtree_print_dot(&mm->mt, fd);
 	mmap_read_unlock(mm);
