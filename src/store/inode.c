@@ -60,11 +60,10 @@ struct inode *inode_create(struct file_store *store, const struct inode_desc *de
 unsigned long inode_pages(const struct inode *inode)
 {
 	const unsigned long long length = READ_ONCE(inode->length);
-	const unsigned int shift = inode_shift(inode);
 
 	if (inode->kind == INODE_DEVICE || (inode->kind == INODE_NAMED && !length))
 		return ULONG_MAX;
-	return (unsigned long)(length >> shift) + !!(length & ((1ULL << shift) - 1));
+	return inode_pages_of(inode, length);
 }
 
 /* descriptors ------------------------------------------------------------------ */

@@ -149,7 +149,7 @@ static int write_part(struct inode *inode, struct part part, const char *buf)
 	if (err)
 		return err;
 	if (end > to_end(inode, 0))
-		err = inode_grow(inode, end);
+		err = inode_change_length(inode, end);
 	if (!err) {
 		bytes_store((char *)folio_virt(inode->ram, folio) + part.from, buf, part.size);
 		folio_set(folio, FOLIO_DIRTY);

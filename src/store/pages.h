@@ -15,15 +15,22 @@ void page_cache_remove(struct inode *inode, struct folio *folio);
 /* The page, locked, with a reference, if it is here. */
 struct folio *page_cache_find_locked(struct inode *inode, unsigned long index) __must_check;
 /*
- * The length becomes length, which is greater, and the host file's too. lock is held for writing.
- * 0, or the errors of inode_set_length(). What the last page holds beyond the old end is the
- * caller's to clear before.
+ * inode_set_length() alone: what the last page holds beyond the old end is the caller's to clear
+ * before.
  */
-int inode_grow(struct inode *inode, unsigned long long length) __must_check;
+int inode_change_length(struct inode *inode, unsigned long long length) __must_check;
 
 static inline unsigned int inode_shift(const struct inode *inode)
 {
 	return ram_view(inode->ram)->page_shift;
+}
+
+/* How many pages that many bytes take. */
+static inline unsigned long inode_pages_of(const struct inode *inode, unsigned long long length)
+{
+	const unsigned int shift = inode_shift(inode);
+
+	return (unsigned long)(length >> shift) + !!(length & ((1ULL << shift) - 1));
 }
 
 /* The descriptor to ask the host by. */

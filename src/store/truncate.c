@@ -86,18 +86,11 @@ void page_cache_pass_end(struct inode *inode, unsigned long long offset)
 
 /* length ------------------------------------------------------------------------ */
 
-static unsigned long pages_of(const struct inode *inode, unsigned long long length)
-{
-	const unsigned int shift = inode_shift(inode);
-
-	return (unsigned long)(length >> shift) + !!(length & ((1ULL << shift) - 1));
-}
-
 /* Shared memory that is promised as a whole. */
 static int reserve(struct inode *inode, unsigned long long length)
 {
 	struct commit *commit = &inode->store->commit;
-	const unsigned long now = pages_of(inode, length), old = inode->pages.reserved;
+	const unsigned long now = inode_pages_of(inode, length), old = inode->pages.reserved;
 	int err = 0;
 
 	if (inode->pages.charge_each)
@@ -111,10 +104,11 @@ static int reserve(struct inode *inode, unsigned long long length)
 	return err;
 }
 
-static int change_length(struct inode *inode, unsigned long long length)
+int inode_change_length(struct inode *inode, unsigned long long length)
 {
 	int err = 0;
 
+	rwsem_assert_held_write(&inode->lock);
 	if (inode_is_shmem(inode))
 		err = reserve(inode, length);
 	else if (inode->kind == INODE_HOST && host_ftruncate(inode->host.write_fd, (off_t)length))
@@ -124,22 +118,13 @@ static int change_length(struct inode *inode, unsigned long long length)
 	return err;
 }
 
-int inode_grow(struct inode *inode, unsigned long long length)
-{
-	rwsem_assert_held_write(&inode->lock);
-	return change_length(inode, length);
-}
-
 int inode_set_length(struct inode *inode, unsigned long long length)
 {
-	const unsigned long long old = inode->length;
-
-	rwsem_assert_held_write(&inode->lock);
 	if (inode_is_device(inode))
 		return -EINVAL;
-	if (length > old)
+	if (length > inode->length)
 		page_cache_pass_end(inode, ULLONG_MAX);
-	return change_length(inode, length);
+	return inode_change_length(inode, length);
 }
 
 /* Bytes that mappings stored here and bytes that the host has; where it has none, ours. */

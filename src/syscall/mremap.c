@@ -113,7 +113,8 @@ unsigned long samara_mremap(struct samara_mm *mm, unsigned long old_addr, unsign
 	door_enter(&door, mm);
 	err = do_mremap(&req, &result);
 	if (!err) {
-		touch_at_by_policy(mm, result.addr);
+		if (mm->limits.touch == SAMARA_TOUCH_EAGER)
+			touch_by_policy(vma_lookup(mm, result.addr));
 		door.populate.start = result.populate_from;
 		door.populate.end = result.populate_to;
 	}

@@ -12,7 +12,5 @@
 
 /* Gives vma an anon_vma if the mm's policy is SAMARA_TOUCH_EAGER. */
 void touch_by_policy(struct vma *vma);
-/* The same for the VMA at addr, if any. */
-void touch_at_by_policy(struct samara_mm *mm, unsigned long addr);
 
 #endif
