@@ -7,6 +7,7 @@
 #define _GNU_SOURCE
 #include "runtime.h"
 
+#include <malloc.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -29,6 +30,7 @@ void schedule_prepare(void)
 	own_stderr = memfd_create("stderr", MFD_CLOEXEC);
 	if (shared == MAP_FAILED || own_stderr < 0)
 		abort();
+	mallopt(M_ARENA_MAX, 1); /* an arena for each thread costs more than the schedule */
 	shadow_prepare();
 	memory_prepare();
 	setenv("SAMARA_FATAL_WARNINGS", "1", 1);
@@ -145,6 +147,7 @@ static void forget_results(void)
 	shared->verdict = PASSED;
 	shared->text[0] = '\0';
 	shared->steps = 0;
+	shared->alone_steps = 0;
 	shared->switches = 0;
 	shared->choices = 0;
 	shared->events = 0;

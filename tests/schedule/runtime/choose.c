@@ -7,7 +7,7 @@
  *   pct     probabilistic concurrency testing (Burckhardt et al., 2010): each thread has a random
  *           priority, the highest runs, and at depth - 1 random steps the running thread's
  *           priority becomes the lowest
- *   replay  as forced; the usual choice behind that
+ *   replay, recipe  as forced; the usual choice else (runtime.h)
  *
  * The usual choice of a thread is to go on; if it cannot, the one that has waited longest.
  */
@@ -111,47 +111,53 @@ static unsigned int pct_thread(unsigned int ready, unsigned int reluctant)
 
 /* all --------------------------------------------------------------------- */
 
-static bool is_forced(void)
+/* What is forced here; else usual. */
+static unsigned int forced(enum choice_kind kind, unsigned int usual)
 {
-	return plan->strategy == REPLAY && shared->choices < plan->forced;
+	if (plan->strategy == REPLAY)
+		return shared->choices < plan->forced ? shared->forced[shared->choices] : usual;
+	for (unsigned int i = 0; i < plan->forced; i++) {
+		const struct choice *c = &shared->recipe[i];
+
+		if (c->thread == self->id && c->own_step == self->own_step && c->kind == kind)
+			return c->taken;
+	}
+	return usual;
 }
 
-static unsigned int note(enum choice_kind kind, unsigned int among, unsigned int usual,
-			 unsigned int taken)
+static void note(struct choice choice)
 {
 	if (shared->choices == CHOICES_MAX)
 		fail(TOO_LONG, "more than %u choices", CHOICES_MAX);
-	shared->choice[shared->choices++] = (struct choice){
-		.kind = kind,
-		.taken = taken,
-		.usual = usual,
-		.among = among,
-		.step = shared->steps,
-	};
-	return taken;
+	choice.thread = self->id;
+	choice.own_step = self->own_step;
+	choice.place = (unsigned int)self->op.place;
+	shared->choice[shared->choices++] = choice;
 }
 
 struct thread *choose_thread(unsigned int ready, unsigned int reluctant)
 {
-	const unsigned int mask = ready ? ready : reluctant;
-	const unsigned int usual = usual_thread(mask);
+	const unsigned int all = ready | reluctant;
+	const unsigned int usual = usual_thread(ready ? ready : reluctant);
 	unsigned int taken = usual;
 
-	if (!((ready | reluctant) & ((ready | reluctant) - 1)))
+	if (!(all & (all - 1)) || alone)
 		return threads[taken];
-	switch (plan->strategy) {
-	case RANDOM:
+	if (plan->strategy == RANDOM)
 		taken = random_thread(ready, reluctant);
-		break;
-	case PCT:
+	else if (plan->strategy == PCT)
 		taken = pct_thread(ready, reluctant);
-		break;
-	case REPLAY:
-		if (is_forced() && (ready | reluctant) & 1U << shared->forced[shared->choices])
-			taken = shared->forced[shared->choices];
-		break;
-	}
-	return threads[note(CHOICE_THREAD, ready | reluctant, usual, taken)];
+	else
+		taken = forced(CHOICE_THREAD, usual);
+	if (taken >= thread_count || !(all & 1U << taken))
+		taken = usual;
+	note((struct choice){ .kind = CHOICE_THREAD,
+			      .taken = taken,
+			      .usual = usual,
+			      .ready = ready,
+			      .reluctant = reluctant,
+			      .stays = ready >> self->id & 1 });
+	return threads[taken];
 }
 
 /* One in how many is not the usual, by kind. */
@@ -168,11 +174,12 @@ unsigned int choose(enum choice_kind kind, unsigned int among)
 
 	if (among < 2 || alone)
 		return 0;
-	if (plan->strategy == REPLAY) {
-		if (is_forced() && shared->forced[shared->choices] < among)
-			taken = shared->forced[shared->choices];
-	} else if (!random_below(rarity[kind])) {
+	if (plan->strategy == REPLAY || plan->strategy == RECIPE)
+		taken = forced(kind, 0);
+	else if (!random_below(rarity[kind]))
 		taken = 1 + random_below(among - 1);
-	}
-	return note(kind, among, 0, taken);
+	if (taken >= among)
+		taken = 0;
+	note((struct choice){ .kind = kind, .taken = taken, .ready = among });
+	return taken;
 }

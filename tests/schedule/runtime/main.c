@@ -93,9 +93,13 @@ static struct outcome sample(const struct scenario *s, const struct options *o)
 	struct outcome out = { 0 };
 
 	different_begin();
+	pairs_begin();
 	while (!out.verdict && !is_enough(o, &out, end)) {
 		out.plan = plan_of(o, o->seed + out.schedules, length);
+		out.plan.events = o->pairs;
 		schedule_run(s, &out.plan);
+		if (o->pairs)
+			pairs_add();
 		out.verdict = shared->verdict;
 		out.schedules++;
 		out.different += different_add(shared->hash);
@@ -120,6 +124,12 @@ static void print_stderr(void)
 
 static void print_replay(const struct scenario *s, const struct options *o, const struct plan *plan)
 {
+	if (o->way == WAY_EXHAUSTIVE) {
+		printf("replay: %s --scenario=%s --strategy=exhaustive --preemptions=%u%s\n",
+		       o->program, s->name, o->preemptions,
+		       plan->memory == MEMORY_SC ? " --memory=sc" : "");
+		return;
+	}
 	printf("replay: %s --scenario=%s --strategy=%s", o->program, s->name,
 	       plan->strategy == PCT ? "pct" : "random");
 	if (plan->strategy == PCT)
@@ -131,9 +141,12 @@ static void print_replay(const struct scenario *s, const struct options *o, cons
 static void print_outcome(const struct scenario *s, const struct outcome *out)
 {
 	printf("%s: %s after %lu schedules (%lu different) in %.2f s, %.0f a second, %u steps\n",
-	       s->name, out->verdict ? verdict_text(out->verdict) : "passed", out->schedules,
-	       out->different, out->seconds, (double)out->schedules / (out->seconds + 1e-9),
-	       shared->steps);
+	       s->name,
+	       out->verdict  ? verdict_text(out->verdict) :
+	       out->complete ? "all passed" :
+			       "passed",
+	       out->schedules, out->different, out->seconds,
+	       (double)out->schedules / (out->seconds + 1e-9), shared->steps);
 }
 
 /* Whether it came to what it should. */
@@ -159,11 +172,33 @@ static bool report(const struct scenario *s, const struct options *o, const stru
 	return false;
 }
 
+/* What led to the failure of the last schedule, if that was asked for. */
+static void explain(const struct scenario *s, const struct options *o, struct outcome *out)
+{
+	const enum verdict verdict = shared->verdict;
+	struct plan plan = out->plan;
+
+	if (out->verdict && o->minimize)
+		plan = minimize(s, &plan);
+	if (!o->trace && !(out->verdict && o->minimize))
+		return;
+	plan.events = true;
+	schedule_run(s, &plan);
+	trace_print();
+	if (shared->verdict != verdict)
+		printf("%s: the same choices led to another end: %s\n", s->name,
+		       verdict_text(shared->verdict));
+}
+
 static bool run(const struct scenario *s, const struct options *o)
 {
-	struct outcome out = sample(s, o);
+	struct outcome out = o->way == WAY_EXHAUSTIVE ? explore(s, o) : sample(s, o);
+	const bool good = report(s, o, &out);
 
-	return report(s, o, &out);
+	explain(s, o, &out);
+	if (o->pairs)
+		pairs_print();
+	return good;
 }
 
 int schedule_main(int argc, char **argv, const struct scenario *const *scenarios)

@@ -47,6 +47,20 @@ void places_print(FILE *out, const char *text);
 void places_load(const uintptr_t *places, unsigned int n);
 const char *place_text(uintptr_t place);
 
+void trace_print(void);
+struct plan minimize(const struct scenario *scenario, const struct plan *plan);
+
+/* pairs.c: of the events of the last schedule. */
+void pairs_begin(void);
+void pairs_add(void);
+void pairs_print(void);
+/* Whether the word that is used at a place was also used by another thread, and one wrote. */
+bool place_conflicts(uintptr_t place);
+unsigned int conflict_count(void);
+
+/* explore.c */
+struct outcome explore(const struct scenario *s, const struct options *o);
+
 const char *verdict_text(enum verdict verdict);
 
 #endif

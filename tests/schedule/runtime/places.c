@@ -100,28 +100,42 @@ const char *place_text(uintptr_t place)
 
 /* words: the symbol below the address ------------------------------------- */
 
-struct symbol {
+static struct symbol {
 	uintptr_t addr;
 	char name[60];
-};
+} * symbols;
+static unsigned int symbol_count;
 
-static void print_symbol(FILE *out, uintptr_t addr)
+static void load_symbols(void)
 {
-	struct symbol best = { 0 }, s;
-	char line[512];
 	FILE *in = ask("nm -n '%s' 2>/dev/null");
+	struct symbol s;
+	char line[512], kind;
 
 	while (in && fgets(line, sizeof(line), in)) {
-		char kind;
-
-		if (sscanf(line, "%lx %c %59s", &s.addr, &kind, s.name) == 3 && s.addr <= addr &&
-		    strchr("bBdDrR", kind))
-			best = s;
+		if (sscanf(line, "%lx %c %59s", &s.addr, &kind, s.name) != 3 ||
+		    !strchr("bBdDrR", kind))
+			continue;
+		if (!(symbol_count & (symbol_count - 1)))
+			symbols = realloc(symbols, 2 * (symbol_count + 1) * sizeof(s));
+		if (!symbols)
+			abort();
+		symbols[symbol_count++] = s;
 	}
 	if (in)
 		pclose(in);
-	if (best.addr && addr - best.addr < 1UL << 16)
-		fprintf(out, "%s+%lu", best.name, addr - best.addr);
+}
+
+static void print_symbol(FILE *out, uintptr_t addr)
+{
+	const struct symbol *best = NULL;
+
+	if (!symbol_count)
+		load_symbols();
+	for (unsigned int i = 0; i < symbol_count && symbols[i].addr <= addr; i++)
+		best = &symbols[i];
+	if (best && addr - best->addr < 1UL << 16)
+		fprintf(out, "%s+%lu", best->name, addr - best->addr);
 	else
 		fprintf(out, "0x%lx", addr);
 }

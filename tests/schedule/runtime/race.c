@@ -35,7 +35,7 @@ static const char *access_text(enum access access)
 {
 	static const char *const text[] = { "read", "write", "atomic read", "atomic write" };
 
-	return text[access];
+	return access == ACCESS_FREE ? "free" : text[access];
 }
 
 static void fail_race(uintptr_t addr, const struct cell *c, enum access access, uintptr_t place)
@@ -43,8 +43,9 @@ static void fail_race(uintptr_t addr, const struct cell *c, enum access access, 
 	char word[64];
 
 	describe_word(addr, word, sizeof(word));
-	fail(DATA_RACE, "race on %s: %s of %s at {0x%lx}, not ordered after %s of %s at {0x%x}",
-	     word, access_text(access), self->name, place, access_text(c->access),
+	fail(access == ACCESS_FREE ? USED_FREED : DATA_RACE,
+	     "race on %s: %s of %s at {0x%lx}, not ordered after %s of %s at {0x%x}", word,
+	     access_text(access), self->name, place, access_text(c->access),
 	     threads[c->thread]->name, c->place);
 }
 
@@ -105,7 +106,7 @@ void race_freed(uintptr_t addr, size_t size, uintptr_t place)
 {
 	if (size > FREED_MOST)
 		size = FREED_MOST;
-	race_access(addr, size, ACCESS_WRITE, place);
+	race_access(addr, size, ACCESS_FREE, place);
 	for (uintptr_t at = (addr + 7) & ~7UL; at + 8 <= addr + size; at += 8)
 		shadow_word(at)->freed = (unsigned int)place;
 }

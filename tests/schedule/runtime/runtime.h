@@ -105,6 +105,7 @@ struct thread {
 	/* strategies */
 	unsigned int priority;
 	unsigned long last_run; /* step */
+	unsigned int own_step;
 	/* who called: return addresses */
 	unsigned int depth;
 	uintptr_t call[CALLS_MAX];
@@ -122,11 +123,18 @@ enum choice_kind {
 
 struct choice {
 	unsigned char kind, taken, usual;
-	unsigned short among; /* of threads: a mask; else how many */
-	unsigned int step;
+	unsigned char thread; /* that ran, and how many steps it had made */
+	unsigned int own_step;
+	unsigned short ready, reluctant; /* of threads: masks; else ready is how many there are */
+	unsigned int place;              /* what the thread was about to do */
+	bool stays;                      /* of threads: the one that ran could go on */
 };
 
-enum strategy { RANDOM, PCT, REPLAY };
+/*
+ * REPLAY: the choices in shared->forced, one after another. RECIPE: those in shared->recipe, each
+ * when its thread comes to that step. Where these say nothing, the usual choice.
+ */
+enum strategy { RANDOM, PCT, REPLAY, RECIPE };
 enum memory_model { MEMORY_SC, MEMORY_C11 };
 
 /* One schedule: what it depends on. */
@@ -137,7 +145,7 @@ struct plan {
 	unsigned int depth;  /* pct */
 	unsigned int length; /* pct: expected steps of the whole */
 	unsigned int max_steps;
-	unsigned int forced; /* replay: that many choices are in shared->forced */
+	unsigned int forced; /* REPLAY, RECIPE: how many there are */
 	bool events;         /* note them all */
 };
 
@@ -158,7 +166,6 @@ enum verdict {
 struct event {
 	unsigned char thread, kind, size, order;
 	unsigned char stale; /* a load: how many newer stores there were */
-	unsigned int choice; /* the first choice that was made after it was planned */
 	uintptr_t addr, place, caller;
 	uint64_t value;
 };
@@ -173,14 +180,17 @@ struct name {
 /* A page that parent and child share. */
 struct shared {
 	enum verdict verdict;
-	char text[1024]; /* {0x...} is a place, <0x...> a word */
-	unsigned int steps, switches, choices, events, names, threads;
+	char text[1024];    /* {0x...} is a place, <0x...> a word */
+	unsigned int steps; /* of the threads; those of setup and check do not count */
+	unsigned int alone_steps;
+	unsigned int switches, choices, events, names, threads;
 	uint64_t hash; /* of the order of threads and values seen */
 	uintptr_t world;
 	size_t world_size;
 	char thread_name[THREADS_MAX][24];
 	struct name name[NAMES_MAX];
 	unsigned char forced[CHOICES_MAX];
+	struct choice recipe[CHOICES_MAX];
 	struct choice choice[CHOICES_MAX];
 	struct event event[EVENTS_MAX];
 };
@@ -243,7 +253,7 @@ void clock_join(struct clock *clock, const struct clock *other);
 void clock_tick(struct thread *t);
 
 /* race.c */
-enum access { ACCESS_READ = 0, ACCESS_WRITE = 1, ACCESS_ATOMIC = 2 };
+enum access { ACCESS_READ = 0, ACCESS_WRITE = 1, ACCESS_ATOMIC = 2, ACCESS_FREE = 5 };
 void race_access(uintptr_t addr, size_t size, enum access access, uintptr_t place);
 void race_freed(uintptr_t addr, size_t size, uintptr_t place);
 void race_fresh(uintptr_t addr, size_t size);

@@ -21,6 +21,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#define ALONE_STEPS_MAX 10000000
+
 __thread struct thread *self;
 struct thread *threads[THREADS_MAX];
 unsigned int thread_count;
@@ -135,7 +137,12 @@ static void go_on_with(struct thread *next)
 
 static void count_step(void)
 {
-	if (++shared->steps > plan->max_steps)
+	self->own_step++;
+	if (alone)
+		shared->alone_steps++;
+	else
+		shared->steps++;
+	if (shared->steps > plan->max_steps || shared->alone_steps > ALONE_STEPS_MAX)
 		fail(TOO_LONG, "%u steps, and no end; %s is at {0x%lx}", plan->max_steps,
 		     self->name, self->op.place);
 }
@@ -155,7 +162,7 @@ static void hash_add(uint64_t value)
 	shared->hash = (shared->hash ^ value) * 0x100000001b3UL;
 }
 
-static void event_note(unsigned int choice)
+static void event_note(void)
 {
 	const struct op *op = &self->op;
 
@@ -167,7 +174,6 @@ static void event_note(unsigned int choice)
 		.kind = op->kind,
 		.size = op->size,
 		.order = op->order,
-		.choice = choice,
 		.addr = op->addr,
 		.place = op->place,
 		.caller = self->depth && self->depth <= CALLS_MAX ? self->call[self->depth - 1] : 0,
@@ -185,8 +191,6 @@ void event_value(uint64_t value, unsigned int stale)
 
 void yield_point(struct op op)
 {
-	const unsigned int choice = shared->choices;
-
 	if (!self)
 		return;
 	self->op = op;
@@ -196,7 +200,7 @@ void yield_point(struct op op)
 	if (!alone || self != main_thread())
 		go_on_with(choose_next());
 	ran();
-	event_note(choice);
+	event_note();
 }
 
 void thread_block(enum thread_state state)
@@ -222,7 +226,7 @@ static void *thread_main(void *arg)
 	self = arg;
 	turn_wait(self);
 	ran();
-	event_note(shared->choices);
+	event_note();
 	self->result = self->fn(self->arg);
 	run_key_ends();
 	yield_point((struct op){ .kind = OP_END });

@@ -19,8 +19,14 @@
 void schedule_futex_wait(unsigned int *word, unsigned int expected, int who,
 			 const struct timespec *timeout)
 {
+	uint64_t found;
+
 	yield_point((struct op){ OP_WAIT, sizeof(*word), 0, (uintptr_t)word, PLACE });
-	if (!self || memory_newest((uintptr_t)word, sizeof(*word)) != expected)
+	if (!self)
+		return;
+	found = memory_newest((uintptr_t)word, sizeof(*word));
+	event_value(found, 0);
+	if (found != expected)
 		return;
 	if (choose(CHOICE_SPURIOUS, 2))
 		return;
