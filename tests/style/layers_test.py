@@ -9,7 +9,7 @@ HOUSE = {
     "include/samara/tree.h": C + "#include <samara/types.h>\n",
     "src/base/list.h": C,
     "src/maple/node.h": C + '#include "base/list.h"\n#include <samara/tree.h>\n',
-    "src/maple/node.c": C + '#include <urcu-bp.h>\n#include "maple/node.h"\n#include "node.h"\n',
+    "src/maple/node.c": C + '#include <sys/mman.h>\n#include "maple/node.h"\n#include "node.h"\n',
     "src/maple/writer.h": C,
     "src/frame/folio.h": C,
     "src/vma/map.c": C + '#include "maple/writer.h"\n',
@@ -72,12 +72,32 @@ class Layers(HouseTest):
         for line, what in (("__atomic_fetch_add(&n, 1, 0);", "__atomic_fetch_add"),
                            ("__sync_synchronize();", "__sync_synchronize"),
                            ("#include <pthread.h>", "pthread.h"),
-                           ("#include <stdatomic.h>", "stdatomic.h")):
+                           ("#include <stdatomic.h>", "stdatomic.h"),
+                           ("#include <linux/futex.h>", "linux/futex.h"),
+                           ("#include <urcu/urcu-bp.h>", "urcu/urcu-bp.h"),
+                           ("#include <threads.h>", "threads.h"),
+                           ("static _Atomic int n;", "_Atomic"),
+                           ("static volatile int n;", "volatile"),
+                           ('__asm__ __volatile__("mfence" ::: "memory");', "__asm__"),
+                           ("syscall(SYS_futex, &n, FUTEX_WAKE_PRIVATE, 1);", "SYS_futex"),
+                           ("syscall(SYS_membarrier, 1, 0, 0);", "SYS_membarrier"),
+                           ("pthread_mutex_lock(&m);", "pthread_mutex_lock"),
+                           ("urcu_bp_read_lock();", "urcu_bp_read_lock"),
+                           ("schedule_relax();", "schedule_relax"),
+                           ("__builtin_ia32_pause();", "__builtin_ia32_pause"),
+                           ("/* why */ usleep(1);", "usleep(")):
             files = dict(HOUSE)
             files["src/vma/map.c"] = C + "/* not __atomic_load_n() */\n" + line + "\n"
             self.breaks(files, "src/vma/map.c:3", what)
             files = dict(HOUSE)
             files["src/base/lock.c"] = C + line + "\n"
+            self.passes(files)
+
+    def test_words_that_only_look_like_synchronising(self):
+        for line in ("/* a volatile word,\n * pthread_join() */", 'puts("asm volatile");', "// pthread_create()",
+                     "futex_wait(&n, 0, FUTEX_ANYONE, NULL);", "int usleep_time;"):
+            files = dict(HOUSE)
+            files["src/vma/map.c"] = C + line + "\n"
             self.passes(files)
 
     def test_a_public_header_is_missing(self):
