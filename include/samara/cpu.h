@@ -59,7 +59,6 @@ struct samara_cpu {
 	struct samara_mm *mm;    /* NULL: none */
 	const void *thread;      /* whose it is */
 	struct samara_cpu *next_of_thread;
-	struct samara_cpu *next_of_all, *prev_of_all;
 	unsigned long misses;    /* calls of samara_cpu_miss() */
 	unsigned long hits_lost; /* pages that had to make room for another in the TLB */
 	unsigned long flushes;   /* times that a range, or everything, was dropped */

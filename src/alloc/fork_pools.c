@@ -7,29 +7,15 @@
  */
 #include "alloc/fork_pools.h"
 
-#include "base/lock.h"
-
 #include "alloc/pool.h"
 #include "alloc/thread.h"
 
-/* No ranks, as in rcu_fork_prepare(). */
-static void lock_pools(void)
-{
-	spin_acquire(&site_lock);
-	pool_fork_lock();
-}
-
-static void unlock_pools(void)
-{
-	pool_fork_unlock();
-	spin_release(&site_lock);
-}
-
 struct fork_hook alloc_fork_pools = {
 	.order = FORK_POOLS,
-	.prepare = lock_pools,
-	.parent = unlock_pools,
-	.child = unlock_pools,
+	.lock = &site_lock,
+	.prepare = pool_fork_lock,
+	.parent = pool_fork_unlock,
+	.child = pool_fork_unlock,
 };
 
 struct fork_hook alloc_fork_objects = {

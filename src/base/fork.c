@@ -43,6 +43,8 @@ static void prepare(void)
 	spin_acquire(&mark_lock);
 	for (int order = 0; order < FORK_ORDERS; order++) {
 		for (struct fork_hook *hook = hooks[order]; hook; hook = hook->next) {
+			if (hook->lock)
+				spin_acquire(hook->lock);
 			if (hook->prepare)
 				hook->prepare();
 		}
@@ -59,6 +61,8 @@ static void after(enum side side)
 
 			if (fn)
 				fn();
+			if (hook->lock)
+				spin_release(hook->lock);
 		}
 	}
 	spin_release(&mark_lock);

@@ -6,6 +6,8 @@
 #ifndef BASE_FORK_H
 #define BASE_FORK_H
 
+#include <samara/types.h>
+
 #include "base/compiler.h"
 
 /*
@@ -22,11 +24,12 @@ enum fork_order {
 
 /*
  * What a room does around a fork: its locks are taken before and released in both after. Static,
- * for the life of the process. A function may be NULL.
+ * for the life of the process. Each but order may be NULL.
  */
 struct fork_hook {
 	enum fork_order order;
-	void (*prepare)(void); /* in the parent, before: take a lock */
+	struct samara_spinlock *lock; /* held from before prepare() until behind parent(), child() */
+	void (*prepare)(void); /* in the parent, before: take other locks */
 	void (*parent)(void);  /* after, in each */
 	void (*child)(void);
 	struct fork_hook *next;

@@ -63,17 +63,6 @@ static void count_frames(struct site_counts *counts)
 	spin_unlock(&rams_lock);
 }
 
-/* fork(2) of the host: the child finds the list whole. */
-static void before_fork(void)
-{
-	spin_acquire(&rams_lock);
-}
-
-static void after_fork(void)
-{
-	spin_release(&rams_lock);
-}
-
 /* Where frames were, the child's next mappings may lie: see ram_destroy(). */
 static void in_child(void)
 {
@@ -81,13 +70,12 @@ static void in_child(void)
 
 	list_for_each_entry(ram, &rams, node)
 		unpoison_region(ram->view.base, ram->buddy.fresh << ram->view.page_shift);
-	spin_release(&rams_lock);
 }
 
+/* fork(2) of the host: the child finds the list whole. */
 static struct fork_hook fork_hook = {
 	.order = FORK_ROOMS,
-	.prepare = before_fork,
-	.parent = after_fork,
+	.lock = &rams_lock,
 	.child = in_child,
 };
 

@@ -13,58 +13,25 @@
 static DEFINE_ALLOC_SITE(cpu_site, "cpu");
 
 static struct samara_spinlock all_lock; /* RANK_TLB_OWNER */
-static struct samara_cpu *all_cpus;
+static LIST_HEAD(all_cpus); /* soft_tlb.all */
 
 /*
  * fork(2). The parent's frames are not in the child, so no lookup may hit there. A CPU itself is
  * memory like any other: the child may give it up, or run an mm of its own with it.
  */
-static void before_fork(void)
-{
-	spin_acquire(&all_lock);
-}
-
-static void after_fork(void)
-{
-	spin_release(&all_lock);
-}
-
 static void in_child(void)
 {
-	for (struct samara_cpu *cpu = all_cpus; cpu; cpu = cpu->next_of_all)
-		tlb_forget(cpu);
-	spin_release(&all_lock);
+	struct soft_tlb *soft;
+
+	list_for_each_entry(soft, &all_cpus, all)
+		tlb_forget(&soft->cpu);
 }
 
 static struct fork_hook fork_hook = {
 	.order = FORK_ROOMS,
-	.prepare = before_fork,
-	.parent = after_fork,
+	.lock = &all_lock,
 	.child = in_child,
 };
-
-static void link_to_all(struct samara_cpu *cpu)
-{
-	fork_hook_add(&fork_hook);
-	spin_lock(&all_lock, RANK_TLB_OWNER);
-	cpu->next_of_all = all_cpus;
-	if (all_cpus)
-		all_cpus->prev_of_all = cpu;
-	all_cpus = cpu;
-	spin_unlock(&all_lock);
-}
-
-static void unlink_from_all(struct samara_cpu *cpu)
-{
-	spin_lock(&all_lock, RANK_TLB_OWNER);
-	if (cpu->prev_of_all)
-		cpu->prev_of_all->next_of_all = cpu->next_of_all;
-	else
-		all_cpus = cpu->next_of_all;
-	if (cpu->next_of_all)
-		cpu->next_of_all->prev_of_all = cpu->prev_of_all;
-	spin_unlock(&all_lock);
-}
 
 int samara_cpu_create(struct samara_machine *machine, struct samara_cpu **out)
 {
@@ -88,18 +55,26 @@ int samara_cpu_create(struct samara_machine *machine, struct samara_cpu **out)
 		for (int kind = 0; kind < SAMARA_ACCESS_KINDS; kind++)
 			cpu->tlb[i].page[kind] = SAMARA_TLB_NONE;
 	}
-	link_to_all(cpu);
+	fork_hook_add(&fork_hook);
+	spin_lock(&all_lock, RANK_TLB_OWNER);
+	list_add_tail(&soft->all, &all_cpus);
+	spin_unlock(&all_lock);
 	*out = cpu;
 	return 0;
 }
 
 void samara_cpu_destroy(struct samara_cpu *cpu)
 {
+	struct soft_tlb *soft;
+
 	if (!cpu)
 		return;
 	tlb_switch(cpu, NULL);
-	unlink_from_all(cpu);
-	mem_free(&cpu_site, container_of(cpu, struct soft_tlb, cpu)->memory);
+	soft = container_of(cpu, struct soft_tlb, cpu);
+	spin_lock(&all_lock, RANK_TLB_OWNER);
+	list_del(&soft->all);
+	spin_unlock(&all_lock);
+	mem_free(&cpu_site, soft->memory);
 }
 
 void samara_cpu_run(struct samara_cpu *cpu, struct samara_mm *mm)

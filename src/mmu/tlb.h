@@ -52,7 +52,8 @@
 /* Each struct samara_cpu is part of one. */
 struct soft_tlb {
 	struct tlb_unit unit;
-	void *memory; /* what mem_alloc() gave */
+	void *memory;         /* what mem_alloc() gave */
+	struct list_head all; /* of the process; cpu.c's lock */
 	struct samara_cpu cpu __aligned(CACHE_LINE); /* so that no TLB entry lies in two lines */
 };
 extern const struct tlb_ops soft_tlb_ops;
