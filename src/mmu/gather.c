@@ -115,6 +115,16 @@ void tlb_flush_mmu(struct mmu_gather *tlb)
 	table_list_free(&tlb->tables);
 }
 
+void free_pgtables(const struct free_desc *d)
+{
+	struct samara_mm *mm = d->tlb->mm;
+
+	VM_WARN_ON(d->start >= d->end || d->floor > d->start);
+	VM_WARN_ON(d->end - 1 > d->ceiling - 1);
+	if (mm_has_tables(mm))
+		table_free_range(mm, d->start, d->end, d->floor, d->ceiling, &d->tlb->tables);
+}
+
 void tlb_finish_mmu(struct mmu_gather *tlb)
 {
 	tlb_flush_mmu(tlb);

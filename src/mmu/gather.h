@@ -75,6 +75,17 @@ void tlb_flush_delayed(struct mmu_gather *tlb);
 /* Flush, then free all that was gathered, tables too. No table's lock is held. */
 void tlb_flush_mmu(struct mmu_gather *tlb);
 
+/*
+ * table_free_range() for a range whose pages have left. floor is where the VMA below ends, or the
+ * first user address; ceiling where the VMA above begins, or the geometry's table_ceiling.
+ */
+struct free_desc {
+	struct mmu_gather *tlb;
+	unsigned long start, end;
+	unsigned long floor, ceiling;
+};
+void free_pgtables(const struct free_desc *d);
+
 /* Debug builds, for tests: true takes the delay out, to show what is lost then. */
 #ifdef SAMARA_DEBUG
 extern bool gather_no_delay;

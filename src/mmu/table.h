@@ -18,7 +18,7 @@
  *         [ | | ]   [x] -> [x] -> [ ]   [ |x| ] -> [x] -> [ ]
  *            ^ lowest     private             one exchange
  *
- * free_pgtables() (range/) takes tables out of the tree that serve no VMA any more. The mmap_lock
+ * free_pgtables() (gather.h) takes tables out of the tree that serve no VMA any more. The mmap_lock
  * is held for writing, and no fault or rmap walk can reach their range. Lock-free readers are safe
  * because the memory is freed after a grace period.
  *

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Taking tables out of the tree (table.h: table_free_range()).
+ * Taking tables out of the tree (table.h: table_free_range()). Checked by tests/model/free_tables.c
+ * against a recomputed set.
  *
  * A table goes when all that it serves lies between floor and ceiling. The neighbours that stay end
  * at floor and begin at ceiling, so none of them needs such a table. Bounds are compared as "last
- * address": a ceiling of 0, the top, wraps to the highest address.
+ * address": a ceiling of 0, the top, wraps to the highest address. Where the ceiling is the task
+ * size (ARM), the last VMA may end exactly there.
  *
  * Locks: the mmap_lock for writing, or no other thread uses the mm. Each leaf's own lock while it
  * is looked at. A table that serves another VMA too never goes, so other threads may grow tables

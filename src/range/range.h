@@ -2,11 +2,10 @@
 /*
  * Page-table work over one VMA's range.
  *
- *   zap.c          pages leave                          guard.c     guard markers instead of pages
- *   free_tables.c  tables without a VMA leave           lazyfree.c  pages that may be dropped
- *   copy.c         pages for a forked child             look.c      what reports see
- *   protect.c      other access rights
- *   move.c         to another place
+ *   zap.c      pages leave                  guard.c     guard markers instead of pages
+ *   copy.c     pages for a forked child     lazyfree.c  pages that may be dropped
+ *   protect.c  other access rights          look.c      what reports see
+ *   move.c     to another place             mincore.c   which pages are in memory
  *
  * Unless said otherwise, the VMA is write-locked (vma_start_write()) under the mmap_lock for
  * writing, so that no page fault runs in it. [start, end) is whole pages within the VMA.
@@ -37,25 +36,6 @@ enum zap_what {
  */
 void zap_range(struct mmu_gather *tlb, struct vma *vma, unsigned long start, unsigned long end,
 	       enum zap_what what);
-
-/* free_tables.c --------------------------------------------------------------- */
-
-/*
- * Tables that serve no VMA outside [start, end) leave. Pages of the range have left before.
- *
- *   floor            start       end                ceiling
- *     |--prev--|......|####|  |####|...................|--next--|
- *
- * floor is where prev ends (or the first user address), ceiling where next begins, or the
- * geometry's table_ceiling; 0 means the top of the address space, and "ceiling - 1" is then
- * meant to wrap.
- */
-struct free_desc {
-	struct mmu_gather *tlb;
-	unsigned long start, end;
-	unsigned long floor, ceiling;
-};
-void free_pgtables(const struct free_desc *d);
 
 /* copy.c ---------------------------------------------------------------------- */
 
