@@ -213,6 +213,65 @@ static const struct scenario no_check_then_act = {
 	.check = freed_once,
 };
 
+/* Bugs of a known depth: how many orders must meet (pct's bound, itself.sh) ------------ */
+
+struct steps {
+	unsigned long x, y, z;
+};
+
+/* 1: b before a. */
+static void make(void *world)
+{
+	WRITE_ONCE(((struct steps *)world)->x, 1);
+}
+
+static void use(void *world)
+{
+	schedule_require(READ_ONCE(((struct steps *)world)->x) == 1);
+}
+
+/* 2: b between two steps of a. */
+static void open_and_close(void *world)
+{
+	struct steps *s = world;
+
+	WRITE_ONCE(s->x, 1);
+	WRITE_ONCE(s->x, 0);
+}
+
+static void look(void *world)
+{
+	schedule_require(READ_ONCE(((struct steps *)world)->x) == 0);
+}
+
+/* 3: the first step of b between two of a, whose second is between two of b. */
+static void step_and_look(void *world)
+{
+	struct steps *s = world;
+
+	WRITE_ONCE(s->x, 1);
+	if (READ_ONCE(s->y) == 1)
+		WRITE_ONCE(s->z, 1);
+}
+
+static void mark_and_look(void *world)
+{
+	struct steps *s = world;
+
+	if (READ_ONCE(s->x) == 1) {
+		WRITE_ONCE(s->y, 1);
+		schedule_require(READ_ONCE(s->z) == 0);
+	}
+}
+
+static const struct scenario depth_1 =
+	SCENARIO("depth-1", "b before a", "requirement", steps, NULL, make, use);
+static const struct scenario depth_2 =
+	SCENARIO("depth-2", "b inside a", "requirement", steps, NULL, open_and_close, look);
+static const struct scenario depth_3 =
+	SCENARIO("depth-3", "a and b inside each other", "requirement", steps, NULL, step_and_look,
+		 mark_and_look);
+
 /* RCU --------------------------------------------------------------------- */
 
 struct box {
@@ -280,7 +339,8 @@ static const struct scenario grace = {
 static const struct scenario *const scenarios[] = {
 	&lost_update,       &no_lost_update,    &lost_wake, &no_lost_wake,
 	&lock_inversion,    &no_lock_inversion, &unlocked,  &check_then_act,
-	&no_check_then_act, &no_grace,          &grace,     NULL,
+	&no_check_then_act, &no_grace,          &grace,     &depth_1,
+	&depth_2,           &depth_3,           NULL,
 };
 
 int main(int argc, char **argv)

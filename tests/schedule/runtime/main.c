@@ -86,24 +86,29 @@ static bool is_enough(const struct options *o, const struct outcome *out, double
 	return (o->schedules && out->schedules >= o->schedules) || (o->seconds > 0 && now() > end);
 }
 
+static void run_one(const struct scenario *s, const struct options *o, struct outcome *out)
+{
+	out->plan = plan_of(o, o->seed + out->schedules, out->length);
+	out->plan.events = o->pairs;
+	schedule_run(s, &out->plan);
+	if (o->pairs)
+		pairs_add();
+	out->schedules++;
+	out->different += different_add(shared->hash);
+	out->failed += shared->verdict != PASSED;
+	if (!o->all)
+		out->verdict = shared->verdict;
+}
+
 static struct outcome sample(const struct scenario *s, const struct options *o)
 {
 	const double begin = now(), end = begin + o->seconds;
-	const unsigned int length = o->way == WAY_RANDOM ? 0 : measure_length(s, o);
-	struct outcome out = { 0 };
+	struct outcome out = { .length = o->way == WAY_RANDOM ? 0 : measure_length(s, o) };
 
 	different_begin();
 	pairs_begin();
-	while (!out.verdict && !is_enough(o, &out, end)) {
-		out.plan = plan_of(o, o->seed + out.schedules, length);
-		out.plan.events = o->pairs;
-		schedule_run(s, &out.plan);
-		if (o->pairs)
-			pairs_add();
-		out.verdict = shared->verdict;
-		out.schedules++;
-		out.different += different_add(shared->hash);
-	}
+	while (!out.verdict && !is_enough(o, &out, end))
+		run_one(s, o, &out);
 	out.seconds = now() - begin;
 	return out;
 }
@@ -154,6 +159,11 @@ static bool report(const struct scenario *s, const struct options *o, const stru
 {
 	const char *found = verdict_text(out->verdict);
 
+	if (o->all) {
+		printf("%s: %lu of %lu schedules failed; %u steps\n", s->name, out->failed,
+		       out->schedules, out->length);
+		return !out->failed || s->finds;
+	}
 	if (s->finds ? !strcmp(found, s->finds) : !out->verdict) {
 		if (!o->quiet)
 			print_outcome(s, out);

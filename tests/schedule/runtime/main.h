@@ -20,7 +20,7 @@ struct options {
 	unsigned long schedules; /* 0: no limit */
 	double seconds;          /* 0: no limit; of each scenario */
 	unsigned int depth, preemptions, max_steps;
-	bool list, trace, minimize, pairs, quiet, help;
+	bool list, trace, minimize, pairs, all, quiet, help;
 };
 
 /* options.c: 0, or the exit status plus 1. */
@@ -29,7 +29,8 @@ const char *way_name(enum way way);
 
 /* What one scenario came to. */
 struct outcome {
-	unsigned long schedules, different;
+	unsigned long schedules, different, failed;
+	unsigned int length; /* pct: expected steps */
 	double seconds;
 	enum verdict verdict;
 	struct plan plan; /* of the last schedule, which failed if verdict is not PASSED */

@@ -23,6 +23,7 @@ static const char help[] =
 	"  --steps=N           a schedule with more steps has failed (100000)\n"
 	"  --trace             one schedule, and each of its steps\n"
 	"  --minimize          of a failing schedule: as few switches as will do, and the trace\n"
+	"  --all               go on after a failure, and count them\n"
 	"  --pairs             places that meet on one word, in which orders\n"
 	"  --list --quiet --help\n"
 	"exit status: 0 passed, 1 a schedule failed, 2 bad arguments\n";
@@ -40,6 +41,7 @@ enum {
 	TRACE,
 	MINIMIZE,
 	PAIRS,
+	ALL,
 	LIST,
 	QUIET,
 	HELP
@@ -58,6 +60,7 @@ static const struct option known[] = {
 	{ "trace", no_argument, NULL, TRACE },
 	{ "minimize", no_argument, NULL, MINIMIZE },
 	{ "pairs", no_argument, NULL, PAIRS },
+	{ "all", no_argument, NULL, ALL },
 	{ "list", no_argument, NULL, LIST },
 	{ "quiet", no_argument, NULL, QUIET },
 	{ "help", no_argument, NULL, HELP },
@@ -148,6 +151,9 @@ static bool take(int option, const char *value, struct options *o)
 		return true;
 	case PAIRS:
 		o->pairs = true;
+		return true;
+	case ALL:
+		o->all = true;
 		return true;
 	case LIST:
 		o->list = true;
