@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One schedule: a forked child that makes the world, runs the threads and checks. What it does
- * depends on its plan only: the parent has run nothing of the library, addresses are not random
- * (main.c), and the process keeps to one CPU. A crash, an assertion, a deadlock are results.
+ * One schedule: a forked child makes the world, runs the threads and checks. What it does depends
+ * on its plan only: the parent has run nothing of the library, addresses are not random (main.c),
+ * and the process keeps to one CPU. A crash, an assertion, a deadlock are results, which end the
+ * child. One that has passed is put back to where it began (reset.c) and runs the next schedule.
  */
 #define _GNU_SOURCE
 #include "runtime.h"
 
-#include <malloc.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -18,10 +19,17 @@
 #include <unistd.h>
 
 #define HANG_SECONDS 20
+#define SCHEDULES_MOST 2000 /* of one child */
 
 struct shared *shared;
 const struct plan *plan;
 static int own_stderr;
+
+/* The child that is alive, if any. */
+static pid_t child;
+static int to_child[2], from_child[2];
+static const struct scenario *served;
+static unsigned int child_schedules; /* that it has run */
 
 void schedule_prepare(void)
 {
@@ -30,10 +38,11 @@ void schedule_prepare(void)
 	own_stderr = memfd_create("stderr", MFD_CLOEXEC);
 	if (shared == MAP_FAILED || own_stderr < 0)
 		abort();
-	mallopt(M_ARENA_MAX, 1); /* an arena for each thread costs more than the schedule */
 	shadow_prepare();
+	heap_prepare();
 	memory_prepare();
 	setenv("SAMARA_FATAL_WARNINGS", "1", 1);
+	signal(SIGPIPE, SIG_IGN); /* a child may end between two schedules */
 }
 
 int schedule_stderr(void)
@@ -106,7 +115,6 @@ static void watch_signals(void)
 
 	for (unsigned int i = 0; i < sizeof(watched) / sizeof(watched[0]); i++)
 		sigaction(watched[i], &action, NULL);
-	alarm(HANG_SECONDS);
 }
 
 /* the child --------------------------------------------------------------- */
@@ -119,19 +127,11 @@ static void *run_thread(void *arg)
 	return NULL;
 }
 
-/* A child of fork(2) that the scenario made: it has one thread, which nothing schedules. */
-static void leave(void)
+static void run_schedule(const struct scenario *scenario)
 {
-	self = NULL;
-}
-
-static void run_child(const struct scenario *scenario)
-{
-	watch_signals();
-	dup2(own_stderr, STDERR_FILENO);
-	pthread_atfork(NULL, NULL, leave);
 	choose_begin();
 	threads_begin();
+	shared->world = (uintptr_t)heap_world(shared->world_size);
 	if (scenario->setup)
 		scenario->setup((void *)shared->world);
 	for (unsigned int i = 0; i < SCHEDULE_THREADS && scenario->threads[i].name; i++)
@@ -139,8 +139,35 @@ static void run_child(const struct scenario *scenario)
 	threads_run();
 	if (scenario->check)
 		scenario->check((void *)shared->world);
+	self = NULL;
+}
+
+/* Schedules as long as they pass and the parent asks for more. */
+__attribute__((noreturn)) static void run_child(const struct scenario *scenario)
+{
+	char byte = 0;
+
+	dup2(own_stderr, STDERR_FILENO);
+	dup2(to_child[0], FD_ORDERS);
+	dup2(from_child[1], FD_RESULTS);
+	close_range(3, FD_ORDERS - 1, 0);
+	watch_signals();
+	threads_prepare();
+	seats_begin();
+	reset_begin();
+	while (read(FD_ORDERS, &byte, 1) == 1) {
+		plan = &shared->plan;
+		alarm(HANG_SECONDS);
+		run_schedule(scenario);
+		alarm(0);
+		if (write(FD_RESULTS, &byte, 1) != 1)
+			break;
+		reset();
+	}
 	_exit(0);
 }
+
+/* the parent -------------------------------------------------------------- */
 
 static void forget_results(void)
 {
@@ -156,28 +183,72 @@ static void forget_results(void)
 	shared->hash = 0xcbf29ce484222325UL;
 }
 
+static bool child_start(const struct scenario *scenario)
+{
+	if (pipe2(to_child, O_CLOEXEC) || pipe2(from_child, O_CLOEXEC))
+		abort();
+	fflush(NULL);
+	child = fork();
+	if (!child)
+		run_child(scenario);
+	close(to_child[0]);
+	close(from_child[1]);
+	served = scenario;
+	return child > 0;
+}
+
+/* Its exit status. */
+static int child_end(void)
+{
+	int status = 0;
+
+	close(to_child[1]);
+	close(from_child[0]);
+	waitpid(child, &status, 0);
+	child = 0;
+	return status;
+}
+
+static void child_died(void)
+{
+	const int status = child_end();
+
+	if (shared->verdict == PASSED) {
+		shared->verdict = CRASHED;
+		snprintf(shared->text, sizeof(shared->text), "the process ended with status %#x",
+			 (unsigned int)status);
+	}
+}
+
+void schedule_run_alone(const struct scenario *scenario, const struct plan *what)
+{
+	if (child > 0)
+		child_end();
+	schedule_run(scenario, what);
+}
+
+bool schedule_was_first(void)
+{
+	return child_schedules == 1;
+}
+
 void schedule_run(const struct scenario *scenario, const struct plan *what)
 {
-	int status;
-	pid_t child;
+	char byte = 0;
 
-	plan = what;
+	if (child > 0 && (served != scenario || child_schedules == SCHEDULES_MOST))
+		child_end();
 	forget_results();
+	shared->plan = *what;
 	if (lseek(own_stderr, 0, SEEK_SET) < 0 || ftruncate(own_stderr, 0))
 		abort();
 	shared->world_size = scenario->world_size ? scenario->world_size : 1;
-	fflush(NULL);
-	child = fork();
-	if (!child) {
-		shared->world = (uintptr_t)calloc(1, shared->world_size);
-		run_child(scenario);
+	if (child <= 0) {
+		child_schedules = 0;
+		if (!child_start(scenario))
+			abort();
 	}
-	if (child < 0 || waitpid(child, &status, 0) != child) {
-		shared->verdict = BROKEN;
-		snprintf(shared->text, sizeof(shared->text), "no child: %m");
-	} else if (shared->verdict == PASSED && (!WIFEXITED(status) || WEXITSTATUS(status))) {
-		shared->verdict = CRASHED;
-		snprintf(shared->text, sizeof(shared->text), "the process ended with status %#x",
-			 status);
-	}
+	child_schedules++;
+	if (write(to_child[1], &byte, 1) != 1 || read(from_child[0], &byte, 1) != 1)
+		child_died();
 }

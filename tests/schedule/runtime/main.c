@@ -86,15 +86,36 @@ static bool is_enough(const struct options *o, const struct outcome *out, double
 	return (o->schedules && out->schedules >= o->schedules) || (o->seconds > 0 && now() > end);
 }
 
+/* What fails must fail by itself. */
+static void run_and_confirm(const struct scenario *s, const struct plan *plan)
+{
+	enum verdict verdict;
+
+	schedule_run(s, plan);
+	verdict = shared->verdict;
+	if (!verdict || schedule_was_first())
+		return;
+	schedule_run_alone(s, plan);
+	if (shared->verdict == verdict)
+		return;
+	shared->verdict = BROKEN;
+	snprintf(shared->text, sizeof(shared->text), "%s behind other schedules, but not alone",
+		 verdict_text(verdict));
+}
+
 static void run_one(const struct scenario *s, const struct options *o, struct outcome *out)
 {
 	out->plan = plan_of(o, o->seed + out->schedules, out->length);
 	out->plan.events = o->pairs;
-	schedule_run(s, &out->plan);
+	if (o->alone)
+		schedule_run_alone(s, &out->plan);
+	else
+		run_and_confirm(s, &out->plan);
 	if (o->pairs)
 		pairs_add();
 	out->schedules++;
 	out->different += different_add(shared->hash);
+	out->hash = out->hash * 31 + shared->hash;
 	out->failed += shared->verdict != PASSED;
 	if (!o->all)
 		out->verdict = shared->verdict;
@@ -160,8 +181,8 @@ static bool report(const struct scenario *s, const struct options *o, const stru
 	const char *found = verdict_text(out->verdict);
 
 	if (o->all) {
-		printf("%s: %lu of %lu schedules failed; %u steps\n", s->name, out->failed,
-		       out->schedules, out->length);
+		printf("%s: %lu of %lu schedules failed; %u steps; hash %016lx\n", s->name,
+		       out->failed, out->schedules, out->length, out->hash);
 		return !out->failed || s->finds;
 	}
 	if (s->finds ? !strcmp(found, s->finds) : !out->verdict) {

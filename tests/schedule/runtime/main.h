@@ -20,7 +20,7 @@ struct options {
 	unsigned long schedules; /* 0: no limit */
 	double seconds;          /* 0: no limit; of each scenario */
 	unsigned int depth, preemptions, max_steps;
-	bool list, trace, minimize, pairs, all, quiet, help;
+	bool list, trace, minimize, pairs, all, alone, quiet, help;
 };
 
 /* options.c: 0, or the exit status plus 1. */
@@ -31,6 +31,7 @@ const char *way_name(enum way way);
 struct outcome {
 	unsigned long schedules, different, failed;
 	unsigned int length; /* pct: expected steps */
+	uint64_t hash;       /* of all schedules */
 	double seconds;
 	enum verdict verdict;
 	struct plan plan; /* of the last schedule, which failed if verdict is not PASSED */

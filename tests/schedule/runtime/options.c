@@ -24,6 +24,7 @@ static const char help[] =
 	"  --trace             one schedule, and each of its steps\n"
 	"  --minimize          of a failing schedule: as few switches as will do, and the trace\n"
 	"  --all               go on after a failure, and count them\n"
+	"  --alone             a process for each schedule (slow)\n"
 	"  --pairs             places that meet on one word, in which orders\n"
 	"  --list --quiet --help\n"
 	"exit status: 0 passed, 1 a schedule failed, 2 bad arguments\n";
@@ -42,6 +43,7 @@ enum {
 	MINIMIZE,
 	PAIRS,
 	ALL,
+	ALONE,
 	LIST,
 	QUIET,
 	HELP
@@ -61,6 +63,7 @@ static const struct option known[] = {
 	{ "minimize", no_argument, NULL, MINIMIZE },
 	{ "pairs", no_argument, NULL, PAIRS },
 	{ "all", no_argument, NULL, ALL },
+	{ "alone", no_argument, NULL, ALONE },
 	{ "list", no_argument, NULL, LIST },
 	{ "quiet", no_argument, NULL, QUIET },
 	{ "help", no_argument, NULL, HELP },
@@ -154,6 +157,9 @@ static bool take(int option, const char *value, struct options *o)
 		return true;
 	case ALL:
 		o->all = true;
+		return true;
+	case ALONE:
+		o->alone = true;
 		return true;
 	case LIST:
 		o->list = true;

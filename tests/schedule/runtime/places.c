@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Places in the program as text: addr2line(1) and nm(1), which are asked when something is printed.
- * The program is linked to fixed addresses (-static), so that they need no correction.
+ * The program is linked to fixed addresses (-no-pie), so that they need no correction.
  */
 #define _GNU_SOURCE
 #include "main.h"
@@ -15,7 +15,7 @@
 static struct place {
 	uintptr_t place;
 	char text[120];
-} places[PLACES_MAX];
+} * places; /* PLACES_MAX of them */
 static unsigned int place_count;
 
 static struct place *place_find(uintptr_t place)
@@ -71,6 +71,8 @@ void places_load(const uintptr_t *wanted, unsigned int n)
 	FILE *text = open_memstream(&command, &size), *in;
 	unsigned int asked = 0;
 
+	if (!places)
+		places = lazy_memory(PLACES_MAX * sizeof(*places));
 	fputs("addr2line -a -i -s -e '%s'", text);
 	for (unsigned int i = 0; i < n && place_count < PLACES_MAX; i++) {
 		if (!wanted[i] || place_find(wanted[i]))

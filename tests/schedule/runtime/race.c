@@ -117,7 +117,7 @@ void race_fresh(uintptr_t addr, size_t size)
 		struct word *word = shadow_find(at);
 
 		if (!word) {
-			at = (at | 0xfff) + 1;
+			at = (at | 511) + 1;
 			continue;
 		}
 		if (word->location)

@@ -27,6 +27,7 @@
 #include "schedule/schedule.h"
 
 #define THREADS_MAX 16
+#define SEATS 10 /* real threads; not more than THREADS_MAX */
 #define KEYS_MAX 32
 #define CALLS_MAX 128
 #define CHOICES_MAX (1U << 18)
@@ -79,10 +80,8 @@ struct thread {
 	unsigned int id;
 	enum thread_state state;
 	const char *name;
-	bool daemon;       /* not one of the scenario's: nothing waits for its end */
-	bool relaxed;      /* the others go first */
-	unsigned int turn; /* futex word: it may run */
-	pthread_t pthread;
+	bool daemon;  /* not one of the scenario's: nothing waits for its end */
+	bool relaxed; /* the others go first */
 	void *(*fn)(void *arg);
 	void *arg, *result;
 	void *key[KEYS_MAX];
@@ -179,6 +178,7 @@ struct name {
 
 /* A page that parent and child share. */
 struct shared {
+	struct plan plan;
 	enum verdict verdict;
 	char text[1024];    /* {0x...} is a place, <0x...> a word */
 	unsigned int steps; /* of the threads; those of setup and check do not count */
@@ -200,6 +200,9 @@ extern const struct plan *plan;
 
 /* child.c: runs it in a child and waits. The result is in *shared, its stderr in a file. */
 void schedule_run(const struct scenario *scenario, const struct plan *plan);
+/* The same, in a child that has run no other schedule. Whether the last one was such. */
+void schedule_run_alone(const struct scenario *scenario, const struct plan *plan);
+bool schedule_was_first(void);
 void schedule_prepare(void);
 int schedule_stderr(void);
 
@@ -214,6 +217,7 @@ extern struct thread *threads[THREADS_MAX];
 extern unsigned int thread_count;
 extern bool alone; /* setup and check: the main thread runs as long as it can */
 
+void threads_prepare(void);
 void threads_begin(void);
 struct thread *thread_new(const char *name, void *(*fn)(void *arg), void *arg);
 /* The main thread: run the others until they have ended. */
@@ -227,6 +231,26 @@ bool thread_can_run(const struct thread *t);
 bool is_only_thread(void);
 void event_value(uint64_t value, unsigned int stale);
 const char *op_name(enum op_kind kind);
+
+/* seats.c */
+void seats_begin(void);
+void seats_clear(void);
+void seat_take(struct thread *t);
+void turn_give(const struct thread *t);
+void turn_wait(const struct thread *t);
+/* threads.c: all that it does, on its seat. */
+void thread_serve(struct thread *t);
+
+/* The child's ends of its pipes, above all that a scenario opens. */
+enum { FD_ORDERS = 200, FD_RESULTS };
+
+/* reset.c, heap.c, shadow.c: for the next schedule of this process. */
+void reset_begin(void);
+void reset(void);
+void heap_prepare(void);
+void *heap_world(size_t size);
+void heap_reset(void);
+void shadow_reset(void);
 
 /* wait.c */
 bool grace_is_over(const struct thread *t);

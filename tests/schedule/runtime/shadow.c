@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What is known of each word of memory: a hash table of pages, and 512 words for a page. Pages are
- * not given back; a child is short.
+ * What is known of each word of memory: a hash table of pages of 512 bytes, and 64 words for each.
  */
 #define _GNU_SOURCE
 #include "runtime.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 
-#define PAGES_MAX (1U << 14) /* a power of two */
-#define WORDS_OF_PAGE 512
+#define PAGES_MAX (1U << 17) /* of 512 bytes; a power of two */
+#define PAGE_SHIFT 9
+#define WORDS_OF_PAGE (1U << (PAGE_SHIFT - 3))
 
 struct slot {
 	uintptr_t page;
@@ -19,6 +20,7 @@ struct slot {
 
 static struct slot *slots;
 static struct word *arena;
+static unsigned int *used_slots; /* used of them */
 static unsigned int used;
 static uintptr_t last_page;
 static struct word *last_words;
@@ -35,13 +37,14 @@ void *lazy_memory(size_t size)
 
 void shadow_prepare(void)
 {
+	used_slots = lazy_memory(PAGES_MAX / 2 * sizeof(*used_slots));
 	slots = lazy_memory(PAGES_MAX * sizeof(*slots));
 	arena = lazy_memory(PAGES_MAX / 2 * WORDS_OF_PAGE * sizeof(*arena));
 }
 
 static struct slot *slot_of(uintptr_t page)
 {
-	unsigned int i = (unsigned int)(page * 0x9e3779b97f4a7c15UL >> 50);
+	unsigned int i = (unsigned int)(page * 0x9e3779b97f4a7c15UL >> 47);
 
 	while (slots[i].words && slots[i].page != page)
 		i = (i + 1) % PAGES_MAX;
@@ -50,7 +53,7 @@ static struct slot *slot_of(uintptr_t page)
 
 struct word *shadow_find(uintptr_t addr)
 {
-	const uintptr_t page = addr >> 12;
+	const uintptr_t page = addr >> PAGE_SHIFT;
 
 	if (page != last_page || !last_words) {
 		struct slot *slot = slot_of(page);
@@ -72,8 +75,16 @@ struct word *shadow_word(uintptr_t addr)
 		return word;
 	if (used == PAGES_MAX / 2)
 		fail(BROKEN, "more than %u pages of memory in one schedule", used);
-	slot = slot_of(addr >> 12);
-	slot->page = addr >> 12;
+	slot = slot_of(addr >> PAGE_SHIFT);
+	slot->page = addr >> PAGE_SHIFT;
+	used_slots[used] = (unsigned int)(slot - slots);
 	slot->words = arena + (size_t)used++ * WORDS_OF_PAGE;
 	return shadow_find(addr);
+}
+
+void shadow_reset(void)
+{
+	for (unsigned int i = 0; i < used; i++)
+		slots[used_slots[i]].words = NULL;
+	memset(arena, 0, (size_t)used * WORDS_OF_PAGE * sizeof(*arena));
 }

@@ -2,9 +2,8 @@
 /*
  * Threads, of which one runs.
  *
- * They are real, so that stacks and thread-local storage are what the library expects. Each waits
- * for its turn, a futex word of its own; the running thread gives the turn away at yield points,
- * where a strategy (choose.c) says to which.
+ * They are real (seats.c), so that stacks and thread-local storage are what the library expects. At
+ * yield points the running thread gives the turn away; a strategy (choose.c) says to which.
  *
  *   main    setup --- makes the others, waits ------------------------ check
  *   others            START ... yield points ... ends of keys, END
@@ -14,12 +13,7 @@
 #define _GNU_SOURCE
 #include "calls.h"
 
-#include <linux/futex.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #define ALONE_STEPS_MAX 10000000
 
@@ -27,20 +21,6 @@ __thread struct thread *self;
 struct thread *threads[THREADS_MAX];
 unsigned int thread_count;
 bool alone;
-
-/* turns ------------------------------------------------------------------- */
-
-static void turn_give(struct thread *t)
-{
-	__atomic_store_n(&t->turn, 1, __ATOMIC_RELEASE);
-	syscall(SYS_futex, &t->turn, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
-}
-
-static void turn_wait(struct thread *t)
-{
-	while (!__atomic_exchange_n(&t->turn, 0, __ATOMIC_ACQUIRE))
-		syscall(SYS_futex, &t->turn, FUTEX_WAIT_PRIVATE, 0, NULL, NULL, 0);
-}
 
 static struct thread *main_thread(void)
 {
@@ -221,10 +201,9 @@ bool is_only_thread(void)
 
 static void run_key_ends(void);
 
-static void *thread_main(void *arg)
+void thread_serve(struct thread *t)
 {
-	self = arg;
-	turn_wait(self);
+	self = t;
 	ran();
 	event_note();
 	self->result = self->fn(self->arg);
@@ -232,19 +211,17 @@ static void *thread_main(void *arg)
 	yield_point((struct op){ .kind = OP_END });
 	self->state = THREAD_DONE;
 	turn_give(choose_next());
-	self = NULL;
-	return NULL;
 }
 
 static struct thread *thread_add(const char *name)
 {
-	struct thread *t = calloc(1, sizeof(*t));
+	static struct thread all[THREADS_MAX];
+	struct thread *t = &all[thread_count];
 
-	if (!t || thread_count == THREADS_MAX)
-		fail(BROKEN, "more than %d threads", THREADS_MAX);
 	t->id = thread_count;
 	t->name = name;
 	t->clock.t[t->id] = 1;
+	seat_take(t);
 	snprintf(shared->thread_name[t->id], sizeof(shared->thread_name[0]), "%s", name);
 	threads[thread_count++] = t;
 	shared->threads = thread_count;
@@ -260,22 +237,13 @@ struct thread *thread_new(const char *name, void *(*fn)(void *arg), void *arg)
 	t->op = (struct op){ .kind = OP_START };
 	clock_join(&t->clock, &self->clock);
 	clock_tick(self);
-	if (pthread_create(&t->pthread, NULL, thread_main, t))
-		fail(BROKEN, "no memory for a thread");
 	return t;
 }
 
 void threads_begin(void)
 {
 	self = thread_add("main");
-	self->pthread = pthread_self();
 	alone = true;
-}
-
-static void thread_joined(const struct thread *t)
-{
-	clock_join(&self->clock, &t->clock);
-	pthread_join(t->pthread, NULL);
 }
 
 void threads_run(void)
@@ -285,7 +253,7 @@ void threads_run(void)
 	alone = true;
 	for (unsigned int i = 1; i < thread_count; i++) {
 		if (!threads[i]->daemon)
-			thread_joined(threads[i]);
+			clock_join(&self->clock, &threads[i]->clock);
 	}
 }
 
@@ -301,7 +269,7 @@ int schedule_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void 
 		pthread_attr_getdetachstate(attr, &detached);
 	t = thread_new(detached == PTHREAD_CREATE_DETACHED ? "worker" : "thread", fn, arg);
 	t->daemon = detached == PTHREAD_CREATE_DETACHED;
-	*thread = t->pthread;
+	*thread = t->id; /* nothing but what is here knows the thread by it */
 	yield_point(
 		(struct op){ .kind = OP_CREATE, .place = (uintptr_t)__builtin_return_address(0) });
 	return 0;
@@ -309,11 +277,9 @@ int schedule_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void 
 
 int schedule_pthread_join(pthread_t thread, void **result)
 {
-	unsigned int i = 1;
+	const unsigned int i = (unsigned int)thread;
 
-	while (i < thread_count && !pthread_equal(threads[i]->pthread, thread))
-		i++;
-	if (i == thread_count)
+	if (!i || i >= thread_count || threads[i]->daemon)
 		fail(BROKEN, "a thread is joined that there is not");
 	yield_point(
 		(struct op){ .kind = OP_JOIN, .place = (uintptr_t)__builtin_return_address(0) });
@@ -321,10 +287,55 @@ int schedule_pthread_join(pthread_t thread, void **result)
 	if (threads[i]->state != THREAD_DONE)
 		thread_block(THREAD_JOINS);
 	threads[i]->daemon = true; /* joined once */
-	thread_joined(threads[i]);
+	clock_join(&self->clock, &threads[i]->clock);
 	if (result)
 		*result = threads[i]->result;
 	return 0;
+}
+
+int schedule_pthread_setname_np(pthread_t thread, const char *name)
+{
+	snprintf(shared->thread_name[thread], sizeof(shared->thread_name[0]), "%s", name);
+	return 0;
+}
+
+/* fork(2) of the program: libc calls what is noted here, and forgets nothing by itself. */
+static struct fork_handlers {
+	void (*prepare)(void), (*parent)(void), (*child)(void);
+} fork_handlers[4];
+static unsigned int fork_handler_count;
+
+int schedule_pthread_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void))
+{
+	if (fork_handler_count == sizeof(fork_handlers) / sizeof(fork_handlers[0]))
+		fail(BROKEN, "more than %u fork handlers", fork_handler_count);
+	fork_handlers[fork_handler_count++] = (struct fork_handlers){ prepare, parent, child };
+	return 0;
+}
+
+static void fork_prepare(void)
+{
+	for (unsigned int i = fork_handler_count; i-- > 0;)
+		fork_handlers[i].prepare();
+}
+
+static void fork_parent(void)
+{
+	for (unsigned int i = 0; i < fork_handler_count; i++)
+		fork_handlers[i].parent();
+}
+
+/* It has one thread, which nothing schedules. */
+static void fork_child(void)
+{
+	self = NULL;
+	for (unsigned int i = 0; i < fork_handler_count; i++)
+		fork_handlers[i].child();
+}
+
+void threads_prepare(void)
+{
+	pthread_atfork(fork_prepare, fork_parent, fork_child);
 }
 
 /* Keys are ours, so that what they call at a thread's end is scheduled. */
