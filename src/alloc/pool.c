@@ -44,6 +44,7 @@ static void pool_unlock(struct obj_cache *c)
 
 static void loose_push(struct obj_cache *c, void **list, void *obj)
 {
+	spin_assert_held(&c->lock);
 	*slab_link(c, obj) = *list;
 	*list = obj;
 }
@@ -52,6 +53,7 @@ static void *loose_pop(struct obj_cache *c, void **list)
 {
 	void *obj = *list;
 
+	spin_assert_held(&c->lock);
 	if (obj)
 		*list = *slab_link(c, obj);
 	return obj;
@@ -86,6 +88,7 @@ static unsigned int sheaf_take(struct obj_cache *c, void **out, unsigned int n)
 	struct sheaf *sheaf = c->free.sheaves;
 	unsigned int got = min(n, sheaf->count);
 
+	spin_assert_held(&c->lock);
 	sheaf->count -= got;
 	memcpy(out, &sheaf->obj[sheaf->count], got * sizeof(*out));
 	if (!sheaf->count) {
@@ -135,6 +138,7 @@ static struct sheaf *sheaf_with_room(struct obj_cache *c)
 {
 	struct sheaf *sheaf = c->free.sheaves;
 
+	spin_assert_held(&c->lock);
 	if (c->plain || (sheaf && sheaf->count < SHEAF_OBJS))
 		return c->plain ? NULL : sheaf;
 	sheaf = sheaf_alloc(c);

@@ -72,9 +72,9 @@ void site_register(struct alloc_site *site)
 
 /* arming ------------------------------------------------------------------ */
 
-/* site_lock held. */
 static void site_arm(struct alloc_site *site, unsigned long nth)
 {
+	spin_assert_held(&site_lock);
 	WRITE_ONCE(site->armed, nth);
 	if (site->cache)
 		WRITE_ONCE(site->cache->magazine, nth ? 0 : site->cache->slot);

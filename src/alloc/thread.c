@@ -80,6 +80,7 @@ static void unlink_locked(struct thread_caches *own)
 {
 	struct thread_caches **p = &thread_list;
 
+	spin_assert_held(&site_lock);
 	while (*p != own)
 		p = &(*p)->next;
 	*p = own->next;

@@ -30,6 +30,7 @@ static void push(struct ram *ram, unsigned long pfn, unsigned int order)
 	struct folio *folio = frame_at(ram, pfn);
 	const uint32_t next = b->first[order];
 
+	spin_assert_held(&b->lock);
 	link_set_prev(folio, FRAME_FREE + order, 0);
 	link_set_next(folio, next);
 	if (next)
@@ -44,6 +45,7 @@ static void unlink_block(struct ram *ram, unsigned long pfn, unsigned int order)
 	struct folio *folio = frame_at(ram, pfn);
 	const uint32_t prev = link_prev(folio), next = link_next(folio);
 
+	spin_assert_held(&b->lock);
 	if (next)
 		link_set_prev(frame_at(ram, next), FRAME_FREE + order, prev);
 	if (prev)
@@ -134,6 +136,7 @@ void buddy_give(struct ram *ram, unsigned long pfn, unsigned int order)
 {
 	struct buddy *b = &ram->buddy;
 
+	spin_assert_held(&b->lock);
 	BUG_ON(pfn == ZERO_FRAME || pfn >= b->fresh || pfn & ((1UL << order) - 1));
 	link_set_prev(frame_at(ram, pfn), FRAME_USED, 0);
 	b->free += 1UL << order;

@@ -35,6 +35,7 @@ static void list_append(struct ram *ram, uint32_t pfn)
 		(flags & FOLIO_ACTIVE ? 1 : 0);
 	struct lru_ends *ends = &ram->lru[list];
 
+	spin_assert_held(&ram->lru_lock);
 	link_set_next(folio, 0);
 	link_set_prev(folio, FRAME_LISTED + list, ends->hot);
 	if (ends->hot)
@@ -51,6 +52,7 @@ static void list_remove(struct ram *ram, struct folio *folio)
 	struct lru_ends *ends = &ram->lru[kind - FRAME_LISTED];
 	const uint32_t prev = link_prev(folio), next = link_next(folio);
 
+	spin_assert_held(&ram->lru_lock);
 	if (prev)
 		link_set_next(frame_at(ram, prev), next);
 	else
@@ -65,9 +67,9 @@ static void list_remove(struct ram *ram, struct folio *folio)
 
 /* batches --------------------------------------------------------------------- */
 
-/* The batch's lock is held. */
 static void batch_flush(struct ram *ram, struct lru_batch *b)
 {
+	spin_assert_held(&b->lock);
 	spin_lock_nested(&ram->lru_lock, RANK_LRU); /* after the batch's */
 	for (unsigned int i = 0; i < b->nr; i++) {
 		if (b->pfn[i])

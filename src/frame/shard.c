@@ -28,6 +28,7 @@ static void push(struct ram *ram, struct shard *s, unsigned long pfn)
 {
 	struct folio *folio = frame_at(ram, pfn);
 
+	spin_assert_held(&s->lock);
 	link_set_prev(folio, FRAME_CACHED, 0);
 	link_set_next(folio, s->first);
 	s->first = (uint32_t)pfn;

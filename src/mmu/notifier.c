@@ -67,11 +67,12 @@ void notifier_end(struct samara_mm *mm, struct samara_notifier_range *range)
 	atomic_dec_release(&mm_shard(mm)->changing[range->since & 1]);
 }
 
-/* Begin a phase, and wait until the pairs of the last one are over. notifiers_lock is held. */
+/* Begin a phase, and wait until the pairs of the last one are over. */
 static void next_phase(struct samara_mm *mm)
 {
 	const unsigned long old = mm->watch.notifier_seq;
 
+	spin_assert_held(&mm->watch.notifiers_lock);
 	store_seq_cst(&mm->watch.notifier_seq, old + 1);
 	for (int i = 0; i < MM_SHARDS; i++) {
 		unsigned long *open = &mm->shard[i].changing[old & 1];

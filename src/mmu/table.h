@@ -162,6 +162,7 @@ static inline void table_unlock_pair(struct table *a, struct table *b)
 /* Put an entry into an empty place, or take one away; the leaf's lock is held. */
 static inline void table_fill(struct table *leaf, pte_t *at, pte_t pte)
 {
+	spin_assert_held(&leaf->lock);
 	VM_WARN_ON(!pte_none(pte_read(at)) || pte_none(pte));
 	leaf->used++;
 	pte_set(at, pte);
@@ -170,6 +171,7 @@ static inline pte_t table_clear(struct table *leaf, pte_t *at)
 {
 	const pte_t old = pte_read(at);
 
+	spin_assert_held(&leaf->lock);
 	VM_WARN_ON(pte_none(old));
 	leaf->used--;
 	pte_set(at, pte_empty());

@@ -41,11 +41,11 @@ void tlb_unit_detach(struct tlb_unit *unit)
 	spin_unlock(&mm->watch.cpus_lock);
 }
 
-/* cpus_lock is held. */
 static void wait_all(struct samara_mm *mm)
 {
 	struct tlb_unit *unit;
 
+	spin_assert_held(&mm->watch.cpus_lock);
 	smp_mb(); /* (f) of tlb.h */
 	for (unit = mm->watch.cpus; unit; unit = unit->next)
 		if (unit->ops->flush_wait)
@@ -56,6 +56,7 @@ static void flush_all(struct samara_mm *mm)
 {
 	struct tlb_unit *unit;
 
+	spin_assert_held(&mm->watch.cpus_lock);
 	for (unit = mm->watch.cpus; unit; unit = unit->next)
 		unit->ops->flush_all(unit);
 	wait_all(mm);

@@ -64,10 +64,17 @@ struct interval_tree *link_tree(const struct rmap_link *link)
 	return link->anon ? &link->anon->tree : &link->vma->vm_file->inode->i_mmap.tree;
 }
 
+static void assert_tree_locked(const struct rmap_link *link)
+{
+	rwsem_assert_held_write(link->anon ? &link->anon->root->lock :
+					     &link->vma->vm_file->inode->i_mmap.lock);
+}
+
 void link_insert(struct rmap_link *link)
 {
 	const struct vma *vma = link->vma;
 
+	assert_tree_locked(link);
 	link->node.start = vma->vm_pgoff;
 	link->node.last = vma->vm_pgoff + mm_pages(vma->vm_mm, vma_size(vma)) - 1;
 	interval_tree_insert(link_tree(link), &link->node);
@@ -75,6 +82,7 @@ void link_insert(struct rmap_link *link)
 
 void link_remove(struct rmap_link *link)
 {
+	assert_tree_locked(link);
 	interval_tree_remove(link_tree(link), &link->node);
 }
 

@@ -101,6 +101,7 @@ static void walk_anon(struct rmap_walk *walk)
 	if (!anon)
 		return;
 	down_read(&anon->root->lock);
+	rwsem_assert_held(&anon->root->lock);
 	walk_tree(walk, &anon->tree);
 	up_read(&anon->root->lock);
 	anon_vma_put(anon);
@@ -109,6 +110,7 @@ static void walk_anon(struct rmap_walk *walk)
 static void walk_file(struct rmap_walk *walk, struct inode *inode)
 {
 	down_read(&inode->i_mmap.lock);
+	rwsem_assert_held(&inode->i_mmap.lock);
 	walk_tree(walk, &inode->i_mmap.tree);
 	up_read(&inode->i_mmap.lock);
 }

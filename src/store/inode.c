@@ -167,6 +167,7 @@ static void hash_remove(struct inode *inode)
 	const struct inode_desc desc = { .ino = inode->id.ino, .dev_minor = inode->id.dev_minor };
 	struct inode **p = hash_of(inode->store, &desc);
 
+	spin_assert_held(&inode->store->lock);
 	while (*p != inode)
 		p = &(*p)->id.hash_next;
 	*p = inode->id.hash_next;

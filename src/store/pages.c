@@ -100,6 +100,7 @@ static int insert_locked(struct inode *inode, struct folio *folio, enum get_kind
 	MA_STATE(mas, &inode->pages.tree, folio->index, folio->index);
 	int err;
 
+	mutex_assert_held(&inode->pages.lock);
 	if (mtree_load(&inode->pages.tree, folio->index))
 		return -EEXIST;
 	if (kind == GET_INSIDE && folio->index >= inode_pages(inode))

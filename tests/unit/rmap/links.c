@@ -159,9 +159,13 @@ static void each_broken_invariant_is_named(void **state)
 	vma->vm_pgoff++;
 	expect(vma, "link_tree");
 	vma->vm_pgoff--;
+	down_write(&own->anon->root->lock);
 	link_remove(own);
+	up_write(&own->anon->root->lock);
 	expect(vma, "link_tree");
+	down_write(&own->anon->root->lock);
 	link_insert(own);
+	up_write(&own->anon->root->lock);
 	vma->rmap.links = own;
 	expect(vma, "link_file");
 	vma->rmap.links = file;
