@@ -107,6 +107,43 @@ static void nothing_is_placed_in_a_stacks_guard_gap(void **state)
 	assert_int_equal(map(f->mm, stack - 10 * PAGE, PAGE, ANON), stack - 258 * PAGE);
 }
 
+/* A gap that ends where the stack's guard begins will do, and a page more will not. */
+static void nor_is_anything_from_below(void **state)
+{
+	struct fixture *f = *state;
+	struct samara_layout layout = SAMARA_LAYOUT_INIT;
+
+	layout.legacy_base = BASE;
+	layout.flags = SAMARA_LAYOUT_BOTTOM_UP;
+	assert_int_equal(samara_set_layout(f->mm, &layout), 0);
+	for (unsigned long n = 1; n <= 3; n++) {
+		for (unsigned long room = 0; room <= 4; room++) {
+			const unsigned long stack = AT(room + 256), end = stack + 2 * PAGE;
+
+			assert_int_equal(map(f->mm, stack, 2 * PAGE,
+					     ANON | MAP_FIXED | MAP_GROWSDOWN),
+					 stack);
+			assert_int_equal(map(f->mm, 0, n * PAGE, ANON), n <= room ? BASE : end);
+			assert_int_equal(samara_munmap(f->mm, BASE, 300 * PAGE), 0);
+		}
+	}
+}
+
+/* Searched with a huge page more; where that has no room the exact length may have. */
+static void without_room_for_a_huge_page_more_any_place_will_do(void **state)
+{
+	struct fixture *f = *state;
+	struct samara_layout layout = SAMARA_LAYOUT_INIT;
+	const unsigned long top = 65536 + HUGE + 16 * PAGE;
+
+	layout.mmap_base = top;
+	layout.legacy_base = 0x7ffffffff000 - HUGE;
+	assert_int_equal(samara_set_layout(f->mm, &layout), 0);
+	assert_int_equal(map(f->mm, 0, HUGE, ANON), top - HUGE);
+	assert_int_equal(map(f->mm, 0, HUGE, ANON), 0x7ffffffff000 - HUGE);
+	assert_int_equal(map(f->mm, 0, HUGE, ANON), (unsigned long)-ENOMEM);
+}
+
 static void the_other_direction_is_tried_when_one_is_full(void **state)
 {
 	struct fixture *f = *state;
@@ -219,6 +256,8 @@ int main(void)
 		test(large_anonymous_memory_begins_on_a_huge_page),
 		test(files_of_such_file_systems_are_placed_by_offset),
 		test(nothing_is_placed_in_a_stacks_guard_gap),
+		test(nor_is_anything_from_below),
+		test(without_room_for_a_huge_page_more_any_place_will_do),
 		test(the_other_direction_is_tried_when_one_is_full),
 		test(the_legacy_layout_goes_up),
 		test(low_memory_on_request),

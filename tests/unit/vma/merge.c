@@ -5,6 +5,7 @@
 #include "support/cmocka_all.h"
 
 #include "support/mm_shape.h"
+#include "vma/find.h"
 
 static void new_memory_merges_with_both_neighbours(void **state)
 {
@@ -149,6 +150,33 @@ static void mappings_with_a_close_hook_are_not_removed_by_merging(void **state)
 	assert_map(f->mm, "0-2 rw-s @0, 2-4 rw-s @2, 4-8 rw-s @4");
 }
 
+/* For a trace: private memory counts as written once it may be, whoever writes. */
+static void eager_memory_counts_as_written_once_it_is_writable(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(samara_set_touch_policy(f->mm, SAMARA_TOUCH_EAGER), 0);
+	map_pages(f->mm, 0, 2, PROT_READ, 0);
+	map_pages(f->mm, 4, 6, PROT_READ | PROT_EXEC, 0);
+	map_pages(f->mm, 8, 10, RW, MAP_SHARED);
+	map_file(f, 12, 14, RW, MAP_SHARED, 0);
+	map_pages(f->mm, 16, 18, RW, 0);
+	map_file(f, 20, 22, RW, MAP_PRIVATE, 0);
+	assert_null(vma_lookup(f->mm, AT(0))->anon_vma);
+	assert_null(vma_lookup(f->mm, AT(4))->anon_vma);
+	assert_null(vma_lookup(f->mm, AT(8))->anon_vma);
+	assert_null(vma_lookup(f->mm, AT(12))->anon_vma);
+	assert_non_null(vma_lookup(f->mm, AT(16))->anon_vma);
+	assert_non_null(vma_lookup(f->mm, AT(20))->anon_vma);
+	/* As mprotect gives the right. */
+	assert_int_equal(samara_mprotect(f->mm, AT(0), PAGE, RW), 0);
+	assert_non_null(vma_lookup(f->mm, AT(0))->anon_vma);
+	assert_null(vma_lookup(f->mm, AT(1))->anon_vma);
+	assert_int_equal(samara_set_touch_policy(f->mm, SAMARA_TOUCH_EXPLICIT), 0);
+	map_pages(f->mm, 24, 26, RW, 0);
+	assert_null(vma_lookup(f->mm, AT(24))->anon_vma);
+}
+
 #define test(name) cmocka_unit_test_setup_teardown(name, fixture_up, fixture_down)
 
 int main(void)
@@ -164,6 +192,7 @@ int main(void)
 		test(neighbours_that_could_be_one_share_their_family_at_the_first_write),
 		test(inherited_memory_takes_in_nothing_untouched),
 		test(memory_read_only_again_stays_charged_once_written),
+		test(eager_memory_counts_as_written_once_it_is_writable),
 		test(mappings_with_a_close_hook_are_not_removed_by_merging),
 	};
 

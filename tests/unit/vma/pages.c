@@ -236,6 +236,25 @@ static void what_is_moved_over_goes(void **state)
 	assert_filled(29, 30);
 }
 
+/* The tables of the target are made before what is there goes, which is alone in them. */
+static void what_is_moved_over_takes_no_table_along(void **state)
+{
+	(void)state;
+	for (unsigned long n = 1; n <= 8; n += 7) {
+		map(0, 8, MAP_PRIVATE, NULL);
+		fill(0, 8);
+		map(7 * LEAF, 7 * LEAF + 8, MAP_PRIVATE, NULL);
+		fill(7 * LEAF, 7 * LEAF + 8);
+		assert_int_equal(remap(0, 8, n, MREMAP_MAYMOVE | MREMAP_FIXED, 7 * LEAF),
+				 PAGE(7 * LEAF));
+		for (unsigned long i = 0; i < n; i++)
+			assert_int_equal(word_at(7 * LEAF + i), i + 1);
+		unmap(0, 8);
+		unmap(7 * LEAF, 7 * LEAF + 8);
+		assert_int_equal(m.mm->tables.nr, 1);
+	}
+}
+
 static void shrinking_and_growing(void **state)
 {
 	unsigned long at;
@@ -425,6 +444,7 @@ int main(void)
 		TEST(mapping_over_frees_tables_that_it_does_not_need),
 		TEST(pages_move_and_are_not_copied),
 		TEST(what_is_moved_over_goes),
+		TEST(what_is_moved_over_takes_no_table_along),
 		TEST(shrinking_and_growing),
 		TEST(a_source_that_stays_is_empty),
 		TEST(the_heap_gives_its_pages_back),
