@@ -75,9 +75,8 @@ static void large_anonymous_memory_begins_on_a_huge_page(void **state)
 	assert_int_equal(samara_mremap(f->mm, AT(1), HUGE, 2 * HUGE, MREMAP_MAYMOVE, 0) % HUGE, 0);
 }
 
-static void files_of_such_file_systems_are_placed_by_offset(void **state)
+static struct samara_file *huge_aligned_file(struct fixture *f)
 {
-	struct fixture *f = *state;
 	const struct samara_file_identity id = {
 		.size = sizeof(id),
 		.name = "/big",
@@ -85,9 +84,17 @@ static void files_of_such_file_systems_are_placed_by_offset(void **state)
 		.flags = SAMARA_FILE_HUGE_ALIGN,
 	};
 	struct samara_file *file;
-	unsigned long addr;
 
 	assert_int_equal(samara_file_named(f->machine, &id, &file), 0);
+	return file;
+}
+
+static void files_of_such_file_systems_are_placed_by_offset(void **state)
+{
+	struct fixture *f = *state;
+	struct samara_file *file = huge_aligned_file(f);
+	unsigned long addr;
+
 	addr = samara_mmap(f->mm, 0, 2 * HUGE, PROT_READ, MAP_PRIVATE, file, 5 * PAGE);
 	assert_int_equal((addr - 5 * PAGE) % HUGE, 0);
 	/* Less than one huge page of the file: as anything else. */
@@ -134,14 +141,23 @@ static void without_room_for_a_huge_page_more_any_place_will_do(void **state)
 {
 	struct fixture *f = *state;
 	struct samara_layout layout = SAMARA_LAYOUT_INIT;
-	const unsigned long top = 65536 + HUGE + 16 * PAGE;
+	const unsigned long top = 65536 + 2 * HUGE + 16 * PAGE;
+	const unsigned long places[] = { top - 2 * HUGE, 0x7ffffffff000 - 2 * HUGE, -ENOMEM };
+	struct samara_file *file = huge_aligned_file(f);
 
 	layout.mmap_base = top;
-	layout.legacy_base = 0x7ffffffff000 - HUGE;
+	layout.legacy_base = 0x7ffffffff000 - 2 * HUGE;
 	assert_int_equal(samara_set_layout(f->mm, &layout), 0);
-	assert_int_equal(map(f->mm, 0, HUGE, ANON), top - HUGE);
-	assert_int_equal(map(f->mm, 0, HUGE, ANON), 0x7ffffffff000 - HUGE);
-	assert_int_equal(map(f->mm, 0, HUGE, ANON), (unsigned long)-ENOMEM);
+	for (int of_file = 0; of_file < 2; of_file++) {
+		for (int i = 0; i < 3; i++)
+			assert_int_equal(samara_mmap(f->mm, 0, 2 * HUGE, PROT_READ,
+						     MAP_PRIVATE | (of_file ? 0 : MAP_ANONYMOUS),
+						     of_file ? file : NULL, 5 * PAGE * of_file),
+					 places[i]);
+		for (int i = 0; i < 2; i++)
+			assert_int_equal(samara_munmap(f->mm, places[i], 2 * HUGE), 0);
+	}
+	samara_file_put(file);
 }
 
 static void the_other_direction_is_tried_when_one_is_full(void **state)

@@ -19,6 +19,8 @@
 #define TO (MREMAP_MAYMOVE | MREMAP_FIXED)
 #define KEEP (MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP)
 
+#define TASK_END 0x7ffffffff000UL
+
 static unsigned long remap(struct fixture *f, unsigned long from, unsigned long n,
 			   unsigned long new_n, int flags, unsigned long to)
 {
@@ -182,12 +184,38 @@ static void bad_arguments_in_linuxs_order(void **state)
 	assert_int_equal(remap(f, 0, 4, 4, 8, 0), (unsigned long)-EINVAL);
 	assert_int_equal(remap(f, 0, 4, 0, MOVE, 0), (unsigned long)-EINVAL);
 	assert_int_equal(remap(f, 0, 4, 4, MREMAP_FIXED, 10), (unsigned long)-EINVAL);
+	assert_int_equal(remap(f, 0, 4, 4, TO, 3), (unsigned long)-EINVAL);
+	assert_int_equal(remap(f, 0, 4, 5, KEEP, 20), (unsigned long)-EINVAL);
+	assert_int_equal(samara_mremap(f->mm, AT(0) + 1, PAGE, PAGE, MOVE, 0),
+			 (unsigned long)-EINVAL);
+	assert_int_equal(samara_mremap(f->mm, AT(0), PAGE, PAGE, TO, AT(20) + 1),
+			 (unsigned long)-EINVAL);
+	assert_int_equal(samara_mremap(f->mm, AT(0), PAGE, TASK_END + 1, MOVE, 0),
+			 (unsigned long)-EINVAL);
+	assert_int_equal(samara_mremap(f->mm, AT(0), PAGE, TASK_END, MOVE, 0),
+			 (unsigned long)-ENOMEM);
+	assert_int_equal(samara_mremap(f->mm, AT(0), PAGE, 2 * PAGE, TO, TASK_END - PAGE),
+			 (unsigned long)-EINVAL);
+	assert_int_equal(samara_mremap(f->mm, AT(0), PAGE, 2 * PAGE, TO, TASK_END),
+			 (unsigned long)-EINVAL);
+	assert_int_equal(samara_mremap(f->mm, AT(0), PAGE, 2 * PAGE, TO, ~(PAGE - 1)),
+			 (unsigned long)-EINVAL);
 	assert_int_equal(remap(f, 9, 4, 5, MOVE, 0), (unsigned long)-EFAULT);
 	assert_int_equal(remap(f, 2, 4, 5, MOVE, 0), (unsigned long)-EFAULT);
 	assert_int_equal(remap(f, 9, 4, 4, TO, 20), (unsigned long)-EFAULT);
 	assert_int_equal(samara_mseal(f->mm, AT(0), 4 * PAGE, 0), 0);
 	assert_int_equal(remap(f, 0, 4, 2, 0, 0), (unsigned long)-EPERM);
 	assert_map(f->mm, "0-4 rw-p");
+}
+
+static void a_target_may_end_where_the_space_does(void **state)
+{
+	struct fixture *f = *state;
+
+	map_pages(f->mm, 0, 4, RW, 0);
+	assert_int_equal(samara_mremap(f->mm, AT(0), PAGE, 2 * PAGE, TO, TASK_END - 2 * PAGE),
+			 TASK_END - 2 * PAGE);
+	assert_map(f->mm, "1-4 rw-p");
 }
 
 /* Every step of a move over others draws on one reserve: it suffices in a large map too. */
@@ -302,6 +330,7 @@ int main(void)
 		test(dontunmap_leaves_locked_pages_counted_as_linux_does),
 		test(old_length_zero_maps_shared_pages_a_second_time),
 		test(bad_arguments_in_linuxs_order),
+		test(a_target_may_end_where_the_space_does),
 		test(a_move_in_a_large_map_needs_no_memory_beyond_its_reserve),
 		test(a_refused_move_over_many_mappings_changes_nothing),
 	};
