@@ -10,6 +10,7 @@
 
 #include "store/device.h"
 
+#include "support/at_locks.h"
 #include "support/cmocka_all.h"
 
 #include "support/store_box.h"
@@ -98,6 +99,25 @@ static void a_device_shows_its_own_frames_only(void **state)
 	assert_int_equal(d.released, 1);
 	assert_int_equal(box_frames(box), 2);
 	file_put(other.file);
+}
+
+static void frames_are_counted_under_the_lock_of_their_tree(void **state)
+{
+	struct store_box *box = *state;
+	struct driver d = { 0 };
+	struct inode *inode;
+	unsigned long frame;
+
+	if (!at_locks_available())
+		skip();
+	open_driver(box, &d);
+	inode = d.file->inode;
+	guard_add(&inode->pages.lock.lock, &inode->pages.nr, sizeof(inode->pages.nr), "nr");
+	for (unsigned int order = 0; order < 3; order++)
+		assert_int_equal(device_alloc(inode, order, &frame), 0);
+	assert_int_equal(inode->pages.nr, 5);
+	guard_end();
+	file_put(d.file);
 }
 
 static void what_the_driver_answers_reaches_the_fault(void **state)
@@ -230,6 +250,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		test(a_device_shows_its_own_frames_only),
+		test(frames_are_counted_under_the_lock_of_their_tree),
 		test(what_the_driver_answers_reaches_the_fault),
 		test(mmap_prepare_may_change_what_it_may),
 		test(a_driver_may_leave_everything_out),

@@ -36,6 +36,17 @@ void *mmap(void *addr, size_t size, int prot, int flags, int fd, off_t offset)
 }
 #endif
 
+static int unnamed; /* why the host does not say what a descriptor is called; 0: it does */
+
+ssize_t readlink(const char *path, char *buf, size_t size)
+{
+	if (unnamed) {
+		errno = unnamed;
+		return -1;
+	}
+	return syscall(SYS_readlink, path, buf, size);
+}
+
 static struct samara_file *special_file(struct fixture *f)
 {
 	const int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -85,9 +96,31 @@ static void the_host_says_what_may_be_mapped(void **state)
 	samara_file_put(file);
 }
 
+/* /proc is not mounted, or the name is too long for it. */
+static void a_file_without_a_name_is_refused(void **state)
+{
+	const int why[] = { ENOENT, ENAMETOOLONG };
+	struct fixture *f = *state;
+	const int fd = memfd_create("unnamed", MFD_CLOEXEC);
+	struct samara_file *file = NULL;
+
+	for (size_t i = 0; i < sizeof(why) / sizeof(why[0]); i++) {
+		unnamed = why[i];
+		assert_int_equal(samara_file_from_fd(f->machine, fd, &file), -why[i]);
+		unnamed = 0;
+		assert_null(file);
+	}
+	assert_int_equal(samara_file_from_fd(f->machine, fd, &file), 0);
+	assert_string_equal(file->name, "/memfd:unnamed (deleted)");
+	samara_file_put(file);
+	close(fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(a_file_without_a_name_is_refused, fixture_up,
+						fixture_down),
 		cmocka_unit_test_setup_teardown(the_host_says_what_may_be_mapped, fixture_up,
 						fixture_down),
 	};

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "support/at_locks.h"
 #include "support/cmocka_all.h"
 
 #include <samara/inject.h>
@@ -259,6 +260,29 @@ static void a_memfd_is_charged_page_by_page(void **state)
 	assert_int_equal(commit->pages, 0);
 }
 
+/* Pages come, are found, are cut off, and the rest goes. */
+static void pages_are_counted_under_the_lock_of_their_tree(void **state)
+{
+	struct store_box *box = *state;
+	struct samara_file *file = box_memfd(box, 9 * BOX_PAGE);
+	struct inode *inode = file->inode;
+
+	if (!at_locks_available())
+		skip();
+	guard_add(&inode->pages.lock.lock, &inode->pages.nr, sizeof(inode->pages.nr), "nr");
+	guard_add(&inode->pages.lock.lock, &inode->pages.charged, sizeof(inode->pages.charged),
+		  "charged");
+	for (unsigned long i = 0; i < 9; i++)
+		folio_put(box->ram, box_page(file, i));
+	folio_put(box->ram, box_page(file, 8));
+	assert_int_equal(samara_file_set_length(file, 4 * BOX_PAGE), 0);
+	assert_int_equal(samara_file_punch_hole(file, BOX_PAGE, BOX_PAGE), 0);
+	assert_int_equal(inode->pages.nr, 3);
+	assert_int_equal(inode->pages.charged, 3);
+	guard_end();
+	samara_file_put(file);
+}
+
 static void no_frame_is_left(void **state)
 {
 	struct store_box *box = *state;
@@ -318,6 +342,7 @@ int main(void)
 		test(a_page_that_cannot_be_read_is_tried_again),
 		test(the_host_is_asked_where_its_file_ends),
 		test(a_memfd_is_charged_page_by_page),
+		test(pages_are_counted_under_the_lock_of_their_tree),
 		test(no_frame_is_left),
 		test(the_validator_sees_what_is_wrong),
 	};

@@ -117,6 +117,30 @@ static void never_overcommitting_keeps_to_the_limit(void **state)
 	samara_machine_destroy(machine);
 }
 
+/* Nothing is left of what may be promised. */
+static void a_length_that_stays_asks_for_no_promise(void **state)
+{
+	struct samara_machine *machine = small_machine(SAMARA_OVERCOMMIT_NEVER);
+	struct samara_file *file, *rest;
+	unsigned long n = 1;
+
+	(void)state;
+	assert_int_equal(samara_file_shmem(machine, 4 * PAGE, &file), 0);
+	assert_int_equal(samara_file_shmem(machine, PAGE, &rest), 0);
+	while (!samara_file_set_length(rest, (n + 1) * PAGE))
+		n++;
+	assert_int_equal(samara_file_set_length(file, 4 * PAGE), 0);
+	assert_int_equal(samara_file_set_length(file, 3 * PAGE + 1), 0);
+	assert_int_equal(samara_file_set_length(file, 4 * PAGE + 1), -ENOMEM);
+	assert_int_equal(samara_file_set_length(file, 2 * PAGE), 0);
+	assert_int_equal(samara_file_set_length(file, 3 * PAGE), 0);
+	assert_int_equal(samara_file_set_length(file, 5 * PAGE), -ENOMEM);
+	samara_file_put(file);
+	samara_file_put(rest);
+	assert_int_equal(samara_committed_pages(machine), 0);
+	samara_machine_destroy(machine);
+}
+
 static void shared_memory_is_promised_until_nobody_maps_it(void **state)
 {
 	struct fixture *f = *state;
@@ -171,6 +195,7 @@ int main(void)
 		test(rlimit_memlock_is_for_those_without_the_capability),
 		cmocka_unit_test(guessing_refuses_only_what_is_larger_than_the_machine),
 		cmocka_unit_test(never_overcommitting_keeps_to_the_limit),
+		cmocka_unit_test(a_length_that_stays_asks_for_no_promise),
 		test(shared_memory_is_promised_until_nobody_maps_it),
 		cmocka_unit_test(refused_shared_memory_leaves_a_gap_as_in_linux),
 		test(a_moved_mapping_takes_its_charge_along),
