@@ -141,6 +141,7 @@ static inline void mutex_init(struct mutex *m, enum lock_rank rank)
 static inline void mutex_lock(struct mutex *m) { spin_lock(&m->lock, m->rank); }
 static inline void mutex_unlock(struct mutex *m) { spin_unlock(&m->lock); }
 static inline bool mutex_is_locked(const struct mutex *m) { return spin_is_locked(&m->lock); }
+static inline void mutex_assert_held(const struct mutex *m) { spin_assert_held(&m->lock); }
 
 static inline __must_check bool mutex_trylock(struct mutex *m)
 {
