@@ -259,6 +259,12 @@ static inline unsigned long mm_pages(const struct samara_mm *mm, unsigned long b
 	return bytes >> mm->geo->page_shift;
 }
 
+/* The page at addr of what is behind vma: of its file or its family. */
+static inline unsigned long vma_pgoff_at(const struct vma *vma, unsigned long addr)
+{
+	return vma->vm_pgoff + mm_pages(vma->vm_mm, addr - vma->vm_start);
+}
+
 static inline bool mm_page_aligned(const struct samara_mm *mm, unsigned long x)
 {
 	return !(x & ~mm_page_mask(mm));

@@ -49,12 +49,6 @@ void vma_set_range(struct vma *vma, unsigned long start, unsigned long end, unsi
 	WRITE_ONCE(vma->vm_pgoff, pgoff);
 }
 
-void vma_bury(struct vma_dead *dead, struct vma *vma)
-{
-	vma->dead_next = dead->first;
-	dead->first = vma;
-}
-
 const struct vma_special *vma_special_find(const char *name)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(specials); i++)

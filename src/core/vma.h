@@ -193,8 +193,6 @@ struct vma *vma_alloc(struct samara_mm *mm) __must_check;
 void vma_free(struct vma *vma);
 
 void vma_set_range(struct vma *vma, unsigned long start, unsigned long end, unsigned long pgoff);
-/* Out of the tree and onto the list. */
-void vma_bury(struct vma_dead *dead, struct vma *vma);
 
 /* The special mapping of that name, or NULL. */
 const struct vma_special *vma_special_find(const char *name);

@@ -47,9 +47,7 @@ static inline struct ram *fault_ram(const struct vm_fault *vmf)
 /* The file's page at vmf->addr. */
 static inline unsigned long fault_index(const struct vm_fault *vmf)
 {
-	const struct vma *vma = vmf->vma;
-
-	return vma->vm_pgoff + mm_pages(vma->vm_mm, vmf->addr - vma->vm_start);
+	return vma_pgoff_at(vmf->vma, vmf->addr);
 }
 
 static inline bool vma_faults_anon(const struct vma *vma)

@@ -13,15 +13,13 @@
 /* Not mapped here: is it in the cache? */
 static unsigned char in_cache(const struct vma *vma, unsigned long addr)
 {
-	const unsigned long index =
-		vma->vm_pgoff + ((addr - vma->vm_start) >> vma->vm_mm->geo->page_shift);
 	struct folio *folio;
 	bool there;
 
 	/* A device's frames are no cache: they are found by frame number. */
 	if (!vma->vm_file || vma->is_anon || inode_is_device(vma->vm_file->inode))
 		return 0;
-	folio = page_cache_find(vma->vm_file->inode, index);
+	folio = page_cache_find(vma->vm_file->inode, vma_pgoff_at(vma, addr));
 	if (!folio)
 		return 0;
 	there = folio_test(folio, FOLIO_UPTODATE);

@@ -190,11 +190,11 @@ void anon_vma_unlink(struct vma *vma)
 /* the first write ------------------------------------------------------------ */
 
 /* a ends where b begins, and a later mprotect could make them one: they may share a family. */
-static bool may_share(const struct samara_mm *mm, const struct vma *a, const struct vma *b)
+static bool may_share(const struct vma *a, const struct vma *b)
 {
 	return a->vm_end == b->vm_start && a->vm_file == b->vm_file &&
 	       !((a->vm_flags ^ b->vm_flags) & ~(VM_ACCESS_FLAGS | VM_STICKY)) &&
-	       b->vm_pgoff == a->vm_pgoff + mm_pages(mm, vma_size(a));
+	       b->vm_pgoff == vma_pgoff_at(a, a->vm_end);
 }
 
 /* The family of near, if it has no ancestors. */
@@ -213,9 +213,9 @@ static struct anon_vma *neighbours_family(const struct vma *vma)
 	const struct vma *prev = vma->vm_start ? mtree_load(&mm->mt, vma->vm_start - 1) : NULL;
 	struct anon_vma *anon = NULL;
 
-	if (next && may_share(mm, vma, next))
+	if (next && may_share(vma, next))
 		anon = family_of(next);
-	if (!anon && prev && may_share(mm, prev, vma))
+	if (!anon && prev && may_share(prev, vma))
 		anon = family_of(prev);
 	return anon;
 }

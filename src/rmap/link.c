@@ -76,7 +76,7 @@ void link_insert(struct rmap_link *link)
 
 	assert_tree_locked(link);
 	link->node.start = vma->vm_pgoff;
-	link->node.last = vma->vm_pgoff + mm_pages(vma->vm_mm, vma_size(vma)) - 1;
+	link->node.last = vma_pgoff_at(vma, vma->vm_end) - 1;
 	interval_tree_insert(link_tree(link), &link->node);
 }
 

@@ -48,13 +48,12 @@ void mapped_unlock(const struct mapped *m)
 static enum rmap_answer walk_vma(struct rmap_walk *walk, struct vma *vma, unsigned long first,
 				 unsigned long last)
 {
-	const unsigned long vma_last = vma->vm_pgoff + mm_pages(vma->vm_mm, vma_size(vma)) - 1;
 	enum rmap_answer answer = RMAP_ON;
 
 	if (!mm_gate_open(vma->vm_mm, walk->gate))
 		return RMAP_ON;
 	first = max(first, vma->vm_pgoff);
-	last = min(last, vma_last);
+	last = min(last, vma_pgoff_at(vma, vma->vm_end) - 1);
 	for (unsigned long index = first; answer == RMAP_ON && index <= last; index++)
 		answer = walk->one(walk, vma, vma_address(vma, index));
 	return answer;
@@ -132,6 +131,6 @@ void folio_add_new_anon(struct folio *folio, struct vma *vma, unsigned long addr
 	/* A mistaken lookup, of what the frame was before, may hold a reference for a moment. */
 	VM_WARN_ON(folio_maps(folio) || !folio_refs(folio) || folio->mapping);
 	folio->mapping = vma->anon_vma;
-	folio->index = vma->vm_pgoff + mm_pages(vma->vm_mm, addr - vma->vm_start);
+	folio->index = vma_pgoff_at(vma, addr);
 	folio_new_mapped(folio, FOLIO_ANON | FOLIO_EXCLUSIVE | FOLIO_UPTODATE | swapbacked);
 }

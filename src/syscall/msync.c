@@ -41,7 +41,7 @@ static int sync_vma(struct sync *s)
 		const unsigned long end = min(s->end, vma->vm_end);
 
 		s->file = file_get(vma->vm_file);
-		s->first = vma->vm_pgoff + mm_pages(s->mm, s->start - vma->vm_start);
+		s->first = vma_pgoff_at(vma, s->start);
 		s->last = s->first + mm_pages(s->mm, end - s->start) - 1;
 	}
 	s->start = vma->vm_end;

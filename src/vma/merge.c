@@ -19,18 +19,6 @@
 #include "vma/merge.h"
 #include "vma/unmap.h"
 
-/* The offset at which the range continues prev. */
-static unsigned long prev_end_pgoff(const struct vma_merge_request *req)
-{
-	return req->prev->vm_pgoff + mm_pages(req->mm, req->start - req->prev->vm_start);
-}
-
-/* The offset at which next continues the range. */
-static unsigned long next_pgoff(const struct vma_merge_request *req)
-{
-	return req->next->vm_pgoff + mm_pages(req->mm, req->end - req->next->vm_start);
-}
-
 static bool same_kind(const struct vma_merge_request *req, const struct vma *vma)
 {
 	return !((vma->vm_flags ^ req->traits.flags) & ~VM_STICKY) &&
@@ -51,14 +39,15 @@ static bool families_fit(const struct vma_merge_request *req, const struct vma *
 static bool can_merge_left(const struct vma_merge_request *req)
 {
 	return req->prev && same_kind(req, req->prev) && families_fit(req, req->prev) &&
-	       prev_end_pgoff(req) == req->pgoff;
+	       vma_pgoff_at(req->prev, req->start) == req->pgoff;
 }
 
 static bool can_merge_right(const struct vma_merge_request *req)
 {
 	return req->next && !req->just_expand && same_kind(req, req->next) &&
 	       families_fit(req, req->next) &&
-	       req->pgoff + mm_pages(req->mm, req->end - req->start) == next_pgoff(req);
+	       vma_pgoff_at(req->next, req->end) ==
+		       req->pgoff + mm_pages(req->mm, req->end - req->start);
 }
 
 /* Both neighbours fit the range. Whether they fit each other. */

@@ -29,7 +29,7 @@ static int try_merge(struct vma_part *part, unsigned long flags, struct vma_dead
 		.middle = vma,
 		.start = part->start,
 		.end = part->end,
-		.pgoff = vma->vm_pgoff + mm_pages(vma->vm_mm, part->start - vma->vm_start),
+		.pgoff = vma_pgoff_at(vma, part->start),
 		.traits = vma_traits(vma),
 	};
 	req.traits.flags = flags;

@@ -52,7 +52,7 @@ static void plan_target(const struct remap_plan *plan, struct target *t)
 	const unsigned long start = plan->new_addr, end = start + plan->req->new_len;
 	const struct vma *vma = plan->vma;
 	struct samara_mm *mm = plan->req->mm;
-	unsigned long pgoff = vma->vm_pgoff + mm_pages(mm, plan->req->addr - vma->vm_start);
+	unsigned long pgoff = vma_pgoff_at(vma, plan->req->addr);
 
 	if (vma->is_anon && !vma->anon_vma)
 		pgoff = mm_pages(mm, start);

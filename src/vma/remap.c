@@ -36,7 +36,7 @@ static int check_growth(const struct remap_plan *plan)
 
 	if (vma->vm_flags & (VM_DONTEXPAND | VM_PFNMAP))
 		return -EFAULT;
-	pgoff = vma->vm_pgoff + mm_pages(req->mm, req->addr - vma->vm_start);
+	pgoff = vma_pgoff_at(vma, req->addr);
 	if (pgoff + mm_pages(req->mm, req->new_len) < pgoff)
 		return -EINVAL;
 	if (!mlock_future_ok(req->mm, vma->vm_flags, plan->delta))
@@ -136,7 +136,7 @@ static int grow_here(const struct remap_plan *plan)
 		.next = vma_lookup(mm, end),
 		.start = vma->vm_end,
 		.end = end,
-		.pgoff = vma->vm_pgoff + vma_pages(vma),
+		.pgoff = vma_pgoff_at(vma, vma->vm_end),
 		.traits = vma_traits(vma),
 	};
 	struct vma_merge_plan merge;
@@ -166,7 +166,7 @@ static int choose_place(struct remap_plan *plan)
 		.file = vma->vm_file,
 		.len = req->new_len,
 		.addr = remap_has_target(req) ? req->new_addr : 0,
-		.pgoff = vma->vm_pgoff + mm_pages(req->mm, req->addr - vma->vm_start),
+		.pgoff = vma_pgoff_at(vma, req->addr),
 		.flags = (req->flags & MREMAP_FIXED ? MAP_FIXED : 0) |
 			 (vma->vm_flags & VM_MAYSHARE ? MAP_SHARED : 0),
 	};

@@ -14,8 +14,7 @@
 void vma_copy_fields(struct vma *copy, const struct vma *vma, unsigned long start,
 		     unsigned long end)
 {
-	vma_set_range(copy, start, end,
-		      vma->vm_pgoff + mm_pages(vma->vm_mm, start - vma->vm_start));
+	vma_set_range(copy, start, end, vma_pgoff_at(vma, start));
 	copy->vm_flags = vma->vm_flags;
 	copy->special = vma->special;
 	copy->is_anon = vma->is_anon;
@@ -50,7 +49,8 @@ void vma_discard(struct vma *vma)
 void vma_leave(struct vma_dead *dead, struct vma *vma)
 {
 	vma_unlink(vma);
-	vma_bury(dead, vma);
+	vma->dead_next = dead->first;
+	dead->first = vma;
 }
 
 bool vma_has_close(const struct vma *vma)
@@ -249,8 +249,7 @@ static void trim(struct unmap_plan *plan, struct vma_dead *dead)
 		vma_leave(dead, vma);
 	}
 	if (tail && tail != head)
-		vma_adjust_range(tail, req->end, tail->vm_end,
-				 tail->vm_pgoff + mm_pages(req->mm, req->end - tail->vm_start));
+		vma_adjust_range(tail, req->end, tail->vm_end, vma_pgoff_at(tail, req->end));
 	if (head)
 		vma_adjust_range(head, head->vm_start, req->start, head->vm_pgoff);
 }
