@@ -22,7 +22,7 @@
  *
  * Invariants
  *  1. A magazine is touched by its thread only; count and asked may be read by
- *     others, and count is exact for whoever is ordered after the owner's call.
+ *     others, and count is exact for a thread that is ordered after the owner's call.
  *  2. Slot 0 of every thread, and every slot of cache_no_thread, has count 0,
  *     capacity 0 and no batch, always.
  *  3. Objects of a cache: carved = free in the pool + in magazines + live.
@@ -65,7 +65,7 @@ struct magazine {
 	unsigned int count;
 	unsigned int capacity;
 	unsigned long asked;
-	struct sheaf *batch; /* taken by its owner or, with an exchange, by whoever flushes */
+	struct sheaf *batch; /* taken by its owner or, with an exchange, by the thread that flushes */
 	unsigned long unused;
 	void *obj[MAGAZINE_OBJS];
 };
@@ -226,7 +226,7 @@ static inline void cache_free_bulk(struct obj_cache *c, unsigned int n, void **o
  * section.
  *
  * The section here lets another thread take a half-filled batch away: it takes
- * the pointer, waits for a grace period, and then nobody is still adding.
+ * the pointer, waits for a grace period, and then no thread is still adding.
  */
 static inline void cache_free_rcu(struct obj_cache *c, void *obj)
 {

@@ -42,7 +42,7 @@ struct alloc_site {
 	}                                                                         \
 	_Static_assert(sizeof(site_name) > 1, "site name")
 
-/* Idempotent. Constructors do it, and the first use for whoever is earlier than they are. */
+/* Idempotent. Constructors do it, and the first use where it comes before them. */
 void site_register(struct alloc_site *site);
 
 /* May the calling thread have k objects now? Counts and fires what samara_inject_*() armed. */

@@ -8,7 +8,7 @@
  *   new hooks       ----> thread_release_all_memory()
  *
  * site_lock protects thread_list. The magazines themselves are their thread's;
- * the last two functions may touch others' because nobody else is running.
+ * the last two functions may touch others' because no other thread is running.
  */
 #include "alloc/thread.h"
 

@@ -81,7 +81,7 @@ static void child(void)
 
 static void register_once(void)
 {
-	(void)pthread_atfork(prepare, parent, child); /* ENOMEM: as if nobody ever forked */
+	(void)pthread_atfork(prepare, parent, child); /* ENOMEM: as if the process never forked */
 }
 
 void fork_handlers_register(void)

@@ -111,7 +111,7 @@ static inline void spin_unlock(struct samara_spinlock *lock)
 	spin_release(lock);
 }
 
-/* Held by anyone. */
+/* By any thread. */
 static inline bool spin_is_locked(const struct samara_spinlock *lock)
 {
 	return __atomic_load_n(&lock->word, __ATOMIC_RELAXED) != SPIN_FREE;

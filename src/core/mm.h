@@ -139,7 +139,7 @@ struct mm_tables {
 	struct samara_spinlock anon_lock;
 };
 
-/* Whom changes of the page table are told. */
+/* What is told of changes to the page table. */
 struct mm_watch {
 	struct tlb_unit *cpus;                 /* cpus_lock; those that run this mm */
 	unsigned int cpus_young;               /* cpus_lock; how many have tlb_ops.young */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The public doors of <samara/cpu.h> that need nothing above this floor: making
- * a CPU, letting it run an mm, giving it up. samara_cpu_miss() is access/'s.
+ * The public doors of <samara/cpu.h> that need nothing above this floor: making a CPU, letting it
+ * run an mm, freeing it. samara_cpu_miss() is access/'s.
  */
 #include <errno.h>
 
@@ -17,7 +17,7 @@ static LIST_HEAD(all_cpus); /* soft_tlb.all */
 
 /*
  * fork(2). The parent's frames are not in the child, so no lookup may hit there. A CPU itself is
- * memory like any other: the child may give it up, or run an mm of its own with it.
+ * memory like any other: the child may free it, or run an mm of its own with it.
  */
 static void in_child(void)
 {

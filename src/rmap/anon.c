@@ -53,11 +53,11 @@ void anon_vma_put(struct anon_vma *anon)
 		anon_vma_free(anon);
 }
 
-/* vma is linked to anon with link, which *at comes to point to. The root's lock is held. */
+/* vma is linked to anon with link, and *at becomes link. The root's lock is held. */
 static void link_anon(struct vma *vma, struct anon_vma *anon, struct rmap_link *link,
 		      struct rmap_link **at)
 {
-	/* The first link of a new one, which nobody else knows? */
+	/* The first link of a new one, which no other thread knows? */
 	if (!refcount_inc_not_zero(&anon->refs))
 		refcount_set(&anon->refs, 1);
 	link->vma = vma;

@@ -49,18 +49,18 @@ struct file_store *file_store_get(struct file_store *store);
 void file_store_put(struct file_store *store);
 
 /*
- * An operation has returned -ENOMEM and holds nothing any more. *refused is frames_refused as
- * it was before the operation, and becomes what it is now. 0: frames that it lacked are free
- * now, and it is tried again. -ENOMEM: frames are not what it lacks, or none could be freed.
- * This may sleep. No lock is held. Each operation that takes a frame calls it here and nowhere
- * deeper; but a driver's (store/device.h) do not wait, since the driver may be inside a fault.
+ * An operation has returned -ENOMEM and holds nothing any more. *refused is frames_refused as it
+ * was before the operation, and becomes what it is now. 0: frames that it lacked are free now, and
+ * it is tried again. -ENOMEM: frames are not what it lacks, or none could be freed. This may sleep.
+ * No lock is held. Each operation that takes a frame calls it here and nowhere deeper. A driver's
+ * frames (store/device.h) do not wait, since the driver may be inside a fault.
  */
 int store_make_room(struct file_store *store, unsigned long *refused) __must_check;
 
 /* A file with one reference; 0, -ENAMETOOLONG, -ENOMEM. identity is checked by the caller. */
 int file_create(struct file_store *store, const struct samara_file_identity *identity,
 		struct samara_file **out) __must_check;
-/* A file of inode, whose reference is the file's if it comes to be. 0, -ENAMETOOLONG, -ENOMEM. */
+/* A file of inode. 0: the caller's reference is the file's now; -ENAMETOOLONG, -ENOMEM. */
 int file_open(struct inode *inode, const char *name, unsigned int flags,
 	      struct samara_file **out) __must_check;
 #define FILE_RIGHTS ((unsigned int)(SAMARA_FILE_READ | SAMARA_FILE_WRITE))

@@ -257,7 +257,7 @@ static void write_back_last(struct inode *inode)
 }
 
 /*
- * Give up the reference that was the last when opened was read. False: it is not any more, look
+ * Drop the reference that was the last when opened was read. False: it is not any more, look
  * again.
  */
 static bool put_last(struct inode *inode, unsigned long opened, bool *gone)

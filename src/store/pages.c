@@ -21,7 +21,7 @@
 #include "store/host.h"
 #include "store/pages.h"
 
-/* Whose end counts. */
+/* Whether a page beyond the end of the file is refused. */
 enum get_kind { GET_INSIDE, GET_TO_WRITE };
 
 struct folio *page_cache_find(struct inode *inode, unsigned long index)
