@@ -65,7 +65,7 @@ struct magazine {
 	unsigned int count;
 	unsigned int capacity;
 	unsigned long asked;
-	struct sheaf *batch; /* taken by its owner or, with an exchange, by the thread that flushes */
+	struct sheaf *batch; /* taken by its owner, or by a flush with an exchange */
 	unsigned long unused;
 	void *obj[MAGAZINE_OBJS];
 };

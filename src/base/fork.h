@@ -28,7 +28,7 @@ enum fork_order {
  */
 struct fork_hook {
 	enum fork_order order;
-	struct samara_spinlock *lock; /* held from before prepare() until behind parent(), child() */
+	struct samara_spinlock *lock; /* held from prepare() until behind parent() or child() */
 	void (*prepare)(void); /* in the parent, before: take other locks */
 	void (*parent)(void);  /* after, in each */
 	void (*child)(void);

@@ -89,7 +89,7 @@ struct buddy {
 	struct samara_spinlock lock;
 	unsigned int nonempty; /* bit k: there is a block of order k */
 	uint32_t first[FRAME_ORDERS];
-	unsigned long fresh;       /* from here on never used; changes under lock, read without it */
+	unsigned long fresh;       /* from here on never used; changes under lock, read freely */
 	unsigned long free;        /* in blocks, without what is never used */
 	unsigned long asked, used; /* as a shard's: folios of order > 0 */
 };
