@@ -28,8 +28,9 @@ build-%: setup
 run: build-release
 	@tools/run-demo build/release/cli/samara
 
-test: build-dev
+test: build-dev build-schedule
 	ctest --preset dev -j2
+	ctest --preset schedule -j2
 
 inject: build-dev
 	@tools/inject

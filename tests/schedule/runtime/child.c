@@ -40,6 +40,7 @@ void schedule_prepare(void)
 		abort();
 	shadow_prepare();
 	heap_prepare();
+	seats_prepare();
 	memory_prepare();
 	setenv("SAMARA_FATAL_WARNINGS", "1", 1);
 	signal(SIGPIPE, SIG_IGN); /* a child may end between two schedules */

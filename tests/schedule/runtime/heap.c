@@ -18,6 +18,7 @@
 #define PLACE ((uintptr_t)__builtin_return_address(0))
 #define REGION (1UL << 30)
 #define MAPPINGS_MAX 64
+#define MAPPINGS_FIRST 0x300000000000UL /* the same in each run */
 #define PAGE 4096UL
 
 struct block {
@@ -32,6 +33,7 @@ static struct mapping {
 	uintptr_t start, end;
 } mappings[MAPPINGS_MAX];
 static unsigned int mapping_count;
+static uintptr_t next_mapping = MAPPINGS_FIRST;
 
 void heap_prepare(void)
 {
@@ -153,6 +155,10 @@ void *schedule_mmap(void *hint, size_t size, int prot, int flags, int fd, off_t 
 	    prot == (PROT_READ | PROT_WRITE)) {
 		p = schedule_aligned_alloc(PAGE, (size + PAGE - 1) & ~(PAGE - 1));
 		return p ? p : MAP_FAILED;
+	}
+	if (!hint) {
+		hint = (void *)next_mapping;
+		next_mapping += ((size + PAGE - 1) & ~(PAGE - 1)) + PAGE;
 	}
 	p = mmap(hint, size, prot, flags, fd, offset);
 	if (p != MAP_FAILED) {

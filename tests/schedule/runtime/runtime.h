@@ -233,6 +233,7 @@ void event_value(uint64_t value, unsigned int stale);
 const char *op_name(enum op_kind kind);
 
 /* seats.c */
+void seats_prepare(void);
 void seats_begin(void);
 void seats_clear(void);
 void seat_take(struct thread *t);

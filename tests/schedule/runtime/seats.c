@@ -18,6 +18,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#define STACK_SIZE (1UL << 20)
+
 struct seat {
 	unsigned int turn;   /* futex word: its thread may run */
 	unsigned int parked; /* futex word: it serves no thread */
@@ -28,6 +30,7 @@ struct seat {
 };
 
 static struct seat *seats; /* not in the program's data, which are put back as well (reset.c) */
+static char *stacks;
 static size_t tls_size;
 
 static void word_set(unsigned int *word, unsigned int value)
@@ -106,15 +109,23 @@ static void *seat_main(void *arg)
 	return NULL;
 }
 
+void seats_prepare(void)
+{
+	find_tls();
+	seats = lazy_memory(SEATS * sizeof(*seats));
+	stacks = lazy_memory(SEATS * STACK_SIZE);
+}
+
 void seats_begin(void)
 {
+	pthread_attr_t attr;
 	pthread_t thread;
 
-	find_tls();
-	seats = lazy_memory(THREADS_MAX * sizeof(*seats));
 	tls_keep(&seats[0]);
+	pthread_attr_init(&attr);
 	for (unsigned int i = 1; i < SEATS; i++) {
-		if (pthread_create(&thread, NULL, seat_main, &seats[i]))
+		pthread_attr_setstack(&attr, stacks + i * STACK_SIZE, STACK_SIZE);
+		if (pthread_create(&thread, &attr, seat_main, &seats[i]))
 			abort();
 	}
 	for (unsigned int i = 1; i < SEATS; i++)

@@ -13,6 +13,10 @@
 #define PAGE_SHIFT 9
 #define WORDS_OF_PAGE (1U << (PAGE_SHIFT - 3))
 
+/* Where the kernel maps nothing by itself; the same in each run. */
+#define LAZY_FIRST 0x200000000000UL
+#define LAZY_ALIGN (1UL << 21)
+
 struct slot {
 	uintptr_t page;
 	struct word *words;
@@ -27,11 +31,13 @@ static struct word *last_words;
 
 void *lazy_memory(size_t size)
 {
-	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	static uintptr_t next = LAZY_FIRST;
+	void *p = mmap((void *)next, size, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
 
 	if (p == MAP_FAILED)
 		abort();
+	next += (size + LAZY_ALIGN - 1) & ~(LAZY_ALIGN - 1);
 	return p;
 }
 

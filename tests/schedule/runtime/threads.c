@@ -146,8 +146,10 @@ static void event_note(void)
 {
 	const struct op *op = &self->op;
 
+	if (alone)
+		return;
 	hash_add(self->id + 1);
-	if (!plan->events || alone || shared->events == EVENTS_MAX)
+	if (!plan->events || shared->events == EVENTS_MAX)
 		return;
 	shared->event[shared->events++] = (struct event){
 		.thread = self->id,
@@ -162,8 +164,10 @@ static void event_note(void)
 
 void event_value(uint64_t value, unsigned int stale)
 {
+	if (alone)
+		return;
 	hash_add(value + stale);
-	if (!plan->events || alone || !shared->events || shared->events == EVENTS_MAX)
+	if (!plan->events || !shared->events || shared->events == EVENTS_MAX)
 		return;
 	shared->event[shared->events - 1].value = value;
 	shared->event[shared->events - 1].stale = stale;
