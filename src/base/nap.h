@@ -10,7 +10,9 @@
 #include "base/compiler.h"
 #include "base/futex.h"
 
+#ifndef LOOKS_SPUN
 #define LOOKS_SPUN 200
+#endif
 #define LOOKS_NAP_NS 50000L
 
 /* Between two looks; round counts them from 0. */

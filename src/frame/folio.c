@@ -16,7 +16,9 @@
 
 #define LOCKED ((uint64_t)FOLIO_LOCKED << FOLIO_FLAGS_SHIFT)
 #define WAITED ((uint64_t)FOLIO_WAITED << FOLIO_FLAGS_SHIFT)
-#define SPINS 200
+#ifndef FOLIO_SPINS
+#define FOLIO_SPINS 200
+#endif
 
 #ifdef SAMARA_DEBUG
 unsigned long folio_maps_max = FOLIO_MAPS_LIMIT;
@@ -35,7 +37,7 @@ static bool set_locked(struct folio *folio, uint64_t bits)
 
 static __noinline void lock_slow(struct folio *folio)
 {
-	for (int i = 0; i < SPINS; i++) {
+	for (int i = 0; i < FOLIO_SPINS; i++) {
 		const uint64_t state = READ_ONCE(folio->state);
 
 		if (state & WAITED)
