@@ -6,6 +6,7 @@
  *              after it left the list, nor behind rcu_synchronize().
  *   worker     A callback that was deferred runs, although no thread waits at a barrier: no wake-up
  *              of the worker is lost.
+ *   idle       The same, while the worker goes to sleep.
  *   barrier    Behind rcu_barrier() all that was deferred before has been done, also by a thread
  *              that has ended.
  *   fork       A fork(2) of the process passes between rounds of the worker: callbacks run once.
@@ -141,6 +142,30 @@ static const struct scenario worker = {
 	.check = close_things,
 };
 
+/* The barrier does what the worker was started for: the worker finds nothing, and goes idle. */
+static void defer_when_idle(void *arg)
+{
+	struct rcu_world *r = arg;
+	struct thing thing = { .alive = 1 };
+
+	rcu_defer(&thing.cb, end_thing);
+	rcu_barrier();
+	schedule_require(!thing.alive);
+	rcu_assign_pointer(r->now, &r->new);
+	r->old.gone = &r->gone;
+	rcu_defer(&r->old.cb, end_thing);
+	world_await(&r->gone);
+}
+
+static const struct scenario idle = {
+	.name = "idle",
+	.what = "a worker that is about to sleep finds a callback that comes",
+	.world_size = sizeof(struct rcu_world),
+	.setup = open_things,
+	.threads = { { "writer", defer_when_idle } },
+	.check = close_things,
+};
+
 /* Only queues: the worker does not know of it. */
 static void queue_and_end(void *arg)
 {
@@ -247,7 +272,7 @@ static const struct scenario nodes = {
 int main(int argc, char **argv)
 {
 	static const struct scenario *const all[] = {
-		&reader, &synchronize, &worker, &barrier, &fork_scenario, &nodes, NULL,
+		&reader, &synchronize, &worker, &idle, &barrier, &fork_scenario, &nodes, NULL,
 	};
 
 	return schedule_main(argc, argv, all);

@@ -5,8 +5,8 @@
  *
  *   hold      Who holds a VMA that was found under RCU sees its bounds and flags hold still, and
  *             they are those from before or after one mprotect.
- *   detach    A VMA that is held is not freed, and what was written to it while it was held has
- *             happened before munmap goes on.
+ *   detach    A writer that has locked a VMA has it alone, and so has munmap; what a reader did has
+ *             happened before.
  *   reuse     The VMA that is held is the mm's that was asked, at the address that was asked,
  *             although its memory may be another mm's VMA by now.
  *   wait      The last reader to leave wakes the writer, whatever the two do in between.
@@ -108,38 +108,36 @@ static void read_and_count(void *arg)
 	vma_end_read(vma);
 }
 
-/* The steps of munmap around the VMA's lock. */
-static void detach(void *arg)
+/* As mprotect does, then munmap. A reader that has found the VMA is gone behind each. */
+static void lock_and_remove(void *arg)
 {
 	struct vma_world *v = arg;
 	struct samara_mm *mm = v->w.mm;
-	struct vma *vma;
 
 	mmap_write_lock(mm);
-	vma = vma_lookup(mm, PG(1));
-	vma_start_write(vma);
+	vma_start_write(vma_lookup(mm, PG(1)));
 	schedule_require(!v->readers);
 	v->wrote++;
-	vma_mark_detached(vma);
-	schedule_require(!vma_is_attached(vma) && !v->readers);
-	vma_mark_attached(vma);
 	mmap_write_unlock(mm);
+	world_unmap(mm, 1, 2);
+	schedule_require(!v->readers);
+	v->wrote++;
 }
 
 static void detached(void *arg)
 {
 	struct vma_world *v = arg;
 
-	schedule_require(v->wrote == 1 && !v->readers);
+	schedule_require(v->wrote == 2 && !v->readers);
 	close_all(arg);
 }
 
 static const struct scenario detach_scenario = {
 	.name = "detach",
-	.what = "a writer that has locked a VMA has it alone",
+	.what = "a writer that has locked a VMA, or removed it, has it alone",
 	.world_size = sizeof(struct vma_world),
 	.setup = open_one,
-	.threads = { { "reader", read_and_count }, { "writer", detach } },
+	.threads = { { "reader", read_and_count }, { "writer", lock_and_remove } },
 	.check = detached,
 };
 
@@ -188,7 +186,9 @@ static const struct scenario wait_scenario = {
 	.what = "a writer that waits for two readers is woken",
 	.world_size = sizeof(struct vma_world),
 	.setup = open_one,
-	.threads = { { "reader", read_twice }, { "reader2", read_twice }, { "writer", detach } },
+	.threads = { { "reader", read_twice },
+		     { "reader2", read_twice },
+		     { "writer", lock_and_remove } },
 	.check = close_all,
 };
 
