@@ -32,7 +32,7 @@
  *
  * Locks, in this order; the RANK_LRU ones and the RANK_FRAME ones nest as written:
  *   RANK_LRU    a batch's, then lru_lock
- *   RANK_FRAME  a shard's, then buddy.lock; rams_lock alone
+ *   RANK_FRAME  a shard's, or all in ascending order, then buddy.lock; rams_lock alone
  */
 #ifndef FRAME_RAM_H
 #define FRAME_RAM_H

@@ -13,8 +13,8 @@
  * What samara/inject.h may refuse costs two loads: the thread's inject_left and the
  * site's armed. Counters change under the shard's lock, or the buddy's.
  *
- * Locks: a shard's (RANK_FRAME), and buddy.lock (RANK_FRAME) inside it: always in
- * this order, and never two shards at once.
+ * Locks: a shard's (RANK_FRAME), and buddy.lock (RANK_FRAME) inside it: always in this order. All
+ * shards are locked at once where a frame could not be had, in ascending order; else one at a time.
  */
 #include "frame/ram.h"
 
@@ -56,30 +56,11 @@ static void refill(struct ram *ram, struct shard *s)
 	spin_unlock(&ram->buddy.lock);
 }
 
-/* Every shard's frames become free blocks; how many there were. */
-static unsigned long shards_drain(struct ram *ram)
+/* The first frame, or 0. The shard's lock is held. */
+static unsigned long shard_take(struct ram *ram, struct shard *s)
 {
-	unsigned long drained = 0;
-
-	for (unsigned int i = 0; i < RAM_SHARDS; i++) {
-		struct shard *s = &ram->shard[i];
-
-		spin_lock(&s->lock, RANK_FRAME);
-		drained += s->count;
-		if (s->count)
-			spill(ram, s, s->count);
-		spin_unlock(&s->lock);
-	}
-	return drained;
-}
-
-/* The first frame, or 0. */
-static unsigned long take_single(struct ram *ram)
-{
-	struct shard *s = &ram->shard[shard_number()];
 	uint32_t pfn;
 
-	spin_lock(&s->lock, RANK_FRAME);
 	if (unlikely(!s->count))
 		refill(ram, s);
 	pfn = s->first;
@@ -92,22 +73,40 @@ static unsigned long take_single(struct ram *ram)
 		WRITE_ONCE(s->asked, s->asked + 1);
 		WRITE_ONCE(s->used, s->used + 1);
 	}
+	return pfn;
+}
+
+static unsigned long take_single(struct ram *ram)
+{
+	struct shard *s = &ram->shard[shard_number()];
+	unsigned long pfn;
+
+	spin_lock(&s->lock, RANK_FRAME);
+	pfn = shard_take(ram, s);
 	spin_unlock(&s->lock);
+	return pfn;
+}
+
+/* The first frame, or 0. buddy.lock is held. */
+static unsigned long buddy_take_counted(struct ram *ram, unsigned int order)
+{
+	struct buddy *b = &ram->buddy;
+	const unsigned long pfn = buddy_take(ram, order);
+
+	if (pfn) {
+		WRITE_ONCE(b->asked, b->asked + 1);
+		WRITE_ONCE(b->used, b->used + (1UL << order));
+	}
 	return pfn;
 }
 
 static unsigned long take_block(struct ram *ram, unsigned int order)
 {
-	struct buddy *b = &ram->buddy;
 	unsigned long pfn;
 
-	spin_lock(&b->lock, RANK_FRAME);
-	pfn = buddy_take(ram, order);
-	if (pfn) {
-		WRITE_ONCE(b->asked, b->asked + 1);
-		WRITE_ONCE(b->used, b->used + (1UL << order));
-	}
-	spin_unlock(&b->lock);
+	spin_lock(&ram->buddy.lock, RANK_FRAME);
+	pfn = buddy_take_counted(ram, order);
+	spin_unlock(&ram->buddy.lock);
 	return pfn;
 }
 
@@ -116,19 +115,41 @@ static unsigned long take(struct ram *ram, unsigned int order)
 	return order ? take_block(ram, order) : take_single(ram);
 }
 
+/* No frame goes into a shard or out of one. They have one rank: in ascending order. */
+static void lock_shards(struct ram *ram)
+{
+	spin_lock(&ram->shard[0].lock, RANK_FRAME);
+	for (unsigned int i = 1; i < RAM_SHARDS; i++)
+		spin_lock_nested(&ram->shard[i].lock, RANK_FRAME);
+}
+
+static void unlock_shards(struct ram *ram)
+{
+	for (unsigned int i = RAM_SHARDS; i-- > 0;)
+		spin_unlock(&ram->shard[i].lock);
+}
+
 /*
- * Frames that we drain others may take, and may put into their shards again, so one
- * round may not be enough; with so many rounds lost they are as good as gone.
+ * All shards are given back, and then the buddy is asked once more. While all of them are locked no
+ * frame is on its way from one to another: what is not found is in use.
  */
 static __noinline unsigned long take_drained(struct ram *ram, unsigned int order)
 {
-	for (int round = 0; round < 16 && shards_drain(ram); round++) {
-		const unsigned long pfn = take(ram, order);
+	unsigned long pfn;
 
-		if (pfn)
-			return pfn;
+	lock_shards(ram);
+	for (unsigned int i = 0; i < RAM_SHARDS; i++)
+		if (ram->shard[i].count)
+			spill(ram, &ram->shard[i], ram->shard[i].count);
+	if (order) {
+		spin_lock_nested(&ram->buddy.lock, RANK_FRAME); /* after the shards' */
+		pfn = buddy_take_counted(ram, order);
+		spin_unlock(&ram->buddy.lock);
+	} else {
+		pfn = shard_take(ram, &ram->shard[shard_number()]);
 	}
-	return 0;
+	unlock_shards(ram);
+	return pfn;
 }
 
 __thread unsigned long frames_refused;

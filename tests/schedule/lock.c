@@ -10,6 +10,7 @@
  *   downgrade  No writer comes between a writer and the reader that it becomes.
  *   folio      Three threads: a folio's lock has one holder, while its counts change.
  *   frames     Two threads take the only frame of a RAM and give it back, from each other's shards.
+ *   enough     Two threads need one frame each at a time, of two: none finds none.
  */
 #include "schedule/schedule.h"
 
@@ -259,10 +260,46 @@ static const struct scenario frames = {
 	.check = all_frames_are_free,
 };
 
+/* enough ------------------------------------------------------------------------------- */
+
+/* Both frames are in this thread's shard. */
+static void open_enough(void *arg)
+{
+	struct lock_world *l = arg;
+	struct folio *folio;
+
+	open_ram(l, 3);
+	folio = folio_alloc(l->ram, 0, FOLIO_RAW);
+	schedule_require(folio);
+	folio_put(l->ram, folio);
+}
+
+/* One at a time: of two frames there is always one for each thread. */
+static void take_one_twice(void *arg)
+{
+	struct lock_world *l = arg;
+
+	for (int i = 0; i < 2; i++) {
+		struct folio *got = folio_alloc(l->ram, 0, FOLIO_RAW);
+
+		schedule_require(got);
+		folio_put(l->ram, got);
+	}
+}
+
+static const struct scenario enough = {
+	.name = "enough",
+	.what = "a thread finds a free frame, in whichever shard it is",
+	.world_size = sizeof(struct lock_world),
+	.setup = open_enough,
+	.threads = { { "one", take_one_twice }, { "two", take_one_twice } },
+	.check = all_frames_are_free,
+};
+
 int main(int argc, char **argv)
 {
 	static const struct scenario *const all[] = {
-		&spin, &handover, &readers, &downgrade_scenario, &folio, &frames, NULL,
+		&spin, &handover, &readers, &downgrade_scenario, &folio, &frames, &enough, NULL,
 	};
 
 	return schedule_main(argc, argv, all);
