@@ -150,6 +150,38 @@ static void write_what_is_read(void *arg)
 	down_write(&rwsem);
 }
 
+static void read_nested_what_is_written(void *arg)
+{
+	down_write(&rwsem);
+	down_read_nested(&rwsem);
+}
+
+static void write_nested_what_is_read(void *arg)
+{
+	down_read(&rwsem);
+	down_write_nested(&rwsem);
+}
+
+static void write_nested_what_is_written(void *arg)
+{
+	down_write(&rwsem);
+	down_write_nested(&rwsem);
+}
+
+static struct mutex mutex_twice = MUTEX_INIT(RANK_MMAP);
+
+static void same_mutex(void *arg)
+{
+	mutex_lock(&mutex_twice);
+	mutex_lock(&mutex_twice);
+}
+
+static void same_spinlock(void *arg)
+{
+	spin_lock(&high, RANK_FRAME);
+	spin_lock(&high, RANK_FRAME);
+}
+
 static void unlock_not_held(void *arg)
 {
 	spin_unlock(&low);
@@ -168,6 +200,11 @@ static void rank_violations_end_the_process(void **state)
 		{ below_a_trylock, "page table taken while holding frame" },
 		{ read_what_is_written, "mmap_lock taken twice" },
 		{ write_what_is_read, "mmap_lock taken twice" },
+		{ read_nested_what_is_written, "mmap_lock taken twice" },
+		{ write_nested_what_is_read, "mmap_lock taken twice" },
+		{ write_nested_what_is_written, "mmap_lock taken twice" },
+		{ same_mutex, "mmap_lock taken twice" },
+		{ same_spinlock, "frame taken twice" },
 		{ unlock_not_held, "does not hold" },
 	};
 
@@ -182,6 +219,9 @@ static void rank_violations_end_the_process(void **state)
 #else
 	(void)descending, (void)equal, (void)same_lock, (void)below_a_trylock;
 	(void)unlock_not_held, (void)read_what_is_written, (void)write_what_is_read;
+	(void)read_nested_what_is_written, (void)write_nested_what_is_read;
+	(void)write_nested_what_is_written, (void)same_mutex;
+	(void)same_spinlock;
 	skip();
 #endif
 }

@@ -4,10 +4,15 @@
 #include "support/forked.h"
 #include "support/random.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <samara/maple_tree.h>
 
@@ -66,6 +71,48 @@ static void synchronize_waits_for_readers(void **state)
 	WRITE_ONCE(grace.over, 1);
 	pthread_join(reader, NULL);
 	assert_int_equal(grace.over_inside, 0);
+}
+
+static __thread bool no_memory;
+
+/* ThreadSanitizer has an mmap() of its own, which must see every mapping. */
+#if !SAMARA_TSAN
+void *mmap(void *addr, size_t size, int prot, int flags, int fd, off_t offset)
+{
+	if (no_memory) {
+		errno = ENOMEM;
+		return MAP_FAILED;
+	}
+	return (void *)syscall(SYS_mmap, addr, size, prot, flags, fd, offset);
+}
+#endif
+
+static void *slow_guest(void *arg)
+{
+	no_memory = true;
+	slow_reader(arg);
+	no_memory = false;
+	return NULL;
+}
+
+/* One for which liburcu could get no memory (rcu_guest.c). */
+static void synchronize_waits_for_guests(void **state)
+{
+	if (SAMARA_TSAN)
+		skip();
+	for (int i = 0; i < 2; i++) {
+		struct grace grace = { 0 };
+		pthread_t reader;
+
+		step_reach(0);
+		assert_int_equal(pthread_create(&reader, NULL, slow_guest, &grace), 0);
+		step_wait(1);
+		step_reach(2);
+		rcu_synchronize();
+		WRITE_ONCE(grace.over, 1);
+		pthread_join(reader, NULL);
+		assert_int_equal(grace.over_inside, 0);
+	}
 }
 
 struct grace_cb {
@@ -204,6 +251,47 @@ static void rounds_exclude_each_other(void **state)
 #endif
 }
 
+struct worker {
+	struct rcu_cb cb;
+	size_t stack;
+	char name[16];
+	int detached;
+	bool hears; /* of a signal */
+	bool seen;
+};
+
+static void look_at_worker(struct rcu_cb *cb)
+{
+	struct worker *w = container_of(cb, struct worker, cb);
+	pthread_attr_t attr;
+	sigset_t blocked;
+
+	assert_int_equal(pthread_getattr_np(pthread_self(), &attr), 0);
+	assert_int_equal(pthread_attr_getstacksize(&attr, &w->stack), 0);
+	assert_int_equal(pthread_attr_getdetachstate(&attr, &w->detached), 0);
+	pthread_attr_destroy(&attr);
+	assert_int_equal(pthread_getname_np(pthread_self(), w->name, sizeof(w->name)), 0);
+	assert_int_equal(pthread_sigmask(SIG_BLOCK, NULL, &blocked), 0);
+	w->hears = !sigismember(&blocked, SIGTERM) || !sigismember(&blocked, SIGUSR1);
+	smp_store_release(&w->seen, true);
+}
+
+/* It costs the embedder little, and takes none of its signals. */
+static void the_worker_is_a_small_quiet_thread(void **state)
+{
+	struct worker w = { .seen = false };
+
+	rcu_defer(&w.cb, look_at_worker);
+	while (!smp_load_acquire(&w.seen))
+		sched_yield();
+	rcu_barrier(); /* the callback has returned */
+	if (!SAMARA_ASAN && !SAMARA_TSAN)
+		assert_in_range(w.stack, 1, 256 << 10);
+	assert_string_equal(w.name, "samara-rcu");
+	assert_int_equal(w.detached, PTHREAD_CREATE_DETACHED);
+	assert_false(w.hears);
+}
+
 static void worker_needs_no_barrier(void **state)
 {
 	struct grace_cb grace = { 0 };
@@ -218,11 +306,13 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(synchronize_waits_for_readers),
+		cmocka_unit_test(synchronize_waits_for_guests),
 		cmocka_unit_test(callbacks_wait_for_readers),
 		cmocka_unit_test(public_calls_do_the_same),
 		cmocka_unit_test(callbacks_run_in_the_order_they_were_deferred),
 		cmocka_unit_test(callback_may_defer_itself),
 		cmocka_unit_test(rounds_exclude_each_other),
+		cmocka_unit_test(the_worker_is_a_small_quiet_thread),
 		cmocka_unit_test(worker_needs_no_barrier),
 	};
 

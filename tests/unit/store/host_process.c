@@ -77,6 +77,40 @@ static void under_a_file_limit(void *arg)
 	_exit(0);
 }
 
+/* A signal that was waiting before, as the embedder blocks it, is still the embedder's. */
+static void with_a_signal_that_waits(void *arg)
+{
+	const struct rlimit limit = { PAGE, PAGE };
+	sigset_t xfsz, now;
+
+	up();
+	sigemptyset(&xfsz);
+	sigaddset(&xfsz, SIGXFSZ);
+	if (setrlimit(RLIMIT_FSIZE, &limit) || sigprocmask(SIG_BLOCK, &xfsz, NULL))
+		_exit(1);
+	for (int waits = 0; waits < 2; waits++) {
+		if (waits && raise(SIGXFSZ))
+			_exit(2);
+		if (samara_file_set_length(file, 8 * PAGE) != -EFBIG)
+			_exit(3);
+		if (sigpending(&now) || sigismember(&now, SIGXFSZ) != waits)
+			_exit(4 + waits);
+		if (sigprocmask(SIG_BLOCK, NULL, &now) || !sigismember(&now, SIGXFSZ) ||
+		    sigismember(&now, SIGTERM))
+			_exit(6);
+	}
+	_exit(0);
+}
+
+static void a_signal_of_the_embedders_stays(void **state)
+{
+	struct forked result;
+
+	run_forked(with_a_signal_that_waits, NULL, &result);
+	assert_int_equal(result.signal, 0);
+	assert_int_equal(result.status, 0);
+}
+
 static void a_file_limit_is_an_error_and_no_signal(void **state)
 {
 	struct forked result;
@@ -159,6 +193,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_file_limit_is_an_error_and_no_signal),
+		cmocka_unit_test(a_signal_of_the_embedders_stays),
 		cmocka_unit_test(no_call_is_a_cancellation_point),
 		cmocka_unit_test(a_cancelled_thread_leaves_nothing_behind),
 	};
