@@ -4,6 +4,7 @@
  * root entry, the cursor after a store.
  */
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 
 #include "support/cmocka_all.h"
@@ -289,6 +290,99 @@ static void expected_entries_then_stores_in_order(void **state)
 	mtree_destroy(&mt);
 }
 
+static void *nth(unsigned long i)
+{
+	return (void *)((i + 1) << 12);
+}
+
+/* Of n entries, the i-th over 16 i .. 16 i + 7. */
+static void fill(struct maple_tree *mt, unsigned int flags, unsigned long n)
+{
+	mt_init_flags(mt, flags);
+	for (unsigned long i = 0; i < n; i++)
+		assert_int_equal(mtree_store_range(mt, 16 * i, 16 * i + 7, nth(i), GFP_KERNEL), 0);
+}
+
+struct around {
+	unsigned long first, last;  /* what is stored over */
+	unsigned long below, above; /* where the entries on both sides begin */
+	unsigned long below_last;
+	void *lower, *upper; /* NULL: there is none */
+};
+
+static void store_and_step(struct maple_tree *mt, const struct around *a, void *entry, bool up)
+{
+	MA_STATE(mas, mt, a->first, a->last);
+
+	mtree_lock(mt);
+	(void)mas_store(&mas, entry);
+	/* In a tree without nodes it stands nowhere. */
+	if (mt_height(mt)) {
+		const bool empty = !entry;
+
+		assert_int_equal(mas.index, !empty ? a->first : a->lower ? a->below_last + 1 : 0);
+		assert_int_equal(mas.last, !empty ? a->last : a->upper ? a->above - 1 : ULONG_MAX);
+	}
+	if (up) {
+		assert_ptr_equal(mas_next(&mas, ULONG_MAX), a->upper);
+		assert_true(!a->upper || mas.index == a->above);
+	} else {
+		assert_ptr_equal(mas_prev(&mas, 0), a->lower);
+		assert_true(!a->lower || mas.index == a->below);
+	}
+	mtree_unlock(mt);
+	expect_valid(mt);
+}
+
+static void check_steps(const struct around *a, unsigned long n)
+{
+	for (unsigned int how = 0; how < 8; how++) {
+		struct maple_tree mt;
+
+		fill(&mt, how & 1 ? MT_FLAGS_ALLOC_RANGE : 0, n);
+		store_and_step(&mt, a, how & 2 ? B : NULL, how & 4);
+		mtree_destroy(&mt);
+	}
+}
+
+/* Whatever the store did to the nodes: leaves are split, emptied, or go with all that is above. */
+static void a_cursor_goes_on_from_what_it_stored(void **state)
+{
+	static const unsigned long sizes[] = { 1, 15, 40, 300, 3000 }, spans[] = { 0, 1, 20, 280 };
+
+	for (size_t s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
+		const unsigned long n = sizes[s];
+
+		for (unsigned long i = 0; i < n; i += 1 + n / 20) {
+			const struct around inside = {
+				.first = 16 * i + 2,
+				.last = 16 * i + 4,
+				.below = 16 * i,
+				.above = 16 * i + 5,
+				.below_last = 16 * i + 1,
+				.lower = nth(i),
+				.upper = nth(i),
+			};
+
+			check_steps(&inside, n);
+			for (size_t k = 0; k < sizeof(spans) / sizeof(spans[0]); k++) {
+				const unsigned long next = i + spans[k] + 1;
+				const struct around a = {
+					.first = 16 * i,
+					.last = 16 * next - 1,
+					.below = 16 * (i - 1),
+					.above = 16 * next,
+					.below_last = 16 * (i - 1) + 7,
+					.lower = i ? nth(i - 1) : NULL,
+					.upper = next < n ? nth(next) : NULL,
+				};
+
+				check_steps(&a, n);
+			}
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -302,6 +396,7 @@ int main(void)
 		cmocka_unit_test(equal_neighbours_are_not_joined),
 		cmocka_unit_test(mas_store_returns_what_was_there),
 		cmocka_unit_test(iteration_goes_on_after_a_store),
+		cmocka_unit_test(a_cursor_goes_on_from_what_it_stored),
 		cmocka_unit_test(expected_entries_then_stores_in_order),
 	};
 
