@@ -266,8 +266,13 @@ static bool put_last(struct inode *inode, unsigned long opened, bool *gone)
 	bool done;
 
 	spin_lock(&store->lock, RANK_PAGE_CACHE);
-	done = inode->host.opened == opened || refcount_read(&inode->refs) > 1;
-	*gone = done && refcount_dec_and_test(&inode->refs);
+	/* A mere look at the count may see an old one: it falls without this lock. */
+	done = refcount_dec_not_one(&inode->refs);
+	*gone = false;
+	if (!done && inode->host.opened == opened) {
+		*gone = refcount_dec_and_test(&inode->refs);
+		done = true;
+	}
 	if (*gone && inode->id.hashed)
 		hash_remove(inode);
 	spin_unlock(&store->lock);
