@@ -46,8 +46,8 @@ done
 # Many schedules in one process are what each is in a process of its own.
 for program in "$dir"/*; do
 	[ -f "$program" ] && [ -x "$program" ] || continue
-	"$program" --schedules=6 --all | sort >"$tmp/one" || true
-	"$program" --schedules=6 --all --alone | sort >"$tmp/two" || true
+	"$program" --schedules=4 --all | sort >"$tmp/one" || true
+	"$program" --schedules=4 --all --alone | sort >"$tmp/two" || true
 	grep -q hash "$tmp/one" || fail "no schedule: $program"
 	cmp "$tmp/one" "$tmp/two" || fail "not the same schedules alone: $program"
 done

@@ -9,11 +9,13 @@
  *           priority becomes the lowest
  *   replay, recipe  as forced; the usual choice else (runtime.h)
  *
- * The usual choice of a thread is to go on; if it cannot, the one that has waited longest.
+ * The usual choice of a thread is to go on; if it cannot, the one that has waited longest. After
+ * RUN_MOST steps in a row a thread lets the others go first, with any strategy.
  */
 #include "runtime.h"
 
 #define PCT_DEPTH_MAX 16
+#define RUN_MOST 2000 /* steps of one thread, while others could run */
 
 static uint64_t state;
 static unsigned int period;
@@ -99,7 +101,7 @@ static unsigned int pct_thread(unsigned int ready, unsigned int reluctant)
 		if (change_at[i] == shared->steps)
 			self->priority = --lowest;
 	}
-	if (self->relaxed)
+	if (self->relaxed || reluctant & 1U << self->id)
 		self->priority = --lowest;
 	for (unsigned int i = 0; i < thread_count; i++) {
 		if (mask & 1U << i &&
@@ -135,12 +137,24 @@ static void note(struct choice choice)
 	shared->choice[shared->choices++] = choice;
 }
 
+/* A thread that looks again and again, without a pause, must not keep the others from running. */
+static bool has_run_long(void)
+{
+	return shared->steps - self->run_since > RUN_MOST;
+}
+
 struct thread *choose_thread(unsigned int ready, unsigned int reluctant)
 {
-	const unsigned int all = ready | reluctant;
-	const unsigned int usual = usual_thread(ready ? ready : reluctant);
-	unsigned int taken = usual;
+	const unsigned int all = ready | reluctant, own = 1U << self->id;
+	unsigned int usual, taken;
 
+	if (has_run_long() && ready & ~own) {
+		reluctant |= ready & own;
+		ready &= ~own;
+		self->run_since = shared->steps;
+	}
+	usual = usual_thread(ready ? ready : reluctant);
+	taken = usual;
 	if (!(all & (all - 1)) || alone)
 		return threads[taken];
 	if (plan->strategy == RANDOM)

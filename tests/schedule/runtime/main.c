@@ -86,14 +86,14 @@ static bool is_enough(const struct options *o, const struct outcome *out, double
 	return (o->schedules && out->schedules >= o->schedules) || (o->seconds > 0 && now() > end);
 }
 
-/* What fails must fail by itself. */
-static void run_and_confirm(const struct scenario *s, const struct plan *plan)
+/* What fails must fail by itself, unless all failures are only counted. */
+static void run_and_confirm(const struct scenario *s, const struct plan *plan, bool all)
 {
 	enum verdict verdict;
 
 	schedule_run(s, plan);
 	verdict = shared->verdict;
-	if (!verdict || schedule_was_first())
+	if (!verdict || all || schedule_was_first())
 		return;
 	schedule_run_alone(s, plan);
 	if (shared->verdict == verdict)
@@ -110,7 +110,7 @@ static void run_one(const struct scenario *s, const struct options *o, struct ou
 	if (o->alone)
 		schedule_run_alone(s, &out->plan);
 	else
-		run_and_confirm(s, &out->plan);
+		run_and_confirm(s, &out->plan, o->all);
 	if (o->pairs)
 		pairs_add();
 	out->schedules++;

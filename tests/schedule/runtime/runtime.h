@@ -103,7 +103,8 @@ struct thread {
 	struct clock section_clock;              /* the end of its last section */
 	/* strategies */
 	unsigned int priority;
-	unsigned long last_run; /* step */
+	unsigned long last_run;  /* step */
+	unsigned long run_since; /* the step since which no other ran */
 	unsigned int own_step;
 	/* who called: return addresses */
 	unsigned int depth;

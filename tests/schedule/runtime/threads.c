@@ -130,6 +130,11 @@ static void count_step(void)
 /* It runs: those that let it go first are its equals again. */
 static void ran(void)
 {
+	static const struct thread *before;
+
+	if (before != self)
+		self->run_since = shared->steps;
+	before = self;
 	self->last_run = shared->steps;
 	for (unsigned int i = 0; i < thread_count; i++) {
 		if (threads[i] != self)
