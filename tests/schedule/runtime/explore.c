@@ -123,9 +123,10 @@ struct outcome explore(const struct scenario *s, const struct options *o)
 
 	if (!path)
 		path = lazy_memory(CHOICES_MAX * sizeof(*path));
-	different_begin();
 	pairs_begin();
 	do {
+		different_begin();
+		out.different = 0;
 		known = conflict_count();
 		out.schedules = 0;
 		out.complete = search(s, o, &out, end);
