@@ -27,7 +27,7 @@ done
 
 # One seed is one trace, also beside a load.
 for strategy in random pct; do
-	for seed in 1 123456789; do
+	for seed in 123456789; do
 		for toy in toys/grace toys_memory/forwards-of-two; do
 			run=("$dir/${toy%/*}" --scenario="${toy#*/}" --strategy=$strategy
 				--seed=$seed --schedules=1 --trace)
