@@ -25,6 +25,7 @@ static struct maple_tree tree = MTREE_INIT(tree, MT_FLAGS_USE_RCU);
 static struct samara_mm *mm;
 static pthread_barrier_t made, full, done;
 static unsigned int wrong, guests, read_over, freed;
+static int limited = RLIMIT_AS;
 
 static void check(bool right)
 {
@@ -85,7 +86,7 @@ static void fill(void)
 {
 	const struct rlimit limit = { PAGE, RLIM_INFINITY };
 
-	check(!setrlimit(RLIMIT_AS, &limit));
+	check(!setrlimit(limited, &limit));
 }
 
 static void start(pthread_t *thread, unsigned int nr, void *(*fn)(void *))
@@ -117,7 +118,7 @@ static void many_threads(void *arg)
 		pthread_join(thread[i], NULL);
 	check(guests);
 	/* With memory again everything can be given back, and the next thread registers. */
-	check(!setrlimit(RLIMIT_AS, &no_limit));
+	check(!setrlimit(limited, &no_limit));
 	samara_mm_exit(mm);
 	samara_machine_destroy(machine);
 	mtree_destroy(&tree);
@@ -195,6 +196,14 @@ static void first_sections_without_memory_end_nothing(void **state)
 	run(many_threads);
 }
 
+/* A limit of what may be written to, not of addresses. */
+static void first_sections_without_data_end_nothing(void **state)
+{
+	limited = RLIMIT_DATA;
+	run(many_threads);
+	limited = RLIMIT_AS;
+}
+
 static void a_grace_period_waits_for_a_section_without_memory(void **state)
 {
 	run(a_writer);
@@ -209,6 +218,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(first_sections_without_memory_end_nothing),
+		cmocka_unit_test(first_sections_without_data_end_nothing),
 		cmocka_unit_test(first_sections_leave_no_memory_behind),
 		cmocka_unit_test(a_grace_period_waits_for_a_section_without_memory),
 	};
