@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "store/pages.h"
+#include "support/at_locks.h"
 #include "support/cmocka_all.h"
 #include "support/store_box.h"
 
@@ -120,6 +121,46 @@ static void a_page_beyond_the_new_end_is_not_given(void **state)
 	file_put(w.file);
 }
 
+static void cut_off(void *arg)
+{
+	assert_int_equal(samara_file_set_length(arg, BOX_PAGE), 0);
+}
+
+/* At whichever lock of the getting the file is made shorter: no page stays beyond its end. */
+static void a_page_comes_to_no_file_that_ends_before_it(void **state)
+{
+	struct store_box *box = *state;
+
+	if (!at_locks_available())
+		skip();
+	for (int host = 0; host < 2; host++) {
+		bool met = true;
+
+		for (unsigned int nth = 1; met; nth++) {
+			const int fd = host ? box_host_file(2 * BOX_PAGE) : -1;
+			struct samara_file *file =
+				host ? box_open(box, fd) : box_memfd(box, 2 * BOX_PAGE);
+			struct folio *folio;
+			bool major = false;
+			int err;
+
+			meet_at(NULL, nth, cut_off, file);
+			err = page_cache_get(file->inode, 1, &folio, &major);
+			if (!err) {
+				folio_unlock(folio);
+				folio_put(box->ram, folio);
+			}
+			met = meet_end();
+			assert_true(err == 0 || err == -EFAULT);
+			assert_int_equal(file->inode->pages.nr, !met);
+			box_check(file);
+			file_put(file);
+			if (host)
+				close(fd);
+		}
+	}
+}
+
 static void a_page_that_has_gone_is_not_removed_twice(void **state)
 {
 	struct store_box *box = *state;
@@ -211,6 +252,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		test(a_page_that_has_gone_is_made_anew),
 		test(a_page_beyond_the_new_end_is_not_given),
+		test(a_page_comes_to_no_file_that_ends_before_it),
 		test(a_page_that_has_gone_is_not_removed_twice),
 		test(a_page_that_has_gone_is_not_written_back),
 		test(a_page_without_references_is_not_given),
