@@ -71,7 +71,7 @@ int expand_stack(struct vma *vma, unsigned long addr)
 	int err;
 
 	addr &= mm_page_mask(mm);
-	if (addr < mm->geo->map_min_addr || addr < mm->geo->first_user_addr)
+	if (addr < mm->geo->map_min_addr)
 		return -EPERM;
 	if (addr >= vma->vm_start)
 		return 0;
