@@ -3,11 +3,13 @@
  * The validator names what is broken: each invariant of maple/node.h is broken
  * on purpose in a good tree, found by its name, and mended again.
  */
+#include <limits.h>
 #include <string.h>
 
 #include "support/cmocka_all.h"
 
 #include "maple/node.h"
+#include "maple/writer.h"
 
 #define ENTRIES 2000u
 
@@ -200,6 +202,50 @@ static void mt_validate_is_silent_on_a_sound_tree(void **state)
 	mtree_destroy(&mt);
 }
 
+#define EXPECT_WRONG(member, value) \
+	do { \
+		const struct maple_path good = writer.path; \
+		writer.path.member = (value); \
+		assert_false(maple_writer_valid(&writer)); \
+		writer.path = good; \
+		assert_true(maple_writer_valid(&writer)); \
+	} while (0)
+
+/* A writer's path leads from the root to its leaf, and for the indices that it names. */
+static void a_wrong_path_is_found(void **state)
+{
+	struct maple_writer writer;
+
+	grow(MT_FLAGS_ALLOC_RANGE, ENTRIES);
+	mtree_lock(&mt);
+	maple_writer_init(&writer, &mt);
+	assert_true(maple_writer_valid(&writer));
+	for (unsigned long at = 640; at < 64ul * ENTRIES; at += 9600) {
+		assert_non_null(maple_writer_seek(&writer, at));
+		assert_int_equal(writer.path.state, MAPLE_PATH_EXACT);
+		assert_true(writer.path.top >= 2);
+		assert_true(maple_writer_valid(&writer));
+		for (unsigned int level = 0; level <= writer.path.top; level++)
+			EXPECT_WRONG(node[level], writer.path.node[level ? 0 : 1]);
+		for (unsigned int level = 1; level <= writer.path.top; level++) {
+			EXPECT_WRONG(slot[level], writer.path.slot[level] + 1);
+			EXPECT_WRONG(slot[level], writer.path.slot[level] - 1);
+		}
+		if (writer.path.lower)
+			EXPECT_WRONG(lower, writer.path.lower - 1);
+		if (writer.path.upper != ULONG_MAX)
+			EXPECT_WRONG(upper, writer.path.upper + 1);
+		EXPECT_WRONG(top, writer.path.top + 1);
+		EXPECT_WRONG(top, writer.path.top - 1);
+		/* What is not known to be right may be anything. */
+		writer.path.node[0] = NULL;
+		writer.path.state = MAPLE_PATH_UNKNOWN;
+		assert_true(maple_writer_valid(&writer));
+	}
+	mtree_unlock(&mt);
+	mtree_destroy(&mt);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -209,6 +255,7 @@ int main(void)
 		cmocka_unit_test(inexact_gaps_are_found),
 		cmocka_unit_test(a_child_lost_or_met_twice_is_found),
 		cmocka_unit_test(an_empty_leaf_is_found),
+		cmocka_unit_test(a_wrong_path_is_found),
 		cmocka_unit_test(mt_validate_is_silent_on_a_sound_tree),
 	};
 
