@@ -34,8 +34,8 @@ static int refuse(struct samara_fault *fault, unsigned long addr, int signo, int
 }
 
 /*
- * To what a fault at addr said, of mm; refused is frames_refused before it. No lock is held any
- * more. May wait; then 0.
+ * The door's answer when a fault at addr of mm has said codes. refused is frames_refused as it was
+ * before the fault. No lock is held any more. 0: the access is tried again, perhaps after a wait.
  */
 static int answer(struct samara_mm *mm, unsigned int codes, unsigned long addr,
 		  unsigned long refused, struct samara_fault *fault)

@@ -7,9 +7,9 @@
  *                     anything else (shared since fork, a file's page, the zero
  *                     frame, a device's page)           copy: a new page takes its place
  *
- * Unsharing does for a pin that only reads what a write would do, without the right to write:
- * afterwards the page is anonymous and exclusive, and no later write moves the process away from
- * it.
+ * Unsharing is for a pin that only reads. It does what a write would do, but does not make the
+ * entry writable. Afterwards the page is anonymous and exclusive, and no later write moves the
+ * process away from it.
  *
  * A copy is made without the leaf's lock, from a page that is held meanwhile. A CPU must not use
  * the old page once another CPU can use the new one. So the entry is empty while TLBs are flushed.

@@ -11,7 +11,7 @@
 #include "base/bytes.h"
 #include "fault/parts.h"
 
-/* Out of memory, or what a driver's refusal is to the program. */
+/* VM_FAULT_OOM for -ENOMEM; any other refusal of a driver is SIGBUS, as in Linux. */
 static unsigned int fault_of_errno(int err)
 {
 	if (!err)

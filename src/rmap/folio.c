@@ -85,7 +85,7 @@ static enum rmap_answer referenced_one(struct rmap_walk *walk, struct vma *vma, 
 	struct mapped m;
 	bool young;
 
-	/* Read once and no more, it says of itself. */
+	/* After MADV_SEQUENTIAL or MADV_RANDOM an access tells nothing about later ones. */
 	if (flags_of(vma) & (VM_SEQ_READ | VM_RAND_READ))
 		return RMAP_ON;
 	if (!mapped_lock(walk, vma, addr, &m))

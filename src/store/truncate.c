@@ -75,7 +75,7 @@ void page_cache_pass_end(struct inode *inode, unsigned long long offset)
 			  (size_t)min(offset - end + inside, (unsigned long long)page));
 		return;
 	}
-	/* Clean it may be, but only as far as the old end. */
+	/* If it is clean, it is so as far as the old end only. */
 	folio = page_cache_find_locked(inode, last);
 	if (!folio)
 		return;

@@ -120,7 +120,7 @@ static int report_each(struct samara_mm *mm, int fd,
 				     const struct samara_vma_info *info, struct text *text))
 {
 	struct samara_vma_info info;
-	struct text text = { NULL };
+	struct text text = { .len = 0 };
 	unsigned long from = 0;
 	bool more = true;
 	int err = mm_call(mm);

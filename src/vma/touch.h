@@ -11,6 +11,11 @@
 #include "rmap/rmap.h"
 
 /* Gives vma an anon_vma if the mm's policy is SAMARA_TOUCH_EAGER. */
-void touch_by_policy(struct vma *vma);
+static inline void touch_by_policy(struct vma *vma)
+{
+	if (vma->vm_mm->limits.touch == SAMARA_TOUCH_EAGER && (vma->vm_flags & VM_WRITE) &&
+	    !(vma->vm_flags & (VM_SHARED | VM_SPECIAL)))
+		(void)!anon_vma_prepare(vma); /* refused: the VMA stays untouched */
+}
 
 #endif
