@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How a guest's bytes are moved (base/bytes.h): by which steps, so that no aligned word is torn, and
- * that all of them arrive and none beside them.
+ * How a guest's bytes are moved (base/bytes.h): by which steps, so that no aligned word is torn;
+ * that all of them arrive, and none beside them.
  */
 #include "support/cmocka_all.h"
 

@@ -47,10 +47,16 @@ static unsigned long word_at(unsigned long n)
 	return word;
 }
 
+/* What was filled into n pages at from is at to now. */
+static void assert_moved(unsigned long from, unsigned long n, unsigned long to)
+{
+	for (unsigned long i = 0; i < n; i++)
+		assert_int_equal(word_at(to + i), from + i + 1);
+}
+
 static void assert_filled(unsigned long from, unsigned long to)
 {
-	for (unsigned long n = from; n < to; n++)
-		assert_int_equal(word_at(n), n + 1);
+	assert_moved(from, to - from, from);
 }
 
 static void assert_unmapped(unsigned long n)
@@ -231,8 +237,7 @@ static void what_is_moved_over_goes(void **state)
 	assert_int_equal(remap(0, 8, 8, MREMAP_MAYMOVE | MREMAP_FIXED, 21), PAGE(21));
 	assert_anon(10);
 	assert_filled(20, 21);
-	for (unsigned long n = 0; n < 8; n++)
-		assert_int_equal(word_at(21 + n), n + 1);
+	assert_moved(0, 8, 21);
 	assert_filled(29, 30);
 }
 
@@ -247,8 +252,7 @@ static void what_is_moved_over_takes_no_table_along(void **state)
 		fill(7 * LEAF, 7 * LEAF + 8);
 		assert_int_equal(remap(0, 8, n, MREMAP_MAYMOVE | MREMAP_FIXED, 7 * LEAF),
 				 PAGE(7 * LEAF));
-		for (unsigned long i = 0; i < n; i++)
-			assert_int_equal(word_at(7 * LEAF + i), i + 1);
+		assert_moved(0, n, 7 * LEAF);
 		unmap(0, 8);
 		unmap(7 * LEAF, 7 * LEAF + 8);
 		assert_int_equal(m.mm->tables.nr, 1);
@@ -286,10 +290,9 @@ static void a_source_that_stays_is_empty(void **state)
 	assert_int_equal(remap(0, 4, 4, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, 40),
 			 PAGE(40));
 	assert_anon(4);
-	for (unsigned long n = 0; n < 4; n++) {
+	for (unsigned long n = 0; n < 4; n++)
 		assert_int_equal(word_at(n), 0);
-		assert_int_equal(word_at(40 + n), n + 1);
-	}
+	assert_moved(0, 4, 40);
 	fill(0, 4);
 	assert_anon(8);
 	assert_int_equal(word_at(40), 1);
