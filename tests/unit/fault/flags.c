@@ -34,6 +34,27 @@ static void unsharing_a_shared_mapping_is_reading_it(void **state)
 	samara_file_put(file);
 }
 
+/* A page that may be written to and has not been since MADV_FREE: only a write makes it dirty. */
+static void a_page_is_dirty_once_it_is_written(void **state)
+{
+	const unsigned long a = mem_map(&m, 1, PROT_READ | PROT_WRITE, MAP_PRIVATE, NULL);
+	pte_t clean;
+
+	(void)state;
+	assert_int_equal(samara_write(m.mm, a, "x", 1, NULL), 1);
+	assert_int_equal(samara_madvise(m.mm, a, MEM_PAGE, MADV_FREE), 0);
+	clean = mem_pte(&m, a);
+	assert_true(pte_write(clean) && !pte_dirty(clean));
+	assert_int_equal(mem_fault(&m, a, 0), 0);
+	assert_true(pte_same(mem_pte(&m, a), clean));
+	assert_int_equal(mem_fault(&m, a, FAULT_UNSHARE), 0);
+	assert_true(pte_same(mem_pte(&m, a), clean));
+	assert_int_equal(mem_fault_vma_lock(&m, a, FAULT_UNSHARE), 0);
+	assert_true(pte_same(mem_pte(&m, a), clean));
+	assert_int_equal(mem_fault(&m, a, FAULT_WRITE), 0);
+	assert_true(pte_dirty(mem_pte(&m, a)));
+}
+
 static void writing_needs_the_right_unless_the_mapping_is_private(void **state)
 {
 	struct samara_file *file = mem_file(&m, 1);
@@ -158,6 +179,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 		TEST(write_and_unshare_exclude_each_other),
 		TEST(unsharing_a_shared_mapping_is_reading_it),
+		TEST(a_page_is_dirty_once_it_is_written),
 		TEST(writing_needs_the_right_unless_the_mapping_is_private),
 		TEST(rights_are_those_of_x86),
 		TEST(a_debugger_needs_what_mprotect_could_give),
