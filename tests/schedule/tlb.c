@@ -10,6 +10,7 @@
  *   copy        A CPU's thread that has stored to the copy of a page does not load from the page.
  *   write_back  A store that a CPU has made before munmap, or beside it, reaches the host file,
  *               although write-back passes meanwhile.
+ *   late_store  The same of a store behind write-back.
  */
 #include "schedule/world.h"
 
@@ -274,10 +275,37 @@ static const struct scenario write_back = {
 	.check = store_reached_host,
 };
 
+/* late_store ------------------------------------------------------------------------ */
+
+/* The page is dirty, and the CPU may store to it. */
+static void open_file_filled(void *arg)
+{
+	open_file(arg);
+	fill(arg);
+}
+
+static void sync_and_store(void *arg)
+{
+	struct tlb_world *t = arg;
+
+	sync_file(t);
+	if (world_cpu_store(t->cpu, 1, 2))
+		t->stored = 2;
+}
+
+static const struct scenario late_store = {
+	.name = "late_store",
+	.what = "a store behind write-back, through a stale entry, is not lost",
+	.world_size = sizeof(struct tlb_world),
+	.setup = open_file_filled,
+	.threads = { { "cpu", sync_and_store }, { "munmap", unmap } },
+	.check = store_reached_host,
+};
+
 int main(int argc, char **argv)
 {
 	static const struct scenario *const all[] = {
-		&section, &flush, &protect, &copy, &write_back, NULL,
+		&section, &flush, &protect, &copy, &write_back, &late_store, NULL,
 	};
 
 	return schedule_main(argc, argv, all);
