@@ -8,7 +8,8 @@
  *   pin        A page that is pinned for writing stays the parent's page: what the holder stores
  *              there is what the parent reads, whether a fork comes before, between or behind.
  *   fail_N     A fork whose Nth allocation is refused leaves the parent as it was, also for a store
- *              that comes meanwhile, and no child.
+ *              that comes meanwhile, and no child; fail_N_walk and fail_N_truncate: what walk and
+ *              truncate hold is held beside it too.
  *   truncate   After a truncation neither parent nor child has the page, whenever the fork came.
  *   walk       A walk of the mappings of a page finds the parent's, and the child's once the fork
  *              is over.
@@ -148,7 +149,7 @@ static const struct scenario pin = {
 	.check = child_is_apart,
 };
 
-/* fail_N ------------------------------------------------------------------------------- */
+/* of all fail_N ------------------------------------------------------------------------ */
 
 static void fork_without_memory(struct fork_world *f, unsigned long nth)
 {
@@ -176,28 +177,6 @@ static void parent_is_whole(void *arg)
 		schedule_require(world_frames(&f->w) == 1);
 	close_all(arg);
 }
-
-#define FORK_FAILS(n) \
-	static void fork_fails_##n(void *arg) \
-	{ \
-		fork_without_memory(arg, n); \
-	} \
-	static const struct scenario fail_##n = { \
-		.name = "fail_" #n, \
-		.what = "a fork that fails leaves the parent as it was", \
-		.world_size = sizeof(struct fork_world), \
-		.setup = open_written, \
-		.threads = { { "fork", fork_fails_##n }, { "writer", store_two } }, \
-		.check = parent_is_whole, \
-	}
-
-/* The mm; the VMA; its links and family; the tree; the tables. */
-FORK_FAILS(1);
-FORK_FAILS(2);
-FORK_FAILS(3);
-FORK_FAILS(5);
-FORK_FAILS(6);
-FORK_FAILS(7);
 
 /* truncate ----------------------------------------------------------------------------- */
 
@@ -245,7 +224,7 @@ static void page_is_gone(void *arg)
 	schedule_require(!world_frames(&f->w));
 	for (unsigned long page = 1; page <= 2; page++) {
 		schedule_require(!world_load(f->w.mm, page, &value));
-		schedule_require(!world_load(f->child, page, &value));
+		schedule_require(!f->child || !world_load(f->child, page, &value));
 	}
 	close_all(arg);
 }
@@ -339,12 +318,67 @@ static const struct scenario exit_scenario = {
 	.check = one_page_is_left,
 };
 
+/* fail_N, fail_N_walk, fail_N_truncate ------------------------------------------------- */
+
+static void parent_was_met_alone(void *arg)
+{
+	struct fork_world *f = arg;
+
+	/* The child's entry too, if the walk came before the fork failed. */
+	schedule_require(f->referenced == 1 || f->referenced == 2);
+	schedule_require(world_value(f->w.mm, 1) == 1);
+	schedule_require(f->child || world_frames(&f->w) == 1);
+	close_all(arg);
+}
+
+#define FORK_FAILS(n) \
+	static void fork_fails_##n(void *arg) \
+	{ \
+		fork_without_memory(arg, n); \
+	} \
+	static const struct scenario fail_##n = { \
+		.name = "fail_" #n, \
+		.what = "a fork that fails leaves the parent as it was", \
+		.world_size = sizeof(struct fork_world), \
+		.setup = open_written, \
+		.threads = { { "fork", fork_fails_##n }, { "writer", store_two } }, \
+		.check = parent_is_whole, \
+	}; \
+	static const struct scenario fail_##n##_walk = { \
+		.name = "fail_" #n "_walk", \
+		.what = "a walk beside a fork that fails meets the parent's entry", \
+		.world_size = sizeof(struct fork_world), \
+		.setup = open_held, \
+		.threads = { { "fork", fork_fails_##n }, { "walker", walk_folio } }, \
+		.check = parent_was_met_alone, \
+	}; \
+	static const struct scenario fail_##n##_truncate = { \
+		.name = "fail_" #n "_truncate", \
+		.what = "a truncation beside a fork that fails leaves the page in no mm", \
+		.world_size = sizeof(struct fork_world), \
+		.setup = open_file, \
+		.threads = { { "fork", fork_fails_##n }, \
+			     { "truncate", truncate_file }, \
+			     { "reader", fault_in_parent } }, \
+		.check = page_is_gone, \
+	}
+
+/* The mm; the VMA; its links and family; the tree; the tables. */
+FORK_FAILS(1);
+FORK_FAILS(2);
+FORK_FAILS(3);
+FORK_FAILS(5);
+FORK_FAILS(6);
+FORK_FAILS(7);
+
+#define FAILS(n) &fail_##n, &fail_##n##_walk, &fail_##n##_truncate
+
 int main(int argc, char **argv)
 {
 	static const struct scenario *const all[] = {
-		&write_scenario, &cpu_scenario,  &pin,    &fail_1, &fail_2,
-		&fail_3,         &fail_5,        &fail_6, &fail_7, &truncate_scenario,
-		&walk,           &exit_scenario, NULL,
+		&write_scenario, &cpu_scenario, &pin,     &truncate_scenario, &walk,
+		&exit_scenario,  FAILS(1),      FAILS(2), FAILS(3),           FAILS(5),
+		FAILS(6),        FAILS(7),      NULL,
 	};
 
 	return schedule_main(argc, argv, all);
