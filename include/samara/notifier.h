@@ -29,9 +29,9 @@ struct samara_notifier_range {
 
 /*
  * start: before entries of the range change; from here to end no translation of it may be made
- * anew. end: they have changed, and no CPU uses the old ones. release: the mm is going; nothing follows.
- * At that time each start has had its end. Then, and before the pages go, start and end are called once with
- * SAMARA_NOTIFY_EXIT: from then on no translation of the mm may be made.
+ * anew. end: they have changed, and no CPU uses the old ones. When the mm exits, and before its pages go, start and end
+ * are called once with SAMARA_NOTIFY_EXIT: from then on no translation of the mm may be made. Other changes that are
+ * under way then may still be told. release: the mm is going, each start has had its end, and nothing follows.
  * Any may be NULL. Changes may overlap, in one thread too. Several notifiers are called in the order they were
  * registered. Called with locks of the mm held: a callback makes no call of the library, and waits for no
  * thread that makes one.

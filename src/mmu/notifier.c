@@ -142,7 +142,7 @@ void samara_notifier_unregister(struct samara_notifier *notifier)
 
 void notifier_release_all(struct samara_mm *mm)
 {
-	const struct samara_notifier_range range = {
+	struct samara_notifier_range range = {
 		.mm = mm,
 		.start = 0,
 		.end = mm->geo->task_size,
@@ -150,20 +150,17 @@ void notifier_release_all(struct samara_mm *mm)
 	};
 	struct samara_notifier *n, *next;
 
+	/* They still hear of other changes: a walker may be about to free a page of this mm. */
+	notifier_start(mm, &range);
+	notifier_end(mm, &range);
 	spin_lock(&mm->watch.notifiers_lock, RANK_NOTIFIERS);
 	n = mm->watch.notifiers;
-	if (n) {
-		last_phase(mm, n, NULL);
-		rcu_assign_pointer(mm->watch.notifiers, NULL);
-		next_phase(mm);
-	}
+	last_phase(mm, n, NULL);
+	rcu_assign_pointer(mm->watch.notifiers, NULL);
+	next_phase(mm);
 	spin_unlock(&mm->watch.notifiers_lock);
 	for (; n; n = next) {
 		next = n->next;
-		if (n->ops->start)
-			n->ops->start(&range, n->priv);
-		if (n->ops->end)
-			n->ops->end(&range, n->priv);
 		if (n->ops->release)
 			n->ops->release(mm, n->priv);
 		mem_free(&notifier_site, n);

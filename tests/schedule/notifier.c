@@ -7,6 +7,8 @@
  *   second  A second page table that drops a page at start, and makes no translation between start
  *           and end, never leads to a frame that is another page's by now.
  *   exit    An mm exits: release comes last, and behind a change of everything.
+ *   leaves  second and exit at once: as its mm exits, a second page table never leads to a frame that
+ *           is another mm's by now.
  */
 #include "schedule/world.h"
 
@@ -25,6 +27,7 @@ struct notifier_world {
 	unsigned int changing;       /* starts without their end */
 	unsigned long seq;           /* ends */
 	const uint64_t *host;        /* where page 1 is; NULL: not known */
+	struct samara_mm *other;
 };
 
 static void open_written(void *arg)
@@ -240,9 +243,68 @@ static const struct scenario exit_scenario = {
 	.check = was_released,
 };
 
+/* leaves ------------------------------------------------------------------------------- */
+
+static void open_leaves(void *arg)
+{
+	struct notifier_world *n = arg;
+
+	world_open(&n->w);
+	world_shmem(&n->w, 1);
+	world_map(n->w.mm, 1, 1, WORLD_RW, MAP_SHARED, n->w.file);
+	world_set(n->w.mm, 1, 7);
+	n->other = world_mm(&n->w);
+	world_map(n->other, 5, 1, WORLD_RW, MAP_PRIVATE, NULL);
+	schedule_require(!samara_notifier_register(n->w.mm, &second_table, n, &n->notifier));
+	translate(n);
+	schedule_require(n->host);
+}
+
+/* The frame of the file's page is the next one that this thread gets. */
+static void truncate_and_use(void *arg)
+{
+	struct notifier_world *n = arg;
+
+	truncate_file(arg);
+	world_set(n->other, 5, 9);
+}
+
+static void use_host(void *arg)
+{
+	struct notifier_world *n = arg;
+
+	for (int i = 0; i < 2; i++) {
+		spin_acquire(&n->lock);
+		schedule_require(!n->host || READ_ONCE(*n->host) != 9);
+		spin_release(&n->lock);
+	}
+}
+
+static void other_is_left(void *arg)
+{
+	struct notifier_world *n = arg;
+
+	schedule_require(!n->host && world_value(n->other, 5) == 9);
+	samara_mm_exit(n->other);
+	n->w.mm = NULL;
+	world_close(&n->w);
+}
+
+static const struct scenario leaves = {
+	.name = "leaves",
+	.what = "a second page table leads to no frame of another mm's as its own mm exits",
+	.world_size = sizeof(struct notifier_world),
+	.setup = open_leaves,
+	.threads = { { "exit", exit_mm },
+		     { "truncate", truncate_and_use },
+		     { "second", use_host } },
+	.check = other_is_left,
+};
+
 int main(int argc, char **argv)
 {
-	static const struct scenario *const all[] = { &pairs, &second, &exit_scenario, NULL };
+	static const struct scenario *const all[] = { &pairs, &second, &exit_scenario, &leaves,
+						      NULL };
 
 	return schedule_main(argc, argv, all);
 }

@@ -160,7 +160,7 @@ static void release_tells_each_and_ends_it(void **state)
 	listen(&s, &ends_only, &b);
 	listen(&s, &all, &b);
 	notifier_release_all(s.mm);
-	expect(&log, "sA eA rA eB sB eB rB");
+	expect(&log, "sA sB eA eB eB rA rB");
 	change(&s, 0);
 	expect(&log, "");
 	space_down(&s);
