@@ -59,16 +59,20 @@ static enum rmap_answer walk_vma(struct rmap_walk *walk, struct vma *vma, unsign
 	return answer;
 }
 
-/* The tree's lock is held. */
-static void walk_tree(struct rmap_walk *walk, const struct interval_tree *tree)
+/* lock is the tree's. */
+static void walk_tree(struct rmap_walk *walk, const struct interval_tree *tree,
+		      struct rwsem *lock)
 {
 	const unsigned long first = walk->folio->index;
 	const unsigned long last = first + (1UL << folio_order(walk->ram, walk->folio)) - 1;
-	struct interval_node *node = interval_tree_iter_first(tree, first, last);
+	struct interval_node *node;
 
-	for (; node; node = interval_tree_iter_next(node, first, last))
+	down_read(lock);
+	for (node = interval_tree_iter_first(tree, first, last); node;
+	     node = interval_tree_iter_next(node, first, last))
 		if (walk_vma(walk, node_link(node)->vma, first, last) == RMAP_STOP)
-			return;
+			break;
+	up_read(lock);
 }
 
 struct vma *i_mmap_next(struct inode *inode, struct i_mmap_iter *it)
@@ -99,28 +103,19 @@ static void walk_anon(struct rmap_walk *walk)
 
 	if (!anon)
 		return;
-	down_read(&anon->root->lock);
-	rwsem_assert_held(&anon->root->lock);
-	walk_tree(walk, &anon->tree);
-	up_read(&anon->root->lock);
+	walk_tree(walk, &anon->tree, &anon->root->lock);
 	anon_vma_put(anon);
-}
-
-static void walk_file(struct rmap_walk *walk, struct inode *inode)
-{
-	down_read(&inode->i_mmap.lock);
-	rwsem_assert_held(&inode->i_mmap.lock);
-	walk_tree(walk, &inode->i_mmap.tree);
-	up_read(&inode->i_mmap.lock);
 }
 
 void rmap_walk(struct rmap_walk *walk)
 {
+	struct inode *inode = walk->folio->mapping; /* unless it is anonymous */
+
 	VM_WARN_ON(!folio_test(walk->folio, FOLIO_LOCKED) || !folio_refs(walk->folio));
 	if (folio_test(walk->folio, FOLIO_ANON))
 		walk_anon(walk);
-	else if (walk->folio->mapping)
-		walk_file(walk, walk->folio->mapping);
+	else if (inode)
+		walk_tree(walk, &inode->i_mmap.tree, &inode->i_mmap.lock);
 }
 
 void folio_add_new_anon(struct folio *folio, struct vma *vma, unsigned long addr)
