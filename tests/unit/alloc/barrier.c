@@ -97,7 +97,10 @@ static void a_barrier_waits_for_batches_that_another_has_taken(void **state)
 
 static int reading; /* atomic */
 
-/* In a section until the barrier waits for its end, and then in need of the list of threads. */
+/*
+ * Stays in a section until the barrier waits for its end, and then takes the lock of the list of
+ * threads.
+ */
 static void *read_and_count(void *arg)
 {
 	struct magazine *theirs = arg;
@@ -143,6 +146,8 @@ static void there_are_as_many_barriers_as_something_was_deferred(void **state)
 	static const unsigned int some[] = { 1, 2, 5 };
 	unsigned long live = samara_live_objects();
 
+	/* The first use of a thread says what barriers flush, too. */
+	assert_non_null(thread_magazine(&barrier_things));
 	rcu_barrier_flushes(flush_and_defer);
 	for (size_t i = 0; i < ARRAY_SIZE(some); i++) {
 		flushes = 0;

@@ -54,7 +54,7 @@ static void blocks_are_aligned_and_nothing_beside_them_stays(void **state)
 	}
 }
 
-/* Whether the host was asked for huge pages behind addr; -1: it knows none. */
+/* Whether the host was asked for huge pages behind addr; -1: no mapping is there. */
 static int wants_huge_pages(const char *addr)
 {
 	FILE *smaps = fopen("/proc/self/smaps", "re");
@@ -71,7 +71,7 @@ static int wants_huge_pages(const char *addr)
 			wants = strstr(line, " hg") != NULL;
 	}
 	fclose(smaps);
-	return access("/sys/kernel/mm/transparent_hugepage", F_OK) ? -1 : wants;
+	return wants;
 }
 
 static void huge_pages_are_wanted_for_whole_ones_only(void **state)
@@ -87,13 +87,13 @@ static void huge_pages_are_wanted_for_whole_ones_only(void **state)
 	};
 
 	(void)state;
+	if (access("/sys/kernel/mm/transparent_hugepage", F_OK))
+		skip(); /* the host knows none */
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		char *block = raw_alloc(rows[i].size, rows[i].align);
 		const int wants = wants_huge_pages(block);
 
 		raw_free(block, rows[i].size);
-		if (wants < 0)
-			skip();
 		assert_int_equal(wants, rows[i].wanted);
 	}
 }

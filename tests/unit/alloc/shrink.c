@@ -78,11 +78,12 @@ static void count_live(void *arg)
 /* At each lock that a thread takes meanwhile: free objects are in the magazine or in the pool. */
 static void live_objects_are_told_while_a_magazine_is_emptied(void **state)
 {
+	unsigned int nth = 1;
 	bool met = true;
 
 	if (!at_locks_available())
 		skip();
-	for (unsigned int nth = 1; met; nth++) {
+	for (; met; nth++) {
 		unsigned long live = 1;
 		void *obj = fill_magazine();
 
@@ -92,6 +93,7 @@ static void live_objects_are_told_while_a_magazine_is_emptied(void **state)
 		assert_int_equal(live, 1);
 		cache_free(&things, obj);
 	}
+	assert_true(nth > 3); /* locks of sites and of the pool, at least */
 }
 
 struct ending {
@@ -111,11 +113,12 @@ static void *fill_and_end(void *arg)
 
 static void live_objects_are_told_while_a_thread_ends(void **state)
 {
+	unsigned int nth = 1;
 	bool met = true;
 
 	if (!at_locks_available())
 		skip();
-	for (unsigned int nth = 1; met; nth++) {
+	for (; met; nth++) {
 		struct ending e = { .nth = nth, .live = 1 };
 		pthread_t thread;
 
@@ -125,6 +128,7 @@ static void live_objects_are_told_while_a_thread_ends(void **state)
 		assert_int_equal(e.live, 1);
 		cache_free(&things, e.obj);
 	}
+	assert_true(nth > 3);
 }
 
 int main(void)

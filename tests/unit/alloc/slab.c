@@ -177,6 +177,7 @@ static void smaller_chunks_will_do(void **state)
 	most = 4 * SLAB_SIZE;
 	nr_asked = 0;
 	take(&odd, 5000);
+	assert_true(nr_asked > 5);
 	for (unsigned int i = 0, want = 1; i < nr_asked; i++) {
 		assert_int_equal(asked[i], want * SLAB_SIZE);
 		want = want == 8 ? 4 : 2 * want;

@@ -116,23 +116,27 @@ static void metadata_of_large_folios_is_16_bytes_a_frame_at_most(void **state)
 	ram_destroy(ram);
 }
 
+static int descriptor_of_next_open(void)
+{
+	const int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	assert_int_equal(close(fd), 0);
+	return fd;
+}
+
 static void without_keep_fd_there_is_no_descriptor(void **state)
 {
-	const int before = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	const int before = descriptor_of_next_open();
 	struct ram *ram = ram_of(64);
-	int after;
 
-	close(before);
 	assert_int_equal(ram_fd(ram), -1);
-	after = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	assert_int_equal(after, before);
-	close(after);
+	assert_int_equal(descriptor_of_next_open(), before);
 	ram_destroy(ram);
 }
 
 static void the_memfd_holds_the_frames(void **state)
 {
-	const int before = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	const int before = descriptor_of_next_open();
 	const struct ram_config config = {
 		.bytes = 64 * PAGE,
 		.page_shift = 12,
@@ -141,9 +145,7 @@ static void the_memfd_holds_the_frames(void **state)
 	struct folio *folio;
 	struct ram *ram;
 	char *other;
-	int after;
 
-	close(before);
 	assert_int_equal(ram_create(&config, &ram), 0);
 	assert_true(ram_fd(ram) >= 0);
 	folio = must_alloc(ram, 0, FOLIO_ZEROED);
@@ -157,9 +159,7 @@ static void the_memfd_holds_the_frames(void **state)
 	munmap(other, PAGE);
 	folio_put(ram, folio);
 	ram_destroy(ram);
-	after = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	assert_int_equal(after, before); /* it is closed */
-	close(after);
+	assert_int_equal(descriptor_of_next_open(), before); /* the memfd is closed */
 }
 
 /* Pages of size bytes at addr that the host has in memory; addr begins a page. */

@@ -63,9 +63,12 @@ static void a_frame_that_is_freed_beside_a_drain_is_found(void **state)
 		ram_destroy(ram);
 		skip();
 	}
-	while ((folio[n] = folio_alloc(ram, 0, FOLIO_RAW)))
+	while (n < 64 && (folio[n] = folio_alloc(ram, 0, FOLIO_RAW)))
 		n++;
-	/* Threads use the shards in turn: one of these frees into the first that is drained. */
+	/*
+	 * New threads get the shards in turn: one of these frees into the first that is drained.
+	 * That one's lock is taken twice where it is this thread's own.
+	 */
 	for (unsigned int i = 0; i < 2 * RAM_SHARDS; i++) {
 		struct folio *again;
 

@@ -264,11 +264,13 @@ static void a_memfd_is_charged_page_by_page(void **state)
 static void pages_are_counted_under_the_lock_of_their_tree(void **state)
 {
 	struct store_box *box = *state;
-	struct samara_file *file = box_memfd(box, 9 * BOX_PAGE);
-	struct inode *inode = file->inode;
+	struct samara_file *file;
+	struct inode *inode;
 
 	if (!at_locks_available())
 		skip();
+	file = box_memfd(box, 9 * BOX_PAGE);
+	inode = file->inode;
 	guard_add(&inode->pages.lock.lock, &inode->pages.nr, sizeof(inode->pages.nr), "nr");
 	guard_add(&inode->pages.lock.lock, &inode->pages.charged, sizeof(inode->pages.charged),
 		  "charged");
