@@ -11,12 +11,12 @@
 
 #include <samara/notifier.h>
 
+#include "support/advice.h"
 #include "support/at_locks.h"
 #include "support/cmocka_all.h"
 #include "support/mem.h"
 
 #define RW (PROT_READ | PROT_WRITE)
-#define GUARD_INSTALL 102
 
 static struct mem m;
 static struct samara_cpu *cpu;
@@ -264,7 +264,7 @@ static long drop_lazily(unsigned long a)
 
 static long guard(unsigned long a)
 {
-	return samara_madvise(m.mm, a, FOUR, GUARD_INSTALL);
+	return samara_madvise(m.mm, a, FOUR, MADV_GUARD_INSTALL);
 }
 
 static long forbid_writing(unsigned long a)
@@ -283,6 +283,14 @@ static long move(unsigned long a)
 
 	return (long)(samara_mremap(m.mm, a, FOUR, FOUR, MREMAP_MAYMOVE | MREMAP_FIXED, to) - to);
 }
+
+static const struct {
+	long (*call)(unsigned long a);
+	bool spares_zero_pages; /* they lose no right */
+} takers[] = {
+	{ unmap, false },         { drop, false },       { drop_lazily, true }, { guard, false },
+	{ forbid_writing, true }, { forbid_all, false }, { move, false },
+};
 
 static unsigned long flushes_of(long (*call)(unsigned long a))
 {
@@ -303,31 +311,24 @@ static void new_pages(void)
 /* No CPU waits for a call that takes nothing from it, or more than once for one that does. */
 static void there_is_one_flush_if_something_was_taken_away(void **state)
 {
-	static const struct {
-		long (*call)(unsigned long a);
-		bool spares_zero_pages; /* they lose no right */
-	} calls[] = {
-		{ unmap, false }, { drop, false },          { drop_lazily, true },
-		{ guard, false }, { forbid_writing, true }, { forbid_all, false },
-		{ move, false },
-	};
-
 	(void)state;
-	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(takers); i++) {
+		long (*const call)(unsigned long a) = takers[i].call;
+
 		new_pages();
-		assert_int_equal(flushes_of(calls[i].call), 0);
+		assert_int_equal(flushes_of(call), 0);
 		for (unsigned long used = 1; used <= 4; used++) {
 			new_pages();
 			for (unsigned long page = 0; page < used; page++)
 				store(PLACE + page * MEM_PAGE, 'x');
-			assert_int_equal(flushes_of(calls[i].call), 1);
+			assert_int_equal(flushes_of(call), 1);
 			/* The pages are gone, or can lose no more. */
-			if (calls[i].call != unmap && calls[i].call != move)
-				assert_int_equal(flushes_of(calls[i].call), 0);
+			if (call != unmap && call != move)
+				assert_int_equal(flushes_of(call), 0);
 		}
 		new_pages();
 		assert_true(may(PLACE, SAMARA_ACCESS_READ));
-		assert_int_equal(flushes_of(calls[i].call), !calls[i].spares_zero_pages);
+		assert_int_equal(flushes_of(call), !takers[i].spares_zero_pages);
 	}
 	assert_int_equal(samara_munmap(m.mm, PLACE, 8 * FOUR), 0);
 }
@@ -337,20 +338,17 @@ static void meet_nothing(void *arg)
 	(void)arg;
 }
 
-static void without_a_cpu_no_lock_of_theirs_is_taken(void **state)
+static void without_a_cpu_the_lock_of_cpus_is_not_taken(void **state)
 {
-	long (*const calls[])(unsigned long a) = { unmap,          drop,       drop_lazily, guard,
-						   forbid_writing, forbid_all, move };
-
 	(void)state;
 	if (!at_locks_available())
 		skip();
-	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(takers); i++) {
 		new_pages();
 		store(PLACE, 'x');
 		samara_cpu_run(cpu, NULL);
 		meet_at(&m.mm->watch.cpus_lock, 1, meet_nothing, NULL);
-		assert_int_equal(calls[i](PLACE), 0);
+		assert_int_equal(takers[i].call(PLACE), 0);
 		assert_false(meet_end());
 		samara_cpu_run(cpu, m.mm);
 	}
@@ -405,7 +403,7 @@ static void what_takes_nothing_away_flushes_nothing(void **state)
 		samara_mmap(m.mm, PLACE, FOUR, RW, MAP_FIXED | MAP_SHARED, flushed_file, 0), PLACE);
 	for (unsigned long page = 0; page < 4; page++)
 		store(PLACE + page * MEM_PAGE, 'x');
-	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(calls); i++)
 		assert_int_equal(flushes_of(calls[i]), 0);
 	assert_true(remembers(PLACE, SAMARA_ACCESS_WRITE));
 	assert_int_equal(samara_munmap(m.mm, PLACE, FOUR), 0);
@@ -418,7 +416,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 		TEST(a_right_that_mprotect_takes_away_is_gone),
 		TEST(there_is_one_flush_if_something_was_taken_away),
-		TEST(without_a_cpu_no_lock_of_theirs_is_taken),
+		TEST(without_a_cpu_the_lock_of_cpus_is_not_taken),
 		TEST(what_takes_nothing_away_flushes_nothing),
 		TEST(a_store_after_write_back_is_not_lost),
 		TEST(a_page_that_came_back_while_a_hole_is_made_goes_again),

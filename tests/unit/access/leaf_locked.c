@@ -191,6 +191,23 @@ static void in_a_section(enum lock_event event, const void *lock)
 	released++;
 }
 
+static void count_releases(enum lock_event event, const void *lock)
+{
+	released += event == LOCK_RELEASE && lock == watched;
+}
+
+/* How often the call unlocks the leaf of addr, if that is what the hook counts. */
+static unsigned int releases_of(void (*call)(void *arg),
+				void (*hook)(enum lock_event event, const void *lock))
+{
+	watched = &table_find(m.mm, addr)->lock;
+	released = 0;
+	__atomic_store_n(&lock_hook, hook, __ATOMIC_RELEASE);
+	call(NULL);
+	__atomic_store_n(&lock_hook, NULL, __ATOMIC_RELEASE);
+	return released;
+}
+
 /* A leaf may leave its tree under an access: only an RCU section keeps its memory. */
 static void the_leaf_is_unlocked_inside_the_section_that_keeps_it(void **state)
 {
@@ -199,20 +216,9 @@ static void the_leaf_is_unlocked_inside_the_section_that_keeps_it(void **state)
 	(void)state;
 	mem_open(&m, 16 << 20);
 	map_page(ANON);
-	watched = &table_find(m.mm, addr)->lock;
-	for (size_t i = 0; i < ARRAY_SIZE(accesses); i++) {
-		released = 0;
-		__atomic_store_n(&lock_hook, in_a_section, __ATOMIC_RELEASE);
-		accesses[i](NULL);
-		__atomic_store_n(&lock_hook, NULL, __ATOMIC_RELEASE);
-		assert_int_equal(released, 1);
-	}
+	for (size_t i = 0; i < ARRAY_SIZE(accesses); i++)
+		assert_int_equal(releases_of(accesses[i], in_a_section), 1);
 	mem_close(&m);
-}
-
-static void count_releases(enum lock_event event, const void *lock)
-{
-	released += event == LOCK_RELEASE && lock == watched;
 }
 
 /* All that a walk has to do in a leaf is done under one hold of its lock. */
@@ -230,12 +236,7 @@ static void a_walk_locks_a_leaf_once(void **state)
 		len = 3 * MEM_PAGE;
 		assert_int_equal(samara_write(m.mm, addr, bytes, sizeof(bytes), NULL),
 				 sizeof(bytes));
-		watched = &table_find(m.mm, addr)->lock;
-		released = 0;
-		__atomic_store_n(&lock_hook, count_releases, __ATOMIC_RELEASE);
-		walks[i](NULL);
-		__atomic_store_n(&lock_hook, NULL, __ATOMIC_RELEASE);
-		assert_int_equal(released, 1);
+		assert_int_equal(releases_of(walks[i], count_releases), 1);
 		mem_close(&m);
 	}
 }

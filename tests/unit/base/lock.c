@@ -189,7 +189,6 @@ static void unlock_not_held(void *arg)
 
 static void rank_violations_end_the_process(void **state)
 {
-#ifdef SAMARA_DEBUG
 	static const struct {
 		void (*fn)(void *arg);
 		const char *text;
@@ -208,6 +207,9 @@ static void rank_violations_end_the_process(void **state)
 		{ unlock_not_held, "does not hold" },
 	};
 
+#ifndef SAMARA_DEBUG
+	skip();
+#endif
 	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
 		struct forked child;
 
@@ -216,14 +218,6 @@ static void rank_violations_end_the_process(void **state)
 		assert_non_null(strstr(child.text, "samara: BUG: lock order"));
 		assert_non_null(strstr(child.text, wrong[i].text));
 	}
-#else
-	(void)descending, (void)equal, (void)same_lock, (void)below_a_trylock;
-	(void)unlock_not_held, (void)read_what_is_written, (void)write_what_is_read;
-	(void)read_nested_what_is_written, (void)write_nested_what_is_read;
-	(void)write_nested_what_is_written, (void)same_mutex;
-	(void)same_spinlock;
-	skip();
-#endif
 }
 
 static void correct_orders(void *arg)

@@ -318,10 +318,8 @@ static void store_and_step(struct maple_tree *mt, const struct around *a, void *
 	(void)mas_store(&mas, entry);
 	/* In a tree without nodes it stands nowhere. */
 	if (mt_height(mt)) {
-		const bool empty = !entry;
-
-		assert_int_equal(mas.index, !empty ? a->first : a->lower ? a->below_last + 1 : 0);
-		assert_int_equal(mas.last, !empty ? a->last : a->upper ? a->above - 1 : ULONG_MAX);
+		assert_int_equal(mas.index, entry ? a->first : a->lower ? a->below_last + 1 : 0);
+		assert_int_equal(mas.last, entry ? a->last : a->upper ? a->above - 1 : ULONG_MAX);
 	}
 	if (up) {
 		assert_ptr_equal(mas_next(&mas, ULONG_MAX), a->upper);

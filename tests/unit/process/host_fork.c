@@ -260,7 +260,8 @@ static int everything(void)
 	/* What the parent's machine is made of stays. */
 	refs = refcount_read(&w.machine->refs);
 	samara_unpin_pages(&w.pin, 1, 1);
-	line = line || refcount_read(&w.machine->refs) == refs ? line : __LINE__;
+	if (!line && refcount_read(&w.machine->refs) != refs)
+		line = __LINE__;
 	samara_notifier_unregister(w.notifier);
 	samara_mm_exit(w.mm);
 	samara_file_put(samara_file_get(w.file));

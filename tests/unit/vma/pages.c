@@ -6,34 +6,10 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <string.h>
-#include <sys/mman.h>
 
-#include "support/cmocka_all.h"
-#include "support/mem.h"
+#include "pages.h"
 
-#define RW (PROT_READ | PROT_WRITE)
-#define LEAF 512UL /* pages that a leaf table serves */
-#define PAGE(n) (0x100000000000UL + (unsigned long)(n)*MEM_PAGE)
 #define UPPER 3 /* tables above a leaf */
-
-MEM_FIXTURE(m, 32 << 20);
-
-static void map(unsigned long from, unsigned long to, int flags, struct samara_file *file)
-{
-	assert_int_equal(samara_mmap(m.mm, PAGE(from), (to - from) * MEM_PAGE, RW,
-				     flags | MAP_FIXED | (file ? 0 : MAP_ANONYMOUS), file, 0),
-			 PAGE(from));
-}
-
-/* Page n gets the word n + 1, as long as nobody says otherwise. */
-static void fill(unsigned long from, unsigned long to)
-{
-	for (unsigned long n = from; n < to; n++) {
-		const unsigned long word = n + 1;
-
-		assert_int_equal(samara_write(m.mm, PAGE(n), &word, 8, NULL), 8);
-	}
-}
 
 static unsigned long word_at(unsigned long n)
 {
@@ -188,12 +164,6 @@ static void mapping_over_frees_tables_that_it_does_not_need(void **state)
 }
 
 /* mremap ------------------------------------------------------------------------ */
-
-static unsigned long remap(unsigned long from, unsigned long old, unsigned long new, int flags,
-			   unsigned long to)
-{
-	return samara_mremap(m.mm, PAGE(from), old * MEM_PAGE, new *MEM_PAGE, flags, PAGE(to));
-}
 
 static void pages_move_and_are_not_copied(void **state)
 {

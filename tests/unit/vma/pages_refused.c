@@ -3,32 +3,11 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 
 #include <samara/inject.h>
 
-#include "support/cmocka_all.h"
-#include "support/mem.h"
+#include "pages.h"
 #include "support/mm_text.h"
-
-#define RW (PROT_READ | PROT_WRITE)
-#define LEAF 512UL /* pages that a leaf table serves */
-#define PAGE(n) (0x100000000000UL + (unsigned long)(n)*MEM_PAGE)
-
-MEM_FIXTURE(m, 32 << 20);
-
-static void map(unsigned long from, unsigned long to, int flags, struct samara_file *file)
-{
-	assert_int_equal(samara_mmap(m.mm, PAGE(from), (to - from) * MEM_PAGE, RW,
-				     flags | MAP_FIXED | (file ? 0 : MAP_ANONYMOUS), file, 0),
-			 PAGE(from));
-}
-
-static unsigned long remap(unsigned long from, unsigned long old, unsigned long new, int flags,
-			   unsigned long to)
-{
-	return samara_mremap(m.mm, PAGE(from), old * MEM_PAGE, new *MEM_PAGE, flags, PAGE(to));
-}
 
 #define LOOK_PAGES (3 * LEAF)
 
@@ -79,8 +58,7 @@ static void rich_map(struct samara_file *file)
 		map(at + 40, at + 60, MAP_PRIVATE, file);
 		map(at + 60, at + 80, MAP_PRIVATE, NULL);
 		for (unsigned long n = at; n < at + 80; n += 2)
-			assert_int_equal(samara_write(m.mm, PAGE(n), &n, sizeof(n), NULL),
-					 sizeof(n));
+			fill(n, n + 1);
 	}
 }
 
