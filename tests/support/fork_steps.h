@@ -13,7 +13,7 @@
 typedef void (*fork_step_fn)(enum fork_step step, struct samara_mm *parent,
 			     struct samara_mm *child);
 
-/* Where forks tell no steps: nothing, and false. */
+/* Forks call fn at each step. False: this build tells no steps, and fn is not called. */
 static inline bool fork_steps_told(fork_step_fn fn)
 {
 #ifdef SAMARA_DEBUG

@@ -181,7 +181,7 @@ static void child_frees_and_counts(void *arg)
 	cache_free_rcu(&things, *inherited);
 	if (samara_live_objects() != 0)
 		_Exit(1);
-	/* Nor does the other thread's magazine, of which there is no thread, keep any memory. */
+	/* The other thread is not in the child: its magazine keeps no memory either. */
 	cache_shrink_all();
 	if (things.chunks.first || (thread_list && thread_list->next))
 		_Exit(2);

@@ -76,7 +76,7 @@ static void *use_frames(void *arg)
 	return NULL;
 }
 
-/* Whichever part of the counts is a thread's. */
+/* Each thread counts in one part of the counts. The sum is of all parts. */
 static void frames_of_all_threads_are_counted(void **state)
 {
 	const unsigned long before = samara_live_objects();

@@ -77,7 +77,7 @@ static void under_a_file_limit(void *arg)
 	_exit(0);
 }
 
-/* A signal that was waiting before, as the embedder blocks it, is still the embedder's. */
+/* A signal that the embedder blocks, and that was pending before, is still pending afterwards. */
 static void with_a_signal_that_waits(void *arg)
 {
 	const struct rlimit limit = { PAGE, PAGE };

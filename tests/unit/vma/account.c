@@ -117,7 +117,7 @@ static void never_overcommitting_keeps_to_the_limit(void **state)
 	samara_machine_destroy(machine);
 }
 
-/* More is promised than may be, from before that was asked. */
+/* More was promised, before the policy was set, than the policy allows. */
 static void a_length_that_stays_asks_for_no_promise(void **state)
 {
 	struct samara_machine *machine = small_machine(SAMARA_OVERCOMMIT_ALWAYS);

@@ -115,7 +115,7 @@ static void nothing_is_placed_in_a_stacks_guard_gap(void **state)
 }
 
 /* A gap that ends where the stack's guard begins will do, and a page more will not. */
-static void nor_is_anything_from_below(void **state)
+static void nothing_is_placed_there_bottom_up_either(void **state)
 {
 	struct fixture *f = *state;
 	struct samara_layout layout = SAMARA_LAYOUT_INIT;
@@ -136,7 +136,10 @@ static void nor_is_anything_from_below(void **state)
 	}
 }
 
-/* Searched with a huge page more; where that has no room the exact length may have. */
+/*
+ * The search asks for a huge page more, so that it can align. If there is no such gap, the exact
+ * length is tried.
+ */
 static void without_room_for_a_huge_page_more_any_place_will_do(void **state)
 {
 	struct fixture *f = *state;
@@ -272,7 +275,7 @@ int main(void)
 		test(large_anonymous_memory_begins_on_a_huge_page),
 		test(files_of_such_file_systems_are_placed_by_offset),
 		test(nothing_is_placed_in_a_stacks_guard_gap),
-		test(nor_is_anything_from_below),
+		test(nothing_is_placed_there_bottom_up_either),
 		test(without_room_for_a_huge_page_more_any_place_will_do),
 		test(the_other_direction_is_tried_when_one_is_full),
 		test(the_legacy_layout_goes_up),

@@ -150,7 +150,7 @@ static void mappings_with_a_close_hook_are_not_removed_by_merging(void **state)
 	assert_map(f->mm, "0-2 rw-s @0, 2-4 rw-s @2, 4-8 rw-s @4");
 }
 
-/* For a trace: private memory counts as written once it may be, whoever writes. */
+/* A replay sees no stores: private memory counts as written as soon as it is writable. */
 static void eager_memory_counts_as_written_once_it_is_writable(void **state)
 {
 	struct fixture *f = *state;
