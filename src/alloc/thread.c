@@ -179,20 +179,19 @@ bool thread_release_all_memory(void)
  */
 void thread_adopt_orphans(void)
 {
-	struct thread_caches *own = thread_list;
+	struct thread_caches *own, *next;
 
+	own = thread_list;
 	thread_list = cache_self.own;
-	if (thread_list)
-		thread_list->next = NULL;
-	while (own) {
-		struct thread_caches *next = own->next;
-
-		if (own != cache_self.own) {
-			own->self = &cache_self;
-			defer_flush(own);
-			drain(own);
-			raw_free(own, sizeof(*own));
+	for (; own; own = next) {
+		next = own->next;
+		if (own == cache_self.own) {
+			own->next = NULL; /* those behind it leave the list too */
+			continue;
 		}
-		own = next;
+		own->self = &cache_self;
+		defer_flush(own);
+		drain(own);
+		raw_free(own, sizeof(*own));
 	}
 }

@@ -187,22 +187,26 @@ static void child_frees_and_counts(void *arg)
 		_Exit(2);
 }
 
-static void forked_child_goes_on(void **state)
-{
+struct forker {
+	bool first; /* in the list of threads before the other one */
 	struct forked child;
-	pthread_t thread;
-	void *thing;
+	unsigned long live; /* after the fork */
+};
 
-	if (!forked_may_have_threads())
-		skip();
+static void *fork_beside_another(void *arg)
+{
+	struct forker *f = arg;
+	void *thing = f->first ? thing_new(1) : NULL;
+	pthread_t thread;
+
 	step_reach(0);
-	assert_int_equal(pthread_create(&thread, NULL, frees_and_stays, NULL), 0);
+	if (pthread_create(&thread, NULL, frees_and_stays, NULL))
+		abort();
 	step_wait(1); /* the other thread has a batch that the child must take over */
-	thing = thing_new(1);
-	run_forked(child_frees_and_counts, &thing, &child);
-	assert_int_equal(child.signal, 0);
-	assert_int_equal(child.status, 0);
-	assert_int_equal(samara_live_objects(), 1);
+	if (!thing)
+		thing = thing_new(1);
+	run_forked(child_frees_and_counts, &thing, &f->child);
+	f->live = samara_live_objects();
 	cache_free(&things, thing);
 	step_reach(2);
 	step_wait(3);
@@ -210,6 +214,23 @@ static void forked_child_goes_on(void **state)
 	step_wait(5);
 	step_reach(6);
 	pthread_join(thread, NULL);
+	return NULL;
+}
+
+static void forked_child_goes_on(void **state)
+{
+	if (!forked_may_have_threads())
+		skip();
+	for (int first = 0; first < 2; first++) {
+		struct forker f = { .first = first };
+		pthread_t thread;
+
+		assert_int_equal(pthread_create(&thread, NULL, fork_beside_another, &f), 0);
+		pthread_join(thread, NULL);
+		assert_int_equal(f.child.signal, 0);
+		assert_int_equal(f.child.status, 0);
+		assert_int_equal(f.live, 1);
+	}
 }
 
 int main(void)
