@@ -180,7 +180,6 @@ static void forget_results(void)
 	shared->choices = 0;
 	shared->events = 0;
 	shared->names = 0;
-	shared->threads = 0;
 	shared->hash = 0xcbf29ce484222325UL;
 }
 

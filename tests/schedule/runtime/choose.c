@@ -46,7 +46,7 @@ void choose_begin(void)
 	lowest = 1U << 20;
 }
 
-static unsigned int nth_bit(unsigned int mask, unsigned int n)
+unsigned int nth_bit(unsigned int mask, unsigned int n)
 {
 	while (n--)
 		mask &= mask - 1;

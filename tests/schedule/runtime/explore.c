@@ -87,19 +87,13 @@ static bool advance(unsigned int most)
 	return length;
 }
 
-static bool is_over(const struct options *o, const struct outcome *out, double end)
-{
-	return out->verdict || (o->schedules && out->schedules >= o->schedules) ||
-	       (o->seconds > 0 && now() > end);
-}
-
 /* One search. True: it has come to its end. */
 static bool search(const struct scenario *s, const struct options *o, struct outcome *out,
 		   double end)
 {
 	length = 0;
 	do {
-		if (is_over(o, out, end))
+		if (out->verdict || is_enough(o, out, end))
 			return false;
 		out->plan.forced = length;
 		schedule_run(s, &out->plan);

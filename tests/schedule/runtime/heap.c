@@ -40,7 +40,7 @@ void heap_prepare(void)
 	region = lazy_memory(REGION);
 }
 
-/* The program's world was made by mappings of the kernel, and it used that much of the region. */
+/* Unmap the kernel's mappings that are left, and zero what the schedule has used of the region. */
 void heap_reset(void)
 {
 	for (unsigned int i = 0; i < mapping_count; i++)
@@ -122,6 +122,11 @@ void *heap_world(size_t size)
 
 /* mappings ---------------------------------------------------------------- */
 
+static size_t whole_pages(size_t size)
+{
+	return (size + PAGE - 1) & ~(PAGE - 1);
+}
+
 static void mapping_add(uintptr_t start, uintptr_t end)
 {
 	if (start == end)
@@ -153,17 +158,17 @@ void *schedule_mmap(void *hint, size_t size, int prot, int flags, int fd, off_t 
 	/* One page alone may get a life of its own by madvise(2). */
 	if (flags & MAP_ANONYMOUS && flags & MAP_PRIVATE && !hint && size > PAGE &&
 	    prot == (PROT_READ | PROT_WRITE)) {
-		p = schedule_aligned_alloc(PAGE, (size + PAGE - 1) & ~(PAGE - 1));
+		p = schedule_aligned_alloc(PAGE, whole_pages(size));
 		return p ? p : MAP_FAILED;
 	}
 	if (!hint) {
 		hint = (void *)next_mapping;
-		next_mapping += ((size + PAGE - 1) & ~(PAGE - 1)) + PAGE;
+		next_mapping += whole_pages(size) + PAGE;
 	}
 	p = mmap(hint, size, prot, flags, fd, offset);
 	if (p != MAP_FAILED) {
-		mapping_remove((uintptr_t)p, (uintptr_t)p + size);
-		mapping_add((uintptr_t)p, (uintptr_t)p + ((size + PAGE - 1) & ~(PAGE - 1)));
+		mapping_remove((uintptr_t)p, (uintptr_t)p + whole_pages(size));
+		mapping_add((uintptr_t)p, (uintptr_t)p + whole_pages(size));
 	}
 	return p;
 }
@@ -178,7 +183,7 @@ int schedule_munmap(void *p, size_t size)
 	}
 	err = munmap(p, size);
 	if (!err) {
-		mapping_remove((uintptr_t)p, (uintptr_t)p + ((size + PAGE - 1) & ~(PAGE - 1)));
+		mapping_remove((uintptr_t)p, (uintptr_t)p + whole_pages(size));
 		if (self && !is_only_thread())
 			race_fresh((uintptr_t)p, size);
 	}

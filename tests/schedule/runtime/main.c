@@ -81,7 +81,7 @@ static struct plan plan_of(const struct options *o, uint64_t seed, unsigned int 
 	return plan;
 }
 
-static bool is_enough(const struct options *o, const struct outcome *out, double end)
+bool is_enough(const struct options *o, const struct outcome *out, double end)
 {
 	return (o->schedules && out->schedules >= o->schedules) || (o->seconds > 0 && now() > end);
 }

@@ -25,7 +25,6 @@ struct options {
 
 /* options.c: 0, or the exit status plus 1. */
 int options_parse(int argc, char **argv, struct options *o);
-const char *way_name(enum way way);
 
 /* What one scenario came to. */
 struct outcome {
@@ -39,6 +38,8 @@ struct outcome {
 };
 
 double now(void);
+/* Whether there have been as many schedules, or as many seconds, as the options say. */
+bool is_enough(const struct options *o, const struct outcome *out, double end);
 
 /* different.c: how many different hashes there were. */
 void different_begin(void);

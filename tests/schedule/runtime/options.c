@@ -73,11 +73,6 @@ static const struct option known[] = {
 static const char *const ways[] = { "mixed", "random", "pct", "exhaustive", NULL };
 static const char *const memories[] = { [MEMORY_SC] = "sc", [MEMORY_C11] = "c11", NULL };
 
-const char *way_name(enum way way)
-{
-	return ways[way];
-}
-
 static bool number(const char *text, uint64_t most, uint64_t *out)
 {
 	char *end;
@@ -116,7 +111,7 @@ static bool seconds(const char *text, double *out)
 	return end != text && !*end && *out >= 0 && *out < 1e9;
 }
 
-/* False: the value is none. */
+/* False: the option does not take this value. */
 static bool take(int option, const char *value, struct options *o)
 {
 	unsigned int n = 0;

@@ -51,9 +51,10 @@ static uintptr_t *conflict_at(uintptr_t place)
 	return &conflicts[i];
 }
 
+/* With no room to learn more, every place may be one. */
 bool place_conflicts(uintptr_t place)
 {
-	return *conflict_at(place);
+	return *conflict_at(place) || conflict_total > CONFLICTS_MAX / 2;
 }
 
 unsigned int conflict_count(void)

@@ -2,9 +2,10 @@
 /*
  * The deterministic scheduler: what its files share. docs/concurrency.md explains it.
  *
- *   main.c      options, the loop over schedules, reports            parent
+ *   main.c      the loop over schedules, reports                     parent (main.h)
  *   child.c     one schedule: a forked child                         both
  *   threads.c   threads, of which one runs                           child, as all that follows
+ *   seats.c     real threads, which serve the scheduled ones
  *   wait.c      futex(2), joining, RCU: what threads sleep for
  *   choose.c    the strategies: which choice a schedule makes
  *   tsan.c      what the compiler calls for each access
@@ -12,6 +13,8 @@
  *   race.c      plain words: which accesses are not ordered
  *   shadow.c    what is known of each word
  *   heap.c      malloc(3), mmap(2), memcpy(3) and the like of the program
+ *   reset.c     the process as it was, for the next schedule
+ *   names.c     names of words, for reports                          both
  *
  * These files are compiled without instrumentation. Exactly one thread of the child runs, so they
  * need no locks.
@@ -184,7 +187,7 @@ struct shared {
 	char text[1024];    /* {0x...} is a place, <0x...> a word */
 	unsigned int steps; /* of the threads; those of setup and check do not count */
 	unsigned int alone_steps;
-	unsigned int switches, choices, events, names, threads;
+	unsigned int switches, choices, events, names;
 	uint64_t hash; /* of the order of threads and values seen */
 	uintptr_t world;
 	size_t world_size;
@@ -231,7 +234,6 @@ bool thread_can_run(const struct thread *t);
 /* Whether there are no other threads yet: then nothing needs to be known of memory. */
 bool is_only_thread(void);
 void event_value(uint64_t value, unsigned int stale);
-const char *op_name(enum op_kind kind);
 
 /* seats.c */
 void seats_prepare(void);
@@ -259,6 +261,8 @@ bool grace_is_over(const struct thread *t);
 
 /* choose.c */
 void choose_begin(void);
+/* The index of a mask's nth bit that is set, from 0 on. */
+unsigned int nth_bit(unsigned int mask, unsigned int n);
 unsigned int choose(enum choice_kind kind, unsigned int among);
 struct thread *choose_thread(unsigned int ready, unsigned int reluctant);
 

@@ -233,7 +233,6 @@ static struct thread *thread_add(const char *name)
 	seat_take(t);
 	snprintf(shared->thread_name[t->id], sizeof(shared->thread_name[0]), "%s", name);
 	threads[thread_count++] = t;
-	shared->threads = thread_count;
 	return t;
 }
 

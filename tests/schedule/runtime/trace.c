@@ -9,7 +9,7 @@
 
 #include <stdlib.h>
 
-const char *op_name(enum op_kind kind)
+static const char *op_name(enum op_kind kind)
 {
 	static const char *const name[OP_KINDS] = {
 		[OP_LOAD] = "load",

@@ -49,13 +49,6 @@ static unsigned int sleepers_on(uintptr_t word, int who)
 	return found;
 }
 
-static unsigned int nth_bit(unsigned int mask, unsigned int n)
-{
-	while (n--)
-		mask &= mask - 1;
-	return (unsigned int)__builtin_ctz(mask);
-}
-
 void schedule_futex_wake(unsigned int *word, int how_many, int who)
 {
 	unsigned int found, woken = 0;
@@ -91,11 +84,12 @@ void schedule_rcu_read_lock(void)
 {
 	if (!self)
 		return;
-	if (self->rcu_depth++)
+	if (self->rcu_depth) {
+		self->rcu_depth++;
 		return;
-	self->rcu_depth--; /* the section begins when it is scheduled */
+	}
 	yield_point((struct op){ OP_RCU_LOCK, 1, 0, (uintptr_t)&readers, PLACE });
-	self->rcu_depth++;
+	self->rcu_depth = 1; /* the section begins when it is scheduled */
 	self->rcu_section++;
 	clock_join(&self->clock, &grace_begins);
 }
