@@ -188,13 +188,21 @@ static void throw_away_and_use(void *arg)
 	world_set(n->w.mm, 5, 9);
 }
 
+static void changes_have_ended(void *arg)
+{
+	const struct notifier_world *n = arg;
+
+	schedule_require(!n->changing && n->seq);
+	close_world(arg);
+}
+
 static const struct scenario second = {
 	.name = "second",
 	.what = "a second page table that heeds its notifier leads to no frame that was given back",
 	.world_size = sizeof(struct notifier_world),
 	.setup = open_second,
 	.threads = { { "second", use_second }, { "madvise", throw_away_and_use } },
-	.check = close_world,
+	.check = changes_have_ended,
 };
 
 /* exit --------------------------------------------------------------------------------- */

@@ -9,6 +9,7 @@
  *             happened before.
  *   reuse     The VMA that is held is the mm's that was asked, at the address that was asked,
  *             although its memory may be another mm's VMA by now.
+ *   elsewhere The same of memory that is another VMA of the same mm.
  *   wait      The last reader to leave wakes the writer, whatever the two do in between.
  */
 #include "schedule/world.h"
