@@ -35,33 +35,49 @@ class Found:
     options: str = ""  # of the failing schedule; empty: none has failed
     schedules: int = 0
     ms: float = 0  # of the search
-    replayed: float = None  # ms of the patch's own schedule; None: it does not fail
+    replayed: float = 0  # ms of the patch's own schedule; 0: it does not fail
 
 
-def run(command):
+def run(one, *options):
+    """(verdict, schedules, output, ms) of a scenario; verdict is empty if all have passed."""
+    command = [*one, *options]
     start = time.monotonic()
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                           timeout=SECONDS * 6, check=False)
-    if done.returncode not in (0, 1):
-        raise SystemExit(f"{command}: status {done.returncode}\n{done.stdout.decode()[-2000:]}")
-    return done.returncode == 1, done.stdout.decode(errors="replace"), \
-        (time.monotonic() - start) * 1000
+    ms = (time.monotonic() - start) * 1000
+    text = done.stdout.decode(errors="replace")
+    line = re.search(r"^[\w-]+: (\w+) after (\d+) schedules", text, re.M)
+    # "broken" is the scheduler, not the library.
+    if done.returncode not in (0, 1) or not line or line[1] == "broken":
+        raise SystemExit(f"{command}: status {done.returncode}\n{text[-2000:]}")
+    return line[1] if done.returncode else "", int(line[2]), text, ms
+
+
+def of(folder, schedule):
+    """The command of a scenario."""
+    program, scenario, _ = split(schedule)
+    return [folder / program, f"--scenario={scenario}"]
+
+
+def must_pass(folder, schedules):
+    """Without any mutant: a search, and each patch's own schedule."""
+    for schedule in sorted(schedules):
+        one = of(folder, schedule)
+        for options in (["--schedules=300"], [*split(schedule)[2], "--schedules=1"]):
+            verdict, _, text, _ = run(one, *options)
+            if verdict:
+                raise SystemExit(f"{schedule}: {verdict} without any mutant:\n{text[-4000:]}")
 
 
 def find(folder, schedule):
-    program, scenario, options = split(schedule)
-    one = [folder / program, f"--scenario={scenario}"]
-    failed, text, ms = run([*one, "--schedules=0", f"--seconds={SECONDS}"])
-    found = Found(ms=ms)
-    line = re.search(rf"^{scenario}: ([\w-]+) after (\d+) schedules", text, re.M)
-    found.schedules = int(line[2])
-    if failed:
-        found.verdict = line[1]
-        replay = re.search(rf"^replay: .* --scenario={scenario} (.*) --schedules=1$", text, re.M)
-        found.options = replay[1]
-    if options:
-        failed, _, ms = run([*one, *options, "--schedules=1"])
-        found.replayed = ms if failed else None
+    one = of(folder, schedule)
+    verdict, schedules, text, ms = run(one, "--schedules=0", f"--seconds={SECONDS}")
+    found = Found(verdict=verdict, schedules=schedules, ms=ms)
+    if verdict:
+        found.options = re.search(r"^replay: .* --scenario=\w+ (.*) --schedules=1$", text, re.M)[1]
+    verdict, _, _, ms = run(one, *split(schedule)[2], "--schedules=1")
+    if verdict:
+        found.replayed = ms
     return found
 
 
@@ -75,6 +91,8 @@ def torture(command, seconds):
                               timeout=seconds + 15, check=False)
     except subprocess.TimeoutExpired:
         return "hangs"
+    if done.returncode == 2:  # bad usage
+        raise SystemExit(f"{command} torture: status 2")
     if not done.returncode:
         return f"not in {seconds} s"
     return f"{time.monotonic() - start:.1f} s"
@@ -88,7 +106,7 @@ def heads(args):
 
 def cells(found):
     """Of a row."""
-    replay = "-" if found.replayed is None else f"{found.replayed:.0f} ms"
+    replay = f"{found.replayed:.0f} ms" if found.replayed else "-"
     if not found.options:
         return [f"not in {SECONDS} s", "", str(found.schedules), f"{found.ms:.0f}", replay]
     return [found.verdict, f"`{found.options}`", str(found.schedules), f"{found.ms:.0f}", replay]
