@@ -336,11 +336,109 @@ static const struct scenario grace = {
 	.threads = { { "reader", read_box }, { "writer", empty_box } },
 };
 
+/* A crash: what was looked at is loaded once more -------------------------- */
+
+static void read_box_twice(void *world)
+{
+	struct box *box = world;
+
+	if (rcu_dereference(box->value))
+		schedule_require(*rcu_dereference(box->value) == 5);
+}
+
+static void read_box_once(void *world)
+{
+	struct box *box = world;
+	const unsigned long *value = rcu_dereference(box->value);
+
+	if (value)
+		schedule_require(*value == 5);
+}
+
+static void clear_box(void *world)
+{
+	struct box *box = world;
+
+	rcu_assign_pointer(box->value, NULL);
+}
+
+static const struct scenario null_loaded = {
+	.name = "null-loaded",
+	.what = "a pointer is looked at, then loaded again",
+	.finds = "crash",
+	.world_size = sizeof(struct box),
+	.setup = fill_box,
+	.threads = { { "reader", read_box_twice }, { "writer", clear_box } },
+};
+
+static const struct scenario no_null_loaded = {
+	.name = "no-null-loaded",
+	.what = "a pointer is loaded once",
+	.world_size = sizeof(struct box),
+	.setup = fill_box,
+	.threads = { { "reader", read_box_once }, { "writer", clear_box } },
+};
+
+/* No end: two threads poll for each other ---------------------------------- */
+
+static void announce_and_poll(void *world)
+{
+	struct steps *s = world;
+
+	store_seq_cst(&s->x, 1);
+	while (load_seq_cst(&s->y))
+		cpu_relax();
+	store_seq_cst(&s->x, 0);
+}
+
+static void announce_and_poll_too(void *world)
+{
+	struct steps *s = world;
+
+	store_seq_cst(&s->y, 1);
+	while (load_seq_cst(&s->x))
+		cpu_relax();
+	store_seq_cst(&s->y, 0);
+}
+
+static void poll_and_announce(void *world)
+{
+	struct steps *s = world;
+
+	while (load_seq_cst(&s->x))
+		cpu_relax();
+	store_seq_cst(&s->y, 1);
+	store_seq_cst(&s->y, 0);
+}
+
+static const struct scenario no_end =
+	SCENARIO("no-end", "two threads announce themselves and wait for each other", "steps",
+		 steps, NULL, announce_and_poll, announce_and_poll_too);
+
+static const struct scenario an_end =
+	SCENARIO("an-end", "one of two threads waits before it announces itself", NULL, steps, NULL,
+		 announce_and_poll, poll_and_announce);
+
 static const struct scenario *const scenarios[] = {
-	&lost_update,       &no_lost_update,    &lost_wake, &no_lost_wake,
-	&lock_inversion,    &no_lock_inversion, &unlocked,  &check_then_act,
-	&no_check_then_act, &no_grace,          &grace,     &depth_1,
-	&depth_2,           &depth_3,           NULL,
+	&lost_update,
+	&no_lost_update,
+	&lost_wake,
+	&no_lost_wake,
+	&lock_inversion,
+	&no_lock_inversion,
+	&unlocked,
+	&check_then_act,
+	&no_check_then_act,
+	&no_grace,
+	&grace,
+	&depth_1,
+	&depth_2,
+	&depth_3,
+	&null_loaded,
+	&no_null_loaded,
+	&no_end,
+	&an_end,
+	NULL,
 };
 
 int main(int argc, char **argv)
