@@ -7,8 +7,8 @@
  *   second  A second page table that drops a page at start, and makes no translation between start
  *           and end, never leads to a frame that is another page's by now.
  *   exit    An mm exits: release comes last, and behind a change of everything.
- *   leaves  second and exit at once: as its mm exits, a second page table never leads to a frame that
- *           is another mm's by now.
+ *   leaves  second and exit at once: as its mm exits, a second page table never leads to a frame
+ *           that is another mm's by now.
  */
 #include "schedule/world.h"
 
