@@ -364,6 +364,7 @@ static void parent_was_met_alone(void *arg)
 FORK_FAILS(1);
 FORK_FAILS(2);
 FORK_FAILS(3);
+FORK_FAILS(4);
 FORK_FAILS(5);
 FORK_FAILS(6);
 FORK_FAILS(7);
@@ -373,9 +374,10 @@ FORK_FAILS(7);
 int main(int argc, char **argv)
 {
 	static const struct scenario *const all[] = {
-		&write_scenario, &cpu_scenario, &pin,     &truncate_scenario, &walk,
-		&exit_scenario,  FAILS(1),      FAILS(2), FAILS(3),           FAILS(5),
-		FAILS(6),        FAILS(7),      NULL,
+		&write_scenario, &cpu_scenario,  &pin,     &truncate_scenario,
+		&walk,           &exit_scenario, FAILS(1), FAILS(2),
+		FAILS(3),        FAILS(4),       FAILS(5), FAILS(6),
+		FAILS(7),        NULL,
 	};
 
 	return schedule_main(argc, argv, all);

@@ -15,9 +15,10 @@ fail()
 # Each strategy finds each toy bug and passes each twin. Without old values, bugs of memory order
 # are not there, so that they are not found.
 for strategy in random pct exhaustive; do
-	"$dir/toys" --strategy=$strategy --schedules=500 --quiet || fail "$strategy: toys"
-	"$dir/toys_memory" --strategy=$strategy --schedules=500 --quiet ||
-		fail "$strategy: toys_memory"
+	for toys in toys toys_memory toys_wait; do
+		"$dir/$toys" --strategy=$strategy --schedules=500 --quiet ||
+			fail "$strategy: $toys"
+	done
 done
 for toy in no-acquire half-fenced buffered two-orders; do
 	"$dir/toys_memory" --scenario=$toy --memory=sc --schedules=200 >"$tmp/out" &&
