@@ -388,46 +388,6 @@ static const struct scenario no_null_loaded = {
 	.threads = { { "reader", read_box_once }, { "writer", clear_box } },
 };
 
-/* No end: two threads poll for each other ---------------------------------- */
-
-static void announce_and_poll(void *world)
-{
-	struct steps *s = world;
-
-	store_seq_cst(&s->x, 1);
-	while (load_seq_cst(&s->y))
-		cpu_relax();
-	store_seq_cst(&s->x, 0);
-}
-
-static void announce_and_poll_too(void *world)
-{
-	struct steps *s = world;
-
-	store_seq_cst(&s->y, 1);
-	while (load_seq_cst(&s->x))
-		cpu_relax();
-	store_seq_cst(&s->y, 0);
-}
-
-static void poll_and_announce(void *world)
-{
-	struct steps *s = world;
-
-	while (load_seq_cst(&s->x))
-		cpu_relax();
-	store_seq_cst(&s->y, 1);
-	store_seq_cst(&s->y, 0);
-}
-
-static const struct scenario no_end =
-	SCENARIO("no-end", "two threads announce themselves and wait for each other", "steps",
-		 steps, NULL, announce_and_poll, announce_and_poll_too);
-
-static const struct scenario an_end =
-	SCENARIO("an-end", "one of two threads waits before it announces itself", NULL, steps, NULL,
-		 announce_and_poll, poll_and_announce);
-
 static const struct scenario *const scenarios[] = {
 	&lost_update,
 	&no_lost_update,
@@ -445,8 +405,6 @@ static const struct scenario *const scenarios[] = {
 	&depth_3,
 	&null_loaded,
 	&no_null_loaded,
-	&no_end,
-	&an_end,
 	NULL,
 };
 

@@ -10,6 +10,7 @@
 
 struct words {
 	unsigned int rung, taken, gone;
+	unsigned int first, second;
 };
 
 #define SCENARIO(name_, what_, finds_, ...) \
@@ -106,8 +107,48 @@ static const struct scenario all_woken =
 	SCENARIO("all-woken", "two sleepers, and a wake-up for all", NULL,
 		 { "first", sleep_and_go }, { "second", sleep_and_go }, { "waker", ring });
 
+/* No end: two threads poll for each other ---------------------------------- */
+
+static void announce_and_poll(void *world)
+{
+	struct words *w = world;
+
+	store_seq_cst(&w->first, 1);
+	while (load_seq_cst(&w->second))
+		cpu_relax();
+	store_seq_cst(&w->first, 0);
+}
+
+static void announce_and_poll_too(void *world)
+{
+	struct words *w = world;
+
+	store_seq_cst(&w->second, 1);
+	while (load_seq_cst(&w->first))
+		cpu_relax();
+	store_seq_cst(&w->second, 0);
+}
+
+static void poll_and_announce(void *world)
+{
+	struct words *w = world;
+
+	while (load_seq_cst(&w->first))
+		cpu_relax();
+	store_seq_cst(&w->second, 1);
+	store_seq_cst(&w->second, 0);
+}
+
+static const struct scenario no_end =
+	SCENARIO("no-end", "two threads announce themselves and wait for each other", "steps",
+		 { "a", announce_and_poll }, { "b", announce_and_poll_too });
+
+static const struct scenario an_end =
+	SCENARIO("an-end", "one of two threads waits before it announces itself", NULL,
+		 { "a", announce_and_poll }, { "b", poll_and_announce });
+
 static const struct scenario *const scenarios[] = {
-	&spurious, &no_spurious, &weak, &no_weak, &one_woken, &all_woken, NULL,
+	&spurious, &no_spurious, &weak, &no_weak, &one_woken, &all_woken, &no_end, &an_end, NULL,
 };
 
 int main(int argc, char **argv)
