@@ -60,6 +60,7 @@
 #define try_cmpxchg_weak(p, old, value, order) \
 	__atomic_compare_exchange_n((p), (old), (value), true, (order), __ATOMIC_RELAXED)
 #define try_cmpxchg_weak_acquire(p, old, value) try_cmpxchg_weak(p, old, value, __ATOMIC_ACQUIRE)
+#define try_cmpxchg_weak_acq_rel(p, old, value) try_cmpxchg_weak(p, old, value, __ATOMIC_ACQ_REL)
 #define try_cmpxchg_weak_seq_cst(p, old, value) try_cmpxchg_weak(p, old, value, __ATOMIC_SEQ_CST)
 
 #endif

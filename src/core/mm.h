@@ -16,7 +16,9 @@
  * State: MM_BUILDING -> MM_LIVE -> MM_DYING. A walker that comes to an mm from outside (through a
  * reverse mapping, or the list of all mms: mms.h) asks mm_gate_open() before it looks at VMAs or
  * tables. An mm that is being built is open only to walkers that remove pages for good: otherwise
- * the new mm would keep what truncation drops. A dying mm is closed to all walkers.
+ * the new mm would keep what truncation drops. A dying mm is closed to both. A walker that puts
+ * back what it has taken out itself (migration) enters in every state: a fork may have copied its
+ * entries into an mm that is being built, and a dying mm may not have zapped them yet.
  *
  * Invariants (vma/validate_mm.c checks them by these names)
  *   tree        the range tree's own
@@ -52,6 +54,13 @@ struct mm_list {
 	struct list_head head;       /* lock; samara_mm.life.all */
 };
 
+/* What samara_set_oom() set, and the last victim. */
+struct oom_state {
+	struct samara_spinlock lock;                        /* RANK_MMS, never with mms.lock */
+	void (*kill)(struct samara_mm *victim, void *priv); /* lock; NULL: no victims */
+	void *priv;                                         /* lock */
+};
+
 struct samara_machine {
 	struct samara_geometry geo;  /* (i) */
 	unsigned int flags;          /* (i) enum samara_machine_flags */
@@ -61,6 +70,7 @@ struct samara_machine {
 	struct ram *ram;             /* (i) its frames; the store's */
 	refcount_t refs;             /* the creator, each mm and each pinned page */
 	struct mm_list mms;
+	struct oom_state oom;
 	/* (i) The last reference is gone. No lock is held. */
 	void (*release)(struct samara_machine *machine);
 };
@@ -104,6 +114,14 @@ struct mm_counters {
 };
 
 enum mm_state { MM_BUILDING, MM_LIVE, MM_DYING };
+
+/* struct mm_life.oom; a bit that is set stays set. */
+enum mm_oom {
+	MM_OOM_VICTIM = 1 << 0, /* chosen, and its owner was told */
+	MM_UNSTABLE = 1 << 1,   /* pages may be missing: an access finds zeros, or SIGBUS */
+	MM_OOM_SKIP =
+		1 << 2, /* nothing more can be taken from it: the next victim is another one */
+};
 
 /*
  * Pages by what is behind them, as /proc/PID/status has them (RssFile, RssAnon, VmSwap,
@@ -152,6 +170,7 @@ struct mm_watch {
 
 struct mm_life {
 	enum mm_state state;  /* (a) */
+	unsigned int oom;     /* (a) enum mm_oom */
 	refcount_t refs;      /* its owner, and walkers of all mms */
 	struct list_head all; /* the machine's mms.lock */
 };
@@ -167,6 +186,7 @@ struct mm_limits {
 	unsigned long rlim[MM_RLIMITS]; /* bytes */
 	unsigned long rlim_max[MM_RLIMITS];
 	unsigned int caps; /* enum samara_caps */
+	int oom_score_adj; /* (a) -1000 to 1000 */
 	enum samara_touch_policy touch;
 	char apart[CACHE_LINE];
 };
@@ -301,15 +321,17 @@ static inline bool mm_has_tables(const struct samara_mm *mm)
 
 /* What a walker from outside wants. */
 enum mm_gate {
-	MM_GATE_LOOK,   /* to look, or to move pages elsewhere: live ones only */
-	MM_GATE_REMOVE, /* to remove pages for good: also from one that is being built */
+	MM_GATE_LOOK,    /* to look, or to move pages elsewhere: live ones only */
+	MM_GATE_REMOVE,  /* to remove pages for good: also from one that is being built */
+	MM_GATE_RESTORE, /* to put back what the walker took out: always */
 };
 
 static inline bool mm_gate_open(const struct samara_mm *mm, enum mm_gate gate)
 {
 	const enum mm_state state = smp_load_acquire(&mm->life.state);
 
-	return state == MM_LIVE || (state == MM_BUILDING && gate == MM_GATE_REMOVE);
+	return gate == MM_GATE_RESTORE || state == MM_LIVE ||
+	       (state == MM_BUILDING && gate == MM_GATE_REMOVE);
 }
 
 /* The calling thread's counters. */

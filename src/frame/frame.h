@@ -64,7 +64,10 @@ enum folio_flags {
 	FOLIO_SWAPBACKED = 1 << 9, /* reclaimed to swap; clear: a file's, or MADV_FREE */
 	FOLIO_SWAPCACHE = 1 << 10,
 	FOLIO_MLOCKED = 1 << 11,
-	FOLIO_FLAGS = 0xfff, /* all of them; four bits are free */
+	FOLIO_FROZEN = 1 << 12,     /* lookups get no reference: folio_try_freeze() */
+	FOLIO_WORKINGSET = 1 << 13, /* was active when it was reclaimed, or came back soon */
+	FOLIO_POISONED = 1 << 14,   /* bad memory: freed frames with it are never used again */
+	FOLIO_FLAGS = 0x7fff,       /* all of them; one bit is free */
 };
 
 /* A frame's note. */
@@ -257,6 +260,8 @@ extern __thread unsigned long frames_refused __attribute__((tls_model("initial-e
 /* It has no reference left. Only folio_put() and folio_unmap() call it. */
 void folio_free(struct ram *ram, struct folio *folio);
 
+#define FOLIO_FROZEN_BIT ((uint64_t)FOLIO_FROZEN << FOLIO_FLAGS_SHIFT)
+
 static inline bool folio_gone(uint64_t state)
 {
 	return !(state & (FOLIO_MAP_ONE * FOLIO_COUNT_MAX | FOLIO_COUNT_MAX));
@@ -275,13 +280,17 @@ static inline __must_check bool folio_try_get_many(struct folio *folio, unsigned
 	uint64_t state = READ_ONCE(folio->state);
 
 	do {
-		if (folio_gone(state) || unlikely((state & FOLIO_COUNT_MAX) + n > most))
+		if (folio_gone(state) || unlikely(state & FOLIO_FROZEN_BIT) ||
+		    unlikely((state & FOLIO_COUNT_MAX) + n > most))
 			return false;
 	} while (!try_cmpxchg_weak_acquire(&folio->state, &state, state + n * FOLIO_REF_ONE));
 	return true;
 }
 
-/* For lock-free lookups: false if it has no reference any more, or too many for the moment. */
+/*
+ * For lock-free lookups: false if it has no reference any more, is frozen, or has too many for the
+ * moment. A lookup then begins anew.
+ */
 static inline __must_check bool folio_try_get(struct folio *folio)
 {
 	return folio_try_get_many(folio, 1, FOLIO_REFS_MAX);
@@ -302,6 +311,28 @@ static inline void folio_put_many(struct ram *ram, struct folio *folio, unsigned
 static inline void folio_put(struct ram *ram, struct folio *folio)
 {
 	folio_put_many(ram, folio, 1);
+}
+
+/*
+ * Whether refs are just n. If so no lookup gets another one until folio_unfreeze(): the thread that
+ * has frozen a folio takes it out of its cache, or puts another one there. folio is locked, and
+ * frozen only for a moment, because lookups spin meanwhile. Pins are refs; entries that map it are
+ * not.
+ */
+static inline __must_check bool folio_try_freeze(struct folio *folio, unsigned long n)
+{
+	uint64_t state = READ_ONCE(folio->state);
+
+	do {
+		if ((state & FOLIO_COUNT_MAX) != n)
+			return false;
+	} while (!try_cmpxchg_weak_acq_rel(&folio->state, &state, state | FOLIO_FROZEN_BIT));
+	return true;
+}
+
+static inline void folio_unfreeze(struct folio *folio)
+{
+	atomic_fetch_and_release(&folio->state, ~FOLIO_FROZEN_BIT);
 }
 
 /* maps and refs change by add. False: maps would be too many, and nothing has changed. */

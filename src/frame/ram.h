@@ -42,6 +42,7 @@
 #include "base/lock.h"
 #include "base/this_thread.h"
 #include "frame/frame.h"
+#include "frame/vm_event.h"
 
 #define RAM_SHARDS 8
 #define SHARD_MAX 256U /* frames that a shard keeps at most */
@@ -94,6 +95,11 @@ struct buddy {
 	unsigned long asked, used; /* as a shard's: folios of order > 0 */
 };
 
+/* A thread's share of the counters. */
+struct vm_events {
+	unsigned long count[VM_EVENTS]; /* atomic */
+} __aligned(CACHE_LINE);
+
 struct ram {
 	struct ram_view view;
 	int fd;
@@ -105,6 +111,7 @@ struct ram {
 	struct lru_ends lru[LRU_LISTS]; /* lru_lock */
 	struct shard shard[RAM_SHARDS];
 	struct lru_batch batch[RAM_SHARDS];
+	struct vm_events events[RAM_SHARDS];
 };
 _Static_assert(offsetof(struct ram, view) == 0, "ram_view()");
 

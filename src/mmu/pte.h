@@ -13,7 +13,9 @@
  * Not present: 0 is an empty entry; else bit 1 is set, so that none of them is 0
  *
  *    63 ..................... 16   15 .... 9    8    7..2    1    0
- *    value (offset, frame, bits)   type         0     0      1    0
+ *    value (slot, frame, bits)     type         0     0      1    0
+ *
+ * Of a swap area the value's lowest three bits are SWP_EXCLUSIVE, SWP_UFFD_WP and SWP_SOFT_DIRTY.
  *
  * Above level 0 bit 3 says that the entry is a table below: the other bits are its address, which
  * is a multiple of 64. Any other entry there that is not 0 is huge. It is laid out as above.
@@ -26,6 +28,7 @@
 
 #include "base/compiler.h"
 #include "core/vma.h"
+#include "store/swap.h"
 
 typedef struct {
 	uint64_t v;
@@ -47,7 +50,10 @@ typedef struct {
 #define PTE_PFN_SHIFT 12
 #define PTE_PFN_MASK 0x000ffffffffff000ULL
 
-/* SWP_AREA and all above it: a slot of area type - SWP_AREA; value: slot * 2 + exclusive. */
+/*
+ * SWP_AREA and all above it: a slot of area type - SWP_AREA; mk_swap_pte(). A migration entry
+ * counts as a mapping of its folio, as the present entry did before it (folio_maps()).
+ */
 enum swp_type {
 	SWP_MARKER = 1,     /* value: enum pte_marker */
 	SWP_MIGRATION_READ, /* value: frame */
@@ -56,6 +62,13 @@ enum swp_type {
 	SWP_AREA,
 };
 #define SWP_TYPES 128
+
+/* In the value of a swap area's entry. */
+#define SWP_EXCLUSIVE 1ULL /* its page was, or is in the swap cache, this process's alone */
+#define SWP_UFFD_WP 2ULL
+#define SWP_SOFT_DIRTY 4ULL
+#define SWP_BITS 7ULL
+#define SWP_SLOT_SHIFT 3
 
 enum pte_marker { MARKER_UFFD_WP = 1, MARKER_POISON = 2, MARKER_GUARD = 4 };
 
@@ -103,6 +116,21 @@ static inline pte_t mk_swp(unsigned int type, uint64_t value)
 
 static inline unsigned int swp_type(pte_t pte) { return pte.v >> PTE_SWP_TYPE_SHIFT & 0x7f; }
 static inline uint64_t swp_value(pte_t pte) { return pte.v >> PTE_SWP_VALUE_SHIFT; }
+
+/* entry with some of SWP_BITS. */
+static inline pte_t mk_swap_pte(swp_entry_t entry, uint64_t bits)
+{
+	return mk_swp(SWP_AREA + swp_area(entry),
+		      (uint64_t)swp_slot(entry) << SWP_SLOT_SHIFT | bits);
+}
+
+/* The slot that an entry of a swap area names; none for any other entry. */
+static inline swp_entry_t pte_swap_entry(pte_t pte)
+{
+	if (!pte_swp(pte) || swp_type(pte) < SWP_AREA)
+		return (swp_entry_t){ 0 };
+	return mk_swp_entry(swp_type(pte) - SWP_AREA, swp_value(pte) >> SWP_SLOT_SHIFT);
+}
 
 /* enum pte_marker bits of a marker, 0 for whatever is none. */
 static inline unsigned int pte_marker(pte_t pte)

@@ -117,38 +117,38 @@ unsigned int folio_referenced(struct ram *ram, struct folio *folio)
 
 /* unmap ------------------------------------------------------------------------ */
 
-/* What takes the place of an entry: entry, with the bit for an exclusive page of a swap area. */
-static pte_t replacement(const struct folio *folio, pte_t entry)
+/* What takes the place of an entry. */
+static pte_t replacement(const struct folio *folio, swp_entry_t swap)
 {
-	if (!pte_none(entry) && folio_test(folio, FOLIO_EXCLUSIVE))
-		return mk_swp(swp_type(entry), swp_value(entry) | 1);
-	return entry;
+	if (swp_none(swap))
+		return pte_empty();
+	return mk_swap_pte(swap, folio_test(folio, FOLIO_EXCLUSIVE) ? SWP_EXCLUSIVE : 0);
 }
 
 /*
  * May this entry go? A pinned page that is one process's alone would lose its writer's data;
  * a page that is to be dropped without a copy must not have been written to.
  */
-static bool may_unmap(const struct folio *folio, pte_t pte, pte_t entry)
+static bool may_unmap(const struct folio *folio, pte_t pte, swp_entry_t swap)
 {
 	if (!folio_test(folio, FOLIO_ANON))
 		return true;
 	if (folio_maybe_pinned(folio) && folio_test(folio, FOLIO_EXCLUSIVE))
 		return false;
-	return !pte_none(entry) || !(pte_dirty(pte) || folio_test(folio, FOLIO_DIRTY));
+	return !swp_none(swap) || !(pte_dirty(pte) || folio_test(folio, FOLIO_DIRTY));
 }
 
 /* The leaf is locked. */
 static void take_out(const struct rmap_walk *walk, struct samara_mm *mm, const struct mapped *m)
 {
-	const pte_t entry = *(const pte_t *)walk->arg;
+	const swp_entry_t swap = *(const swp_entry_t *)walk->arg;
 
 	if (pte_dirty(m->pte))
 		folio_set(walk->folio, FOLIO_DIRTY);
-	if (pte_none(entry)) {
+	if (swp_none(swap)) {
 		table_clear(m->leaf, m->at);
 	} else {
-		pte_set(m->at, replacement(walk->folio, entry));
+		pte_set(m->at, replacement(walk->folio, swap));
 		mm_rss_add(mm, MM_SWAPENTS, 1);
 	}
 	mm_rss_add(mm, folio_rss(walk->folio), -1);
@@ -157,7 +157,7 @@ static void take_out(const struct rmap_walk *walk, struct samara_mm *mm, const s
 static enum rmap_answer unmap_one(struct rmap_walk *walk, struct vma *vma, unsigned long addr)
 {
 	struct samara_notifier_range range = page_range(vma, addr, SAMARA_NOTIFY_CLEAR);
-	const pte_t entry = *(const pte_t *)walk->arg;
+	const swp_entry_t swap = *(const swp_entry_t *)walk->arg;
 	enum rmap_answer answer = RMAP_ON;
 	bool gone = false;
 	struct mapped m;
@@ -166,7 +166,7 @@ static enum rmap_answer unmap_one(struct rmap_walk *walk, struct vma *vma, unsig
 		return RMAP_STOP;
 	notifier_start(vma->vm_mm, &range);
 	if (mapped_lock(walk, vma, addr, &m)) {
-		gone = may_unmap(walk->folio, m.pte, entry);
+		gone = may_unmap(walk->folio, m.pte, swap);
 		if (gone)
 			take_out(walk, vma->vm_mm, &m);
 		else
@@ -181,17 +181,16 @@ static enum rmap_answer unmap_one(struct rmap_walk *walk, struct vma *vma, unsig
 	return answer;
 }
 
-int folio_unmap_all(struct ram *ram, struct folio *folio, pte_t swap_entry)
+int folio_unmap_all(struct ram *ram, struct folio *folio, swp_entry_t swap)
 {
 	struct rmap_walk walk = {
 		.ram = ram,
 		.folio = folio,
 		.gate = MM_GATE_LOOK,
 		.one = unmap_one,
-		.arg = &swap_entry,
+		.arg = &swap,
 	};
 
-	VM_WARN_ON(!pte_none(swap_entry) && swp_type(swap_entry) < SWP_AREA);
 	rmap_walk(&walk);
 	return folio_maps(folio) ? -EBUSY : 0;
 }

@@ -166,10 +166,44 @@ bool folio_mkclean(struct ram *ram, struct folio *folio);
 /* Returns how many entries have the accessed bit, and clears it in them. */
 unsigned int folio_referenced(struct ram *ram, struct folio *folio);
 /*
- * Take folio out of all page tables, leaving what swap_entry says (empty: nothing, a file's
- * page). 0, or -EBUSY: still mapped, where memory is locked or an mm is not live.
+ * Take folio out of all page tables. In the place of each entry comes a swap entry that names swap,
+ * which is counted there (swap_dup()); none: nothing, for a file's page, and for an anonymous one
+ * that MADV_FREE has marked and that is still clean. 0, or -EBUSY: still mapped, where memory is
+ * locked or pinned, was written to again, or an mm is not live.
  */
-int folio_unmap_all(struct ram *ram, struct folio *folio, pte_t swap_entry) __must_check;
+int folio_unmap_all(struct ram *ram, struct folio *folio, swp_entry_t swap) __must_check;
+/*
+ * An anonymous folio, locked, comes back from the swap cache into vma at addr, as entry's page:
+ * exclusive is RMAP_EXCLUSIVE if the swap entry said so. The folio gets a family if nothing maps
+ * it. The caller's reference becomes the entry's; false: too many map it, and nothing has changed.
+ * The leaf's lock is held.
+ */
+enum rmap_exclusive { RMAP_SHARED, RMAP_EXCLUSIVE };
+bool folio_add_anon(struct folio *folio, struct vma *vma, unsigned long addr,
+		    enum rmap_exclusive exclusive) __must_check;
+
+/* migrate.c ------------------------------------------------------------------- */
+
+/*
+ * folio's contents move to the frame of to, which is new, has the same order, and is the caller's
+ * alone. folio is off the LRU lists; the caller has a reference to each and holds no lock from
+ * RANK_FOLIO on. 0: all that had folio has to; the caller drops both references and puts to on the
+ * lists (lru_add()). -EBUSY: pinned, locked by another thread, mapped by an mm that is not live, or
+ * in use otherwise; -EAGAIN: under write-back. Then nothing has changed.
+ *
+ *   lock | put in: each entry becomes a migration entry (they keep folio_maps()) | freeze |
+ *   copy, take its place in the cache | restore: each migration entry maps to | unlock
+ *
+ * Faults on a migration entry wait for the lock (access/wait.c). Zap, fork, mprotect and mremap
+ * treat one as the mapping that it stands for. So afterwards folio_maps(folio) is 0, or BUG_ON().
+ */
+int folio_migrate(struct file_store *store, struct folio *folio, struct folio *to) __must_check;
+/*
+ * Each entry that maps folio becomes a marker of poison. folio is locked. 0, or -EBUSY: still
+ * mapped, where an mm is not live.
+ */
+int folio_unmap_poison(struct ram *ram, struct folio *folio) __must_check;
+
 /*
  * The VMAs that map some of pages [start, last] of an inode, one after the other:
  *

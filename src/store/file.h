@@ -20,6 +20,7 @@
 #include "base/refcount.h"
 #include "store/commit.h"
 #include "store/inode.h"
+#include "store/swap.h"
 
 #define INODE_HASH 64
 
@@ -32,6 +33,7 @@ struct file_store {
 	struct ram *ram;                /* the store's own */
 	struct samara_spinlock lock;    /* RANK_PAGE_CACHE: the hash, and inodes' last references */
 	struct inode *hash[INODE_HASH]; /* of host files */
+	struct swap_areas swap;
 	/* (i) store_make_room(); NULL: no page can be freed. */
 	bool (*make_room)(struct file_store *store);
 };

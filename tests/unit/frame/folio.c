@@ -57,7 +57,7 @@ static void flags_do_not_touch_the_counts(void **state)
 
 	assert_true(folio_try_map(folio));
 	for (unsigned int bit = 1; bit < FOLIO_FLAGS; bit <<= 1) {
-		if (bit & (FOLIO_LOCKED | FOLIO_WAITED | FOLIO_LRU))
+		if (bit & (FOLIO_LOCKED | FOLIO_WAITED | FOLIO_LRU | FOLIO_POISONED))
 			continue;
 		assert_false(folio_test(folio, bit));
 		folio_set(folio, bit);

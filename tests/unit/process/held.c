@@ -106,7 +106,7 @@ static void *ask(void *arg)
 static void *unmap(void *arg)
 {
 	folio_lock(folios[0]);
-	unmapped = folio_unmap_all(m.machine->ram, folios[0], pte_empty());
+	unmapped = folio_unmap_all(m.machine->ram, folios[0], (swp_entry_t){ 0 });
 	folio_unlock(folios[0]);
 	return arg;
 }

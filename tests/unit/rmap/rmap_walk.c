@@ -230,7 +230,7 @@ static void a_files_page_leaves_every_table(void **state)
 	folio = put_file(f->mm, 2, PTE_WRITE | PTE_DIRTY);
 	put_file(f->mm, 12, 0);
 	hold(folio);
-	assert_int_equal(folio_unmap_all(ram, folio, pte_empty()), 0);
+	assert_int_equal(folio_unmap_all(ram, folio, (swp_entry_t){ 0 }), 0);
 	assert_int_equal(folio_maps(folio), 0);
 	assert_true(folio_test(folio, FOLIO_DIRTY));
 	let_go(ram, folio);
@@ -242,7 +242,8 @@ static void a_files_page_leaves_every_table(void **state)
 static void an_anonymous_page_leaves_swap_entries(void **state)
 {
 	struct fixture *f = *state;
-	const pte_t slot = mk_swp(SWP_AREA, 14);
+	const swp_entry_t slot = mk_swp_entry(0, 7);
+	const pte_t entry = mk_swap_pte(slot, 0);
 	struct ram *ram = ram_of(f->mm);
 	struct samara_mm *child;
 	struct folio *folio;
@@ -256,8 +257,8 @@ static void an_anonymous_page_leaves_swap_entries(void **state)
 	hold(folio);
 	assert_int_equal(folio_unmap_all(ram, folio, slot), 0);
 	let_go(ram, folio); /* the last reference */
-	assert_true(pte_same(pte_of(f->mm, 1), slot));
-	assert_true(pte_same(pte_of(child, 1), slot));
+	assert_true(pte_same(pte_of(f->mm, 1), entry));
+	assert_true(pte_same(pte_of(child, 1), entry));
 	assert_int_equal(mm_rss_sum(f->mm, MM_ANONPAGES), 0);
 	assert_int_equal(mm_rss_sum(f->mm, MM_SWAPENTS), 1);
 	clear_pages(child, 0, 4);
@@ -268,14 +269,14 @@ static void an_anonymous_page_leaves_swap_entries(void **state)
 	hold(folio);
 	assert_int_equal(folio_unmap_all(ram, folio, slot), 0);
 	let_go(ram, folio);
-	assert_int_equal(swp_value(pte_of(f->mm, 2)), 15);
+	assert_true(pte_same(pte_of(f->mm, 2), mk_swap_pte(slot, SWP_EXCLUSIVE)));
 	clear_pages(f->mm, 0, 4);
 }
 
 static void what_is_locked_or_pinned_stays(void **state)
 {
 	struct fixture *f = *state;
-	const pte_t slot = mk_swp(SWP_AREA, 2);
+	const swp_entry_t slot = mk_swp_entry(0, 1);
 	struct ram *ram = ram_of(f->mm);
 	struct folio *folio, *locked;
 
@@ -293,7 +294,7 @@ static void what_is_locked_or_pinned_stays(void **state)
 	locked = put_file(f->mm, 10, 0);
 	vma_of(f->mm, 10)->vm_flags |= VM_LOCKED;
 	hold(locked);
-	assert_int_equal(folio_unmap_all(ram, locked, pte_empty()), -EBUSY);
+	assert_int_equal(folio_unmap_all(ram, locked, (swp_entry_t){ 0 }), -EBUSY);
 	let_go(ram, locked);
 	vma_of(f->mm, 10)->vm_flags &= ~VM_LOCKED;
 	assert_true(pte_present(pte_of(f->mm, 10)));
@@ -311,10 +312,10 @@ static void a_page_to_be_dropped_must_be_clean(void **state)
 	folio = put_anon(f->mm, 0);
 	folio_test_clear(folio, FOLIO_SWAPBACKED);
 	hold(folio);
-	assert_int_equal(folio_unmap_all(ram, folio, pte_empty()), -EBUSY);
+	assert_int_equal(folio_unmap_all(ram, folio, (swp_entry_t){ 0 }), -EBUSY);
 	assert_true(pte_dirty(pte_of(f->mm, 0)));
 	set_pte(f->mm, 0, pte_without(pte_of(f->mm, 0), PTE_DIRTY));
-	assert_int_equal(folio_unmap_all(ram, folio, pte_empty()), 0);
+	assert_int_equal(folio_unmap_all(ram, folio, (swp_entry_t){ 0 }), 0);
 	let_go(ram, folio);
 	assert_true(pte_none(pte_of(f->mm, 0)));
 	assert_int_equal(mm_rss_sum(f->mm, MM_ANONPAGES), 0);

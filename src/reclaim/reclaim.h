@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Reclaim: which folios leave memory when frames run out, and how.
+ *
+ *   access, fork, read --> store_make_room() --> reclaim_direct() --no progress--> oom_make_room()
+ *   folio_alloc() below a watermark ----> the machine's thread (worker.c) ----> shrink.c
+ *   MADV_PAGEOUT, samara_reclaim() ----------------------------------------------> shrink.c
+ *
+ * Only doors reclaim, with no lock held: deep code returns -ENOMEM and drops no lock of its caller.
+ * One folio leaves in these steps, each under the folio's lock (shrink.c):
+ *
+ *   used lately?        through rmap: it stays, perhaps on the active list
+ *   anonymous, shmem    a slot and a place in the swap cache (store/swap.h)
+ *   mapped              folio_unmap_all(): each entry becomes a swap entry, or empty
+ *   dirty               written, to its slot or its file; an error keeps it, dirty
+ *   nobody else has it  folio_try_freeze(); out of its cache; the frame is free
+ *
+ * Never: locked (mlock), pinned, a device's, poisoned; and no folio of an mm that is being built or
+ * torn down (mm_gate_open(), MM_GATE_LOOK).
+ *
+ * Locks: none is held by callers from RANK_FOLIO on. MADV_PAGEOUT holds the mmap_lock for reading.
+ */
+#ifndef RECLAIM_RECLAIM_H
+#define RECLAIM_RECLAIM_H
+
+#include "core/mm.h"
+#include "frame/frame.h"
+
+/* shrink.c, worker.c ------------------------------------------------------------ */
+
+/* machine's store gets its make_room hook. 0 or -ENOMEM. The thread begins when frames run low. */
+int reclaim_begin(struct samara_machine *machine) __must_check;
+/* The machine ends: the thread has ended when this returns. No mm is left. */
+void reclaim_end(struct samara_machine *machine);
+
+/* Up to nr frames are freed, by the calling thread; how many. */
+unsigned long reclaim_direct(struct samara_machine *machine, unsigned long nr);
+/*
+ * These folios leave if they can, used lately or not. Each is off the LRU lists (lru_isolate()),
+ * with a reference that is dropped here; those that stay are put back. How many have left.
+ */
+unsigned long reclaim_folios(struct samara_machine *machine, struct folio **folios, unsigned int n);
+
+/* swapoff.c ------------------------------------------------------------------- */
+
+/*
+ * samara_swapoff(). Enters each mm through the gate and reads in what it finds there, then shared
+ * memory, then drops what only the swap cache has; again until no slot is used.
+ */
+int swapoff(struct samara_swap *area) __must_check;
+
+/* oom.c, reap.c ------------------------------------------------------------------ */
+
+/*
+ * Reclaim has made no progress. True: a victim was chosen, told and reaped, or one that was chosen
+ * before still has memory to give: try again. False: there is no victim. Sleeps; no lock is held.
+ */
+bool oom_make_room(struct samara_machine *machine) __must_check;
+/*
+ * The private anonymous memory of mm is taken away, beside anything that mm does. 0, or -EAGAIN:
+ * its mmap_lock was taken. Never twice: MM_OOM_SKIP.
+ */
+int oom_reap(struct samara_mm *mm) __must_check;
+
+#endif
