@@ -128,8 +128,9 @@ static void *run_cpu(void *arg)
 		return NULL;
 	samara_cpu_run(cpu, t->s.mm);
 	rng_init(&rng, r->seed);
-	__atomic_fetch_add(&t->ready, 1, __ATOMIC_RELEASE);
 	while (!smp_load_acquire(&t->stop)) {
+		const bool first = !r->hits;
+
 		samara_cpu_enter(cpu);
 		for (int i = 0; i < 20; i++) {
 			/* Each runner has its own word of each page. */
@@ -147,6 +148,8 @@ static void *run_cpu(void *arg)
 			r->hits++;
 		}
 		samara_cpu_exit(cpu);
+		if (first && r->hits) /* nothing moves before that */
+			__atomic_fetch_add(&t->ready, 1, __ATOMIC_RELEASE);
 		sched_yield(); /* rather here than inside, where others wait for us */
 	}
 	samara_cpu_destroy(cpu);
@@ -220,7 +223,6 @@ static void no_store_is_lost_and_no_wrong_page_seen_while_pages_move(void **stat
 		counted += (unsigned long)(p[1] + p[2]);
 		set_entry(t.s.mm, addr, pte_empty());
 	}
-	assert_true(hits > 0);
 	assert_int_equal(counted, hits);
 	space_down(&t.s);
 }
