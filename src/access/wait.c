@@ -20,8 +20,8 @@ static struct folio *migrating_folio(struct samara_mm *mm, unsigned long addr)
 	if (leaf) {
 		table_lock(leaf);
 		pte = pte_read(table_pte(mm, leaf, addr));
-		if (pte_swp(pte) && swp_kind(pte) == SWP_KIND_MIGRATION)
-			folio = pfn_folio(mm->machine->ram, swp_value(pte));
+		if (pte_migration(pte))
+			folio = pfn_folio(mm->machine->ram, migration_pfn(pte));
 		if (folio && !folio_try_get(folio))
 			folio = NULL;
 		table_unlock(leaf);

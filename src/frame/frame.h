@@ -96,10 +96,11 @@ extern unsigned long folio_maps_max; /* a test lowers it; at least 2 */
  * docs/decisions/0008.
  */
 struct folio {
-	uint64_t state;              /* (a) */
-	void *mapping;               /* (l) struct anon_vma, struct inode, or NULL */
-	unsigned long index;         /* (l) page of the file, or vm_pgoff's page of the family */
-	uint32_t lru_next, lru_prev; /* (L) the lists of LRU and free frames: ram.h */
+	uint64_t state;      /* (a) */
+	void *mapping;       /* (l) struct anon_vma, struct inode, or NULL */
+	unsigned long index; /* (l) page of the file, or vm_pgoff's page of the family */
+	/* (L) the lists of LRU and free frames: ram.h. lru_next of one that migrates: (a) */
+	uint32_t lru_next, lru_prev;
 };
 _Static_assert(sizeof(struct folio) == 32, "two to a cache line");
 
@@ -344,6 +345,27 @@ static inline __must_check bool folio_try_map_by(struct folio *folio, uint64_t a
 		return true;
 	atomic_sub(&folio->state, add);
 	return false;
+}
+
+/* Migration entries (mmu/pte.h) that name the folio; they are not maps. 0 but in folio_migrate(). */
+static inline unsigned long folio_moving(const struct folio *folio)
+{
+	return READ_ONCE(folio->lru_next);
+}
+
+/* One more: fork. The leaf's lock of an entry that names folio is held. False: too many do. */
+static inline __must_check bool folio_try_moving(struct folio *folio)
+{
+	if (likely(atomic_fetch_add_relaxed(&folio->lru_next, 1) < FOLIO_MAPS_MAX))
+		return true;
+	atomic_sub(&folio->lru_next, 1);
+	return false;
+}
+
+/* One less: the entry is zapped, or is a page's again. Its leaf's lock is held. */
+static inline void folio_moved(struct folio *folio)
+{
+	atomic_sub(&folio->lru_next, 1);
 }
 
 /* One more page-table entry points here. False: too many do. */

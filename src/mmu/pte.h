@@ -16,6 +16,14 @@
  *    value (slot, frame, bits)     type         0     0      1    0
  *
  * Of a swap area the value's lowest three bits are SWP_EXCLUSIVE, SWP_UFFD_WP and SWP_SOFT_DIRTY.
+ * A migration entry's value is what has to be known to make the entry present again; its rights
+ * are those that the VMA has then:
+ *
+ *    47 .. 37     36          35         34        33     32     31 ......... 0
+ *       0     was excl.  soft dirty   uffd wp    dirty  acc.    frame
+ *
+ * Its type says whether it was writable, and if not, whether its anonymous page was exclusive. (A
+ * writable entry of a private mapping always is.) The folio's own FOLIO_EXCLUSIVE is clear then.
  *
  * Above level 0 bit 3 says that the entry is a table below: the other bits are its address, which
  * is a multiple of 64. Any other entry there that is not 0 is huge. It is laid out as above.
@@ -52,11 +60,11 @@ typedef struct {
 
 /*
  * SWP_AREA and all above it: a slot of area type - SWP_AREA; mk_swap_pte(). A migration entry
- * counts as a mapping of its folio, as the present entry did before it (folio_maps()).
+ * counts in folio_moving() of its folio, not in folio_maps(), and in its mm's rss.
  */
 enum swp_type {
 	SWP_MARKER = 1,     /* value: enum pte_marker */
-	SWP_MIGRATION_READ, /* value: frame */
+	SWP_MIGRATION_READ, /* value: mk_migration() */
 	SWP_MIGRATION_WRITE,
 	SWP_MIGRATION_EXCL, /* read-only, exclusive */
 	SWP_AREA,
@@ -69,6 +77,14 @@ enum swp_type {
 #define SWP_SOFT_DIRTY 4ULL
 #define SWP_BITS 7ULL
 #define SWP_SLOT_SHIFT 3
+
+/* In the value of a migration entry, beside the frame. */
+#define MIGRATION_YOUNG (1ULL << 32)
+#define MIGRATION_DIRTY (1ULL << 33)
+#define MIGRATION_UFFD_WP (1ULL << 34)
+#define MIGRATION_SOFT_DIRTY (1ULL << 35)
+#define MIGRATION_WAS_EXCLUSIVE (1ULL << 36) /* PTE_WAS_EXCLUSIVE */
+#define MIGRATION_FRAME 0xffffffffULL
 
 enum pte_marker { MARKER_UFFD_WP = 1, MARKER_POISON = 2, MARKER_GUARD = 4 };
 
@@ -116,6 +132,26 @@ static inline pte_t mk_swp(unsigned int type, uint64_t value)
 
 static inline unsigned int swp_type(pte_t pte) { return pte.v >> PTE_SWP_TYPE_SHIFT & 0x7f; }
 static inline uint64_t swp_value(pte_t pte) { return pte.v >> PTE_SWP_VALUE_SHIFT; }
+
+/* type: one of SWP_MIGRATION_*; bits: some of MIGRATION_*. */
+static inline pte_t mk_migration(enum swp_type type, unsigned long pfn, uint64_t bits)
+{
+	return mk_swp(type, pfn | bits);
+}
+
+static inline bool pte_migration(pte_t pte)
+{
+	return pte_swp(pte) && swp_type(pte) > SWP_MARKER && swp_type(pte) < SWP_AREA;
+}
+
+/* Of a migration entry. */
+static inline unsigned long migration_pfn(pte_t pte) { return swp_value(pte) & MIGRATION_FRAME; }
+static inline uint64_t migration_bits(pte_t pte) { return swp_value(pte) & ~MIGRATION_FRAME; }
+/* The same with another type: read-only since fork or mprotect, say. */
+static inline pte_t migration_as(pte_t pte, enum swp_type type)
+{
+	return mk_swp(type, swp_value(pte));
+}
 
 /* entry with some of SWP_BITS. */
 static inline pte_t mk_swap_pte(swp_entry_t entry, uint64_t bits)
