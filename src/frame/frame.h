@@ -104,7 +104,18 @@ struct folio {
 };
 _Static_assert(sizeof(struct folio) == 32, "two to a cache line");
 
-enum lru_list { LRU_INACTIVE_ANON, LRU_ACTIVE_ANON, LRU_INACTIVE_FILE, LRU_ACTIVE_FILE, LRU_LISTS };
+/*
+ * The first four by FOLIO_SWAPBACKED and FOLIO_ACTIVE; what has FOLIO_MLOCKED is on the last one,
+ * which reclaim does not look at.
+ */
+enum lru_list {
+	LRU_INACTIVE_ANON,
+	LRU_ACTIVE_ANON,
+	LRU_INACTIVE_FILE,
+	LRU_ACTIVE_FILE,
+	LRU_UNEVICTABLE,
+	LRU_LISTS
+};
 
 struct ram;
 
@@ -140,6 +151,24 @@ struct ram_stats {
 	unsigned long lru[LRU_LISTS];
 };
 void ram_stats(struct ram *ram, struct ram_stats *out);
+
+/*
+ * How many free frames are few. Below low the watcher is told, and frees until there are high of
+ * them. All of a small machine's are 1.
+ */
+struct ram_marks {
+	unsigned long low, high;
+};
+struct ram_marks ram_marks(const struct ram *ram);
+/* Frames that are free, those in shards included; without looking at the LRU lists. */
+unsigned long ram_free_frames(struct ram *ram);
+/*
+ * low(arg) is called when a shard is refilled, or could not be, and fewer than marks.low are free.
+ * The caller of folio_alloc() may hold any lock up to RANK_FRAME, so low() takes none. Before the
+ * first folio_alloc().
+ */
+void ram_watch(struct ram *ram, void (*low)(void *arg), void *arg);
+
 int ram_validate(struct ram *ram, struct samara_report *out) __must_check;
 
 static inline unsigned long folio_pfn(const struct ram *ram, const struct folio *folio)
@@ -422,5 +451,43 @@ void lru_del(struct ram *ram, struct folio *folio);
 void lru_move(struct ram *ram, struct folio *folio);
 /* Up to n folios from the cold end of a list, each with a reference, off the list. How many. */
 unsigned int lru_isolate(struct ram *ram, enum lru_list list, unsigned int n, struct folio **out);
+/* That folio, to which the caller has a reference, leaves its list. False: it was on none. */
+bool lru_isolate_folio(struct ram *ram, struct folio *folio) __must_check;
+/* What was isolated goes to the hot end of the lists that flags name; references are dropped. */
+void lru_putback(struct ram *ram, struct folio **folios, unsigned int n);
+/* Folios on a list, without those that are collected. A moment's number. */
+unsigned long lru_size(const struct ram *ram, enum lru_list list);
+
+/*
+ * A call has read or written the page: the second time it is active. The caller has a reference.
+ * (A mapping's accesses are seen by accessed bits.)
+ */
+void folio_mark_accessed(struct ram *ram, struct folio *folio);
+/* Onto the active list. */
+void folio_activate(struct ram *ram, struct folio *folio);
+
+/*
+ * What it has cost lately to take pages of that kind: pages of the working set that came back, and
+ * pages that were looked at in vain. Half is forgotten each time that the sum reaches a quarter of
+ * the pages on the lists.
+ */
+enum lru_type { LRU_ANON, LRU_FILE, LRU_TYPES };
+void lru_cost(struct ram *ram, enum lru_type type, unsigned long n);
+unsigned long lru_cost_of(const struct ram *ram, enum lru_type type);
+
+/* refault.c -------------------------------------------------------------------- */
+
+/*
+ * folio, locked, leaves memory: it is still in its cache (page cache, or swap cache), by whose key
+ * it is remembered.
+ */
+void folio_evicted(struct ram *ram, const struct folio *folio);
+/*
+ * folio is new in that cache, locked, and on no list yet. If its page left so short a time ago that
+ * it would be here still, had it been active, it is active.
+ */
+void folio_refaulted(struct ram *ram, struct folio *folio);
+/* Whether anonymous memory could leave now: then it is among what a file's page competes with. */
+void refault_anon_leaves(struct ram *ram, bool leaves);
 
 #endif

@@ -24,15 +24,20 @@ static bool is_listed(const struct folio *folio)
 	return frame_kind(folio) >= FRAME_LISTED;
 }
 
+static unsigned int list_of(unsigned int flags)
+{
+	if (flags & FOLIO_MLOCKED)
+		return LRU_UNEVICTABLE;
+	return (flags & FOLIO_SWAPBACKED ? LRU_INACTIVE_ANON : LRU_INACTIVE_FILE) +
+	       (flags & FOLIO_ACTIVE ? 1 : 0);
+}
+
 /* lists: lru_lock held -------------------------------------------------------- */
 
 static void list_append(struct ram *ram, uint32_t pfn)
 {
 	struct folio *folio = frame_at(ram, pfn);
-	const unsigned int flags = folio_flags(folio);
-	const unsigned int list =
-		(flags & FOLIO_SWAPBACKED ? LRU_INACTIVE_ANON : LRU_INACTIVE_FILE) +
-		(flags & FOLIO_ACTIVE ? 1 : 0);
+	const unsigned int list = list_of(folio_flags(folio));
 	struct lru_ends *ends = &ram->lru[list];
 
 	spin_assert_held(&ram->lru_lock);
@@ -43,7 +48,7 @@ static void list_append(struct ram *ram, uint32_t pfn)
 	else
 		ends->cold = pfn;
 	ends->hot = pfn;
-	ends->count++;
+	WRITE_ONCE(ends->count, ends->count + 1);
 }
 
 static void list_remove(struct ram *ram, struct folio *folio)
@@ -61,7 +66,7 @@ static void list_remove(struct ram *ram, struct folio *folio)
 		link_set_prev(frame_at(ram, next), kind, prev);
 	else
 		ends->hot = prev;
-	ends->count--;
+	WRITE_ONCE(ends->count, ends->count - 1);
 	link_set_prev(folio, FRAME_USED, 0);
 }
 
@@ -136,14 +141,20 @@ void lru_add(struct ram *ram, struct folio *folio)
 	spin_unlock(&b->lock);
 }
 
-void lru_del(struct ram *ram, struct folio *folio)
+bool lru_isolate_folio(struct ram *ram, struct folio *folio)
 {
 	while (folio_test(folio, FOLIO_LRU)) {
 		if (batch_remove(ram, folio) || remove_listed(ram, folio)) {
 			folio_test_clear(folio, FOLIO_LRU);
-			return;
+			return true;
 		}
 	}
+	return false;
+}
+
+void lru_del(struct ram *ram, struct folio *folio)
+{
+	(void)!lru_isolate_folio(ram, folio);
 }
 
 /*
@@ -214,4 +225,48 @@ unsigned int lru_isolate(struct ram *ram, enum lru_list list, unsigned int n, st
 	}
 	spin_unlock(&ram->lru_lock);
 	return got;
+}
+
+/* putting back ------------------------------------------------------------------ */
+
+void lru_putback(struct ram *ram, struct folio **folios, unsigned int n)
+{
+	if (!n)
+		return;
+	spin_lock(&ram->lru_lock, RANK_LRU);
+	for (unsigned int i = 0; i < n; i++) {
+		VM_WARN_ON(folio_test(folios[i], FOLIO_LRU));
+		list_append(ram, (uint32_t)folio_pfn(ram, folios[i]));
+		folio_set(folios[i], FOLIO_LRU); /* last, as in lru_add() */
+	}
+	spin_unlock(&ram->lru_lock);
+	for (unsigned int i = 0; i < n; i++)
+		folio_put(ram, folios[i]);
+}
+
+unsigned long lru_size(const struct ram *ram, enum lru_list list)
+{
+	return READ_ONCE(ram->lru[list].count);
+}
+
+/* use --------------------------------------------------------------------------- */
+
+void folio_activate(struct ram *ram, struct folio *folio)
+{
+	if (folio_test(folio, FOLIO_ACTIVE))
+		return;
+	folio_set(folio, FOLIO_ACTIVE);
+	folio_test_clear(folio, FOLIO_REFERENCED);
+	lru_move(ram, folio);
+	atomic_inc(&ram->refaults.age);
+}
+
+void folio_mark_accessed(struct ram *ram, struct folio *folio)
+{
+	const unsigned int flags = folio_flags(folio);
+
+	if (!(flags & FOLIO_REFERENCED))
+		folio_set(folio, FOLIO_REFERENCED);
+	else if (!(flags & FOLIO_ACTIVE))
+		folio_activate(ram, folio);
 }

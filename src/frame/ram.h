@@ -95,6 +95,22 @@ struct buddy {
 	unsigned long asked, used; /* as a shard's: folios of order > 0 */
 };
 
+/* Pages that have left: refault.c. */
+struct refaults {
+	uint64_t *records;             /* buckets of RECORDS_IN_BUCKET; each atomic */
+	unsigned long mask;            /* of buckets */
+	unsigned long age;             /* atomic: evictions and activations */
+	unsigned long cost[LRU_TYPES]; /* atomic: lru_cost() */
+	bool anon_leaves;              /* atomic */
+};
+#define RECORDS_IN_BUCKET 8UL
+
+struct ram_watcher {
+	void (*low)(void *arg);
+	void *arg;
+	struct ram_marks marks; /* (i) */
+};
+
 /* A thread's share of the counters. */
 struct vm_events {
 	unsigned long count[VM_EVENTS]; /* atomic */
@@ -112,6 +128,8 @@ struct ram {
 	struct shard shard[RAM_SHARDS];
 	struct lru_batch batch[RAM_SHARDS];
 	struct vm_events events[RAM_SHARDS];
+	struct refaults refaults;
+	struct ram_watcher watcher;
 };
 _Static_assert(offsetof(struct ram, view) == 0, "ram_view()");
 
@@ -153,6 +171,12 @@ static inline void link_set_next(struct folio *folio, uint32_t next)
 
 /* buddy.c: all with buddy.lock held ------------------------------------------ */
 
+/* Frames in blocks, and those that were never used. */
+static inline unsigned long buddy_free(const struct ram *ram)
+{
+	return ram->buddy.free + (ram->view.nr_frames - ram->buddy.fresh);
+}
+
 /* The first frame of a block, FRAME_USED; 0: there is none. */
 unsigned long buddy_take(struct ram *ram, unsigned int order);
 /* Up to n > 0 single frames, FRAME_CACHED, chained by their next links; how many. */
@@ -181,6 +205,13 @@ static inline void frames_in(struct ram *ram, unsigned long pfn, unsigned int or
 	(void)ram, (void)pfn, (void)order;
 }
 #endif
+
+/* refault.c ------------------------------------------------------------------ */
+
+/* Bytes of the table for that many frames. */
+size_t refault_bytes(unsigned long frames);
+/* memory: zeros, a multiple of CACHE_LINE. */
+void refault_init(struct ram *ram, void *memory);
 
 /* lru.c ---------------------------------------------------------------------- */
 

@@ -32,14 +32,14 @@ static void push(struct ram *ram, struct shard *s, unsigned long pfn)
 	link_set_prev(folio, FRAME_CACHED, 0);
 	link_set_next(folio, s->first);
 	s->first = (uint32_t)pfn;
-	s->count++;
+	WRITE_ONCE(s->count, s->count + 1);
 }
 
 /* n frames go to the buddy. */
 static void spill(struct ram *ram, struct shard *s, unsigned int n)
 {
 	spin_lock_nested(&ram->buddy.lock, RANK_FRAME); /* after the shard's */
-	s->count -= n;
+	WRITE_ONCE(s->count, s->count - n);
 	while (n--) {
 		const uint32_t pfn = s->first;
 
@@ -51,9 +51,14 @@ static void spill(struct ram *ram, struct shard *s, unsigned int n)
 
 static void refill(struct ram *ram, struct shard *s)
 {
+	unsigned long free;
+
 	spin_lock_nested(&ram->buddy.lock, RANK_FRAME); /* after the shard's */
-	s->count = buddy_take_singles(ram, SHARD_BATCH, &s->first);
+	WRITE_ONCE(s->count, buddy_take_singles(ram, SHARD_BATCH, &s->first));
+	free = buddy_free(ram);
 	spin_unlock(&ram->buddy.lock);
+	if (unlikely(free < ram->watcher.marks.low) && ram->watcher.low)
+		ram->watcher.low(ram->watcher.arg);
 }
 
 /* The first frame, or 0. The shard's lock is held. */
@@ -68,7 +73,7 @@ static unsigned long shard_take(struct ram *ram, struct shard *s)
 		struct folio *folio = frame_at(ram, pfn);
 
 		s->first = link_next(folio);
-		s->count--;
+		WRITE_ONCE(s->count, s->count - 1);
 		link_set_prev(folio, FRAME_USED, 0);
 		WRITE_ONCE(s->asked, s->asked + 1);
 		WRITE_ONCE(s->used, s->used + 1);

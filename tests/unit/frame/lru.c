@@ -13,6 +13,7 @@ static const unsigned int flags_of[LRU_LISTS] = {
 	[LRU_ACTIVE_ANON] = FOLIO_SWAPBACKED | FOLIO_ACTIVE,
 	[LRU_INACTIVE_FILE] = 0,
 	[LRU_ACTIVE_FILE] = FOLIO_ACTIVE,
+	[LRU_UNEVICTABLE] = FOLIO_SWAPBACKED | FOLIO_MLOCKED,
 };
 
 static struct folio *on_list(struct ram *ram, enum lru_list list)
@@ -153,6 +154,52 @@ static void moving_follows_the_flags(void **state)
 	folio_put(ram, b);
 }
 
+static void one_is_isolated_and_put_back(void **state)
+{
+	struct ram *ram = *state;
+	struct folio *folio[3], *out[3];
+
+	for (int i = 0; i < 3; i++)
+		folio[i] = on_list(ram, LRU_INACTIVE_FILE);
+	assert_int_equal(listed(ram, LRU_INACTIVE_FILE), 3);
+	folio_get(folio[0]);
+	assert_true(lru_isolate_folio(ram, folio[0]));
+	assert_false(lru_isolate_folio(ram, folio[0])); /* it is on none */
+	assert_int_equal(lru_size(ram, LRU_INACTIVE_FILE), 2);
+	folio_set(folio[0], FOLIO_ACTIVE);
+	lru_putback(ram, folio, 1);
+	assert_int_equal(folio_refs(folio[0]), 1);
+	assert_int_equal(listed(ram, LRU_ACTIVE_FILE), 1);
+	assert_int_equal(lru_isolate(ram, LRU_INACTIVE_FILE, 3, out), 2);
+	assert_ptr_equal(out[0], folio[1]);
+	lru_putback(ram, out, 2);
+	assert_valid(ram);
+	for (int i = 0; i < 3; i++)
+		folio_put(ram, folio[i]);
+	/* The isolated one's last reference may be what is put. */
+	folio[0] = on_list(ram, LRU_INACTIVE_FILE);
+	assert_int_equal(lru_isolate(ram, LRU_INACTIVE_FILE, 3, out), 1);
+	folio_put(ram, folio[0]);
+	lru_putback(ram, out, 1);
+	assert_int_equal(listed(ram, LRU_INACTIVE_FILE), 0);
+}
+
+static void the_second_access_activates(void **state)
+{
+	struct ram *ram = *state;
+	struct folio *folio = on_list(ram, LRU_INACTIVE_FILE);
+
+	folio_mark_accessed(ram, folio);
+	assert_int_equal(listed(ram, LRU_INACTIVE_FILE), 1);
+	folio_mark_accessed(ram, folio);
+	assert_int_equal(listed(ram, LRU_ACTIVE_FILE), 1);
+	assert_int_equal(folio_flags(folio) & (FOLIO_ACTIVE | FOLIO_REFERENCED), FOLIO_ACTIVE);
+	folio_mark_accessed(ram, folio);
+	folio_mark_accessed(ram, folio);
+	assert_int_equal(listed(ram, LRU_ACTIVE_FILE), 1);
+	folio_put(ram, folio);
+}
+
 static void isolation_leaves_what_has_no_reference(void **state)
 {
 	struct ram *ram = *state;
@@ -268,8 +315,11 @@ static void *isolate_and_put_back(void *arg)
 	for (unsigned long i = 0; i < w->rounds / 8; i++) {
 		unsigned int n = lru_isolate(w->ram, i % LRU_LISTS, ARRAY_SIZE(out), out);
 
-		while (n--)
-			folio_put(w->ram, out[n]); /* perhaps the last one */
+		if (i % 2)
+			lru_putback(w->ram, out, n);
+		else
+			while (n--)
+				folio_put(w->ram, out[n]); /* perhaps the last one */
 	}
 	return NULL;
 }
@@ -311,6 +361,8 @@ int main(void)
 		ram_test(leaving_from_the_ends_the_middle_and_the_batch),
 		ram_test(flags_may_change_while_it_is_listed),
 		ram_test(moving_follows_the_flags),
+		ram_test(one_is_isolated_and_put_back),
+		ram_test(the_second_access_activates),
 		ram_test(isolation_leaves_what_has_no_reference),
 		ram_test(a_batch_that_goes_on_the_lists_meanwhile),
 		ram_test(a_folio_that_leaves_its_list_meanwhile),
