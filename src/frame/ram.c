@@ -121,12 +121,12 @@ static int map_frames(struct ram *ram)
 
 	if (fd < 0)
 		return -errno;
-	err = host_ftruncate(fd, (off_t)ram->bytes) ? -errno : 0;
+	err = host_ftruncate(fd, (off_t)ram->memory.bytes) ? -errno : 0;
 	if (!err)
-		err = map(ram->bytes, MAP_SHARED, fd, &ram->view.base);
-	if (!err && madvise(ram->view.base, ram->bytes, MADV_DONTFORK)) {
+		err = map(ram->memory.bytes, MAP_SHARED, fd, &ram->view.base);
+	if (!err && madvise(ram->view.base, ram->memory.bytes, MADV_DONTFORK)) {
 		/* The host's EAGAIN means the same; no call of a machine says that. */
-		munmap(ram->view.base, ram->bytes);
+		munmap(ram->view.base, ram->memory.bytes);
 		err = -ENOMEM;
 	}
 	if (err || ram->fd < 0)
@@ -167,17 +167,17 @@ int ram_create(const struct ram_config *config, struct ram **out)
 	if (!block)
 		return -ENOMEM;
 	ram = (struct ram *)ALIGN_UP((uintptr_t)block, CACHE_LINE);
-	ram->block = block;
+	ram->memory.block = block;
 	ram->view.nr_frames = frames;
 	ram->view.page_shift = shift;
-	ram->bytes = frames << shift;
-	ram->meta_bytes = notes_end(frames) + refault_bytes(frames);
+	ram->memory.bytes = frames << shift;
+	ram->memory.meta_bytes = notes_end(frames) + refault_bytes(frames);
 	ram->fd = config->fd == RAM_KEEP_FD ? 0 : -1; /* 0: wanted, map_frames() fills it in */
 	ram->buddy.fresh = ZERO_FRAME + 1;
 	err = map_frames(ram);
 	if (err)
 		goto free_block;
-	err = map(ram->meta_bytes, MAP_PRIVATE | MAP_ANONYMOUS, -1, &ram->view.folios);
+	err = map(ram->memory.meta_bytes, MAP_PRIVATE | MAP_ANONYMOUS, -1, &ram->view.folios);
 	if (err)
 		goto unmap_frames;
 	ram->view.notes = (uint8_t *)(ram->view.folios + frames);
@@ -188,7 +188,7 @@ int ram_create(const struct ram_config *config, struct ram **out)
 	return 0;
 
 unmap_frames:
-	munmap(ram->view.base, ram->bytes);
+	munmap(ram->view.base, ram->memory.bytes);
 	if (ram->fd >= 0)
 		host_close(ram->fd);
 free_block:
@@ -205,11 +205,11 @@ void ram_destroy(struct ram *ram)
 	ram_unlink(ram);
 	/* Shadow memory outlives the mapping and would spoil the next one here. */
 	unpoison_region(ram->view.base, ram->buddy.fresh << ram->view.page_shift);
-	munmap(ram->view.folios, ram->meta_bytes);
-	munmap(ram->view.base, ram->bytes);
+	munmap(ram->view.folios, ram->memory.meta_bytes);
+	munmap(ram->view.base, ram->memory.bytes);
 	if (ram->fd >= 0)
 		host_close(ram->fd);
-	mem_free(&ram_site, ram->block);
+	mem_free(&ram_site, ram->memory.block);
 }
 
 int ram_fd(const struct ram *ram)

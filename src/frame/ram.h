@@ -105,6 +105,11 @@ struct refaults {
 };
 #define RECORDS_IN_BUCKET 8UL
 
+struct ram_memory {
+	size_t bytes, meta_bytes; /* of the two mappings */
+	void *block;              /* what mem_alloc() gave */
+};
+
 struct ram_watcher {
 	void (*low)(void *arg);
 	void *arg;
@@ -119,9 +124,8 @@ struct vm_events {
 struct ram {
 	struct ram_view view;
 	int fd;
-	size_t bytes, meta_bytes; /* of the two mappings */
-	void *block;              /* what mem_alloc() gave */
-	struct list_head node;    /* rams_lock */
+	struct ram_memory memory;
+	struct list_head node; /* rams_lock */
 	struct buddy buddy __aligned(CACHE_LINE);
 	struct samara_spinlock lru_lock __aligned(CACHE_LINE);
 	struct lru_ends lru[LRU_LISTS]; /* lru_lock */

@@ -84,11 +84,11 @@ static void frames_are_counted_under_their_lock(void **state)
 /* Host pages of a ram's metadata that were ever touched. */
 static unsigned long touched(const struct ram *ram)
 {
-	const size_t pages = (ram->meta_bytes + PAGE - 1) / PAGE;
+	const size_t pages = (ram->memory.meta_bytes + PAGE - 1) / PAGE;
 	unsigned char *there = calloc(pages, 1);
 	unsigned long n = 0;
 
-	assert_int_equal(mincore(ram->view.folios, ram->meta_bytes, there), 0);
+	assert_int_equal(mincore(ram->view.folios, ram->memory.meta_bytes, there), 0);
 	for (size_t i = 0; i < pages; i++)
 		n += there[i] & 1;
 	free(there);
@@ -103,7 +103,7 @@ static void metadata_of_large_folios_is_16_bytes_a_frame_at_most(void **state)
 
 	(void)state;
 	/* Where the host backs memory by huge pages of its own, nothing can be told apart. */
-	if (madvise(ram->view.folios, ram->meta_bytes, MADV_NOHUGEPAGE)) {
+	if (madvise(ram->view.folios, ram->memory.meta_bytes, MADV_NOHUGEPAGE)) {
 		ram_destroy(ram);
 		skip();
 	}
