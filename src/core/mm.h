@@ -18,7 +18,8 @@
  * tables. An mm that is being built is open only to walkers that remove pages for good: otherwise
  * the new mm would keep what truncation drops. A dying mm is closed to both. A walker that puts
  * back what it has taken out itself (migration) enters in every state: a fork may have copied its
- * entries into an mm that is being built, and a dying mm may not have zapped them yet.
+ * entries into an mm that is being built, and a dying mm may not have zapped them yet. The OOM
+ * reaper enters a dying mm beside its exit, until that has given all pages back (MM_OOM_SKIP).
  *
  * Invariants (vma/validate_mm.c checks them by these names)
  *   tree        the range tree's own
@@ -54,11 +55,12 @@ struct mm_list {
 	struct list_head head;       /* lock; samara_mm.life.all */
 };
 
-/* What samara_set_oom() set, and the last victim. */
+/* What samara_set_oom() set: reclaim/oom.c. */
 struct oom_state {
 	struct samara_spinlock lock;                        /* RANK_MMS, never with mms.lock */
 	void (*kill)(struct samara_mm *victim, void *priv); /* lock; NULL: no victims */
 	void *priv;                                         /* lock */
+	bool choosing;                                      /* lock: a thread chooses a victim */
 };
 
 struct samara_machine {
@@ -118,9 +120,8 @@ enum mm_state { MM_BUILDING, MM_LIVE, MM_DYING };
 /* struct mm_life.oom; a bit that is set stays set. */
 enum mm_oom {
 	MM_OOM_VICTIM = 1 << 0, /* chosen, and its owner was told */
-	MM_UNSTABLE = 1 << 1,   /* pages may be missing: an access finds zeros, or SIGBUS */
-	MM_OOM_SKIP =
-		1 << 2, /* nothing more can be taken from it: the next victim is another one */
+	MM_UNSTABLE = 1 << 1,   /* private pages may be missing: SIGBUS where nothing is mapped */
+	MM_OOM_SKIP = 1 << 2,   /* nothing more is taken from it: the next victim is another one */
 };
 
 /*
@@ -186,7 +187,7 @@ struct mm_limits {
 	unsigned long rlim[MM_RLIMITS]; /* bytes */
 	unsigned long rlim_max[MM_RLIMITS];
 	unsigned int caps; /* enum samara_caps */
-	int oom_score_adj; /* (a) -1000 to 1000 */
+	int oom_score_adj; /* -1000 to 1000; also read without the lock, of a live mm */
 	enum samara_touch_policy touch;
 	char apart[CACHE_LINE];
 };
@@ -324,12 +325,32 @@ enum mm_gate {
 	MM_GATE_LOOK,    /* to look, or to move pages elsewhere: live ones only */
 	MM_GATE_REMOVE,  /* to remove pages for good: also from one that is being built */
 	MM_GATE_RESTORE, /* to put back what the walker took out: always */
+	MM_GATE_REAP,    /* to take private pages away: also from one that dies, if it has some */
 };
+
+static inline unsigned int mm_oom(const struct samara_mm *mm)
+{
+	return smp_load_acquire(&mm->life.oom);
+}
+
+/* Ordered by the lock under which a page was taken away, or the mmap_lock for writing. */
+static inline bool mm_pages_lost(const struct samara_mm *mm)
+{
+	return READ_ONCE(mm->life.oom) & MM_UNSTABLE;
+}
+
+/* Set for good. What was done to the mm before is seen by a thread that finds the bits set. */
+static inline void mm_oom_set(struct samara_mm *mm, unsigned int bits)
+{
+	atomic_fetch_or_acq_rel(&mm->life.oom, bits);
+}
 
 static inline bool mm_gate_open(const struct samara_mm *mm, enum mm_gate gate)
 {
 	const enum mm_state state = smp_load_acquire(&mm->life.state);
 
+	if (gate == MM_GATE_REAP)
+		return state != MM_BUILDING && !(mm_oom(mm) & MM_OOM_SKIP);
 	return gate == MM_GATE_RESTORE || state == MM_LIVE ||
 	       (state == MM_BUILDING && gate == MM_GATE_REMOVE);
 }

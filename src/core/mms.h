@@ -45,6 +45,12 @@ void mm_join(struct samara_mm *mm);
  */
 void mm_put(struct samara_mm *mm);
 
+/* One reference more. The caller has one, or knows that the owner still has its own. */
+static inline void mm_get(struct samara_mm *mm)
+{
+	refcount_inc(&mm->life.refs);
+}
+
 /* The mm behind prev (NULL: the first), with a reference; NULL: prev was the last. Drops prev's. */
 struct samara_mm *mm_next(struct samara_machine *machine, struct samara_mm *prev) __must_check;
 

@@ -12,6 +12,18 @@
 #include "vma/account.h"
 #include "vma/unmap.h"
 
+#ifdef SAMARA_DEBUG
+void (*exit_step_hook)(enum exit_step step, struct samara_mm *mm);
+
+static void begin(enum exit_step step, struct samara_mm *mm)
+{
+	if (unlikely(exit_step_hook))
+		exit_step_hook(step, mm);
+}
+#else
+#define begin(step, mm) ((void)0)
+#endif
+
 static void zap_all(struct samara_mm *mm, struct mmu_gather *tlb)
 {
 	MA_STATE(mas, &mm->mt, 0, 0);
@@ -47,31 +59,44 @@ static void free_all_tables(struct samara_mm *mm, struct mmu_gather *tlb)
 	});
 }
 
+/* A mapped folio always has a family: map counts drop before VMAs are unlinked. */
+static void pages_leave(struct samara_mm *mm, struct mmu_gather *tlb)
+{
+	if (mm_has_tables(mm)) {
+		/* Nested: a failed fork holds the parent's. */
+		down_read_nested(&mm->mmap_lock.sem);
+		begin(EXIT_PAGES, mm);
+		zap_all(mm, tlb);
+		mmap_read_unlock(mm);
+	}
+	begin(EXIT_FLUSH, mm);
+	tlb_flush_mmu(tlb);
+	mm_oom_set(mm, MM_OOM_SKIP);
+}
+
 void exit_mmap(struct samara_mm *mm, struct vma_dead *dead)
 {
 	struct mmu_gather tlb;
 	unsigned long buried;
 
+	begin(EXIT_BEGIN, mm);
 	smp_store_release(&mm->life.state, MM_DYING);
+	begin(EXIT_CPUS, mm);
 	if (READ_ONCE(mm->watch.notifiers))
 		notifier_release_all(mm);
 	tlb_mm_exit(mm);
 	tlb_gather_mmu(&tlb, mm, GATHER_FULLMM);
-	if (mm_has_tables(mm)) {
-		/* Nested: a failed fork holds the parent's. */
-		down_read_nested(&mm->mmap_lock.sem);
-		zap_all(mm, &tlb);
-		mmap_read_unlock(mm);
-	}
-	/* A mapped folio always has a family: map counts drop before VMAs are unlinked. */
-	tlb_flush_mmu(&tlb);
+	pages_leave(mm, &tlb);
+	begin(EXIT_LINKS, mm);
 	down_write_nested(&mm->mmap_lock.sem);
 	buried = bury_all(mm, dead);
+	begin(EXIT_TABLES, mm);
 	if (mm_has_tables(mm))
 		free_all_tables(mm, &tlb);
 	tlb_finish_mmu(&tlb);
 	pgd_free(mm);
 	BUG_ON(buried != mm->count.map_count);
+	begin(EXIT_TREE, mm);
 	mt_clear_in_rcu(&mm->mt); /* no reader is left */
 	__mt_destroy(&mm->mt);
 	maple_writer_forget(&mm->writer);
