@@ -9,12 +9,13 @@
 static unsigned int map_zero_frame(struct vm_fault *vmf)
 {
 	const pte_t pte = mk_pte(ZERO_FRAME, vmf->vma->vm_flags);
+	unsigned int ret = VM_FAULT_DONE;
 
-	if (fault_lock(vmf)) {
+	if (fault_lock_empty(vmf, &ret)) {
 		table_fill(vmf->leaf, vmf->pte, pte_with(pte, PTE_SPECIAL));
 		table_unlock(vmf->leaf);
 	}
-	return VM_FAULT_DONE;
+	return ret;
 }
 
 void fault_set_anon(const struct vm_fault *vmf, struct folio *folio)
@@ -50,9 +51,9 @@ unsigned int fault_anon(struct vm_fault *vmf)
 	folio = folio_alloc(fault_ram(vmf), 0, FOLIO_ZEROED);
 	if (!folio)
 		return VM_FAULT_OOM;
-	if (!fault_lock(vmf)) {
+	if (!fault_lock_empty(vmf, &ret)) {
 		folio_put(fault_ram(vmf), folio);
-		return VM_FAULT_DONE;
+		return ret;
 	}
 	fault_set_anon(vmf, folio);
 	table_unlock(vmf->leaf);

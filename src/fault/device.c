@@ -74,7 +74,7 @@ static unsigned int copy_frame(struct vm_fault *vmf)
 	if (ret)
 		goto put;
 	bytes_copy(folio_virt(ram, copy), pfn_to_virt(ram, frame), mm_page_size(vmf->vma->vm_mm));
-	if (!fault_lock(vmf))
+	if (!fault_lock_empty(vmf, &ret))
 		goto put;
 	fault_set_anon(vmf, copy);
 	table_unlock(vmf->leaf);
@@ -114,7 +114,7 @@ unsigned int fault_device(struct vm_fault *vmf)
 	ret = ask_frame(vmf, &frame);
 	if (!ret && (vmf->flags & FAULT_WRITE))
 		ret = fault_ask_write(vmf, frame);
-	if (ret || !fault_lock(vmf))
+	if (ret || !fault_lock_empty(vmf, &ret))
 		return ret;
 	ret = set_frame(vmf, frame);
 	table_unlock(vmf->leaf);

@@ -120,12 +120,12 @@ static unsigned int read_fault(struct vm_fault *vmf)
 	if (ret & VM_FAULT_ERROR) {
 		/* Beyond the end; Linux has looked around before it notices. */
 		table_lock(vmf->leaf);
-		if (fault_holds(vmf))
+		if (fault_holds(vmf) && !fault_lost(vmf))
 			map_around(vmf);
 		table_unlock(vmf->leaf);
 		return ret;
 	}
-	if (!fault_lock(vmf)) {
+	if (!fault_lock_empty(vmf, &ret)) {
 		put_page(vmf, folio);
 		return ret;
 	}
@@ -156,7 +156,7 @@ static unsigned int private_write(struct vm_fault *vmf)
 	if (ret & VM_FAULT_ERROR)
 		goto put_copy;
 	bytes_copy(folio_virt(ram, copy), folio_virt(ram, folio), mm_page_size(vmf->vma->vm_mm));
-	if (!fault_lock(vmf)) {
+	if (!fault_lock_empty(vmf, &ret)) {
 		put_page(vmf, folio);
 		goto put_copy;
 	}

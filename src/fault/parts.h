@@ -6,7 +6,8 @@
  *   allocate, read, copy          may fail, nothing has happened yet
  *   fault_lock(vmf)               the leaf's lock, if the entry is still vmf->orig and no page of
  *                                 the file was unmapped meanwhile; else VM_FAULT_DONE, and the
- *                                 access is tried again
+ *                                 access is tried again. fault_lock_empty() where nothing was: not
+ *                                 if that may be because the page was taken away
  *   write the entry               cannot fail
  *   table_unlock(vmf->leaf)
  */
@@ -88,6 +89,31 @@ static inline bool fault_lock(const struct vm_fault *vmf)
 	if (likely(pte_same(pte_read(vmf->pte), vmf->orig) && fault_holds(vmf)))
 		return true;
 	table_unlock(vmf->leaf);
+	return false;
+}
+
+/*
+ * Private pages of mm may be gone (reclaim/reap.c): what is not there may have been written to, and
+ * must not read as zeros or as the file. Leaf's lock: the reaper has set this before it took the
+ * lock to empty the entry.
+ */
+static inline bool fault_lost(const struct vm_fault *vmf)
+{
+	return unlikely(mm_pages_lost(vmf->vma->vm_mm)) && !(vmf->vma->vm_flags & VM_SHARED);
+}
+
+/*
+ * As fault_lock(), where nothing is mapped and something is to be. False: *ret has what to answer
+ * besides.
+ */
+static inline bool fault_lock_empty(const struct vm_fault *vmf, unsigned int *ret)
+{
+	if (!fault_lock(vmf))
+		return false;
+	if (likely(!fault_lost(vmf)))
+		return true;
+	table_unlock(vmf->leaf);
+	*ret |= VM_FAULT_SIGBUS;
 	return false;
 }
 

@@ -204,7 +204,8 @@ int dup_mmap(struct samara_mm *parent, struct samara_mm *child)
 	down_write_nested(&child->mmap_lock.sem);
 	mm_join(child);
 	mm_inherit(child, parent);
-	err = map_copy(parent, child);
+	/* What the reaper has taken from the parent must not be zeros in the child. */
+	err = mm_pages_lost(parent) ? -ENOMEM : map_copy(parent, child);
 	if (!err && mm_has_tables(parent))
 		err = pages_copy(parent, child, &until);
 	if (!err) {
