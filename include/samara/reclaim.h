@@ -100,22 +100,28 @@ SAMARA_API long samara_reclaim(struct samara_machine *machine, unsigned long nr_
 struct samara_oom_ops {
 	size_t size; /* sizeof(struct samara_oom_ops) */
 	/*
-	 * victim is to end: the embedder stops its threads and calls samara_mm_exit() when it can, not inside this
-	 * call. Called with no lock held, by the thread that found no memory, once for each victim. Meanwhile its
-	 * anonymous memory may be gone: a private page reads as zeros or gives SIGBUS.
+	 * victim is to end: the embedder stops its threads and calls samara_mm_exit() when it can, not
+	 * inside this call. Called with no lock held, by the thread that found no memory, once for each
+	 * victim. That thread may be inside an access to victim. From now on private memory of victim
+	 * that is not there gives SIGBUS, and samara_fork() of it -ENOMEM. The call may take any time,
+	 * and wait for other threads that find no memory. Another thread may have ended victim
+	 * meanwhile: until the call returns, victim can be compared with pointers, and no new mm has its
+	 * address. No thread may be stopped inside a section (samara_cpu_enter()).
 	 */
 	void (*kill)(struct samara_mm *victim, void *priv);
 };
 
 /*
- * What is done when reclaim makes no progress: the mm with the highest badness (pages in memory, in swap and in
- * page tables, plus oom_score_adj thousandths of all pages) is chosen, ops->kill is told, and its
- * private anonymous memory is taken away at once. ops NULL, the default: no victim; the access or
- * call returns -ENOMEM. ops is copied. Nothing happens when ops->size is wrong.
+ * What is done when reclaim makes no progress: the mm with the highest badness (pages in memory, in
+ * swap and in page tables, plus oom_score_adj thousandths of all pages) is chosen, ops->kill is told,
+ * and its private memory is taken away at once, locked memory too. If that is not enough the next one is
+ * chosen, until none is left. ops NULL, the default: no victim; the access or call returns -ENOMEM. ops
+ * is copied; calls of the former kill may still be under way when this returns. Nothing happens
+ * when ops->size is wrong.
  */
 SAMARA_API void samara_set_oom(struct samara_machine *machine, const struct samara_oom_ops *ops,
 			       void *priv);
-/* /proc/PID/oom_score_adj: -1000 (never a victim) to 1000; fork copies it. 0 or -EINVAL. */
+/* /proc/PID/oom_score_adj: -1000 (never a victim) to 1000, 0 at first; fork copies it. 0 or -EINVAL. */
 SAMARA_API int samara_set_oom_score_adj(struct samara_mm *mm, int adj);
 
 /* moving pages, bad memory --------------------------------------------------- */

@@ -25,6 +25,7 @@
 
 #include "core/mm.h"
 #include "frame/frame.h"
+#include "store/swap.h"
 
 /* shrink.c, worker.c ------------------------------------------------------------ */
 
@@ -57,9 +58,13 @@ int swapoff(struct samara_swap *area) __must_check;
  */
 bool oom_make_room(struct samara_machine *machine) __must_check;
 /*
- * The private anonymous memory of mm is taken away, beside anything that mm does. 0, or -EAGAIN:
- * its mmap_lock was taken. Never twice: MM_OOM_SKIP.
+ * The private memory of mm is taken away, beside anything that mm does; the caller has a reference
+ * and holds no lock. 0: it is gone, also if it was before. -EAGAIN: mm's mmap_lock was taken, mm is
+ * being built, or another thread is at it. Never twice: MM_OOM_SKIP.
  */
 int oom_reap(struct samara_mm *mm) __must_check;
+#ifdef SAMARA_DEBUG
+extern unsigned long oom_reap_tries; /* until a victim is passed by; a test lowers it */
+#endif
 
 #endif
