@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A function of the test that samara_fork() calls at each of its steps, with the locks held that
- * it holds there. Only debug builds have such calls; in others the test is skipped, so the test
- * asks for it before it makes anything that its end has to take away.
+ * A function of the test that samara_fork() or samara_mm_exit() calls at each of its steps, with the
+ * locks held that it holds there. Only debug builds have such calls; in others the test is skipped,
+ * so the test asks for it before it makes anything that its end has to take away.
  */
 #ifndef SUPPORT_FORK_STEPS_H
 #define SUPPORT_FORK_STEPS_H
 
+#include "process/exit.h"
 #include "process/fork.h"
 #include "support/cmocka_all.h"
 
@@ -34,6 +35,31 @@ static inline void at_fork_steps(fork_step_fn fn)
 static inline void at_fork_steps_end(void)
 {
 	(void)fork_steps_told(NULL);
+}
+
+/* The same of samara_mm_exit(). */
+typedef void (*exit_step_fn)(enum exit_step step, struct samara_mm *mm);
+
+static inline bool exit_steps_told(exit_step_fn fn)
+{
+#ifdef SAMARA_DEBUG
+	exit_step_hook = fn;
+	return true;
+#else
+	(void)fn;
+	return false;
+#endif
+}
+
+static inline void at_exit_steps(exit_step_fn fn)
+{
+	if (!exit_steps_told(fn))
+		skip();
+}
+
+static inline void at_exit_steps_end(void)
+{
+	(void)exit_steps_told(NULL);
 }
 
 #endif

@@ -5,121 +5,13 @@
  * waits for ever, and what was truncated is in neither.
  */
 #include <errno.h>
-#include <pthread.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "family.h"
-#include "process/fork.h"
+#include "held.h"
 #include "rmap/link.h"
-#include "support/fork_steps.h"
-#include "support/mm_text.h"
-#include "support/store_box.h"
-
-#define PAGES 20UL
-#define KEPT 3UL /* pages that truncation leaves */
-
-static struct mem m;
-static struct samara_file *file;
-static int fd;
-static unsigned long shared, copied, anon; /* mappings of PAGES pages each */
-static char text[MM_TEXT];
-
-static unsigned long nth(unsigned long mapping, unsigned long i)
-{
-	return mapping + i * MEM_PAGE;
-}
-
-/*
- *   shared   the file; all pages written to, the last a guard, so that fork copies its entries
- *   copied   the same file, private: the upper half written to, the lower read
- */
-static int set_up(void **state)
-{
-	(void)state;
-	mem_open(&m, 16 << 20);
-	fd = box_host_file(PAGES * MEM_PAGE);
-	assert_int_equal(samara_file_from_fd(m.machine, fd, &file), 0);
-	shared = mem_map(&m, PAGES, RW, MAP_SHARED, file);
-	copied = mem_map(&m, PAGES, RW, MAP_PRIVATE, file);
-	anon = mem_map(&m, PAGES, RW, MAP_PRIVATE, NULL);
-	for (unsigned long i = 0; i < PAGES; i++) {
-		put(m.mm, nth(shared, i), i + 100);
-		put(m.mm, nth(anon, i), i + 300);
-		if (i >= PAGES / 2)
-			put(m.mm, nth(copied, i), i + 200);
-		else
-			get(m.mm, nth(copied, i));
-	}
-	assert_int_equal(samara_madvise(m.mm, nth(shared, PAGES - 1), MEM_PAGE, MADV_GUARD_INSTALL),
-			 0);
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	at_fork_steps_end();
-	mem_check(&m);
-	samara_file_put(file);
-	close(fd);
-	mem_close(&m);
-	return 0;
-}
-
-/* walkers --------------------------------------------------------------------- */
 
 static enum fork_step held;
-static struct folio *folios[2]; /* of the file, and anonymous */
-static unsigned int referenced[2];
-static int unmapped;
-static bool done; /* atomic */
-
-static void *truncate_it(void *arg)
-{
-	assert_int_equal(samara_file_set_length(file, KEPT * MEM_PAGE), 0);
-	return arg;
-}
-
-static void *punch(void *arg)
-{
-	assert_int_equal(samara_file_punch_hole(file, KEPT * MEM_PAGE, PAGES * MEM_PAGE), 0);
-	return arg;
-}
-
-static void *write_back(void *arg)
-{
-	assert_int_equal(samara_file_sync(file), 0);
-	return arg;
-}
-
-static void *ask(void *arg)
-{
-	for (int i = 0; i < 2; i++) {
-		folio_lock(folios[i]);
-		referenced[i] = folio_referenced(m.machine->ram, folios[i]);
-		folio_unlock(folios[i]);
-	}
-	return arg;
-}
-
-static void *unmap(void *arg)
-{
-	folio_lock(folios[0]);
-	unmapped = folio_unmap_all(m.machine->ram, folios[0], (swp_entry_t){ 0 });
-	folio_unlock(folios[0]);
-	return arg;
-}
-
-static void *report(void *arg)
-{
-	assert_int_equal(mm_text(m.mm, samara_print_smaps, text), 0);
-	__atomic_store_n(&done, true, __ATOMIC_RELEASE);
-	return arg;
-}
-
 static void *(*walker)(void *);
-static pthread_t thread;
 
 static void hold(enum fork_step step, struct samara_mm *parent, struct samara_mm *child)
 {
@@ -200,7 +92,7 @@ static void check_truncated(enum fork_step step)
 	}
 	gone(child);
 	/* Nobody has a truncated page any more. */
-	assert_int_equal(mem_frames(&m), KEPT + PAGES);
+	assert_int_equal(mem_frames(&m), KEPT + PAGES + 1);
 }
 
 static void a_truncated_page_is_in_neither(void **state)
@@ -265,20 +157,6 @@ static void what_is_written_back_meanwhile_is_whole_and_later_writes_are_noticed
 {
 	(void)state;
 	at_each_step(check_written);
-}
-
-static void take_folios(void)
-{
-	folios[0] = mem_folio(&m, nth(shared, 4));
-	folios[1] = mem_folio(&m, nth(anon, 4));
-	folio_get(folios[0]);
-	folio_get(folios[1]);
-}
-
-static void give_folios(void)
-{
-	folio_put(m.machine->ram, folios[0]);
-	folio_put(m.machine->ram, folios[1]);
 }
 
 static void check_asked(enum fork_step step)
@@ -348,6 +226,24 @@ static void check_reported(enum fork_step step)
 	gone(child);
 }
 
+static void check_reaped(enum fork_step step)
+{
+	struct samara_mm *child;
+
+	child = forked_beside(step, reap);
+	assert_int_equal(reaped, -EAGAIN);
+	assert_int_equal(mm_oom(child), 0);
+	assert_anon(child);
+	assert_anon(m.mm);
+	gone(child);
+}
+
+static void the_reaper_stays_out_of_a_child_that_is_being_built(void **state)
+{
+	(void)state;
+	at_each_step(check_reaped);
+}
+
 static void a_report_waits(void **state)
 {
 	(void)state;
@@ -395,6 +291,7 @@ int main(void)
 		TEST(who_asks_for_accesses_sees_the_parent_only),
 		TEST(a_page_is_not_taken_from_a_child_that_is_being_built),
 		TEST(a_report_waits),
+		TEST(the_reaper_stays_out_of_a_child_that_is_being_built),
 		TEST(whoever_goes_through_a_files_mappings_meets_the_child_after_the_parent),
 	};
 

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A world for tests that hold a fork or an exit where one of its steps begins, while a walker comes
+ * to its pages from another side; and these walkers.
+ */
+#ifndef SAMARA_TEST_HELD_H
+#define SAMARA_TEST_HELD_H
+
+#include <pthread.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include "family.h"
+#include "core/mms.h"
+#include "process/exit.h"
+#include "process/fork.h"
+#include "reclaim/reclaim.h"
+#include "rmap/rmap.h"
+#include "support/fork_steps.h"
+#include "support/mm_text.h"
+#include "support/store_box.h"
+
+#define PAGES 20UL
+#define KEPT 3UL /* pages that truncation leaves */
+#define LAST 0x7fffffff0000UL
+
+static struct mem m;
+static struct samara_file *file;
+static int fd;
+static unsigned long shared, copied, anon; /* mappings of PAGES pages each */
+static char text[MM_TEXT];
+
+static unsigned long nth(unsigned long mapping, unsigned long i)
+{
+	return mapping + i * MEM_PAGE;
+}
+
+/*
+ *   shared   the file; all pages written to, the last a guard, so that fork copies its entries
+ *   copied   the same file, private: the upper half written to, the lower read
+ *   LAST     a page above all others, in a leaf table of its own
+ */
+static int set_up(void **state)
+{
+	(void)state;
+	mem_open(&m, 16 << 20);
+	fd = box_host_file(PAGES * MEM_PAGE);
+	assert_int_equal(samara_file_from_fd(m.machine, fd, &file), 0);
+	shared = mem_map(&m, PAGES, RW, MAP_SHARED, file);
+	copied = mem_map(&m, PAGES, RW, MAP_PRIVATE, file);
+	anon = mem_map(&m, PAGES, RW, MAP_PRIVATE, NULL);
+	for (unsigned long i = 0; i < PAGES; i++) {
+		put(m.mm, nth(shared, i), i + 100);
+		put(m.mm, nth(anon, i), i + 300);
+		if (i >= PAGES / 2)
+			put(m.mm, nth(copied, i), i + 200);
+		else
+			get(m.mm, nth(copied, i));
+	}
+	assert_int_equal(samara_madvise(m.mm, nth(shared, PAGES - 1), MEM_PAGE, MADV_GUARD_INSTALL),
+			 0);
+	assert_int_equal(samara_mmap(m.mm, LAST, MEM_PAGE, RW,
+				     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, NULL, 0),
+			 LAST);
+	put(m.mm, LAST, 400);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	at_fork_steps_end();
+	at_exit_steps_end();
+	mem_check(&m);
+	samara_file_put(file);
+	close(fd);
+	mem_close(&m);
+	return 0;
+}
+
+/* walkers --------------------------------------------------------------------- */
+
+static struct folio *folios[2]; /* of the file, and anonymous */
+static unsigned int referenced[2];
+static int unmapped, reaped;
+static bool done; /* atomic */
+
+static void take_folios(void)
+{
+	folios[0] = mem_folio(&m, nth(shared, 4));
+	folios[1] = mem_folio(&m, nth(anon, 4));
+	folio_get(folios[0]);
+	folio_get(folios[1]);
+}
+
+static void give_folios(void)
+{
+	folio_put(m.machine->ram, folios[0]);
+	folio_put(m.machine->ram, folios[1]);
+}
+
+static void *truncate_it(void *arg)
+{
+	assert_int_equal(samara_file_set_length(file, KEPT * MEM_PAGE), 0);
+	return arg;
+}
+
+static void *punch(void *arg)
+{
+	assert_int_equal(samara_file_punch_hole(file, KEPT * MEM_PAGE, PAGES * MEM_PAGE), 0);
+	return arg;
+}
+
+static void *write_back(void *arg)
+{
+	assert_int_equal(samara_file_sync(file), 0);
+	return arg;
+}
+
+static void *ask(void *arg)
+{
+	for (int i = 0; i < 2; i++) {
+		folio_lock(folios[i]);
+		referenced[i] = folio_referenced(m.machine->ram, folios[i]);
+		folio_unlock(folios[i]);
+	}
+	return arg;
+}
+
+static void *unmap(void *arg)
+{
+	folio_lock(folios[0]);
+	unmapped = folio_unmap_all(m.machine->ram, folios[0], (swp_entry_t){ 0 });
+	folio_unlock(folios[0]);
+	return arg;
+}
+
+static void *report(void *arg)
+{
+	assert_int_equal(mm_text(m.mm, samara_print_smaps, text), 0);
+	__atomic_store_n(&done, true, __ATOMIC_RELEASE);
+	return arg;
+}
+
+/* The child, or what is left of it. */
+static void *reap(void *arg)
+{
+	struct samara_mm *mm;
+
+	for_each_mm(m.machine, mm) if (mm != m.mm) reaped = oom_reap(mm);
+	return arg;
+}
+
+/* Those that come to pages, or all mms. What they do to the parent is nothing, or truncation. */
+struct walker {
+	const char *name;
+	void *(*run)(void *);
+	bool truncates;
+	bool waits; /* it takes mmap_locks, so it may end only when the fork or exit has */
+};
+
+static const struct walker walkers[] = {
+	{ .name = "truncation", .run = truncate_it, .truncates = true },
+	{ .name = "hole", .run = punch, .truncates = true },
+	{ .name = "write-back", .run = write_back },
+	{ .name = "accessed bits", .run = ask },
+	{ .name = "unmapping", .run = unmap },
+	{ .name = "report", .run = report, .waits = true },
+	{ .name = "reaper", .run = reap },
+};
+#define WALKERS (sizeof(walkers) / sizeof(walkers[0]))
+
+static pthread_t thread;
+
+static bool waited_for(const struct samara_mm *mm)
+{
+	return READ_ONCE(mm->mmap_lock.sem.state) & RWSEM_WAITERS;
+}
+
+/* w runs now; one that waits is left when it does so, for the mmap_lock of one of the two. */
+static inline void walk(const struct walker *w, const struct samara_mm *one,
+			const struct samara_mm *other)
+{
+	done = false;
+	assert_int_equal(pthread_create(&thread, NULL, w->run, NULL), 0);
+	if (!w->waits) {
+		pthread_join(thread, NULL);
+		return;
+	}
+	while (!__atomic_load_n(&done, __ATOMIC_ACQUIRE) && !waited_for(one) && !waited_for(other))
+		sched_yield();
+}
+
+static inline void walk_end(const struct walker *w)
+{
+	if (w->waits)
+		pthread_join(thread, NULL);
+}
+
+#endif
