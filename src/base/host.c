@@ -102,3 +102,22 @@ int host_punch_hole(int fd, off_t offset, off_t length)
 	host_end(&call);
 	return ret;
 }
+
+int host_print(int fd, const char *buf, size_t len)
+{
+	while (len) {
+		struct host_call call;
+		ssize_t n;
+
+		host_begin(&call);
+		n = write(fd, buf, len);
+		host_end(&call);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		buf += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}

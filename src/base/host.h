@@ -36,4 +36,7 @@ int host_fsync(int fd);
 int host_ftruncate(int fd, off_t length);
 int host_punch_hole(int fd, off_t offset, off_t length); /* fallocate(2) */
 
+/* All of buf by write(2), in such pairs. 0, or -errno of it. */
+int host_print(int fd, const char *buf, size_t len) __must_check;
+
 #endif

@@ -91,26 +91,6 @@ static void text_map_line(struct text *text, const struct samara_vma_info *info)
 	text_char(text, '\n');
 }
 
-static int write_all(int fd, const char *buf, size_t len)
-{
-	while (len) {
-		struct host_call call;
-		ssize_t n;
-
-		host_begin(&call);
-		n = write(fd, buf, len);
-		host_end(&call);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		buf += n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
-
 /*
  * print() for each VMA and last for the gate, written to fd piece by piece,
  * mmap_lock dropped around each write. 0, -ENOMEM, what write(2) gave, or what mm_call() says.
@@ -144,7 +124,7 @@ static int report_each(struct samara_mm *mm, int fd,
 		more = vma;
 		if (!more && gate_describe(mm, &info))
 			print(mm, NULL, &info, &text);
-		err = write_all(fd, text.buf, text.len);
+		err = host_print(fd, text.buf, text.len);
 	}
 	mem_free(&text_site, text.buf);
 	return err;
