@@ -25,4 +25,12 @@ void *mem_zalloc(struct alloc_site *site, size_t size) __must_check;
 /* p from an allocation at the same site, or NULL. */
 void mem_free(struct alloc_site *site, void *p);
 
+/*
+ * size bytes of zeros, straight from the host; NULL when refused. A page of them costs memory once
+ * it is written to, so tables with a place for everything may be large.
+ */
+void *mem_map_zeros(struct alloc_site *site, size_t size) __must_check;
+/* p of size bytes from mem_map_zeros() at the same site, or NULL. */
+void mem_unmap_zeros(struct alloc_site *site, void *p, size_t size);
+
 #endif
