@@ -10,7 +10,7 @@
 /* What a process of that size may have promised in all, mode NEVER. */
 static long allowed(const struct commit *commit, struct commit_who who)
 {
-	long pages = (long)commit->limit;
+	long pages = (long)READ_ONCE(commit->limit);
 
 	if (!who.admin)
 		pages -= (long)commit->admin_reserve;
@@ -25,7 +25,7 @@ int commit_charge(struct commit *commit, unsigned long pages, struct commit_who 
 
 	if (mode == SAMARA_OVERCOMMIT_ALWAYS)
 		return 0;
-	if (mode == SAMARA_OVERCOMMIT_GUESS ? pages <= commit->total_pages :
+	if (mode == SAMARA_OVERCOMMIT_GUESS ? pages <= READ_ONCE(commit->total_pages) :
 					      max(sum, 0L) < allowed(commit, who))
 		return 0;
 	commit_uncharge(commit, pages);
@@ -40,4 +40,10 @@ void commit_uncharge(struct commit *commit, unsigned long pages)
 void commit_add(struct commit *commit, unsigned long pages)
 {
 	atomic_add(&commit->pages, (long)pages);
+}
+
+void commit_add_swap(struct commit *commit, long pages)
+{
+	atomic_add(&commit->total_pages, (unsigned long)pages);
+	atomic_add(&commit->limit, (unsigned long)pages);
 }

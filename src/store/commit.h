@@ -17,8 +17,8 @@
 struct commit {
 	long pages;                  /* promised; atomic */
 	int mode;                    /* enum samara_overcommit; atomic */
-	unsigned long total_pages;   /* RAM and swap */
-	unsigned long limit;         /* what mode NEVER may promise, before the reserves */
+	unsigned long total_pages;   /* RAM and swap; atomic */
+	unsigned long limit;         /* what mode NEVER may promise, before the reserves; atomic */
 	unsigned long admin_reserve; /* pages of it kept for SAMARA_CAP_SYS_ADMIN */
 	unsigned long user_reserve;  /* at most so many pages of it kept from one process */
 };
@@ -35,5 +35,7 @@ int commit_charge(struct commit *commit, unsigned long pages, struct commit_who 
 void commit_add(struct commit *commit, unsigned long pages);
 /* Never refused: what is charged was promised before. */
 void commit_uncharge(struct commit *commit, unsigned long pages);
+/* So many pages of swap were added, or taken away (negative). */
+void commit_add_swap(struct commit *commit, long pages);
 
 #endif
