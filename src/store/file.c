@@ -25,6 +25,7 @@ struct file_store *file_store_create(void)
 		return NULL;
 	}
 	refcount_set(&store->refs, 1);
+	swap_areas_init(&store->swap);
 	return store;
 }
 
@@ -39,6 +40,7 @@ void file_store_put(struct file_store *store)
 	if (!refcount_dec_and_test(&store->refs))
 		return;
 	VM_WARN_ON(store->commit.pages);
+	swap_areas_end(store);
 	if (store->ram)
 		ram_destroy(store->ram);
 	mem_free(&store_site, store);

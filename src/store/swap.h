@@ -92,7 +92,8 @@ struct swap_areas {
 	long free;                            /* slots of areas that are on; atomic */
 	long total;                           /* likewise */
 	long cached;                          /* folios in the swap cache; atomic */
-	unsigned int lowest;                  /* lock: the next priority without a choice */
+	unsigned long served;                 /* turns of areas that have ended; atomic */
+	int lowest;                           /* lock: priority of the last area without a choice */
 	/*
 	 * Inodes of shared memory that have swap entries, or had: swapoff walks them.
 	 * swapped_lock (RANK_SWAP).
@@ -147,7 +148,15 @@ void swap_cache_del(struct file_store *store, struct folio *folio);
  * One that is not in the cache: true.
  */
 bool swap_cache_free(struct file_store *store, struct folio *folio);
-/* Another folio takes folio's place in the cache (migration). Both are locked, folio is frozen. */
+/*
+ * folio_unlock() of a folio that may be in the cache, with a reference: if the last entry was put
+ * while it was locked, it leaves.
+ */
+void swap_cache_unlock(struct file_store *store, struct folio *folio);
+/*
+ * Another folio takes folio's place in the cache (migration). Both are locked, folio is frozen. The
+ * slot's family stays; folio's mapping is NULL, and the cache has a reference to by instead.
+ */
 void swap_cache_replace(struct file_store *store, struct folio *folio, struct folio *by);
 /* The slot's folio, with a reference; NULL: not in memory. */
 struct folio *swap_cache_find(struct file_store *store, swp_entry_t entry) __must_check;
@@ -195,6 +204,21 @@ void swap_area_end(struct samara_swap *area);
 unsigned long swap_area_used(struct samara_swap *area);
 /* The next used slot from *slot on; false: none. Entries may go meanwhile. */
 bool swap_area_next(struct samara_swap *area, unsigned long *slot);
+
+/* Whether flags are those of swapon(2). */
+bool swap_flags_valid(int flags) __must_check;
+
+#define SWAP_PAGES_MAX (1UL << 40)
+struct swap_ops_desc {
+	const struct samara_swap_ops
+		*ops; /* copied; all members are known, read and write are there */
+	void *priv;
+	unsigned long pages;
+	int flags;
+};
+/* An area with an embedder's backend, listed. 0, -ENOMEM, -EPERM. */
+int swap_on_ops(struct file_store *store, const struct swap_ops_desc *desc,
+		struct samara_swap **out) __must_check;
 
 struct swap_stats {
 	unsigned long total, free, cached; /* slots; folios */

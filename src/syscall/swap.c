@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The doors of <samara/reclaim.h> to swap areas: argument checks.
+ */
+#include <errno.h>
+
+#include <samara/reclaim.h>
+
+#include "base/sized.h"
+#include "core/mm.h"
+#include "store/file.h"
+#include "store/swap.h"
+
+int samara_swapon_ops(struct samara_machine *machine, const struct samara_swap_ops *ops, void *priv,
+		      unsigned long pages, int flags, struct samara_swap **out)
+{
+	struct samara_swap_ops own;
+	const struct swap_ops_desc desc = {
+		.ops = &own,
+		.priv = priv,
+		.pages = pages,
+		.flags = flags,
+	};
+	int err = gate_check(machine->gate);
+
+	if (!err)
+		err = sized_get(&own, sizeof(own), ops);
+	if (err)
+		return err;
+	if (!own.read || !own.write || !pages || pages > SWAP_PAGES_MAX || !swap_flags_valid(flags))
+		return -EINVAL;
+	return swap_on_ops(machine->store, &desc, out);
+}
+
+int samara_swapoff(struct samara_swap *swap)
+{
+	const int refused = gate_check(&swap_area_store(swap)->gate);
+	int err;
+
+	if (refused)
+		return refused;
+	err = swap_area_stop(swap);
+	if (err)
+		return err;
+	if (swap_area_used(swap)) {
+		swap_area_resume(swap);
+		return -EBUSY;
+	}
+	swap_area_end(swap);
+	return 0;
+}
+
+int samara_print_swaps(struct samara_machine *machine, int fd)
+{
+	const int refused = gate_check(machine->gate);
+
+	return refused ? refused : swap_print(machine->store, fd);
+}
