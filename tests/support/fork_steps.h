@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A function of the test that samara_fork() or samara_mm_exit() calls at each of its steps, with the
- * locks held that it holds there. Only debug builds have such calls; in others the test is skipped,
- * so the test asks for it before it makes anything that its end has to take away.
+ * A function of the test that samara_fork() or samara_mm_exit() calls at each of its steps, with
+ * the locks held that it holds there. Only debug builds have such calls; in others the test is
+ * skipped, so the test asks for it before it makes anything that its end has to take away.
  */
 #ifndef SUPPORT_FORK_STEPS_H
 #define SUPPORT_FORK_STEPS_H

@@ -195,6 +195,18 @@ static void it_waits_for_no_writer(void **state)
 	assert_int_equal(oom_reap(m.mm), 0);
 }
 
+static void it_needs_no_memory(void **state)
+{
+	const unsigned long a = map_written(PAGES);
+
+	(void)state;
+	samara_inject_from(1);
+	assert_int_equal(oom_reap(m.mm), 0);
+	samara_inject_from(0);
+	assert_int_equal(mem_frames(&m), 0);
+	assert_signal(m.mm, a, SIGBUS, BUS_ADRERR);
+}
+
 static void an_mm_without_pages_has_none_to_give(void **state)
 {
 	(void)state;
@@ -310,6 +322,7 @@ int main(void)
 		TEST(it_is_not_done_twice),
 		TEST(the_second_of_two_waits_for_the_first),
 		TEST(it_waits_for_no_writer),
+		TEST(it_needs_no_memory),
 		TEST(an_mm_without_pages_has_none_to_give),
 		TEST(a_pinned_page_is_its_holders),
 		TEST(a_cpu_finds_nothing_of_it_in_its_tlb),
