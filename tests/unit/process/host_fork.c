@@ -24,6 +24,7 @@
 #include <samara/maple_tree.h>
 #include <samara/mm.h>
 #include <samara/notifier.h>
+#include <samara/reclaim.h>
 
 #include "core/mm.h"
 
@@ -143,6 +144,7 @@ static int refused_calls_on_the_mm(void)
 	REFUSED(samara_brk(w.mm, 0));
 	REFUSED(samara_set_rlimit(w.mm, 0, 0, 0));
 	REFUSED(samara_set_caps(w.mm, 0));
+	REFUSED(samara_set_oom_score_adj(w.mm, 0));
 	REFUSED(samara_set_touch_policy(w.mm, SAMARA_TOUCH_EXPLICIT));
 	REFUSED(samara_get_layout(w.mm, &layout));
 	REFUSED(samara_set_layout(w.mm, &layout));
