@@ -39,6 +39,13 @@ static void kill_it(struct samara_mm *victim, void *priv)
 
 static const struct samara_oom_ops ops = { .size = sizeof(ops), .kill = kill_it };
 
+/* What reclaim does when it has freed nothing. */
+static bool make_room(struct file_store *store)
+{
+	assert_ptr_equal(store, m.machine->store);
+	return oom_make_room(m.machine);
+}
+
 static int set_up(void **state)
 {
 	(void)state;
@@ -48,6 +55,7 @@ static int set_up(void **state)
 	for (int i = 1; i < MMS; i++)
 		assert_int_equal(samara_mm_create(m.machine, &mms[i]), 0);
 	samara_set_oom(m.machine, &ops, &told);
+	m.machine->store->make_room = make_room;
 	return 0;
 }
 
@@ -377,7 +385,7 @@ static void a_victim_whose_lock_cannot_be_had_is_passed_by(void **state)
 
 #define THREADS 4
 
-static void *make_room(void *arg)
+static void *until_none_is_left(void *arg)
 {
 	while (oom_make_room(m.machine))
 		sched_yield();
@@ -394,7 +402,7 @@ static void many_threads_tell_each_victim_once(void **state)
 	assert_int_equal(samara_file_memfd(m.machine, "full", FRAMES * MEM_PAGE, &file), 0);
 	fill_file(file);
 	for (int i = 0; i < THREADS; i++)
-		assert_int_equal(pthread_create(&thread[i], NULL, make_room, NULL), 0);
+		assert_int_equal(pthread_create(&thread[i], NULL, until_none_is_left, NULL), 0);
 	for (int i = 0; i < THREADS; i++)
 		pthread_join(thread[i], NULL);
 	assert_int_equal(told.n, MMS);
@@ -402,6 +410,76 @@ static void many_threads_tell_each_victim_once(void **state)
 		for (unsigned int k = 0; k < i; k++)
 			assert_ptr_not_equal(told.victim[i], told.victim[k]);
 	samara_file_put(file);
+}
+
+/* the whole path ---------------------------------------------------------------------- */
+
+static void an_access_gets_what_the_victim_had(void **state)
+{
+	unsigned long a;
+
+	(void)state;
+	fill(mms[1], 10);
+	fill(mms[2], 30);
+	samara_set_oom_score_adj(m.mm, -1000);
+	a = map_in(m.mm, 20, MAP_PRIVATE);
+	fill_up(m.mm, 0);
+	for (unsigned long i = 0; i < 20; i++)
+		put(m.mm, a + i * MEM_PAGE, i + 5);
+	assert_told(1, mms[2]);
+	for (unsigned long i = 0; i < 20; i++)
+		assert_int_equal(get(m.mm, a + i * MEM_PAGE), i + 5);
+}
+
+static void an_access_of_the_victim_itself_gives_SIGBUS(void **state)
+{
+	struct samara_fault fault = { 0 };
+	unsigned long a, word = 1;
+
+	(void)state;
+	fill(mms[1], 30);
+	samara_set_oom_score_adj(m.mm, -1000);
+	a = map_in(mms[1], 1, MAP_PRIVATE);
+	fill_up(m.mm, 0);
+	assert_int_equal(samara_write(mms[1], a, &word, sizeof(word), &fault), 0);
+	assert_int_equal(fault.signo, SIGBUS);
+	assert_int_equal(fault.code, BUS_ADRERR);
+	assert_told(1, mms[1]);
+}
+
+static void a_write_of_a_file_gets_what_the_victim_had(void **state)
+{
+	struct samara_file *file;
+	char byte = 1;
+
+	(void)state;
+	assert_int_equal(samara_file_memfd(m.machine, "file", 8 * MEM_PAGE, &file), 0);
+	fill(mms[1], 10);
+	samara_set_oom_score_adj(m.mm, -1000);
+	fill_up(m.mm, 0);
+	for (unsigned long p = 0; p < 8; p++)
+		assert_int_equal(samara_file_pwrite(file, &byte, 1, p * MEM_PAGE), 1);
+	assert_told(1, mms[1]);
+	samara_file_put(file);
+}
+
+static void without_a_victim_an_access_is_refused(void **state)
+{
+	struct samara_fault fault = { .signo = 1 };
+	unsigned long a, word = 1;
+
+	(void)state;
+	for (int i = 0; i < MMS; i++)
+		samara_set_oom_score_adj(mms[i], -1000);
+	a = map_in(m.mm, 1, MAP_PRIVATE);
+	fill_up(m.mm, 0);
+	assert_int_equal(samara_write(m.mm, a, &word, sizeof(word), &fault), -ENOMEM);
+	assert_int_equal(fault.signo, 0);
+	for (int i = 0; i < MMS; i++)
+		samara_set_oom_score_adj(mms[i], 0);
+	samara_set_oom(m.machine, NULL, NULL);
+	assert_int_equal(samara_write(m.mm, a, &word, sizeof(word), &fault), -ENOMEM);
+	assert_int_equal(told.n, 0);
 }
 
 int main(void)
@@ -423,6 +501,10 @@ int main(void)
 		TEST(a_victim_that_has_exited_before_it_is_reaped),
 		TEST(a_victim_whose_lock_cannot_be_had_is_passed_by),
 		TEST(many_threads_tell_each_victim_once),
+		TEST(an_access_gets_what_the_victim_had),
+		TEST(an_access_of_the_victim_itself_gives_SIGBUS),
+		TEST(a_write_of_a_file_gets_what_the_victim_had),
+		TEST(without_a_victim_an_access_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
