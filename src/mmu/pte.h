@@ -15,7 +15,7 @@
  *    63 ..................... 16   15 .... 9    8    7..2    1    0
  *    value (slot, frame, bits)     type         0     0      1    0
  *
- * Of a swap area the value's lowest three bits are SWP_EXCLUSIVE, SWP_UFFD_WP and SWP_SOFT_DIRTY.
+ * Of a swap area the value's lowest bits are SWP_BITS.
  * A migration entry's value is what has to be known to make the entry present again; its rights
  * are those that the VMA has then:
  *
@@ -75,8 +75,9 @@ enum swp_type {
 #define SWP_EXCLUSIVE 1ULL /* its page was, or is in the swap cache, this process's alone */
 #define SWP_UFFD_WP 2ULL
 #define SWP_SOFT_DIRTY 4ULL
-#define SWP_BITS 7ULL
-#define SWP_SLOT_SHIFT 3
+#define SWP_WAS_EXCLUSIVE 8ULL /* as PTE_WAS_EXCLUSIVE */
+#define SWP_BITS 15ULL
+#define SWP_SLOT_SHIFT 4
 
 /* In the value of a migration entry, beside the frame. */
 #define MIGRATION_YOUNG (1ULL << 32)
@@ -166,6 +167,16 @@ static inline swp_entry_t pte_swap_entry(pte_t pte)
 	if (!pte_swp(pte) || swp_type(pte) < SWP_AREA)
 		return (swp_entry_t){ 0 };
 	return mk_swp_entry(swp_type(pte) - SWP_AREA, swp_value(pte) >> SWP_SLOT_SHIFT);
+}
+
+/* The same entry with, or without, some bits of its value. */
+static inline pte_t swp_with(pte_t pte, uint64_t bits)
+{
+	return pte_with(pte, bits << PTE_SWP_VALUE_SHIFT);
+}
+static inline pte_t swp_without(pte_t pte, uint64_t bits)
+{
+	return pte_without(pte, bits << PTE_SWP_VALUE_SHIFT);
 }
 
 /* enum pte_marker bits of a marker, 0 for whatever is none. */

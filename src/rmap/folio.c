@@ -100,11 +100,12 @@ static enum rmap_answer referenced_one(struct rmap_walk *walk, struct vma *vma, 
 	return RMAP_ON;
 }
 
-unsigned int folio_referenced(struct ram *ram, struct folio *folio)
+unsigned int folio_referenced(struct file_store *store, struct folio *folio)
 {
 	unsigned int times = 0;
 	struct rmap_walk walk = {
-		.ram = ram,
+		.ram = store->ram,
+		.store = store,
 		.folio = folio,
 		.gate = MM_GATE_LOOK,
 		.one = referenced_one,
@@ -181,10 +182,11 @@ static enum rmap_answer unmap_one(struct rmap_walk *walk, struct vma *vma, unsig
 	return answer;
 }
 
-int folio_unmap_all(struct ram *ram, struct folio *folio, swp_entry_t swap)
+int folio_unmap_all(struct file_store *store, struct folio *folio, swp_entry_t swap)
 {
 	struct rmap_walk walk = {
-		.ram = ram,
+		.ram = store->ram,
+		.store = store,
 		.folio = folio,
 		.gate = MM_GATE_LOOK,
 		.one = unmap_one,

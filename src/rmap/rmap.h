@@ -146,6 +146,7 @@ static inline enum mm_rss folio_rss(const struct folio *folio)
 enum rmap_answer { RMAP_ON, RMAP_STOP };
 struct rmap_walk {
 	struct ram *ram;
+	struct file_store *store; /* where the family of a folio in the swap cache is found */
 	struct folio *folio; /* locked, and referenced */
 	enum mm_gate gate;
 	/*
@@ -164,14 +165,16 @@ void rmap_walk(struct rmap_walk *walk);
  */
 bool folio_mkclean(struct ram *ram, struct folio *folio);
 /* Returns how many entries have the accessed bit, and clears it in them. */
-unsigned int folio_referenced(struct ram *ram, struct folio *folio);
+unsigned int folio_referenced(struct file_store *store, struct folio *folio);
 /*
  * Take folio out of all page tables. In the place of each entry comes a swap entry that names swap,
  * which is counted there (swap_dup()); none: nothing, for a file's page, and for an anonymous one
- * that MADV_FREE has marked and that is still clean. 0, or -EBUSY: still mapped, where memory is
- * locked or pinned, was written to again, or an mm is not live.
+ * that may be dropped (MADV_FREE, MAP_DROPPABLE). The latter has one reference, the caller's. If it
+ * was written to since MADV_FREE it becomes swap-backed again. 0, or -EBUSY: still mapped, where
+ * memory is locked or pinned, was written to again, or an mm is not live. Flushes.
  */
-int folio_unmap_all(struct ram *ram, struct folio *folio, swp_entry_t swap) __must_check;
+int folio_unmap_all(struct file_store *store, struct folio *folio,
+		    swp_entry_t swap) __must_check;
 /*
  * An anonymous folio, locked, comes back from the swap cache into vma at addr, as entry's page:
  * exclusive is RMAP_EXCLUSIVE if the swap entry said so. The folio gets a family if nothing maps

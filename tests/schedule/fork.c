@@ -266,7 +266,7 @@ static void walk_folio(void *arg)
 	struct fork_world *f = arg;
 
 	folio_lock(f->folio);
-	f->referenced = folio_referenced(f->w.machine->ram, f->folio);
+	f->referenced = folio_referenced(f->w.machine->store, f->folio);
 	folio_unlock(f->folio);
 	folio_put(f->w.machine->ram, f->folio);
 }

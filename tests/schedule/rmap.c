@@ -167,7 +167,7 @@ static void unmap_all(void *arg)
 
 	folio_lock(r->folio);
 	/* -EBUSY is no answer for a page that no VMA locks and whose mm lives on. */
-	schedule_require(!folio_unmap_all(r->w.machine->ram, r->folio, (swp_entry_t){ 0 }));
+	schedule_require(!folio_unmap_all(r->w.machine->store, r->folio, (swp_entry_t){ 0 }));
 	folio_unlock(r->folio);
 }
 
@@ -211,7 +211,7 @@ static void try_unmap_all(void *arg)
 
 	folio_lock(r->folio);
 	/* The count of an entry that munmap has cleared falls behind its flush. */
-	(void)!folio_unmap_all(r->w.machine->ram, r->folio, (swp_entry_t){ 0 });
+	(void)!folio_unmap_all(r->w.machine->store, r->folio, (swp_entry_t){ 0 });
 	folio_unlock(r->folio);
 }
 

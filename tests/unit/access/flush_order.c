@@ -207,7 +207,7 @@ static void call_unmap_all(void)
 
 	assert_true(folio_try_get(folio));
 	folio_lock(folio);
-	assert_int_equal(folio_unmap_all(w.m.machine->ram, folio, (swp_entry_t){ 0 }), 0);
+	assert_int_equal(folio_unmap_all(w.m.machine->store, folio, (swp_entry_t){ 0 }), 0);
 	folio_unlock(folio);
 	folio_put(w.m.machine->ram, folio);
 }

@@ -213,10 +213,10 @@ static void what_is_young_is_asked_with_the_leaf_locked(void **state)
 	folio_get(followed);
 	folio_lock(followed);
 	/* The walk has set the accessed bit; then nothing has; then one unit says so. */
-	assert_int_equal(folio_referenced(ram, followed), 1);
-	assert_int_equal(folio_referenced(ram, followed), 0);
+	assert_int_equal(folio_referenced(m.machine->store, followed), 1);
+	assert_int_equal(folio_referenced(m.machine->store, followed), 0);
 	a.young = true;
-	assert_int_equal(folio_referenced(ram, followed), 1);
+	assert_int_equal(folio_referenced(m.machine->store, followed), 1);
 	folio_unlock(followed);
 	folio_put(ram, followed);
 	for (int i = 0; i < 3; i++) {

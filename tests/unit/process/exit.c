@@ -259,7 +259,7 @@ static void a_page_that_two_share_is_the_survivors(void **state)
 	m.mm = child;
 	folio_lock(folio);
 	assert_int_equal(folio_maps(folio), 1);
-	folio_referenced(m.machine->ram, folio);
+	folio_referenced(m.machine->store, folio);
 	folio_unlock(folio);
 	folio_put(m.machine->ram, folio);
 	pfn = pfn_of(&m, a);

@@ -121,7 +121,7 @@ static void *ask(void *arg)
 {
 	for (int i = 0; i < 2; i++) {
 		folio_lock(folios[i]);
-		referenced[i] = folio_referenced(m.machine->ram, folios[i]);
+		referenced[i] = folio_referenced(m.machine->store, folios[i]);
 		folio_unlock(folios[i]);
 	}
 	return arg;
@@ -130,7 +130,7 @@ static void *ask(void *arg)
 static void *unmap(void *arg)
 {
 	folio_lock(folios[0]);
-	unmapped = folio_unmap_all(m.machine->ram, folios[0], (swp_entry_t){ 0 });
+	unmapped = folio_unmap_all(m.machine->store, folios[0], (swp_entry_t){ 0 });
 	folio_unlock(folios[0]);
 	return arg;
 }

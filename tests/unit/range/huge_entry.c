@@ -185,7 +185,7 @@ static void reverse(struct world *w)
 	folio_get(w->block);
 	folio_add_new_anon(w->block, vma, w->at);
 	folio_lock(w->block);
-	folio_referenced(w->m.machine->ram, w->block);
+	folio_referenced(w->m.machine->store, w->block);
 }
 
 static const struct {

@@ -48,9 +48,9 @@ static void private_copies_are_not_the_files_page(void **state)
 	struct ram *ram = ram_of(f->mm);
 
 	hold(folio);
-	assert_int_equal(folio_referenced(ram, folio), 1);
+	assert_int_equal(folio_referenced(store_of(f->mm), folio), 1);
 	assert_true(folio_mkclean(ram, folio));
-	assert_int_equal(folio_unmap_all(ram, folio, (swp_entry_t){ 0 }), 0);
+	assert_int_equal(folio_unmap_all(store_of(f->mm), folio, (swp_entry_t){ 0 }), 0);
 	assert_int_equal(folio_maps(folio), 0);
 	let_go(ram, folio);
 	assert_true(pte_none(pte_of(f->mm, 0)));
@@ -72,8 +72,8 @@ static void stays(struct fixture *f, struct folio *folio, pte_t entry)
 
 	set_pte(f->mm, 10, entry);
 	hold(folio);
-	assert_int_equal(folio_referenced(ram, folio), 0);
-	assert_int_equal(folio_unmap_all(ram, folio, (swp_entry_t){ 0 }), 0);
+	assert_int_equal(folio_referenced(store_of(f->mm), folio), 0);
+	assert_int_equal(folio_unmap_all(store_of(f->mm), folio, (swp_entry_t){ 0 }), 0);
 	let_go(ram, folio);
 	assert_true(pte_same(pte_of(f->mm, 10), entry));
 	clear_pages(f->mm, 10, 11);
@@ -129,7 +129,7 @@ static void nothing_goes_behind_one_that_must_stay(void **state)
 	other = at_first == child ? f->mm : child;
 	set_pte(at_first, 0, pte_with(pte_of(at_first, 0), PTE_DIRTY));
 	set_pte(other, 0, pte_without(pte_of(other, 0), PTE_DIRTY));
-	assert_int_equal(folio_unmap_all(ram, folio, (swp_entry_t){ 0 }), -EBUSY);
+	assert_int_equal(folio_unmap_all(store_of(f->mm), folio, (swp_entry_t){ 0 }), -EBUSY);
 	let_go(ram, folio);
 	assert_int_equal(folio_maps(folio), 2);
 	assert_true(pte_present(pte_of(at_first, 0)));

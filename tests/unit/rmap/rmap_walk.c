@@ -210,10 +210,10 @@ static void references_are_counted_once(void **state)
 	put_file(f->mm, 12, 0);
 	put_file(f->mm, 22, 0); /* a reader who says he does not come again */
 	hold(folio);
-	assert_int_equal(folio_referenced(ram, folio), 2);
-	assert_int_equal(folio_referenced(ram, folio), 0);
+	assert_int_equal(folio_referenced(store_of(f->mm), folio), 2);
+	assert_int_equal(folio_referenced(store_of(f->mm), folio), 0);
 	set_pte(f->mm, 2, pte_with(pte_of(f->mm, 2), PTE_ACCESSED));
-	assert_int_equal(folio_referenced(ram, folio), 1);
+	assert_int_equal(folio_referenced(store_of(f->mm), folio), 1);
 	let_go(ram, folio);
 	clear_pages(f->mm, 0, 24);
 }
@@ -230,7 +230,7 @@ static void a_files_page_leaves_every_table(void **state)
 	folio = put_file(f->mm, 2, PTE_WRITE | PTE_DIRTY);
 	put_file(f->mm, 12, 0);
 	hold(folio);
-	assert_int_equal(folio_unmap_all(ram, folio, (swp_entry_t){ 0 }), 0);
+	assert_int_equal(folio_unmap_all(store_of(f->mm), folio, (swp_entry_t){ 0 }), 0);
 	assert_int_equal(folio_maps(folio), 0);
 	assert_true(folio_test(folio, FOLIO_DIRTY));
 	let_go(ram, folio);
@@ -255,7 +255,7 @@ static void an_anonymous_page_leaves_swap_entries(void **state)
 		share(child, 1, folio);
 	folio_test_clear(folio, FOLIO_EXCLUSIVE);
 	hold(folio);
-	assert_int_equal(folio_unmap_all(ram, folio, slot), 0);
+	assert_int_equal(folio_unmap_all(store_of(f->mm), folio, slot), 0);
 	let_go(ram, folio); /* the last reference */
 	assert_true(pte_same(pte_of(f->mm, 1), entry));
 	assert_true(pte_same(pte_of(child, 1), entry));
@@ -267,7 +267,7 @@ static void an_anonymous_page_leaves_swap_entries(void **state)
 	/* One that is exclusive stays so in the slot's entry. */
 	folio = put_anon(f->mm, 2);
 	hold(folio);
-	assert_int_equal(folio_unmap_all(ram, folio, slot), 0);
+	assert_int_equal(folio_unmap_all(store_of(f->mm), folio, slot), 0);
 	let_go(ram, folio);
 	assert_true(pte_same(pte_of(f->mm, 2), mk_swap_pte(slot, SWP_EXCLUSIVE)));
 	clear_pages(f->mm, 0, 4);
@@ -284,7 +284,7 @@ static void what_is_locked_or_pinned_stays(void **state)
 	folio = put_anon(f->mm, 0);
 	__atomic_fetch_add(&folio->state, FOLIO_PIN_BIAS * FOLIO_REF_ONE, __ATOMIC_RELAXED);
 	hold(folio);
-	assert_int_equal(folio_unmap_all(ram, folio, slot), -EBUSY);
+	assert_int_equal(folio_unmap_all(store_of(f->mm), folio, slot), -EBUSY);
 	folio_put_many(ram, folio, FOLIO_PIN_BIAS);
 	let_go(ram, folio);
 	assert_int_equal(folio_maps(folio), 1);
@@ -294,7 +294,7 @@ static void what_is_locked_or_pinned_stays(void **state)
 	locked = put_file(f->mm, 10, 0);
 	vma_of(f->mm, 10)->vm_flags |= VM_LOCKED;
 	hold(locked);
-	assert_int_equal(folio_unmap_all(ram, locked, (swp_entry_t){ 0 }), -EBUSY);
+	assert_int_equal(folio_unmap_all(store_of(f->mm), locked, (swp_entry_t){ 0 }), -EBUSY);
 	let_go(ram, locked);
 	vma_of(f->mm, 10)->vm_flags &= ~VM_LOCKED;
 	assert_true(pte_present(pte_of(f->mm, 10)));
@@ -312,10 +312,10 @@ static void a_page_to_be_dropped_must_be_clean(void **state)
 	folio = put_anon(f->mm, 0);
 	folio_test_clear(folio, FOLIO_SWAPBACKED);
 	hold(folio);
-	assert_int_equal(folio_unmap_all(ram, folio, (swp_entry_t){ 0 }), -EBUSY);
+	assert_int_equal(folio_unmap_all(store_of(f->mm), folio, (swp_entry_t){ 0 }), -EBUSY);
 	assert_true(pte_dirty(pte_of(f->mm, 0)));
 	set_pte(f->mm, 0, pte_without(pte_of(f->mm, 0), PTE_DIRTY));
-	assert_int_equal(folio_unmap_all(ram, folio, (swp_entry_t){ 0 }), 0);
+	assert_int_equal(folio_unmap_all(store_of(f->mm), folio, (swp_entry_t){ 0 }), 0);
 	let_go(ram, folio);
 	assert_true(pte_none(pte_of(f->mm, 0)));
 	assert_int_equal(mm_rss_sum(f->mm, MM_ANONPAGES), 0);

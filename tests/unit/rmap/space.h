@@ -25,6 +25,11 @@ static inline struct ram *ram_of(const struct samara_mm *mm)
 	return mm->machine->ram;
 }
 
+static inline struct file_store *store_of(const struct samara_mm *mm)
+{
+	return mm->machine->store;
+}
+
 /* The entry of a page; empty where there is no table. */
 static inline pte_t pte_of(struct samara_mm *mm, unsigned long page)
 {
