@@ -97,7 +97,7 @@ void maple_replace(struct ma_state *mas, void *entry)
 {
 	maple_leaf *leaf = (maple_leaf *)mas->node;
 
-	VM_WARN_ON(mas->status != ma_active || !entry);
+	VM_WARN_ON((mas->status != ma_active && mas->status != ma_root) || !entry);
 	if (leaf && leaf->start[mas->offset] == mas->index && leaf->last[mas->offset] == mas->last)
 		slot_publish(&leaf->slot[mas->offset], entry);
 	else

@@ -14,12 +14,9 @@
 #include "base/rcu.h"
 #include "rmap/rmap_walk.h"
 
-bool mapped_lock(const struct rmap_walk *walk, const struct vma *vma, unsigned long addr,
-		 struct mapped *m)
+/* The entry of addr, whatever it is; its leaf is locked. False: there is no table. */
+static bool entry_lock(const struct vma *vma, unsigned long addr, struct mapped *m)
 {
-	const unsigned long first = folio_pfn(walk->ram, walk->folio);
-	unsigned long pfn;
-
 	rcu_read_lock();
 	m->leaf = table_find(vma->vm_mm, addr);
 	if (!m->leaf) {
@@ -30,9 +27,33 @@ bool mapped_lock(const struct rmap_walk *walk, const struct vma *vma, unsigned l
 	table_lock(m->leaf);
 	m->at = table_pte(vma->vm_mm, m->leaf, addr);
 	m->pte = pte_read(m->at);
-	pfn = pte_pfn(m->pte);
-	if (pte_present(m->pte) && !pte_special(m->pte) && pfn >= first &&
-	    pfn < first + (1UL << folio_order(walk->ram, walk->folio)))
+	return true;
+}
+
+static bool is_of_folio(const struct rmap_walk *walk, unsigned long pfn)
+{
+	const unsigned long first = folio_pfn(walk->ram, walk->folio);
+
+	return pfn >= first && pfn < first + (1UL << folio_order(walk->ram, walk->folio));
+}
+
+bool mapped_lock(const struct rmap_walk *walk, const struct vma *vma, unsigned long addr,
+		 struct mapped *m)
+{
+	if (!entry_lock(vma, addr, m))
+		return false;
+	if (pte_present(m->pte) && !pte_special(m->pte) && is_of_folio(walk, pte_pfn(m->pte)))
+		return true;
+	mapped_unlock(m);
+	return false;
+}
+
+bool migrating_lock(const struct rmap_walk *walk, const struct vma *vma, unsigned long addr,
+		    struct mapped *m)
+{
+	if (!entry_lock(vma, addr, m))
+		return false;
+	if (pte_migration(m->pte) && is_of_folio(walk, migration_pfn(m->pte)))
 		return true;
 	mapped_unlock(m);
 	return false;
@@ -60,8 +81,7 @@ static enum rmap_answer walk_vma(struct rmap_walk *walk, struct vma *vma, unsign
 }
 
 /* lock is the tree's. */
-static void walk_tree(struct rmap_walk *walk, const struct interval_tree *tree,
-		      struct rwsem *lock)
+static void walk_tree(struct rmap_walk *walk, const struct interval_tree *tree, struct rwsem *lock)
 {
 	const unsigned long first = walk->folio->index;
 	const unsigned long last = first + (1UL << folio_order(walk->ram, walk->folio)) - 1;
@@ -97,25 +117,34 @@ static struct anon_vma *family_get(const struct folio *folio)
 	return anon;
 }
 
-static void walk_anon(struct rmap_walk *walk)
+struct rmap_trees rmap_trees_get(const struct rmap_walk *walk)
 {
-	struct anon_vma *anon = family_get(walk->folio);
+	VM_WARN_ON(!folio_test(walk->folio, FOLIO_LOCKED) || !folio_refs(walk->folio));
+	if (folio_test(walk->folio, FOLIO_ANON))
+		return (struct rmap_trees){ .anon = family_get(walk->folio) };
+	return (struct rmap_trees){ .inode = walk->folio->mapping };
+}
 
-	if (!anon)
-		return;
-	walk_tree(walk, &anon->tree, &anon->root->lock);
-	anon_vma_put(anon);
+void rmap_trees_put(const struct rmap_trees *trees)
+{
+	if (trees->anon)
+		anon_vma_put(trees->anon);
+}
+
+void rmap_walk_trees(struct rmap_walk *walk, const struct rmap_trees *trees)
+{
+	if (trees->anon)
+		walk_tree(walk, &trees->anon->tree, &trees->anon->root->lock);
+	else if (trees->inode)
+		walk_tree(walk, &trees->inode->i_mmap.tree, &trees->inode->i_mmap.lock);
 }
 
 void rmap_walk(struct rmap_walk *walk)
 {
-	struct inode *inode = walk->folio->mapping; /* unless it is anonymous */
+	const struct rmap_trees trees = rmap_trees_get(walk);
 
-	VM_WARN_ON(!folio_test(walk->folio, FOLIO_LOCKED) || !folio_refs(walk->folio));
-	if (folio_test(walk->folio, FOLIO_ANON))
-		walk_anon(walk);
-	else if (inode)
-		walk_tree(walk, &inode->i_mmap.tree, &inode->i_mmap.lock);
+	rmap_walk_trees(walk, &trees);
+	rmap_trees_put(&trees);
 }
 
 void folio_add_new_anon(struct folio *folio, struct vma *vma, unsigned long addr)

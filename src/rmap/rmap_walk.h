@@ -21,7 +21,23 @@ struct mapped {
  */
 bool mapped_lock(const struct rmap_walk *walk, const struct vma *vma, unsigned long addr,
 		 struct mapped *m) __must_check;
+/* The same for a migration entry that names a page of the folio. */
+bool migrating_lock(const struct rmap_walk *walk, const struct vma *vma, unsigned long addr,
+		    struct mapped *m) __must_check;
 void mapped_unlock(const struct mapped *m);
+
+/*
+ * Where a folio's mappings are looked for: in the tree of its family, which is referenced, or of its
+ * inode, or nowhere. rmap_walk() gets it, walks and puts it. Migration walks twice; nothing maps the
+ * folio in between, so that its family would not be found again.
+ */
+struct rmap_trees {
+	struct anon_vma *anon;
+	struct inode *inode;
+};
+struct rmap_trees rmap_trees_get(const struct rmap_walk *walk) __must_check;
+void rmap_trees_put(const struct rmap_trees *trees);
+void rmap_walk_trees(struct rmap_walk *walk, const struct rmap_trees *trees);
 
 /* The address in vma of a page of a file or a family; the page is one of vma's. */
 static inline unsigned long vma_address(const struct vma *vma, unsigned long index)

@@ -161,6 +161,13 @@ struct folio *page_cache_next(struct inode *inode, unsigned long *index,
 int page_cache_get(struct inode *inode, unsigned long index, struct folio **out,
 		   bool *major) __must_check;
 
+/*
+ * by takes folio's place in the cache (migration): folio's mapping becomes NULL, and the cache's
+ * reference moves. Both are locked, folio is frozen, by has the same contents and flags. The caller
+ * has a reference to each. Never fails.
+ */
+void page_cache_replace(struct inode *inode, struct folio *folio, struct folio *by);
+
 /* truncate.c ------------------------------------------------------------------- */
 
 /*

@@ -17,6 +17,7 @@
 #include "base/assert.h"
 #include "base/rcu.h"
 #include "base/report.h"
+#include "maple/writer.h"
 #include "store/file.h"
 #include "store/host.h"
 #include "store/pages.h"
@@ -148,6 +149,23 @@ void page_cache_remove(struct inode *inode, struct folio *folio)
 	uncharge_page(inode);
 	folio->mapping = NULL;
 	folio_test_clear(folio, FOLIO_DIRTY);
+	folio_put(inode->ram, folio);
+}
+
+void page_cache_replace(struct inode *inode, struct folio *folio, struct folio *by)
+{
+	MA_STATE(mas, &inode->pages.tree, folio->index, folio->index);
+	const void *entry;
+
+	by->mapping = inode;
+	by->index = folio->index;
+	folio_get(by);
+	mutex_lock(&inode->pages.lock);
+	entry = mas_walk(&mas);
+	BUG_ON(entry != folio);
+	maple_replace(&mas, by);
+	mutex_unlock(&inode->pages.lock);
+	folio->mapping = NULL;
 	folio_put(inode->ram, folio);
 }
 
