@@ -373,7 +373,7 @@ static inline __must_check bool folio_try_map_by(struct folio *folio, uint64_t a
 	return false;
 }
 
-/* Migration entries (mmu/pte.h) that name the folio; they are not maps. 0 but in folio_migrate(). */
+/* Migration entries (mmu/pte.h) that name a folio in folio_migrate(); they are not maps. */
 static inline unsigned long folio_moving(const struct folio *folio)
 {
 	return READ_ONCE(folio->lru_next);

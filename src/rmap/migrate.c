@@ -13,26 +13,26 @@
  *
  * Until "replace" each failure goes back: the same walk restores the entries to old.
  *
- * Why nothing maps old once maps is 0. An entry comes from a fault, which needs the folio's lock, or
- * the present entry of another page table (fork, mremap), of which there is none. A gather that has
- * taken an entry out keeps the map count until it has flushed. An mm that is being built or dying is
- * not entered, so an entry there keeps maps above 0: the migration fails. Pins are references;
- * so is each lookup. A pin of an exclusive page is seen before its entry is replaced, because fork
- * copies a migration entry and could not tell any more.
+ * Why nothing maps old once maps is 0. An entry comes from a fault, which needs the folio's lock,
+ * or the present entry of another page table (fork, mremap), of which there is none. A gather that
+ * has taken an entry out keeps the map count until it has flushed. An mm that is being built or
+ * dying is not entered, so an entry there keeps maps above 0: the migration fails. Pins are
+ * references; so is each lookup. A pin of an exclusive page is seen before its entry is replaced,
+ * because fork copies a migration entry and could not tell any more.
  *
  * Why the second walk meets each migration entry. It visits all VMAs of the tree under the tree's
  * lock, and an entry is always in a VMA of the tree:
  *   mremap    moves it with the tree's lock held for writing: before the walk or behind it
- *   fork      the child's VMA is linked before entries are copied, and stands behind the parent's in
+ *   fork      the child's VMA is linked before entries are copied, behind the parent's in
  *             the tree. An entry that is copied before the walk comes to the parent's is met in the
  *             child's; one that is copied later is a page's already
  *   a cut, a merge    change the tree with its lock held for writing
  *   zap, exit, a fork that fails    take it out, and folio_moved() counts it
  * folio_moving() counts the entries, changed under the lock of the leaf, so it is 0 then.
  *
- * What happens to an entry in between stays: mprotect makes it read-only, fork makes it and its copy
- * not exclusive. Its other rights are those that the VMA has when it is restored. mprotect changes
- * the VMA first and comes to the leaf later: what the walk restores before that, it finds.
+ * What happens to an entry in between stays: mprotect makes it read-only, fork makes it and its
+ * copy not exclusive. Its other rights are those that the VMA has when it is restored. mprotect
+ * changes the VMA first and comes to the leaf later: what the walk restores before that, it finds.
  *
  * Locks: both folios' (tried); then i_mmap.lock or the root's for reading, a leaf's, cpus_lock;
  * pages.lock. The TLBs are flushed under the leaf's lock, so that an unmapping of a migration entry
@@ -48,7 +48,7 @@
 #include "mmu/tlb.h"
 #include "rmap/rmap_walk.h"
 
-/* What moves from folio to folio. FOLIO_SWAPCACHE goes with the cache's place, exclusive with entries. */
+/* From folio to folio. FOLIO_SWAPCACHE goes with the cache's place, FOLIO_EXCLUSIVE with entries. */
 #define MOVING_FLAGS \
 	(FOLIO_ANON | FOLIO_DIRTY | FOLIO_UPTODATE | FOLIO_ACTIVE | FOLIO_REFERENCED | \
 	 FOLIO_SWAPBACKED | FOLIO_MLOCKED | FOLIO_WORKINGSET)

@@ -198,10 +198,10 @@ bool folio_add_anon(struct folio *folio, struct vma *vma, unsigned long addr,
  *   place in the cache | restore: each migration entry maps to | unlock
  *
  * A migration entry is counted in folio_moving(), no longer in folio_maps(). So folio_maps() is 0
- * once no entry and no gather (mmu/gather.h) that has yet to flush has the folio, and no sooner. Faults on
- * a migration entry wait for the lock (access/wait.c). Zap counts one less at once (folio_moved(): no
- * TLB has it, so no gather is needed), fork one more (folio_try_moving()); rss follows both. So
- * folio_moving() is 0 after the second walk, or BUG_ON().
+ * once no entry and no gather (mmu/gather.h) that has yet to flush has the folio, and no sooner.
+ * Faults on a migration entry wait for the lock (access/wait.c). Zap counts one less at once
+ * (folio_moved(): no TLB has it, so no gather is needed), fork one more (folio_try_moving()); rss
+ * follows both. So folio_moving() is 0 after the second walk, or BUG_ON().
  */
 int folio_migrate(struct file_store *store, struct folio *folio, struct folio *to) __must_check;
 /*

@@ -27,9 +27,9 @@ bool migrating_lock(const struct rmap_walk *walk, const struct vma *vma, unsigne
 void mapped_unlock(const struct mapped *m);
 
 /*
- * Where a folio's mappings are looked for: in the tree of its family, which is referenced, or of its
- * inode, or nowhere. rmap_walk() gets it, walks and puts it. Migration walks twice; nothing maps the
- * folio in between, so that its family would not be found again.
+ * Where a folio's mappings are looked for: in the tree of its family, which is referenced, or of
+ * its inode, or nowhere. rmap_walk() gets it, walks and puts it. Migration walks twice; nothing
+ * maps the folio in between, so that its family would not be found again.
  */
 struct rmap_trees {
 	struct anon_vma *anon;
