@@ -132,6 +132,40 @@ unsigned int buddy_take_singles(struct ram *ram, unsigned int n, uint32_t *first
 	return got;
 }
 
+/* The free block that has the frame: its first frame and order. 0: none. */
+static unsigned long block_of(const struct ram *ram, unsigned long pfn, unsigned int *order)
+{
+	for (*order = 0; *order < FRAME_ORDERS; ++*order) {
+		const unsigned long first = pfn & ~0UL << *order;
+
+		if (frame_kind(frame_at(ram, first)) == FRAME_FREE + *order)
+			return first;
+	}
+	return 0;
+}
+
+bool buddy_take_frame(struct ram *ram, unsigned long pfn)
+{
+	unsigned long first;
+	unsigned int order;
+
+	while (pfn >= ram->buddy.fresh)
+		if (!grow(ram))
+			return false;
+	first = block_of(ram, pfn, &order);
+	if (!first)
+		return false;
+	unlink_block(ram, first, order);
+	while (order--) {
+		const unsigned long upper = first + (1UL << order);
+
+		push(ram, pfn < upper ? upper : first, order);
+		first = pfn < upper ? first : upper;
+	}
+	ram->buddy.free--;
+	return true;
+}
+
 void buddy_give(struct ram *ram, unsigned long pfn, unsigned int order)
 {
 	struct buddy *b = &ram->buddy;

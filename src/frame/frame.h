@@ -37,7 +37,7 @@
  *   free_state   a free frame's state, mapping and index are 0, and so are a tail's
  *   order        the notes of a folio's frames have its order, those of all other frames 0
  *   lru          each list's links agree, its folios have FOLIO_LRU and its count is right
- *   counts       frames free + cached + in use = all but the zero frame
+ *   counts       frames free + cached + poisoned + in use = all but the zero frame
  *   zero_frame   frame 0 holds zeros, and its folio was never used
  */
 #ifndef FRAME_FRAME_H
@@ -145,6 +145,7 @@ int ram_fd(const struct ram *ram);
 
 struct ram_stats {
 	unsigned long frames, free, cached; /* without the zero frame; cached: in shards */
+	unsigned long poisoned;             /* never used again */
 	unsigned long lru[LRU_LISTS];
 };
 void ram_stats(struct ram *ram, struct ram_stats *out);
@@ -373,27 +374,6 @@ static inline __must_check bool folio_try_map_by(struct folio *folio, uint64_t a
 	return false;
 }
 
-/* Migration entries (mmu/pte.h) that name a folio in folio_migrate(); they are not maps. */
-static inline unsigned long folio_moving(const struct folio *folio)
-{
-	return READ_ONCE(folio->lru_next);
-}
-
-/* One more: fork. The leaf's lock of an entry that names folio is held. False: too many do. */
-static inline __must_check bool folio_try_moving(struct folio *folio)
-{
-	if (likely(atomic_fetch_add_relaxed(&folio->lru_next, 1) < FOLIO_MAPS_MAX))
-		return true;
-	atomic_sub(&folio->lru_next, 1);
-	return false;
-}
-
-/* One less: the entry is zapped, or is a page's again. Its leaf's lock is held. */
-static inline void folio_moved(struct folio *folio)
-{
-	atomic_sub(&folio->lru_next, 1);
-}
-
 /* One more page-table entry points here. False: too many do. */
 static inline __must_check bool folio_try_map(struct folio *folio)
 {
@@ -436,5 +416,6 @@ __must_check bool folio_trylock(struct folio *folio);
 void folio_unlock(struct folio *folio);
 
 #include "frame/lru.h"
+#include "frame/moving.h"
 
 #endif

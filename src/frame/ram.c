@@ -233,6 +233,7 @@ void ram_stats(struct ram *ram, struct ram_stats *out)
 	}
 	spin_lock(&ram->buddy.lock, RANK_FRAME);
 	out->free = buddy_free(ram);
+	out->poisoned = ram->buddy.poisoned;
 	spin_unlock(&ram->buddy.lock);
 }
 

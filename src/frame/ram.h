@@ -20,6 +20,7 @@
  *   FRAME_USED      in use, on no list; or inside a block, free or used   its owner
  *   FRAME_FREE + k  first of a free block of order k                      buddy.lock
  *   FRAME_CACHED    in a shard                                            the shard's lock
+ *   FRAME_POISONED  never used again                                      nobody's
  *   FRAME_WAITING   in batch `previous`, place `next`                     the batch's lock
  *   FRAME_LISTED    + list: on that LRU list                              lru_lock
  *
@@ -57,6 +58,7 @@ enum frame_kind {
 	FRAME_USED = 0,
 	FRAME_FREE = 1, /* + order */
 	FRAME_CACHED = FRAME_FREE + FRAME_ORDERS,
+	FRAME_POISONED,
 	FRAME_WAITING,
 	FRAME_LISTED, /* + enum lru_list */
 	FRAME_KINDS = FRAME_LISTED + LRU_LISTS
@@ -92,7 +94,8 @@ struct buddy {
 	uint32_t first[FRAME_ORDERS];
 	unsigned long fresh;       /* from here on never used; changes under lock, read freely */
 	unsigned long free;        /* in blocks, without what is never used */
-	unsigned long asked, used; /* as a shard's: folios of order > 0 */
+	unsigned long asked, used; /* as a shard's: folios of order > 0, and those that go */
+	unsigned long poisoned;    /* frames */
 };
 
 /* Pages that have left: refault.c. */
@@ -185,6 +188,8 @@ static inline unsigned long buddy_free(const struct ram *ram)
 unsigned long buddy_take(struct ram *ram, unsigned int order);
 /* Up to n > 0 single frames, FRAME_CACHED, chained by their next links; how many. */
 unsigned int buddy_take_singles(struct ram *ram, unsigned int n, uint32_t *first);
+/* That frame alone, FRAME_USED; false: it is in no free block. */
+bool buddy_take_frame(struct ram *ram, unsigned long pfn);
 /* The block's frames are all FRAME_USED or cached, and are free from here on. */
 void buddy_give(struct ram *ram, unsigned long pfn, unsigned int order);
 

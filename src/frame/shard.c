@@ -21,6 +21,7 @@
 #include <string.h>
 
 #include "alloc/cache.h"
+#include "frame/pfn.h"
 
 /* The shard's lock is held in these three. */
 
@@ -134,6 +135,14 @@ static void unlock_shards(struct ram *ram)
 		spin_unlock(&ram->shard[i].lock);
 }
 
+/* All shards are locked: their frames go to the buddy. */
+static void spill_all(struct ram *ram)
+{
+	for (unsigned int i = 0; i < RAM_SHARDS; i++)
+		if (ram->shard[i].count)
+			spill(ram, &ram->shard[i], ram->shard[i].count);
+}
+
 /*
  * All shards are given back, and then the buddy is asked once more. While all of them are locked no
  * frame is on its way from one to another: what is not found is in use.
@@ -143,9 +152,7 @@ static __noinline unsigned long take_drained(struct ram *ram, unsigned int order
 	unsigned long pfn;
 
 	lock_shards(ram);
-	for (unsigned int i = 0; i < RAM_SHARDS; i++)
-		if (ram->shard[i].count)
-			spill(ram, &ram->shard[i], ram->shard[i].count);
+	spill_all(ram);
 	if (order) {
 		spin_lock_nested(&ram->buddy.lock, RANK_FRAME); /* after the shards' */
 		pfn = buddy_take_counted(ram, order);
@@ -170,9 +177,20 @@ static bool admit(void)
 	return false;
 }
 
+/* The frames are FRAME_USED and the caller's: a folio with one reference. */
+static struct folio *begin(struct ram *ram, unsigned long pfn, unsigned int order,
+			   enum folio_fill fill)
+{
+	struct folio *folio = frame_at(ram, pfn);
+
+	frames_out(ram, pfn, order, fill);
+	VM_WARN_ON(READ_ONCE(folio->state) || folio->mapping || folio->index);
+	smp_store_release(&folio->state, FOLIO_REF_ONE);
+	return folio;
+}
+
 struct folio *folio_alloc(struct ram *ram, unsigned int order, enum folio_fill fill)
 {
-	struct folio *folio;
 	unsigned long pfn;
 
 	BUG_ON(order >= FRAME_ORDERS);
@@ -186,11 +204,7 @@ struct folio *folio_alloc(struct ram *ram, unsigned int order, enum folio_fill f
 		site_refused(&frame_site, 1);
 		goto refused;
 	}
-	frames_out(ram, pfn, order, fill);
-	folio = frame_at(ram, pfn);
-	VM_WARN_ON(READ_ONCE(folio->state) || folio->mapping || folio->index);
-	smp_store_release(&folio->state, FOLIO_REF_ONE);
-	return folio;
+	return begin(ram, pfn, order, fill);
 
 refused:
 	frames_refused++;
@@ -240,15 +254,31 @@ static void give_singles(struct ram *ram, struct folio **folios, unsigned int n)
 	spin_unlock(&s->lock);
 }
 
+/* The frames of a block that was in use leave for good. */
+static void bury_block(struct ram *ram, unsigned long pfn, unsigned int order)
+{
+	struct buddy *b = &ram->buddy;
+
+	spin_lock(&b->lock, RANK_FRAME);
+	for (unsigned long i = 0; i < 1UL << order; i++)
+		link_set_prev(frame_at(ram, pfn + i), FRAME_POISONED, 0);
+	WRITE_ONCE(b->used, b->used - (1UL << order));
+	WRITE_ONCE(b->poisoned, b->poisoned + (1UL << order));
+	spin_unlock(&b->lock);
+}
+
 static void free_folios(struct ram *ram, struct folio **folios, unsigned int n)
 {
 	unsigned int singles = 0;
 
 	lru_forget(ram, folios, n);
 	for (unsigned int i = 0; i < n; i++) {
+		const bool poisoned = folio_test(folios[i], FOLIO_POISONED);
 		const unsigned int order = forget(ram, folios[i]);
 
-		if (order)
+		if (unlikely(poisoned))
+			bury_block(ram, folio_pfn(ram, folios[i]), order);
+		else if (order)
 			give_block(ram, folio_pfn(ram, folios[i]), order);
 		else
 			folios[singles++] = folios[i];
@@ -274,4 +304,47 @@ void folio_unmap_many(struct ram *ram, struct folio **folios, unsigned int n)
 	}
 	if (gone)
 		free_folios(ram, folios, gone);
+}
+
+/* by number ------------------------------------------------------------------ */
+
+struct folio *folio_get_pfn(struct ram *ram, unsigned long pfn)
+{
+	struct folio *folio;
+
+	if (pfn == ZERO_FRAME || pfn >= READ_ONCE(ram->buddy.fresh))
+		return NULL;
+	folio = pfn_folio(ram, pfn);
+	if (!folio_try_get(folio))
+		return NULL;
+	if (pfn_folio(ram, pfn) == folio)
+		return folio;
+	folio_put(ram, folio);
+	return NULL;
+}
+
+unsigned int ram_take_free(struct ram *ram, unsigned long first, unsigned int n, struct folio **out)
+{
+	struct buddy *b = &ram->buddy;
+	unsigned int got = 0;
+
+	lock_shards(ram);
+	spill_all(ram);
+	spin_lock_nested(&b->lock, RANK_FRAME); /* after the shards' */
+	for (unsigned long pfn = first; pfn < first + n; pfn++)
+		if (buddy_take_frame(ram, pfn))
+			out[got++] = frame_at(ram, pfn);
+	WRITE_ONCE(b->asked, b->asked + got);
+	WRITE_ONCE(b->used, b->used + got);
+	spin_unlock(&b->lock);
+	unlock_shards(ram);
+	for (unsigned int i = 0; i < got; i++)
+		begin(ram, folio_pfn(ram, out[i]), 0, FOLIO_RAW);
+	return got;
+}
+
+bool ram_is_poisoned(const struct ram *ram, unsigned long pfn)
+{
+	return pfn < READ_ONCE(ram->buddy.fresh) &&
+	       frame_kind(frame_at(ram, pfn)) == FRAME_POISONED;
 }

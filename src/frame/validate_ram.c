@@ -19,7 +19,7 @@
 
 struct found {
 	unsigned long blocks[FRAME_ORDERS];
-	unsigned long free, cached, used, waiting; /* frames; free: in blocks */
+	unsigned long free, cached, used, waiting, poisoned; /* frames; free: in blocks */
 	unsigned long listed[LRU_LISTS];
 };
 
@@ -112,6 +112,9 @@ static int scan(const struct ram *ram, struct found *found, struct samara_report
 
 		if (kind == FRAME_CACHED) {
 			found->cached++;
+			err = check_free(ram, pfn, out);
+		} else if (kind == FRAME_POISONED) {
+			found->poisoned++;
 			err = check_free(ram, pfn, out);
 		} else if (kind >= FRAME_FREE && kind < FRAME_CACHED) {
 			order = kind - FRAME_FREE;
@@ -247,9 +250,13 @@ static int check_counts(const struct ram *ram, const struct found *found, struct
 
 	for (unsigned int i = 0; i < RAM_SHARDS; i++)
 		used += ram->shard[i].used;
-	if (found->free != ram->buddy.free || found->used != used)
-		return BROKEN("counts", "free %lu, counted %lu; in use %lu, counted %lu",
-			      found->free, ram->buddy.free, found->used, used);
+	if (found->free != ram->buddy.free || found->used != used ||
+	    found->poisoned != ram->buddy.poisoned)
+		return BROKEN(
+			"counts",
+			"free %lu, counted %lu; in use %lu, counted %lu; poisoned %lu, counted %lu",
+			found->free, ram->buddy.free, found->used, used, found->poisoned,
+			ram->buddy.poisoned);
 	return 0;
 }
 

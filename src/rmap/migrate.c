@@ -48,7 +48,7 @@
 #include "mmu/tlb.h"
 #include "rmap/rmap_walk.h"
 
-/* From folio to folio. FOLIO_SWAPCACHE goes with the cache's place, FOLIO_EXCLUSIVE with entries. */
+/* From old to to. FOLIO_SWAPCACHE goes with the cache's place, FOLIO_EXCLUSIVE with entries. */
 #define MOVING_FLAGS \
 	(FOLIO_ANON | FOLIO_DIRTY | FOLIO_UPTODATE | FOLIO_ACTIVE | FOLIO_REFERENCED | \
 	 FOLIO_SWAPBACKED | FOLIO_MLOCKED | FOLIO_WORKINGSET)
