@@ -18,48 +18,57 @@ SAMARA_BEGIN_DECLS
 struct samara_mm;
 
 /*
- * Why an access stopped. signo SIGSEGV (code SEGV_MAPERR, SEGV_ACCERR; SI_KERNEL for an address that is none, where
- * the kernel's si_addr is 0) or SIGBUS (code BUS_ADRERR, BUS_MCEERR_AR), addr the first byte that could not be
- * accessed. signo 0, code -ENOMEM: nothing is wrong with the address, but memory ran out. All 0: it did not stop.
+ * Why an access stopped. signo SIGSEGV (code SEGV_MAPERR, SEGV_ACCERR; SI_KERNEL for an address
+ * that is none, where the kernel's si_addr is 0) or SIGBUS (code BUS_ADRERR, BUS_MCEERR_AR), addr
+ * the first byte that could not be accessed. signo 0, code -ENOMEM: nothing is wrong with the
+ * address, but memory ran out. All 0: it did not stop. lsb is the kernel's si_addr_lsb, the lowest
+ * bit of the address that means something: of BUS_MCEERR_AR the page's shift, since a whole page
+ * was lost; else 0.
  */
 struct samara_fault {
 	unsigned long addr;
 	int signo;
 	int code;
+	int lsb;
 };
 
 /*
- * Bytes moved: len, or fewer when a fault stopped it, which *fault (may be NULL) then describes; -ENOMEM when memory
- * ran out before the first. Pages are moved one after the other, from the first to the last.
+ * Bytes moved: len, or fewer when a fault stopped it, which *fault (may be NULL) then describes;
+ * -ENOMEM when memory ran out before the first. Pages are moved one after the other, from the first
+ * to the last.
  *
  * What is whole when threads access the same bytes at once:
- *  - Each word of 1, 2, 4 or 8 bytes at a multiple of its size, if it lies within the range. It is read as some
- *    store left it, and others see it as it was before or as it is after. This holds against samara_read(), _write(),
- *    _fetch(), _cmpxchg(), samara_file_pread(), _pwrite(), and the host's own aligned loads and stores through
- *    samara_cpu_lookup() or a pin, in every address space that shares the memory; and in the copies that fork and
- *    copy-on-write make. A word that the range holds only a part of is moved in parts. buf may have any address.
- *  - A page's part, between two of the first four calls at the same page of the same mm, and against fork, unmapping
+ *  - Each word of 1, 2, 4 or 8 bytes at a multiple of its size, if it lies within the range. It is
+ *  read as some
+ *    store left it, and others see it as it was before or as it is after. This holds against
+ *    samara_read(), _write(), _fetch(), _cmpxchg(), samara_file_pread(), _pwrite(), and the host's
+ *    own aligned loads and stores through samara_cpu_lookup() or a pin, in every address space that
+ *    shares the memory; and in the copies that fork and copy-on-write make. A word that the range
+ *    holds only a part of is moved in parts. buf may have any address.
+ *  - A page's part, between two of the first four calls at the same page of the same mm, and
+ *  against fork, unmapping
  *    and copy-on-write of that page in that mm: it is moved before, or after.
- * Nothing else is: other addresses, other mms, files, a CPU's own accesses and pins may see a range half moved, its
- * words in any order.
+ * Nothing else is: other addresses, other mms, files, a CPU's own accesses and pins may see a range
+ * half moved, its words in any order.
  */
 SAMARA_API long samara_read(struct samara_mm *mm, unsigned long addr, void *buf, unsigned long len,
 			    struct samara_fault *fault);
 SAMARA_API long samara_write(struct samara_mm *mm, unsigned long addr, const void *buf, unsigned long len,
 			     struct samara_fault *fault);
 /*
- * The same with the rights of PROT_EXEC: what an instruction fetch does. In the vsyscall page it always stops, with
- * SI_KERNEL: at offsets 0, 0x400 and 0x800 Linux makes the calls gettimeofday, time and getcpu itself, which is the
- * caller's to do; everywhere else in it the signal is what Linux sends.
+ * The same with the rights of PROT_EXEC: what an instruction fetch does. In the vsyscall page it
+ * always stops, with SI_KERNEL: at offsets 0, 0x400 and 0x800 Linux makes the calls gettimeofday,
+ * time and getcpu itself, which is the caller's to do; everywhere else in it the signal is what
+ * Linux sends.
  */
 SAMARA_API long samara_fetch(struct samara_mm *mm, unsigned long addr, void *buf, unsigned long len,
 			     struct samara_fault *fault);
 
 /*
- * Compare and exchange of a guest word of size 1, 2, 4 or 8 bytes at a multiple of its size, atomic against every
- * other access (samara_read() says what those are). *expected becomes what was there. 1: exchanged; 0: it was
- * something else; -EFAULT, -ENOMEM: *fault says why; -EINVAL: size or alignment. As cmpxchg on x86 it needs the right
- * to write in any case.
+ * Compare and exchange of a guest word of size 1, 2, 4 or 8 bytes at a multiple of its size, atomic
+ * against every other access (samara_read() says what those are). *expected becomes what was there.
+ * 1: exchanged; 0: it was something else; -EFAULT, -ENOMEM: *fault says why; -EINVAL: size or
+ * alignment. As cmpxchg on x86 it needs the right to write in any case.
  */
 SAMARA_API int samara_cmpxchg(struct samara_mm *mm, unsigned long addr, unsigned int size, uint64_t *expected,
 			      uint64_t desired, struct samara_fault *fault);
@@ -80,16 +89,16 @@ struct samara_pin {
 };
 
 /*
- * Pin nr pages from addr, which is a multiple of the page size. Pages pinned: nr, or fewer when one could not be;
- * -EFAULT, -ENOMEM (also where a page has 8,191 pins), -EINVAL when that was the first. Reading needs PROT_READ, as
- * for the kernel's pins; a stack does not grow; device pages of a PFN map cannot be pinned, nor can a shared mapping of
- * a host file with both WRITE and LONGTERM.
+ * Pin nr pages from addr, which is a multiple of the page size. Pages pinned: nr, or fewer when one
+ * could not be; -EFAULT, -ENOMEM (also where a page has 8,191 pins), -EINVAL when that was the
+ * first. Reading needs PROT_READ, as for the kernel's pins; a stack does not grow; device pages of
+ * a PFN map cannot be pinned, nor can a shared mapping of a host file with both WRITE and LONGTERM.
  */
 SAMARA_API long samara_pin_pages(struct samara_mm *mm, unsigned long addr, unsigned long nr, unsigned int flags,
 				 struct samara_pin *out);
 /*
- * dirty: not 0 if the holder wrote to them. Pins may outlive the mm, and keep the machine until the last one is given
- * back.
+ * dirty: not 0 if the holder wrote to them. Pins may outlive the mm, and keep the machine until the
+ * last one is given back.
  */
 SAMARA_API void samara_unpin_pages(struct samara_pin *pins, unsigned long nr, int dirty);
 

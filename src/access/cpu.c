@@ -37,11 +37,13 @@ void *samara_cpu_miss(struct samara_cpu *cpu, unsigned long addr, enum samara_ac
 	*fault = (struct samara_fault){ 0 };
 	cpu->misses++;
 	if (!cpu->mm) {
-		*fault = (struct samara_fault){ addr, SIGSEGV, SEGV_MAPERR };
+		*fault = (struct samara_fault){ .addr = addr,
+						.signo = SIGSEGV,
+						.code = SEGV_MAPERR };
 		return NULL;
 	}
 	if (mm_is_foreign(cpu->mm)) {
-		*fault = (struct samara_fault){ addr, 0, -ESRCH };
+		*fault = (struct samara_fault){ .addr = addr, .code = -ESRCH };
 		return NULL;
 	}
 	while (!host && !err) {

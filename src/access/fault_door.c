@@ -33,6 +33,16 @@ static int refuse(struct samara_fault *fault, unsigned long addr, int signo, int
 	return signo ? -EFAULT : -ENOMEM;
 }
 
+static int refuse_bus(const struct samara_mm *mm, struct samara_fault *fault, unsigned long addr,
+		      unsigned int codes)
+{
+	if (!(codes & VM_FAULT_HWPOISON))
+		return refuse(fault, addr, SIGBUS, BUS_ADRERR);
+	(void)refuse(fault, addr, SIGBUS, BUS_MCEERR_AR);
+	fault->lsb = (int)mm->geo->page_shift;
+	return -EFAULT;
+}
+
 /*
  * The door's answer when a fault at addr of mm has said codes. refused is frames_refused as it was
  * before the fault. No lock is held any more. 0: the access is tried again, perhaps after a wait.
@@ -43,8 +53,7 @@ static int answer(struct samara_mm *mm, unsigned int codes, unsigned long addr,
 	if (codes & VM_FAULT_WAITS)
 		return access_wait(mm, addr, codes, &refused) ? refuse(fault, addr, 0, -ENOMEM) : 0;
 	if (codes & VM_FAULT_SIGBUS)
-		return refuse(fault, addr, SIGBUS,
-			      codes & VM_FAULT_HWPOISON ? BUS_MCEERR_AR : BUS_ADRERR);
+		return refuse_bus(mm, fault, addr, codes);
 	if (codes & VM_FAULT_SIGSEGV)
 		return refuse(fault, addr, SIGSEGV,
 			      codes & FAULT_ACCERR ? SEGV_ACCERR : SEGV_MAPERR);

@@ -52,6 +52,8 @@ static unsigned int get_page(const struct vm_fault *vmf, struct folio **out)
 		return major ? VM_FAULT_MAJOR : VM_FAULT_DONE;
 	case -ENOMEM:
 		return VM_FAULT_OOM;
+	case -EHWPOISON:
+		return VM_FAULT_SIGBUS | VM_FAULT_HWPOISON;
 	default:
 		return VM_FAULT_SIGBUS;
 	}
@@ -78,8 +80,9 @@ static void map_cached(const struct vm_fault *vmf, pte_t *at, unsigned long inde
 		return;
 	if (!folio_trylock(folio))
 		goto put;
-	if (folio_test(folio, FOLIO_UPTODATE) && folio->mapping == inode && folio->index == index &&
-	    index < inode_pages(inode) && set_file(vmf, at, folio, file_pte(vmf, folio))) {
+	if ((folio_flags(folio) & (FOLIO_UPTODATE | FOLIO_POISONED)) == FOLIO_UPTODATE &&
+	    folio->mapping == inode && folio->index == index && index < inode_pages(inode) &&
+	    set_file(vmf, at, folio, file_pte(vmf, folio))) {
 		folio_unlock(folio);
 		return;
 	}

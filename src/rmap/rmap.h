@@ -205,10 +205,13 @@ bool folio_add_anon(struct folio *folio, struct vma *vma, unsigned long addr,
  */
 int folio_migrate(struct file_store *store, struct folio *folio, struct folio *to) __must_check;
 /*
- * Each entry that maps folio becomes a marker of poison. folio is locked. 0, or -EBUSY: still
- * mapped, where an mm is not live.
+ * folio's frame is bad; folio is locked. Each entry that maps it becomes a marker of poison, or, of
+ * a page of a file that can be read again, empty. Dirty bits go to a file's folio. 0, or -EBUSY:
+ * still mapped, by an mm that is dying (its zap will tell the folio), or a gather has yet to flush.
  */
-int folio_unmap_poison(struct ram *ram, struct folio *folio) __must_check;
+enum bad_leaves { BAD_LEAVES_POISON, BAD_LEAVES_NOTHING };
+int folio_unmap_bad(struct file_store *store, struct folio *folio,
+		    enum bad_leaves leaves) __must_check;
 
 /*
  * The VMAs that map some of pages [start, last] of an inode, one after the other:

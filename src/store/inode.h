@@ -155,7 +155,8 @@ struct folio *page_cache_next(struct inode *inode, unsigned long *index,
 /*
  * The page's folio, locked, with a reference, its contents valid: made and read if it is not
  * here. 0; -EFAULT: beyond the end of the file; -EIO: reading failed; -ENOMEM: no memory;
- * -ENOSPC: shared memory at the commit limit (as Linux: SIGBUS, like all but -ENOMEM). *major
+ * -ENOSPC: shared memory at the commit limit (as Linux: SIGBUS, like all but -ENOMEM);
+ * -EHWPOISON: the page was lost (FOLIO_POISONED), and stays so until it is truncated. *major
  * becomes true if something was read. No lock from RANK_INODE on is held.
  */
 int page_cache_get(struct inode *inode, unsigned long index, struct folio **out,

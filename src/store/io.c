@@ -53,12 +53,15 @@ static int page_to_read(struct inode *inode, unsigned long index, struct folio *
 
 	if (inode->kind != INODE_HOST) {
 		*out = page_cache_find(inode, index);
-		return 0;
+		if (!*out || likely(!folio_test(*out, FOLIO_POISONED)))
+			return 0;
+		folio_put(inode->ram, *out);
+		return -EIO;
 	}
 	err = page_cache_get(inode, index, out, &major);
 	if (!err)
 		folio_unlock(*out);
-	return err;
+	return err == -EHWPOISON ? -EIO : err;
 }
 
 static int read_part(struct inode *inode, struct part part, char *buf)
@@ -147,7 +150,7 @@ static int write_part(struct inode *inode, struct part part, const char *buf)
 	int err = page_cache_get_to_write(inode, part.index, &folio);
 
 	if (err)
-		return err;
+		return err == -EHWPOISON ? -EIO : err;
 	if (end > to_end(inode, 0))
 		err = inode_change_length(inode, end);
 	if (!err) {

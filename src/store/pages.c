@@ -225,10 +225,14 @@ static int get(struct inode *inode, unsigned long index, enum get_kind kind, str
 	} while (err == -EEXIST);
 	if (err)
 		return err;
-	if (kind == GET_INSIDE && index >= inode_pages(inode)) {
+	if (kind == GET_INSIDE && index >= inode_pages(inode))
+		err = -EFAULT;
+	else if (unlikely(folio_test(folio, FOLIO_POISONED)))
+		err = -EHWPOISON;
+	if (err) {
 		folio_unlock(folio);
 		folio_put(inode->ram, folio);
-		return -EFAULT;
+		return err;
 	}
 	*out = folio;
 	return 0;

@@ -52,7 +52,8 @@ static int write_if_dirty(const struct writeback *wb, struct folio *folio)
 	struct inode *inode = wb->inode;
 	int err = 0;
 
-	if (!may_be_dirty(folio))
+	/* What a bad frame holds is not written: the file keeps what it has. */
+	if (!may_be_dirty(folio) || folio_test(folio, FOLIO_POISONED))
 		return 0;
 	folio_lock(folio);
 	if (folio->mapping == inode && take_dirt(wb, folio)) {

@@ -18,7 +18,7 @@ enum how { LOAD, STORE, FETCH };
 
 static void expect(enum how how, unsigned long addr, int signo, int code)
 {
-	struct samara_fault fault = { .addr = 1, .signo = 99 };
+	struct samara_fault fault = { .addr = 1, .signo = 99, .lsb = 99 };
 	char c = 'x';
 	long n;
 
@@ -30,6 +30,7 @@ static void expect(enum how how, unsigned long addr, int signo, int code)
 	assert_int_equal(n, !signo);
 	assert_int_equal(fault.signo, signo);
 	assert_int_equal(fault.code, code);
+	assert_int_equal(fault.lsb, signo == SIGBUS && code == BUS_MCEERR_AR ? 12 : 0);
 	if (signo)
 		assert_int_equal(fault.addr, addr);
 }
