@@ -280,8 +280,9 @@ enum folio_fill { FOLIO_ZEROED, FOLIO_RAW /* the caller writes all of it */ };
 struct folio *folio_alloc(struct ram *ram, unsigned int order, enum folio_fill fill) __must_check;
 
 /*
- * How often the calling thread was given NULL. An operation that fails and finds it changed lacked
- * frames; if not, it lacked what no freed frame gives.
+ * How often the calling thread was given NULL because no frame was free. An operation that fails
+ * and finds it changed lacked frames; if not, it lacked what no freed frame gives. A refusal that
+ * was asked for (samara/inject.h) is none of these.
  */
 extern __thread unsigned long frames_refused __attribute__((tls_model("initial-exec")));
 

@@ -26,6 +26,8 @@ unsigned int lru_isolate(struct ram *ram, enum lru_list list, unsigned int n, st
 bool lru_isolate_folio(struct ram *ram, struct folio *folio) __must_check;
 /* What was isolated goes to the hot end of the lists that flags name; references are dropped. */
 void lru_putback(struct ram *ram, struct folio **folios, unsigned int n);
+/* What was collected gets on its lists. */
+void lru_drain(struct ram *ram);
 /* Folios on a list, without those that are collected. A moment's number. */
 unsigned long lru_size(const struct ram *ram, enum lru_list list);
 

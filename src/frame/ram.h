@@ -226,7 +226,5 @@ void refault_init(struct ram *ram, void *memory);
 
 /* Off the LRU, each that is on it: before they are freed; they have no reference left. */
 void lru_forget(struct ram *ram, struct folio **folios, unsigned int n);
-/* What was collected gets on its lists. */
-void lru_drain(struct ram *ram);
 
 #endif

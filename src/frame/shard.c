@@ -195,20 +195,17 @@ struct folio *folio_alloc(struct ram *ram, unsigned int order, enum folio_fill f
 
 	BUG_ON(order >= FRAME_ORDERS);
 	if (!admit())
-		goto refused;
+		return NULL;
 	pfn = take(ram, order);
 	if (unlikely(!pfn))
 		pfn = take_drained(ram, order);
 	if (unlikely(!pfn)) {
 		atomic_inc(&frame_site.asked);
 		site_refused(&frame_site, 1);
-		goto refused;
+		frames_refused++;
+		return NULL;
 	}
 	return begin(ram, pfn, order, fill);
-
-refused:
-	frames_refused++;
-	return NULL;
 }
 
 /* freeing -------------------------------------------------------------------- */

@@ -27,20 +27,50 @@
 #include "frame/frame.h"
 #include "store/swap.h"
 
-/* shrink.c, worker.c ------------------------------------------------------------ */
+struct file_store;
 
-/* machine's store gets its make_room hook. 0 or -ENOMEM. The thread begins when frames run low. */
-int reclaim_begin(struct samara_machine *machine) __must_check;
-/* The machine ends: the thread has ended when this returns. No mm is left. */
+/* worker.c ---------------------------------------------------------------------- */
+
+/* machine's store gets its make_room hook. The thread begins when frames run low. */
+void reclaim_begin(struct samara_machine *machine);
+/*
+ * The machine ends: the thread has ended when this returns. No mm is left. Files that go on living
+ * reclaim by themselves.
+ */
 void reclaim_end(struct samara_machine *machine);
 
-/* Up to nr frames are freed, by the calling thread; how many. */
+/* shrink.c ------------------------------------------------------------------------ */
+
+#define RECLAIM_BATCH 32U
+
+/* Up to nr frames are freed, by the calling thread; how many. store_shrink() of its store. */
 unsigned long reclaim_direct(struct samara_machine *machine, unsigned long nr);
+/* At least nr frames, and at most a batch more, are freed if so many can be. How many. */
+unsigned long store_shrink(struct file_store *store, unsigned long nr);
 /*
  * These folios leave if they can, used lately or not. Each is off the LRU lists (lru_isolate()),
  * with a reference that is dropped here; those that stay are put back. How many have left.
  */
 unsigned long reclaim_folios(struct samara_machine *machine, struct folio **folios, unsigned int n);
+
+/* evict.c: one folio -------------------------------------------------------------- */
+
+enum evict_how {
+	EVICT_UNUSED, /* unless it was used lately */
+	EVICT_ANYWAY,
+};
+enum evicted {
+	EVICT_FREED,   /* only the caller's reference is left */
+	EVICT_KEPT,    /* it could not leave, or not now */
+	EVICT_USED,    /* used once: it stays where it is */
+	EVICT_ACTIVE,  /* used more than once, or cannot leave for a while: active */
+	EVICT_MLOCKED, /* unevictable */
+};
+/*
+ * folio is off the LRU lists, the caller has one reference and no lock. Its flags say what the
+ * answer says, so that lru_putback() puts it in its place.
+ */
+enum evicted folio_evict(struct file_store *store, struct folio *folio, enum evict_how how);
 
 /* swapoff.c ------------------------------------------------------------------- */
 

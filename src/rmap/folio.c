@@ -116,6 +116,36 @@ unsigned int folio_referenced(struct file_store *store, struct folio *folio)
 	return times;
 }
 
+/* locked ----------------------------------------------------------------------- */
+
+static enum rmap_answer locked_one(struct rmap_walk *walk, struct vma *vma, unsigned long addr)
+{
+	bool *locked = walk->arg;
+	struct mapped m;
+
+	if (!(flags_of(vma) & VM_LOCKED) || !mapped_lock(walk, vma, addr, &m))
+		return RMAP_ON;
+	mapped_unlock(&m);
+	*locked = true;
+	return RMAP_STOP;
+}
+
+bool folio_mlocked(struct file_store *store, struct folio *folio)
+{
+	bool locked = false;
+	struct rmap_walk walk = {
+		.ram = store->ram,
+		.store = store,
+		.folio = folio,
+		.gate = MM_GATE_LOOK,
+		.one = locked_one,
+		.arg = &locked,
+	};
+
+	rmap_walk(&walk);
+	return locked;
+}
+
 /* unmap ------------------------------------------------------------------------ */
 
 /* What takes the place of an entry. */

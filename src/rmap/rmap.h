@@ -166,6 +166,8 @@ void rmap_walk(struct rmap_walk *walk);
 bool folio_mkclean(struct ram *ram, struct folio *folio);
 /* Returns how many entries have the accessed bit, and clears it in them. */
 unsigned int folio_referenced(struct file_store *store, struct folio *folio);
+/* Whether an entry of a mapping that is locked (mlock(2)) maps it. */
+bool folio_mlocked(struct file_store *store, struct folio *folio);
 /*
  * Take folio out of all page tables. In the place of each entry comes a swap entry that names swap,
  * which is counted there (swap_dup()); none: nothing, for a file's page, and for an anonymous one

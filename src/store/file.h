@@ -18,11 +18,21 @@
 #include "base/compiler.h"
 #include "base/gate.h"
 #include "base/refcount.h"
+#include "base/worker.h"
 #include "store/commit.h"
 #include "store/inode.h"
 #include "store/swap.h"
 
 #define INODE_HASH 64
+
+/* What reclaim/ keeps of a store; it outlives the machine where files do. */
+struct store_reclaim {
+	struct samara_machine *machine; /* the store's lock; NULL: it has ended */
+	struct worker worker;
+	unsigned long turn; /* atomic: whose turn, of files and anonymous memory */
+	unsigned int
+		vain; /* atomic: rounds of the worker that freed nothing, one after the other */
+};
 
 struct file_store {
 	refcount_t refs; /* the machine and each inode */
@@ -34,6 +44,7 @@ struct file_store {
 	struct samara_spinlock lock;    /* RANK_PAGE_CACHE: the hash, and inodes' last references */
 	struct inode *hash[INODE_HASH]; /* of host files */
 	struct swap_areas swap;
+	struct store_reclaim reclaim;
 	/* (i) store_make_room(); NULL: no page can be freed. */
 	bool (*make_room)(struct file_store *store);
 };

@@ -82,6 +82,7 @@ struct page_cache {
 	unsigned long nr;       /* pages.lock */
 	unsigned long charged;  /* pages.lock; of nr, with charge_each */
 	unsigned long reserved; /* lock: pages of shared memory that were charged at once */
+	unsigned long last;     /* atomic, a hint: the page that was read or written last */
 	bool charge_each;       /* (i) shared memory whose pages are charged as they come */
 };
 
@@ -161,6 +162,12 @@ struct folio *page_cache_next(struct inode *inode, unsigned long *index,
  */
 int page_cache_get(struct inode *inode, unsigned long index, struct folio **out,
 		   bool *major) __must_check;
+/*
+ * folio, locked, unmapped, off the LRU lists, with one reference of the caller's, leaves the cache.
+ * False: it is dirty, lies beyond the end, or another thread uses it. The folio's lock is all that
+ * keeps inode, so after true there may be none any more.
+ */
+bool page_cache_evict(struct inode *inode, struct folio *folio) __must_check;
 
 /*
  * by takes folio's place in the cache (migration): folio's mapping becomes NULL, and the cache's
@@ -204,6 +211,8 @@ struct inode_hole {
 int inode_punch(struct inode *inode, struct inode_hole *hole) __must_check;
 /* Ask the host how long the file is now. Takes lock. */
 void inode_refresh(struct inode *inode);
+/* Whether the host has another length, of which inode_refresh() has not heard. */
+bool inode_end_moved(const struct inode *inode);
 
 /* writeback.c ------------------------------------------------------------------ */
 
@@ -220,6 +229,13 @@ struct writeback {
 	void *arg;
 };
 int inode_writeback(const struct writeback *wb) __must_check;
+/*
+ * folio, locked, unmapped, in the cache, is written to the host file and is clean. -EBUSY: the file
+ * is being written to or changes its length, or another program has moved its end; -EFBIG: the page
+ * lies beyond the end; -EROFS: there is nothing to write to; what pwrite(2) gave. Then it is as
+ * before. Waits for no lock.
+ */
+int inode_write_folio(struct inode *inode, struct folio *folio) __must_check;
 /* The host is asked to keep what was written. 0, or what fsync(2) gave. */
 int inode_fsync(struct inode *inode) __must_check;
 

@@ -64,6 +64,15 @@ static int page_to_read(struct inode *inode, unsigned long index, struct folio *
 	return err == -EHWPOISON ? -EIO : err;
 }
 
+/* A page is accessed once by calls that go through it piece by piece. */
+static void mark_accessed(struct inode *inode, struct folio *folio, unsigned long index)
+{
+	if (READ_ONCE(inode->pages.last) == index + 1)
+		return;
+	WRITE_ONCE(inode->pages.last, index + 1);
+	folio_mark_accessed(inode->ram, folio);
+}
+
 static int read_part(struct inode *inode, struct part part, char *buf)
 {
 	struct folio *folio;
@@ -76,6 +85,7 @@ static int read_part(struct inode *inode, struct part part, char *buf)
 		return 0;
 	}
 	bytes_load(buf, (char *)folio_virt(inode->ram, folio) + part.from, part.size);
+	mark_accessed(inode, folio, part.index);
 	folio_put(inode->ram, folio);
 	return 0;
 }
@@ -156,6 +166,7 @@ static int write_part(struct inode *inode, struct part part, const char *buf)
 	if (!err) {
 		bytes_store((char *)folio_virt(inode->ram, folio) + part.from, buf, part.size);
 		folio_set(folio, FOLIO_DIRTY);
+		mark_accessed(inode, folio, part.index);
 	} else if (part.index >= inode_pages(inode)) {
 		page_cache_remove(inode, folio);
 	}

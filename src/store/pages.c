@@ -135,21 +135,56 @@ static int insert(struct inode *inode, struct folio *folio, unsigned long index,
 	return err;
 }
 
+/*
+ * The caller may have no reference to inode: without its last page it may be freed once pages.lock
+ * is released (inode_destroy()).
+ */
 void page_cache_remove(struct inode *inode, struct folio *folio)
 {
 	MA_STATE(mas, &inode->pages.tree, folio->index, folio->index);
+	struct ram *ram = inode->ram;
 	void *entry;
 
 	mutex_lock(&inode->pages.lock);
 	entry = mas_erase(&mas);
 	inode->pages.nr--;
 	inode->pages.charged -= inode->pages.charge_each;
+	uncharge_page(inode);
 	mutex_unlock(&inode->pages.lock);
 	BUG_ON(entry != folio);
-	uncharge_page(inode);
 	folio->mapping = NULL;
 	folio_test_clear(folio, FOLIO_DIRTY);
-	folio_put(inode->ram, folio);
+	folio_put(ram, folio);
+}
+
+/*
+ * What the file would not give again: dirty bytes, and on tmpfs those that a mapping stored behind
+ * the end, which are part of the file once it grows.
+ */
+static bool has_only_copy(const struct inode *inode, const struct folio *folio)
+{
+	const unsigned long long length = READ_ONCE(inode->length);
+	const unsigned int shift = inode_shift(inode);
+
+	if (folio_test(folio, FOLIO_DIRTY) || folio->index >= inode_pages(inode))
+		return true;
+	return inode->in_memory && folio->index == length >> shift;
+}
+
+bool page_cache_evict(struct inode *inode, struct folio *folio)
+{
+	VM_WARN_ON(folio->mapping != inode || folio_maps(folio));
+	if (inode_is_shmem(inode) || inode_is_device(inode) || has_only_copy(inode, folio) ||
+	    !folio_try_freeze(folio, 2))
+		return false;
+	/* A pin may have made it dirty and have gone since. */
+	if (folio_test(folio, FOLIO_DIRTY)) {
+		folio_unfreeze(folio);
+		return false;
+	}
+	folio_evicted(inode->ram, folio);
+	page_cache_remove(inode, folio);
+	return true;
 }
 
 void page_cache_replace(struct inode *inode, struct folio *folio, struct folio *by)
@@ -208,6 +243,8 @@ static int add(struct inode *inode, unsigned long index, enum get_kind kind, str
 		return err;
 	}
 	folio_set(folio, FOLIO_UPTODATE);
+	if (host)
+		folio_refaulted(inode->ram, folio);
 	lru_add(inode->ram, folio);
 	*out = folio;
 	return 0;

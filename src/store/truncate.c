@@ -175,6 +175,13 @@ static bool ask_host(const struct inode *inode, unsigned long long *length)
 	return *length != READ_ONCE(inode->length);
 }
 
+bool inode_end_moved(const struct inode *inode)
+{
+	unsigned long long length;
+
+	return ask_host(inode, &length);
+}
+
 void inode_refresh(struct inode *inode)
 {
 	unsigned long long length;

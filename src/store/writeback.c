@@ -87,6 +87,37 @@ int inode_writeback(const struct writeback *wb)
 	return err;
 }
 
+/* inode->lock is held for reading. */
+static int write_locked_folio(struct inode *inode, struct folio *folio)
+{
+	int err;
+
+	if (inode_end_moved(inode))
+		return -EBUSY;
+	if (folio->index >= inode_pages(inode))
+		return -EFBIG;
+	folio_test_clear(folio, FOLIO_DIRTY);
+	err = write_page(inode, folio);
+	if (err)
+		folio_set(folio, FOLIO_DIRTY);
+	return err;
+}
+
+int inode_write_folio(struct inode *inode, struct folio *folio)
+{
+	int err;
+
+	VM_WARN_ON(!folio_test(folio, FOLIO_LOCKED) || folio->mapping != inode);
+	if (inode->kind != INODE_HOST || smp_load_acquire(&inode->host.write_fd) < 0)
+		return -EROFS;
+	/* The order is the other way round: a lock that would have to be waited for is not taken. */
+	if (!down_read_trylock(&inode->lock))
+		return -EBUSY;
+	err = write_locked_folio(inode, folio);
+	up_read(&inode->lock);
+	return err;
+}
+
 int inode_fsync(struct inode *inode)
 {
 	if (inode->kind != INODE_HOST || !host_fsync(inode_any_fd(inode)))

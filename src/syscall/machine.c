@@ -15,6 +15,7 @@
 #include "frame/frame.h"
 #include "process/exit.h"
 #include "process/fork.h"
+#include "reclaim/reclaim.h"
 #include "store/file.h"
 #include "syscall/call_door.h"
 
@@ -47,6 +48,7 @@ static void set_commit(struct commit *commit, const struct samara_machine_config
 static void release(struct samara_machine *machine)
 {
 	VM_WARN_ON(!list_empty(&machine->mms.head));
+	reclaim_end(machine);
 	file_store_put(machine->store);
 	mem_free(&machine_site, machine);
 }
@@ -111,6 +113,7 @@ int samara_machine_create(const struct samara_machine_config *callers, struct sa
 	list_init(&machine->mms.head);
 	refcount_set(&machine->refs, 1);
 	machine->release = release;
+	reclaim_begin(machine);
 	*out = machine;
 	return 0;
 }

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One folio leaves memory, in the steps that reclaim.h draws.
+ *
+ *   kind                        where its bytes are then            unmap leaves
+ *   a page of a host file       in the file                         empty entries
+ *   of a file known by name     nowhere: clean ones are zeros       empty entries
+ *   MADV_FREE, MAP_DROPPABLE    nowhere                             empty entries
+ *
+ * Its lock is held from the look at its use to its end. So no fault maps it meanwhile, truncation
+ * waits, and its inode stays as long as the folio is in its page cache, though nothing here has a
+ * reference to the inode: the last put of a file writes back and frees by itself, in the thread that
+ * puts it.
+ *
+ * Was it used?  Entries with the accessed bit, which the look clears, and FOLIO_REFERENCED:
+ *
+ *   accessed   REFERENCED before
+ *   more than one                  active
+ *   one        yes                 active
+ *   one        no                  stays, REFERENCED
+ *   none       yes, file           leaves if it is clean
+ *   none                           leaves
+ */
+#include "base/assert.h"
+#include "reclaim/reclaim.h"
+#include "rmap/rmap.h"
+#include "store/file.h"
+
+static const swp_entry_t no_slot = { 0 };
+
+enum use { UNUSED, UNUSED_IF_CLEAN, USED_ONCE, USED_MORE };
+
+static enum use look_at_use(struct file_store *store, struct folio *folio)
+{
+	const unsigned int times = folio_maps(folio) ? folio_referenced(store, folio) : 0;
+	const bool before = folio_test_clear(folio, FOLIO_REFERENCED);
+
+	if (times) {
+		folio_set(folio, FOLIO_REFERENCED);
+		return times > 1 || before ? USED_MORE : USED_ONCE;
+	}
+	return before && !folio_test(folio, FOLIO_SWAPBACKED) ? UNUSED_IF_CLEAN : UNUSED;
+}
+
+/* It is still mapped: why? */
+static enum evicted still_mapped(struct file_store *store, struct folio *folio)
+{
+	if (!folio_mlocked(store, folio))
+		return EVICT_KEPT;
+	folio_set(folio, FOLIO_MLOCKED);
+	return EVICT_MLOCKED;
+}
+
+static bool is_mapped(struct file_store *store, struct folio *folio)
+{
+	return folio_maps(folio) && folio_unmap_all(store, folio, no_slot);
+}
+
+/* A page of inode's page cache, not of shared memory. */
+static enum evicted evict_file(struct inode *inode, struct folio *folio, bool write)
+{
+	struct file_store *store = inode->store;
+
+	if (inode->kind != INODE_HOST && folio_test(folio, FOLIO_DIRTY))
+		return EVICT_ACTIVE;
+	if (is_mapped(store, folio))
+		return still_mapped(store, folio);
+	if (folio_test(folio, FOLIO_DIRTY)) {
+		if (!write)
+			return EVICT_KEPT;
+		if (inode_write_folio(inode, folio))
+			return EVICT_ACTIVE;
+	}
+	return page_cache_evict(inode, folio) ? EVICT_FREED : EVICT_KEPT;
+}
+
+/* An anonymous page that may be dropped: nothing has it but entries. */
+static enum evicted evict_lazyfree(struct file_store *store, struct folio *folio)
+{
+	if (is_mapped(store, folio)) {
+		/* It was written to again. */
+		if (folio_test(folio, FOLIO_SWAPBACKED))
+			return EVICT_ACTIVE;
+		return still_mapped(store, folio);
+	}
+	return folio_refs(folio) == 1 ? EVICT_FREED : EVICT_KEPT;
+}
+
+static enum evicted evict_locked(struct file_store *store, struct folio *folio, enum evict_how how)
+{
+	enum use use = UNUSED;
+
+	if (folio_test(folio, FOLIO_POISONED) || folio_maybe_pinned(folio))
+		return EVICT_ACTIVE;
+	if (how == EVICT_UNUSED)
+		use = look_at_use(store, folio);
+	if (use == USED_MORE)
+		return EVICT_ACTIVE;
+	if (use == USED_ONCE)
+		return EVICT_USED;
+	if (folio_test(folio, FOLIO_SWAPBACKED))
+		return EVICT_KEPT;
+	if (folio_test(folio, FOLIO_ANON))
+		return evict_lazyfree(store, folio);
+	/* A page that was truncated has no inode, and goes with its last reference. */
+	return folio->mapping ? evict_file(folio->mapping, folio, use == UNUSED) : EVICT_KEPT;
+}
+
+enum evicted folio_evict(struct file_store *store, struct folio *folio, enum evict_how how)
+{
+	enum evicted evicted;
+
+	if (!folio_trylock(folio))
+		return EVICT_KEPT;
+	evicted = evict_locked(store, folio, how);
+	if (evicted == EVICT_ACTIVE)
+		folio_set(folio, FOLIO_ACTIVE);
+	folio_unlock(folio);
+	return evicted;
+}

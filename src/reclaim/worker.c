@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * When memory is reclaimed: by the door that lacks a frame, and by the machine's thread.
+ *
+ *   frames free   |########high####low####0
+ *                           ^       |     '-- an access waits in store_make_room(): make_room()
+ *                           '-------'  the thread is woken at low, and frees until high
+ *
+ * Both work on the store, which files may keep when the machine has ended. The thread ends with the
+ * machine; the door's part is as long as the store.
+ *
+ * A thread that frees nothing VAIN_ROUNDS times is not woken again before a door has freed
+ * something: memory is full of what cannot leave.
+ */
+#include "frame/vm_event.h"
+#include "reclaim/reclaim.h"
+#include "store/file.h"
+
+#define VAIN_ROUNDS 16U
+
+/* The thread: one round. */
+static void free_until_high(void *arg)
+{
+	struct file_store *store = arg;
+	const unsigned long high = ram_marks(store->ram).high;
+
+	while (!worker_ends(&store->reclaim.worker) && ram_free_frames(store->ram) < high) {
+		if (!store_shrink(store, RECLAIM_BATCH)) {
+			atomic_inc(&store->reclaim.vain);
+			return;
+		}
+		WRITE_ONCE(store->reclaim.vain, 0);
+	}
+}
+
+/* In folio_alloc(), with its caller's locks. */
+static void frames_are_low(void *arg)
+{
+	struct file_store *store = arg;
+
+	if (READ_ONCE(store->reclaim.vain) < VAIN_ROUNDS)
+		worker_wake(&store->reclaim.worker);
+}
+
+/* file_store.make_room. */
+static bool make_room(struct file_store *store)
+{
+	const unsigned long long before = vm_event_sum(store->ram, PGSTEAL);
+
+	vm_event_add(store->ram, ALLOCSTALL, 1);
+	if (store_shrink(store, RECLAIM_BATCH)) {
+		WRITE_ONCE(store->reclaim.vain, 0);
+		return true;
+	}
+	/* Or has another thread taken what this one looked for? */
+	return vm_event_sum(store->ram, PGSTEAL) != before;
+}
+
+void reclaim_begin(struct samara_machine *machine)
+{
+	struct file_store *store = machine->store;
+	struct store_reclaim *reclaim = &store->reclaim;
+
+	reclaim->machine = machine;
+	reclaim->worker.name = "samara-reclaim";
+	reclaim->worker.round = free_until_high;
+	reclaim->worker.arg = store;
+	store->make_room = make_room;
+	ram_watch(store->ram, frames_are_low, store);
+}
+
+void reclaim_end(struct samara_machine *machine)
+{
+	struct file_store *store = machine->store;
+
+	spin_lock(&store->lock, RANK_PAGE_CACHE);
+	store->reclaim.machine = NULL;
+	spin_unlock(&store->lock);
+	worker_end(&store->reclaim.worker);
+}
