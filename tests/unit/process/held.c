@@ -226,6 +226,28 @@ static void check_reported(enum fork_step step)
 	gone(child);
 }
 
+static void check_migrated(enum fork_step step)
+{
+	struct samara_mm *child = forked_beside(step, migrate);
+	const struct mem c = other(&m, child);
+
+	/* Behind FORK_PAGES the child has them too, and is not live yet. */
+	assert_int_equal(migrated[0], step == FORK_LIVE ? -EBUSY : 0);
+	assert_int_equal(migrated[1], step == FORK_LIVE ? -EBUSY : 0);
+	assert_int_equal(pfn_of(&m, nth(anon, 4)), pfn_of(&c, nth(anon, 4)));
+	assert_int_equal(get(m.mm, nth(shared, 4)), 104);
+	assert_int_equal(get(child, nth(shared, 4)), 104);
+	assert_anon(m.mm);
+	assert_anon(child);
+	gone(child);
+}
+
+static void a_page_does_not_move_under_a_child_that_is_being_built(void **state)
+{
+	(void)state;
+	at_each_step(check_migrated);
+}
+
 static void check_reaped(enum fork_step step)
 {
 	struct samara_mm *child;
@@ -291,6 +313,7 @@ int main(void)
 		TEST(who_asks_for_accesses_sees_the_parent_only),
 		TEST(a_page_is_not_taken_from_a_child_that_is_being_built),
 		TEST(a_report_waits),
+		TEST(a_page_does_not_move_under_a_child_that_is_being_built),
 		TEST(the_reaper_stays_out_of_a_child_that_is_being_built),
 		TEST(whoever_goes_through_a_files_mappings_meets_the_child_after_the_parent),
 	};

@@ -12,6 +12,7 @@
 
 #include "family.h"
 #include "core/mms.h"
+#include "frame/lru.h"
 #include "process/exit.h"
 #include "process/fork.h"
 #include "reclaim/reclaim.h"
@@ -82,7 +83,7 @@ static int tear_down(void **state)
 
 static struct folio *folios[2]; /* of the file, and anonymous */
 static unsigned int referenced[2];
-static int unmapped, reaped;
+static int unmapped, reaped, migrated[2];
 static bool done; /* atomic */
 
 static void take_folios(void)
@@ -142,6 +143,32 @@ static void *report(void *arg)
 	return arg;
 }
 
+/* The parent's page at addr, which nothing else holds, goes to another frame. */
+static int migrate_one(unsigned long addr)
+{
+	struct ram *ram = m.machine->ram;
+	struct folio *folio = mem_folio(&m, addr), *to = folio_alloc(ram, 0, FOLIO_RAW);
+	int err;
+
+	assert_true(to && folio_try_get(folio) && lru_isolate_folio(ram, folio));
+	err = folio_migrate(m.machine->store, folio, to);
+	if (err) {
+		lru_putback(ram, &folio, 1);
+	} else {
+		lru_add(ram, to);
+		folio_put(ram, folio);
+	}
+	folio_put(ram, to);
+	return err;
+}
+
+static void *migrate(void *arg)
+{
+	migrated[0] = migrate_one(nth(shared, 4));
+	migrated[1] = migrate_one(nth(anon, 4));
+	return arg;
+}
+
 /* The child, or what is left of it. */
 static void *reap(void *arg)
 {
@@ -156,6 +183,7 @@ struct walker {
 	const char *name;
 	void *(*run)(void *);
 	bool truncates;
+	bool looks; /* at folios[], which are held for it; others do not want them held */
 	bool waits; /* it takes mmap_locks, so it may end only when the fork or exit has */
 };
 
@@ -163,9 +191,10 @@ static const struct walker walkers[] = {
 	{ .name = "truncation", .run = truncate_it, .truncates = true },
 	{ .name = "hole", .run = punch, .truncates = true },
 	{ .name = "write-back", .run = write_back },
-	{ .name = "accessed bits", .run = ask },
-	{ .name = "unmapping", .run = unmap },
+	{ .name = "accessed bits", .run = ask, .looks = true },
+	{ .name = "unmapping", .run = unmap, .looks = true },
 	{ .name = "report", .run = report, .waits = true },
+	{ .name = "migration", .run = migrate },
 	{ .name = "reaper", .run = reap },
 };
 #define WALKERS (sizeof(walkers) / sizeof(walkers[0]))
