@@ -1,19 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Settings of the host for the time of a run. A process of its own remembers
- * what they were and puts them back when the run's last process has ended, in
- * whatever way: it waits for the end of a pipe that they all hold open.
+ * Settings of the host for the time of a run. A keeper (keeper.h) puts back what they were when the
+ * run's last process has ended, in whatever way.
  */
 #define _GNU_SOURCE
-#include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/sysinfo.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "check/check.h"
+#include "check/keeper.h"
 
 /* In overcommit mode 2: more than all programs have in memory. Only reservations meet it. */
 #define COMMIT_LIMIT (160ULL << 40)
@@ -28,8 +25,8 @@ static const char *const paths[SETTINGS] = {
 
 static struct {
 	long was[SETTINGS], wanted[SETTINGS]; /* wanted -1: as it is */
-	int pipe, keeper;
-} change = { .pipe = -1 };
+	struct keeper keeper;
+} change = { .keeper = KEEPER_INIT };
 
 long host_setting(const char *path)
 {
@@ -62,38 +59,6 @@ static void put_back(void)
 			(void)write_setting(i, change.was[i]);
 }
 
-/* Nothing but the end of the pipe ends it. */
-static __attribute__((noreturn)) void keep(int from)
-{
-	sigset_t all;
-	char byte;
-
-	sigfillset(&all);
-	sigprocmask(SIG_SETMASK, &all, NULL);
-	setsid();
-	while (read(from, &byte, 1) < 0 && errno == EINTR)
-		;
-	put_back();
-	_exit(0);
-}
-
-static const char *start_keeper(void)
-{
-	int ends[2];
-
-	if (pipe2(ends, O_CLOEXEC))
-		return "no pipe";
-	fflush(stdout);
-	change.keeper = fork();
-	if (!change.keeper) {
-		close(ends[1]);
-		keep(ends[0]);
-	}
-	close(ends[0]);
-	change.pipe = ends[1];
-	return change.keeper > 0 ? NULL : "no process to keep the host's settings";
-}
-
 /* Per cent of this machine's memory. */
 static long ratio_for_limit(void)
 {
@@ -119,7 +84,7 @@ const char *host_settings_change(int overcommit, int max_map_count)
 		if (change.was[i] < 0)
 			return "the host's settings cannot be read";
 	}
-	why = start_keeper();
+	why = keeper_start(&change.keeper, put_back);
 	for (int i = 0; !why && i < SETTINGS; i++)
 		if (change.wanted[i] >= 0 && !write_setting(i, change.wanted[i]))
 			why = "the host's settings cannot be changed";
@@ -128,9 +93,5 @@ const char *host_settings_change(int overcommit, int max_map_count)
 
 void host_settings_restore(void)
 {
-	if (change.pipe < 0)
-		return;
-	close(change.pipe);
-	change.pipe = -1;
-	waitpid(change.keeper, NULL, 0);
+	keeper_end(&change.keeper);
 }
