@@ -11,6 +11,7 @@
 
 #include "check/cover.h"
 #include "check/options.h"
+#include "check/swap.h"
 #include "common.h"
 
 static double now(void)
@@ -144,6 +145,9 @@ static void print_summary(const struct options *o, const struct result *r, doubl
 		       r->pages.pages, r->pages.present, r->pages.zeros, r->pages.shared,
 		       signals[0] + signals[1] + signals[2] + signals[3], signals[0], signals[1],
 		       signals[2], signals[3]);
+	if (r->pages.out || r->pages.out_here)
+		printf("%lu of them in swap on the host, %lu here; %lu may have been dropped\n",
+		       r->pages.out, r->pages.out_here, r->pages.doubted);
 	if (r->pages.unframed)
 		printf("the frames of %lu pages were not shown to this process, nor compared\n",
 		       r->pages.unframed);
@@ -223,6 +227,8 @@ static const char *host_reason(struct options *o)
 	o->set.machine.commit_is_ours = o->host_overcommit == 2;
 	settings_find_out(&o->set);
 	why = facts_cannot_judge(&o->set.found.facts);
+	if (!why && o->set.plan.profile == PROFILE_SWAP)
+		why = host_swap_open();
 	if (why)
 		return why;
 	err = side_open(&s, &o->set);
@@ -275,6 +281,7 @@ static int run_random(struct options *o)
 		status = tell(o, &r, now() - start, cover);
 	free(r.ended);
 	free(cover);
+	host_swap_close();
 	host_settings_restore();
 	return status;
 }
@@ -308,6 +315,7 @@ static int run_cases(struct options *o, int argc, char **argv)
 	}
 	json_decref(out);
 	side_close(&s);
+	host_swap_close();
 	return status;
 }
 

@@ -3,19 +3,22 @@
  * samara check: what its parts share.
  *
  *   gen.c      random calls --> struct seq;  gen_map.c  mappings, stacks, beginnings;
- *              gen_pages.c  accesses, files, processes
+ *              gen_pages.c  accesses, files, processes;  gen_swap.c  pages that leave
  *   ours.c     a struct seq carried out by the library --> answers and maps;
- *              ours_machine.c  on which machine;  ours_pages.c  accesses and pages
+ *              ours_machine.c  on which machine;  ours_pages.c  accesses and pages;
+ *              ours_swap.c  pages that leave memory;  doubt.c  those that may be lost
  *   host.c     the same by the running kernel (child/child.c)
  *   facts.h    what kind of kernel that is: probe.c measures, judge.c says if it can be the
  *              referee;  canary.c  calls that it may refuse;  caller.c  what is inherited
- *   compare.c  both, side by side;  compare_pages.c  contents, pagemap, frames
+ *   compare.c  both, side by side;  compare_pages.c  contents, pagemap, frames;
+ *              compare_swap.c  the same, where pages may have left
  *   files.c    what both map
  *   shrink.c   the shortest sequence that still differs
  *   text.c     calls as text and back;  case.c  files of them;  repro.c  as a C program
  *   cover.c    what was tried;  classes.c  by which arguments;  notes.c  what is not, and why
  *   compat.c   docs/compatibility.md from it
- *   sysctl.c   settings of the host for the time of a run
+ *   sysctl.c   settings of the host for the time of a run;  swap.c  its swap area
+ *   keeper.c   puts them back
  *   jobs.c     sequences, in so many processes;  options.c;  check.c  the summary
  */
 #ifndef CLI_CHECK_CHECK_H
@@ -31,6 +34,7 @@
 #include <samara/access.h>
 #include <samara/mm.h>
 
+#include "check/doubt.h"
 #include "check/facts.h"
 #include "check/wire.h"
 
@@ -78,6 +82,9 @@ enum call_id {
 	CALL_TRUNCATE,
 	CALL_FILE_WRITE,
 	CALL_FILE_READ,
+	/* only where pages leave memory and come back */
+	CALL_SWAPON,
+	CALL_SWAPOFF,
 	CALLS,
 	MIX_STACK = CALLS, /* no call: several around a stack */
 	MIXES
@@ -127,9 +134,18 @@ enum profile {
 	PROFILE_PAGES,    /* contents, signals, pagemap, several processes */
 	PROFILES_MIXED,
 	PROFILE_CROWD = PROFILES_MIXED, /* near max_map_count: slow, so only when asked for */
+	PROFILE_SWAP,                   /* as pages, which leave and come back: wants root */
 	PROFILES
 };
 extern const char *const profile_names[PROFILES + 1]; /* the last: mixed */
+
+/* Bytes are written and read, processes stay, pages are compared. */
+static inline bool has_pages(enum profile profile)
+{
+	return profile == PROFILE_PAGES || profile == PROFILE_SWAP;
+}
+
+#define SWAP_BACKENDS 3 /* of the library's swap area: swapon()'s argument */
 
 struct settings {
 	/* The sequences to make. */
@@ -160,26 +176,6 @@ struct settings {
 	} found;
 };
 
-struct range {
-	unsigned long start, end;
-};
-
-struct gen {
-	const struct settings *set;
-	uint64_t random;
-	struct range chosen[8]; /* what was placed without being told where */
-	unsigned int n_chosen, forks, made;
-	unsigned int procs;  /* that there are */
-	bool full;           /* the window is mapped at first */
-	bool disk;           /* the file `disk' is used: what it has in memory is not known */
-	unsigned long stack; /* where the newest stack began, or 0 */
-	enum profile profile;
-};
-
-void gen_start(struct gen *gen, const struct settings *set, uint64_t seed, enum profile profile);
-void gen_next(struct gen *gen, struct wire_op *op);
-void gen_learn(struct gen *gen, const struct wire_op *op, long ret);
-
 /* the library --------------------------------------------------------------- */
 
 struct files {
@@ -198,6 +194,22 @@ struct seen {
 	long vec; /* the sum of what mincore said of pages */
 	struct samara_fault fault;
 	size_t pages_at, n_pages; /* struct wire_page, in the text */
+	/* Pages that leave memory. */
+	struct {
+		long rss;        /* anonymous memory, there or in swap (kB); 0: not asked for */
+		bool may;        /* some may have left: MADV_PAGEOUT or swapon came before */
+		bool area;       /* the swap area is on */
+		bool dropped;    /* some may have been dropped */
+		bool unsure_rss; /* of this process */
+		bool unsure_ret; /* the answer is about bytes of such */
+	} left;
+};
+
+/* One process of a sequence. */
+struct proc {
+	struct samara_mm *mm;
+	bool dropped; /* its capabilities */
+	struct doubt doubt;
 };
 
 struct ours {
@@ -215,9 +227,16 @@ struct ours {
 	struct samara_mm *mm; /* of the process whose turn it is */
 	/* All processes of the sequence. */
 	struct {
-		struct samara_mm *mm[WIRE_FORKS + 1];
-		unsigned int n;
+		struct proc at[WIRE_FORKS + 1];
+		unsigned int n, now;
 	} procs;
+	/* Pages leave memory: ours_swap.c. */
+	struct {
+		struct samara_swap *area; /* NULL: off */
+		int fd;                   /* its file; -1: none yet */
+		bool is_file;
+		bool may, dropped; /* as in struct seen */
+	} swap;
 	struct samara_fault fault; /* of the access under way */
 	bool crowd;                /* mappings from WIRE_CROWD on are not shown */
 	struct seen *seen;         /* MAX_OPS */
@@ -260,6 +279,13 @@ struct samara_file *ours_file(const struct ours *o, uint64_t fd);
 char *ours_room(struct ours *o, size_t len);
 /* Calls that read or write; -ENOSYS: op is none. */
 long ours_access(struct ours *o, const struct wire_op *op);
+/* swapon and swapoff. */
+long ours_swapon(struct ours *o, unsigned int backend);
+long ours_swapoff(struct ours *o);
+void ours_swap_close(struct ours *o);
+/* Before op, and after it: what may have left, and is not known any more. */
+void ours_leave(struct ours *o, const struct wire_op *op);
+int ours_keep_left(struct ours *o, const struct wire_op *op, struct seen *seen);
 /* 0 or -ENOMEM. */
 int ours_keep_pages(struct ours *o, struct seen *seen);
 /* Carry out op as call number i and remember what came of it. 0; -EUCLEAN: broken; else -errno. */
@@ -276,6 +302,8 @@ struct host {
 	char map[1024];     /* what a sequence begins with: two lines, and the gate's */
 	bool bottom_up;     /* addresses are chosen upwards */
 	unsigned long base; /* from here on */
+	int swap_lock;      /* swap.h */
+	bool other_swap;    /* the host has swap areas besides the check's */
 };
 
 /* The number behind name in path; 0: not there. */
@@ -303,11 +331,16 @@ struct difference {
 enum { FAULT_NOTHING, FAULT_ACCESS, FAULT_KERNEL, FAULT_BUS, FAULTS };
 
 /* What was found equal by this process so far. */
+/* In an entry of the library's: it may have been dropped on one side only. */
+#define PM_DOUBT (1ULL << 59)
+
 struct page_counts {
 	unsigned long pages, present;
 	unsigned long shared;         /* with a page that came before, maybe of another process */
 	unsigned long zeros;          /* the page of zeros */
 	unsigned long unframed;       /* present, but which frame was not shown */
+	unsigned long out, out_here;  /* in swap: the host's, the library's */
+	unsigned long doubted;        /* old or zeros */
 	unsigned long faults[FAULTS]; /* SEGV_MAPERR, SEGV_ACCERR, SI_KERNEL, SIGBUS */
 };
 const struct page_counts *pages_counted(void);

@@ -184,6 +184,8 @@ const struct arg_class arg_classes[] = {
 	ANY(CALL_TRUNCATE),
 	ANY(CALL_FILE_WRITE),
 	ANY(CALL_FILE_READ),
+	ANY(CALL_SWAPON),
+	ANY(CALL_SWAPOFF),
 	{ .name = NULL },
 };
 

@@ -9,19 +9,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "check/check.h"
+#include "check/compare_pages.h"
 #include "common.h"
 
-#define BUCKETS 65536U /* more than there are pages to compare */
 #define FLAGS \
 	(SAMARA_PM_MMAP_EXCLUSIVE | SAMARA_PM_GUARD | SAMARA_PM_FILE | SAMARA_PM_SWAP | \
 	 SAMARA_PM_PRESENT | SAMARA_PM_UFFD_WP)
-#define PAGE_OF_ZEROS 1
-#define NO_FRAME 0
 
 static struct page_counts counts;
 
 const struct page_counts *pages_counted(void)
+{
+	return &counts;
+}
+
+struct page_counts *page_counts(void)
 {
 	return &counts;
 }
@@ -52,25 +54,13 @@ bool same_fault(const struct wire_answer *a, const struct seen *b, struct differ
 	return false;
 }
 
-/* Frames seen so far. */
-struct frames {
-	unsigned long zero;
-	struct {
-		unsigned long frame;
-		uint32_t first; /* page */
-		uint32_t round; /* older: free */
-	} at[BUCKETS];
-	uint32_t round;
-};
-
 static void frames_begin(struct frames *f, unsigned long zero)
 {
 	f->zero = zero;
 	f->round++;
 }
 
-/* What stands for the frame of entry, that of page number i. */
-static unsigned long class_of(struct frames *f, uint64_t entry, uint32_t i)
+unsigned long class_of(struct frames *f, uint64_t entry, uint32_t i)
 {
 	const unsigned long frame = entry & SAMARA_PM_PFN;
 	uint32_t at = (uint32_t)(frame * 0x9e3779b1U) % BUCKETS;
@@ -89,47 +79,65 @@ static unsigned long class_of(struct frames *f, uint64_t entry, uint32_t i)
 	return f->at[at].first + 2;
 }
 
-static void page_text(const struct wire_page *page, const struct wire_page *pages,
-		      unsigned long class, char *buf, size_t size)
+void frame_text(unsigned long class, const struct wire_page *first, char *buf, size_t size)
 {
-	char first[40] = "of its own";
 	size_t len;
 
+	if (class < 2 || !first) {
+		snprintf(buf, size,
+			 class == NO_FRAME      ? "none" :
+			 class == PAGE_OF_ZEROS ? "of zeros" :
+						  "of its own");
+		return;
+	}
+	number_text(first->at & -PAGE, buf, size);
+	len = strlen(buf);
+	snprintf(buf + len, size - len, ":%lu", (unsigned long)(first->at % PAGE));
+}
+
+static void page_text(const struct wire_page *page, const char *frame, char *buf, size_t size)
+{
 	if (!page) {
 		snprintf(buf, size, "(nothing)");
 		return;
-	}
-	if (class >= 2 && &pages[class - 2] != page) {
-		number_text(pages[class - 2].at & -PAGE, first, sizeof(first));
-		len = strlen(first);
-		snprintf(first + len, sizeof(first) - len, ":%lu",
-			 (unsigned long)(pages[class - 2].at % PAGE));
 	}
 	snprintf(buf, size, "%s%s%s%s%s, frame %s, sum %#lx",
 		 page->entry & SAMARA_PM_PRESENT ? "present" : "absent",
 		 page->entry & SAMARA_PM_FILE ? " file" : "",
 		 page->entry & SAMARA_PM_MMAP_EXCLUSIVE ? " exclusive" : "",
 		 page->entry & SAMARA_PM_GUARD ? " guard" : "",
-		 page->entry & SAMARA_PM_SWAP ? " swap" : "",
-		 class == NO_FRAME      ? "none" :
-		 class == PAGE_OF_ZEROS ? "of zeros" :
-					  first,
-		 (unsigned long)page->sum);
+		 page->entry & SAMARA_PM_SWAP ? " swap" : "", frame, (unsigned long)page->sum);
 }
 
-struct page_list {
-	const struct wire_page *page;
-	size_t n;
-};
+bool say_page(struct difference *d, const struct wire_page *host, const struct wire_page *ours,
+	      const char *const frame[2])
+{
+	const uint64_t at = host ? host->at : ours->at;
+	char text[40];
 
-static bool say_page(struct difference *d, const struct page_list *a, const struct page_list *b,
-		     size_t i, const unsigned long class[2])
+	number_text(at & -PAGE, text, sizeof(text));
+	snprintf(d->what, sizeof(d->what), "page %s of process %lu", text,
+		 (unsigned long)(at % PAGE));
+	page_text(host, frame[0], d->host, sizeof(d->host));
+	page_text(ours, frame[1], d->ours, sizeof(d->ours));
+	return false;
+}
+
+/* Page number i of each list, of which one may be there only on one side. */
+static bool say_pages(struct difference *d, const struct page_list *a, const struct page_list *b,
+		      size_t i, const unsigned long class[2])
 {
 	const struct wire_page *host = i < a->n ? &a->page[i] : NULL;
 	const struct wire_page *ours = i < b->n ? &b->page[i] : NULL;
-	uint64_t at;
-	char text[40];
+	const struct page_list *const lists[2] = { a, b };
+	char text[2][40];
 
+	for (int side = 0; side < 2; side++) {
+		const bool first = class[side] < 2 || class[side] - 2 == i;
+
+		frame_text(class[side], first ? NULL : &lists[side]->page[class[side] - 2],
+			   text[side], sizeof(text[side]));
+	}
 	if (host && ours && host->at != ours->at) {
 		/* By process, then by address. */
 		const bool first = host->at % PAGE != ours->at % PAGE ?
@@ -140,13 +148,7 @@ static bool say_page(struct difference *d, const struct page_list *a, const stru
 		else
 			host = NULL;
 	}
-	at = host ? host->at : ours->at;
-	number_text(at & -PAGE, text, sizeof(text));
-	snprintf(d->what, sizeof(d->what), "page %s of process %lu", text,
-		 (unsigned long)(at % PAGE));
-	page_text(host, a->page, class[0], d -> host, sizeof(d->host));
-	page_text(ours, b->page, class[1], d -> ours, sizeof(d->ours));
-	return false;
+	return say_page(d, host, ours, (const char *const[2]){ text[0], text[1] });
 }
 
 /* Megabytes, without which the program starts under a small RLIMIT_DATA, and can say so. */
@@ -218,19 +220,26 @@ bool same_pages(const struct host *h, const struct ours *o, unsigned int i, stru
 		leave_unseen_out(&b, answer->pages.unseen);
 	frames_begin(&t->host, o->set.found.facts.zero.frame);
 	frames_begin(&t->ours, 0);
+	if (seen->left.may)
+		return same_left_pages(&(struct page_lists){ .host = a,
+							     .ours = b,
+							     .frames = { &t->host, &t->ours },
+							     .framed = framed,
+							     .unread = answer->pages.unread },
+				       seen, h->other_swap, d);
 	for (size_t at = 0; (at < a.n || at < b.n) && at < BUCKETS / 2; at++) {
 		unsigned long class[2] = { 0 };
 		bool unread;
 
 		if (at >= a.n || at >= b.n || a.page[at].at != b.page[at].at)
-			return say_page(d, &a, &b, at, class);
+			return say_pages(d, &a, &b, at, class);
 		class[0] = class_of(&t->host, a.page[at].entry, (uint32_t)at);
 		class[1] = class_of(&t->ours, b.page[at].entry, (uint32_t)at);
 		unread = answer->pages.unread >> a.page[at].at % PAGE & 1;
 		if ((a.page[at].entry ^ b.page[at].entry) & FLAGS ||
 		    (framed && class[0] != class[1]) ||
 		    (!unread && a.page[at].sum != b.page[at].sum))
-			return say_page(d, &a, &b, at, class);
+			return say_pages(d, &a, &b, at, class);
 		count_page(class[0], at, framed);
 	}
 	return true;

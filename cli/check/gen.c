@@ -40,7 +40,7 @@ bool may_fault(const struct gen *gen)
 bool may_populate(const struct gen *gen)
 {
 	return gen->profile == PROFILE_PLAIN || gen->profile == PROFILE_FULL ||
-	       gen->profile == PROFILE_PAGES;
+	       has_pages(gen->profile);
 }
 
 /* The window, the heap, where stacks are, or what the kernel chose. */
@@ -107,7 +107,7 @@ unsigned long pick_prot(struct gen *gen)
 	};
 	unsigned long prot = (unsigned long)PICK(gen, prots);
 
-	if (gen->profile == PROFILE_PAGES && one_in(gen, 2))
+	if (has_pages(gen->profile) && one_in(gen, 2))
 		prot = PROT_READ | PROT_WRITE;
 	/* Executing alone takes a key where there are any, and keys are not simulated. */
 	return prot == PROT_EXEC && gen->set->found.facts.prot.pkeys ? PROT_READ | PROT_EXEC : prot;
@@ -148,7 +148,9 @@ static void gen_madvise(struct gen *gen, struct wire_op *op)
 	if (gen->profile == PROFILE_PAGES && !one_in(gen, 3))
 		which = gen_pages_advice(gen);
 	if (gen->profile == PROFILE_PAGES && which == MADV_PAGEOUT)
-		which = MADV_COLD; /* nothing is reclaimed here yet */
+		which = MADV_COLD; /* what has left is not the same each time */
+	if (gen->profile == PROFILE_SWAP)
+		which = gen_swap_advice(gen, op, which);
 	if (gen->profile == PROFILE_GUARDS && one_in(gen, 3))
 		which = 102 + one_in(gen, 3); /* guards: install, remove */
 	if (gen->profile == PROFILE_COLLAPSE && one_in(gen, 4))
@@ -204,7 +206,7 @@ static void gen_other(struct gen *gen, struct wire_op *op, enum call_id id)
 		/* The child's vector has so much room. */
 		if (op->arg[1] > WIRE_SCRATCH / 4 * PAGE && op->arg[1] < 1UL << 47)
 			op->arg[1] = WIRE_SCRATCH / 4 * PAGE;
-		if (gen->profile == PROFILE_GUARDS || (gen->profile == PROFILE_PAGES && !gen->disk))
+		if (gen->profile == PROFILE_GUARDS || (has_pages(gen->profile) && !gen->disk))
 			op->look = LOOK_VEC;
 		break;
 	case CALL_REMAP_FILE_PAGES:
@@ -227,10 +229,15 @@ static void gen_other(struct gen *gen, struct wire_op *op, enum call_id id)
 
 static unsigned long weight_of(const struct gen *gen, int id)
 {
+	const bool of_swap = id == CALL_SWAPON || id == CALL_SWAPOFF;
 	const bool of_pages = id >= CALL_STORE && id < CALLS;
+	const unsigned long weight = (unsigned long)gen->set->plan.weight[id];
 
-	return of_pages && gen->profile != PROFILE_PAGES ? 0 :
-							   (unsigned long)gen->set->plan.weight[id];
+	if (of_swap)
+		return gen->profile == PROFILE_SWAP ? weight : 0;
+	if (id == CALL_MADVISE && gen->profile == PROFILE_SWAP)
+		return 2 * weight;
+	return of_pages && !has_pages(gen->profile) ? 0 : weight;
 }
 
 static enum call_id pick_call(struct gen *gen)
@@ -251,7 +258,7 @@ static enum call_id pick_call(struct gen *gen)
 /* What the profile cannot have becomes something it has. */
 static enum call_id allowed(struct gen *gen, enum call_id id)
 {
-	const unsigned int forks = gen->profile == PROFILE_PAGES ? 5 : WIRE_FORKS;
+	const unsigned int forks = has_pages(gen->profile) ? 5 : WIRE_FORKS;
 
 	if ((id == CALL_FORK || id == CALL_FORK_STAY) && gen->forks++ >= forks)
 		return CALL_MPROTECT;
@@ -261,21 +268,26 @@ static enum call_id allowed(struct gen *gen, enum call_id id)
 		return CALL_MUNLOCK;
 	if (id == CALL_REMAP_FILE_PAGES && !may_populate(gen))
 		return CALL_MSYNC; /* it fills what it maps */
-	if (id == CALL_MLOCKALL && gen->profile != PROFILE_PLAIN && gen->profile != PROFILE_PAGES)
+	if (id == CALL_MLOCKALL && gen->profile != PROFILE_PLAIN && !has_pages(gen->profile))
 		return CALL_MUNLOCKALL;
+	if (id == CALL_MLOCKALL && gen->profile == PROFILE_SWAP && !one_in(gen, 4))
+		return CALL_MUNLOCKALL; /* nothing leaves any more */
 	return id;
 }
 
 void gen_start(struct gen *gen, const struct settings *set, uint64_t seed, enum profile profile)
 {
 	*gen = (struct gen){ .set = set, .random = seed, .profile = profile, .procs = 1 };
-	gen->disk = below(gen, 2) || profile != PROFILE_PAGES;
+	gen->disk = below(gen, 2) || !has_pages(profile);
+	gen->swap.lazy = profile == PROFILE_SWAP && one_in(gen, 3);
 }
 
 void gen_next(struct gen *gen, struct wire_op *op)
 {
 	enum call_id id;
 
+	if (gen_area(gen, op))
+		return;
 	gen->made++;
 	if (gen_prefix(gen, op))
 		return;
@@ -306,6 +318,8 @@ void gen_learn(struct gen *gen, const struct wire_op *op, long ret)
 
 	if ((op->nr == OP_FORK || op->nr == OP_FORK_STAY) && !ret)
 		gen->procs++;
+	if ((op->nr == SYS_swapon || op->nr == SYS_swapoff) && !ret)
+		gen->swap.on = op->nr == SYS_swapon;
 	if ((op->nr != SYS_mmap && op->nr != SYS_mremap) || SAMARA_IS_ERR_VALUE(at) ||
 	    at - WIRE_WINDOW < gen->set->plan.window * PAGE || at < WIRE_LOW)
 		return; /* all else begins above the child's own program */

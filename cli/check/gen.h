@@ -20,6 +20,27 @@
 #define HEAP_PAGES 32UL
 #define BELOW_HEAP_PAGES 8UL /* what may reach up over the heap's start */
 
+struct gen {
+	const struct settings *set;
+	uint64_t random;
+	struct range chosen[8]; /* what was placed without being told where */
+	unsigned int n_chosen, forks, made;
+	unsigned int procs; /* that there are */
+	bool full;          /* the window is mapped at first */
+	bool disk;          /* the file `disk' is used: what it has in memory is not known */
+	/* The profile `swap'. */
+	struct {
+		bool lazy; /* pages may be dropped: MADV_FREE, MAP_DROPPABLE with MADV_PAGEOUT */
+		bool on, begun; /* the area is on, was turned on */
+	} swap;
+	unsigned long stack; /* where the newest stack began, or 0 */
+	enum profile profile;
+};
+
+void gen_start(struct gen *gen, const struct settings *set, uint64_t seed, enum profile profile);
+void gen_next(struct gen *gen, struct wire_op *op);
+void gen_learn(struct gen *gen, const struct wire_op *op, long ret);
+
 unsigned long below(struct gen *gen, unsigned long n);
 bool one_in(struct gen *gen, unsigned long n);
 unsigned long between(struct gen *gen, unsigned long lo, unsigned long hi);
@@ -42,6 +63,13 @@ void gen_mremap(struct gen *gen, struct wire_op *op);
 void gen_pages(struct gen *gen, struct wire_op *op, enum call_id id);
 bool gen_pages_prefix(struct gen *gen, struct wire_op *op);
 unsigned long gen_pages_advice(struct gen *gen);
+/*
+ * The profile `swap': its area is turned on at first, and again once it is off; a swapoff now and
+ * then. False: not now. And advice by which pages leave, in place of which, perhaps for all there
+ * is.
+ */
+bool gen_area(struct gen *gen, struct wire_op *op);
+unsigned long gen_swap_advice(struct gen *gen, struct wire_op *op, unsigned long which);
 /* One of the calls that a profile begins with. False: there are no more. */
 bool gen_prefix(struct gen *gen, struct wire_op *op);
 /* The heap's end moves, or memory comes to lie beside the heap, over its start, or out of it. */

@@ -18,7 +18,9 @@ static unsigned long mmap_type(struct gen *gen)
 		MAP_SHARED,  MAP_SHARED,  MAP_SHARED,  3,           8,           0,
 	};
 
-	return (unsigned long)PICK(gen, types);
+	const unsigned long type = (unsigned long)PICK(gen, types);
+
+	return type == 8 && gen->profile == PROFILE_SWAP && !gen->swap.lazy ? MAP_PRIVATE : type;
 }
 
 static unsigned long mmap_extra(struct gen *gen)
@@ -58,7 +60,7 @@ static void pick_file(struct gen *gen, struct wire_op *op)
 	unsigned long file = below(gen, one_in(gen, 3) ? FILES : FILE_DISK + 1);
 
 	/* The library's is another file than its memfd. */
-	if (gen->profile == PROFILE_PAGES && file == FILE_READONLY)
+	if (has_pages(gen->profile) && file == FILE_READONLY)
 		file = FILE_MEMFD;
 
 	/* Often the offset that goes on where a neighbour ends. */
@@ -339,7 +341,7 @@ bool gen_prefix(struct gen *gen, struct wire_op *op)
 {
 	if (gen->profile == PROFILE_FULL && gen_full(gen, op))
 		return true;
-	if (gen->profile == PROFILE_PAGES && gen_pages_prefix(gen, op))
+	if (has_pages(gen->profile) && gen_pages_prefix(gen, op))
 		return true;
 	if (gen->profile == PROFILE_CROWD && gen->made == 1) {
 		*op = (struct wire_op){
@@ -349,7 +351,7 @@ bool gen_prefix(struct gen *gen, struct wire_op *op)
 		return true;
 	}
 	/* Half of the others begin with a full window: fewer holes, more splitting and merging. */
-	if (gen->profile == PROFILE_PAGES || gen->made != 1 || !one_in(gen, 2))
+	if (has_pages(gen->profile) || gen->made != 1 || !one_in(gen, 2))
 		return false;
 	*op = (struct wire_op){
 		.nr = SYS_mmap,

@@ -106,6 +106,9 @@ void gen_pages(struct gen *gen, struct wire_op *op, enum call_id id)
 	case CALL_FILE_READ:
 		gen_file_access(gen, op);
 		break;
+	case CALL_SWAPON: /* which is on mostly */
+		op->arg[0] = below(gen, SWAP_BACKENDS);
+		break;
 	default:
 		break;
 	}

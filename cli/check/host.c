@@ -20,6 +20,7 @@
 
 #include "check/check.h"
 #include "check/embed.h"
+#include "check/swap.h"
 
 #define GLANCE 500 /* milliseconds between looks at how far it is */
 #define SET_MEMORY_MERGE 67
@@ -171,7 +172,7 @@ static const char *learn_map(struct host *h)
 
 static const char *launch(struct host *h, const struct files *files, int arena, int exe)
 {
-	int fd[5 + FILES], place[5 + FILES], down[2], up[2];
+	int fd[6 + FILES], place[6 + FILES], down[2], up[2];
 	const int zero = files->fd[FILE_ZERO];
 
 	if (pipe2(down, O_CLOEXEC))
@@ -186,13 +187,14 @@ static const char *launch(struct host *h, const struct files *files, int arena, 
 	fd[2] = up[1], place[2] = WIRE_FD_TO;
 	fd[3] = zero, place[3] = WIRE_FD_ZERO;
 	fd[4] = files->sink, place[4] = WIRE_FD_SINK;
+	fd[5] = h->swap_lock < 0 ? files->sink : h->swap_lock, place[5] = WIRE_FD_LOCK;
 	for (int i = 0; i < FILES; i++)
-		fd[5 + i] = files->fd[i], place[5 + i] = WIRE_FD_FILE + i;
+		fd[6 + i] = files->fd[i], place[6 + i] = WIRE_FD_FILE + i;
 	h->to = down[1];
 	h->from = up[0];
 	h->pid = fork();
 	if (!h->pid)
-		become_child(fd, place, 5 + FILES, exe);
+		become_child(fd, place, 6 + FILES, exe);
 	close(down[0]);
 	close(up[1]);
 	if (h->pid < 0 || !await(h))
@@ -214,6 +216,7 @@ const char *host_start(struct host *h, const struct files *files, const struct s
 		.size = arena,
 		.patience = (int)set->patience,
 		.files = files,
+		.swap_lock = host_swap_lock_file(),
 	};
 	if (fd < 0 || exe < 0 || ftruncate(fd, (off_t)arena))
 		goto out;
@@ -239,13 +242,15 @@ void host_stop(struct host *h)
 		close(h->to);
 	if (h->from >= 0)
 		close(h->from);
+	if (h->swap_lock >= 0)
+		close(h->swap_lock);
 	if (h->pid > 0) {
 		kill(h->pid, SIGKILL); /* it may be stuck; only this one */
 		waitpid(h->pid, NULL, 0);
 	}
 	if (h->head)
 		munmap(h->head, h->size);
-	*h = (struct host){ .pid = -1, .to = -1, .from = -1 };
+	*h = (struct host){ .pid = -1, .to = -1, .from = -1, .swap_lock = -1 };
 }
 
 static uint32_t round_up(uint32_t offset)
@@ -286,10 +291,21 @@ bool seq_may_have_huge_pages(const struct seq *seq)
 	return false;
 }
 
-const char *host_run(struct host *h, const struct seq *seq)
+/* What the child has to know of its own to make the call. */
+static void adapt(const struct wire_head *head, struct wire_op *op)
+{
+	/* 0: one that cannot be written to. NULL may be, where page 0 is mapped. */
+	if (op->nr == SYS_mincore)
+		op->arg[2] = op->arg[2] ? WIRE_ARENA + head->asked.scratch_at : WIRE_TEXT;
+	if (op->nr == SYS_swapon || op->nr == SYS_swapoff) {
+		op->arg[0] = WIRE_ARENA + offsetof(struct wire_head, asked.swap);
+		op->arg[1] = SWAP_FLAGS;
+	}
+}
+
+static void ask(struct host *h, const struct seq *seq)
 {
 	struct wire_head *head = h->head;
-	char byte = 0;
 
 	head->asked.n_ops = seq->n;
 	head->result.done = head->result.full = head->procs.forks = head->text.crowd = 0;
@@ -300,20 +316,32 @@ const char *host_run(struct host *h, const struct seq *seq)
 		round_up(head->asked.answers_at + seq->n * (uint32_t)sizeof(struct wire_answer));
 	head->text.at = head->asked.scratch_at + WIRE_SCRATCH + WIRE_WORK;
 	memcpy((char *)head + WIRE_OPS_AT, seq->op, seq->n * sizeof(struct wire_op));
-	for (unsigned int i = 0; i < seq->n; i++) {
-		struct wire_op *op = (struct wire_op *)((char *)head + WIRE_OPS_AT) + i;
-
-		/* 0: one that cannot be written to. NULL may be, where page 0 is mapped. */
-		if (op->nr == SYS_mincore)
-			op->arg[2] = op->arg[2] ? WIRE_ARENA + head->asked.scratch_at : WIRE_TEXT;
-	}
+	for (unsigned int i = 0; i < seq->n; i++)
+		adapt(head, (struct wire_op *)((char *)head + WIRE_OPS_AT) + i);
 	head->asked.no_huge = !seq_may_have_huge_pages(seq);
+	snprintf(head->asked.swap, sizeof(head->asked.swap), "%s", host_swap_path());
+}
+
+const char *host_run(struct host *h, const struct seq *seq)
+{
+	const bool swaps = seq_swaps(seq);
+	const char *why = swaps ? host_swap_lock(h->swap_lock, &h->other_swap) : NULL;
+	char byte = 0;
+
+	h->head->result.done = 0;
+	if (why)
+		return why;
+	ask(h, seq);
 	if (files_reset_host(h->files))
-		return "the host's files cannot be emptied";
-	if (write(h->to, &byte, 1) != 1 || !await(h))
-		return has_ended(h) ? "the host's child was killed" :
-				      "the host's child does not answer";
-	return head->result.status ? how_it_ended(head->result.status) : NULL;
+		why = "the host's files cannot be emptied";
+	else if (write(h->to, &byte, 1) != 1 || !await(h))
+		why = has_ended(h) ? "the host's child was killed" :
+				     "the host's child does not answer";
+	else if (h->head->result.status)
+		why = how_it_ended(h->head->result.status);
+	if (swaps)
+		host_swap_unlock(h->swap_lock);
+	return why;
 }
 
 const struct wire_answer *host_answer(const struct host *h, unsigned int i)

@@ -33,7 +33,7 @@ void settings_find_out(struct settings *set)
 	const bool small = set->plan.window <= 128 && set->plan.profile != PROFILE_CROWD;
 
 	set->found.arena = small ? 8UL << 20 : 64UL << 20;
-	if (set->plan.profile == PROFILE_PAGES)
+	if (has_pages(set->plan.profile))
 		set->found.arena = 64UL << 20;
 	host_probe(&set->found.facts);
 	set->found.map_limit = set->found.facts.vm.max_map_count < 0 ?
@@ -45,7 +45,7 @@ void settings_find_out(struct settings *set)
 
 int side_open(struct side_by_side *s, const struct settings *set)
 {
-	*s = (struct side_by_side){ .host = { .pid = -1, .to = -1, .from = -1 } };
+	*s = (struct side_by_side){ .host = { .pid = -1, .to = -1, .from = -1, .swap_lock = -1 } };
 	return ours_open(&s->ours, set);
 }
 
@@ -81,7 +81,7 @@ static unsigned int tighten(struct wire_op *op, uint64_t random, const struct si
 		pages[0] = 1UL << 40;
 	op[0] = (struct wire_op){ .nr = OP_DROP_CAPS };
 	/* Without capabilities pagemap shows no frames. */
-	if (profile == PROFILE_PAGES)
+	if (has_pages(profile))
 		op[0] = (struct wire_op){ .nr = SYS_munlockall };
 	for (int i = 0; i < 4; i++)
 		op[i + 1] = (struct wire_op){
@@ -110,6 +110,7 @@ static bool changes_pages(const struct wire_op *op)
 	case CALL_FORK_STAY:
 	case CALL_TRUNCATE:
 	case CALL_SURVEY:
+	case CALL_SWAPOFF:
 		return true;
 	default:
 		return false;
@@ -130,6 +131,20 @@ static void leave_out(const struct settings *set, struct wire_op *op, struct res
 	snprintf(r->why_left_out, sizeof(r->why_left_out), "%s", why);
 }
 
+/* What is looked at after op, call number nr. */
+static uint32_t looks(const struct settings *set, const struct wire_op *op, unsigned int nr,
+		      enum profile profile)
+{
+	uint32_t look = op->look;
+
+	if ((nr + 1) % set->look.every == 0 && profile != PROFILE_CROWD)
+		look |= LOOK_FLAGS;
+	if (has_pages(profile) &&
+	    ((nr + 1) % set->look.pages == 0 || nr + 1 == set->plan.ops || changes_pages(op)))
+		look |= LOOK_PAGES;
+	return profile == PROFILE_SWAP ? look | LOOK_RSS : look;
+}
+
 int seq_make(struct side_by_side *s, struct seq *seq, unsigned long nr, struct result *r,
 	     struct cover *cover)
 {
@@ -147,14 +162,12 @@ int seq_make(struct side_by_side *s, struct seq *seq, unsigned long nr, struct r
 		struct wire_op *op = &seq->op[seq->n];
 		enum map_kind kind;
 
-		if (seq->n >= prefix)
+		if (profile == PROFILE_SWAP && seq->n + 1 == set->plan.ops)
+			*op = (struct wire_op){ .nr = SYS_swapoff }; /* all is back */
+		else if (seq->n >= prefix)
 			gen_next(&gen, op);
 		leave_out(set, op, r);
-		if ((seq->n + 1) % set->look.every == 0 && profile != PROFILE_CROWD)
-			op->look |= LOOK_FLAGS;
-		if (profile == PROFILE_PAGES && ((seq->n + 1) % set->look.pages == 0 ||
-						 seq->n + 1 == set->plan.ops || changes_pages(op)))
-			op->look |= LOOK_PAGES;
+		op->look = looks(set, op, seq->n, profile);
 		kind = kind_at(s->ours.mm, op);
 		err = ours_do(&s->ours, op, seq->n);
 		gen_learn(&gen, op, s->ours.seen[seq->n].ret);

@@ -14,7 +14,7 @@
 const char *const file_names[FILES] = { "memfd", "disk", "readonly", "zero" };
 
 const char *const profile_names[PROFILES + 1] = {
-	"plain", "guards", "collapse", "vast", "full", "pages", "crowd", "mixed",
+	"plain", "guards", "collapse", "vast", "full", "pages", "crowd", "swap", "mixed",
 };
 
 const struct call_info calls[CALLS] = {
@@ -64,6 +64,8 @@ const struct call_info calls[CALLS] = {
 			      { ARG_FD, ARG_NUM, ARG_NUM, ARG_NUM },
 			      15 },
 	[CALL_FILE_READ] = { "file_read", OP_FILE_READ, 3, { ARG_FD, ARG_NUM, ARG_NUM }, 6 },
+	[CALL_SWAPON] = { "swapon", SYS_swapon, 1, { ARG_NUM }, 3 },
+	[CALL_SWAPOFF] = { "swapoff", SYS_swapoff, 0, { ARG_NONE }, 6 },
 };
 
 enum call_id call_of(int32_t nr)

@@ -34,7 +34,8 @@ const struct note notes[] = {
 	  "file on disk is not mapped: what the host has of it in memory is not known" },
 	{ "touch, read", "guard pages", 0, false, "compared by --profile=pages" },
 	{ "madvise", "MADV_PAGEOUT where memory was accessed", 0, false,
-	  "nothing is reclaimed here yet" },
+	  "not in these tables: what leaves memory is not the same each time. Compared by "
+	  "--profile=swap: answers, contents, RssAnon + VmSwap, and after each swapoff pages" },
 	{ "all", "huge pages", 0, false,
 	  "there are none here yet: the host's processes have them disabled (PR_SET_THP_DISABLE), "
 	  "but in sequences with MADV_COLLAPSE, which access nothing. So memory that may have huge "

@@ -24,7 +24,8 @@ int ours_open(struct ours *o, const struct settings *set)
 
 	*o = (struct ours){ .set = *set,
 			    .begin.caps = set->found.facts.process.caps,
-			    .text.fd = -1 };
+			    .text.fd = -1,
+			    .swap.fd = -1 };
 	err = files_open(&o->files);
 	if (!err)
 		err = ours_build_machine(o);
@@ -39,6 +40,7 @@ int ours_open(struct ours *o, const struct settings *set)
 
 void ours_close(struct ours *o)
 {
+	ours_swap_close(o);
 	files_put(&o->files);
 	files_close(&o->files);
 	if (o->machine)
@@ -102,7 +104,9 @@ int ours_begin(struct ours *o)
 		err = samara_mm_create(o->machine, &o->mm);
 	if (err)
 		return err;
-	o->procs.mm[o->procs.n++] = o->mm;
+	o->procs.now = 0;
+	o->procs.at[o->procs.n++] = (struct proc){ .mm = o->mm };
+	o->swap.may = o->swap.dropped = false;
 	o->text.len = 0;
 	o->crowd = false;
 	o->broken = (struct samara_report){ 0 };
@@ -128,33 +132,34 @@ int ours_begin(struct ours *o)
 void ours_end(struct ours *o)
 {
 	while (o->procs.n)
-		samara_mm_exit(o->procs.mm[--o->procs.n]);
+		samara_mm_exit(o->procs.at[--o->procs.n].mm);
 	o->mm = NULL;
-}
-
-/* Both remain; the sequence goes on as one of them. */
-static long fork_and_go_on(struct ours *o, bool as_child)
-{
-	struct samara_mm *child;
-	int err;
-
-	if (o->procs.n == ARRAY_SIZE(o->procs.mm))
-		return -EAGAIN;
-	err = samara_fork(o->mm, &child);
-	if (err)
-		return err;
-	o->procs.mm[o->procs.n++] = child;
-	if (as_child)
-		o->mm = child;
-	return 0;
+	ours_swap_close(o);
 }
 
 static long switch_to(struct ours *o, uint64_t nr)
 {
 	if (nr >= o->procs.n)
 		return -ESRCH;
-	o->mm = o->procs.mm[nr];
+	o->procs.now = (unsigned int)nr;
+	o->mm = o->procs.at[nr].mm;
 	return 0;
+}
+
+/* Both remain; the sequence goes on as one of them. */
+static long fork_and_go_on(struct ours *o, bool as_child)
+{
+	struct proc *child = &o->procs.at[o->procs.n];
+	int err;
+
+	if (o->procs.n == ARRAY_SIZE(o->procs.at))
+		return -EAGAIN;
+	*child = o->procs.at[o->procs.now];
+	err = samara_fork(o->mm, &child->mm);
+	if (err)
+		return err;
+	o->procs.n++;
+	return as_child ? switch_to(o, o->procs.n - 1) : 0;
 }
 
 static long map_crowd(struct ours *o, unsigned long at, unsigned long n)
@@ -190,6 +195,7 @@ static long perform_odd(struct ours *o, const struct wire_op *op)
 		return map_crowd(o, a[0], a[1]);
 	case OP_DROP_CAPS:
 		samara_set_caps(o->mm, 0);
+		o->procs.at[o->procs.now].dropped = true;
 		return 0;
 	case OP_RLIMIT:
 		return samara_set_rlimit(o->mm, (int)a[0], a[1], hard_limit((int)a[0]));
@@ -198,6 +204,10 @@ static long perform_odd(struct ours *o, const struct wire_op *op)
 		return fork_and_go_on(o, op->nr == OP_FORK);
 	case OP_SWITCH:
 		return switch_to(o, a[0]);
+	case SYS_swapon:
+		return ours_swapon(o, (unsigned int)a[0]);
+	case SYS_swapoff:
+		return ours_swapoff(o);
 	case SYS_ftruncate:
 		return samara_file_set_length(ours_file(o, a[0]), a[1]);
 	default:
@@ -348,6 +358,7 @@ int ours_do(struct ours *o, const struct wire_op *op, unsigned int i)
 	int err;
 
 	o->fault = (struct samara_fault){ 0 };
+	ours_leave(o, op);
 	*seen = (struct seen){ .ret = perform(o, op) };
 	seen->fault = o->fault;
 	if (seen->fault.code == SI_KERNEL)
@@ -355,6 +366,8 @@ int ours_do(struct ours *o, const struct wire_op *op, unsigned int i)
 	if ((op->look & LOOK_VEC) && !seen->ret)
 		seen->vec = sum_of_vector(vec, (op->arg[1] + PAGE - 1) / PAGE);
 	err = keep_map(o, seen, i ? seen - 1 : NULL);
+	if (!err)
+		err = ours_keep_left(o, op, seen);
 	if (!err && (op->look & LOOK_FLAGS))
 		err = keep_flags(o, seen);
 	if (!err && (op->look & LOOK_PAGES))

@@ -177,12 +177,14 @@ static int keep_mapping(struct ours *o, struct seen *seen, unsigned int nr,
 
 	if (n > WIRE_RUN || vma->start < WIRE_LOW)
 		return 0;
-	if (samara_pagemap(o->procs.mm[nr], vma->start, n, entries))
+	if (samara_pagemap(o->procs.at[nr].mm, vma->start, n, entries))
 		return -EINVAL;
 	for (unsigned long i = 0; i < n; i++) {
 		const unsigned long at = vma->start + i * PAGE;
 		struct wire_page *to;
 
+		if (o->swap.may && doubt_of(&o->procs.at[nr].doubt, at, at + PAGE))
+			entries[i] |= PM_DOUBT;
 		if (!entries[i] || (disk && (entries[i] & SAMARA_PM_FILE)))
 			continue;
 		to = (struct wire_page *)(void *)ours_room(o, sizeof(*to));
@@ -190,7 +192,7 @@ static int keep_mapping(struct ours *o, struct seen *seen, unsigned int nr,
 			return -ENOMEM;
 		*to = (struct wire_page){ .at = at | nr, .entry = entries[i] };
 		if ((entries[i] & SAMARA_PM_PRESENT) && accessible)
-			to->sum = sum_of_page(o->procs.mm[nr], at);
+			to->sum = sum_of_page(o->procs.at[nr].mm, at);
 		o->text.len += sizeof(*to);
 		seen->n_pages++;
 	}
@@ -208,7 +210,7 @@ int ours_keep_pages(struct ours *o, struct seen *seen)
 	for (unsigned int nr = 0; !err && nr < o->procs.n; nr++) {
 		struct samara_vma_info vma = { 0 };
 
-		while (!err && samara_vma_next(o->procs.mm[nr], vma.end, &vma) == 0)
+		while (!err && samara_vma_next(o->procs.at[nr].mm, vma.end, &vma) == 0)
 			err = keep_mapping(o, seen, nr, &vma);
 	}
 	return err;

@@ -66,6 +66,8 @@ static void c_call(FILE *to, const struct wire_op *op)
 	case OP_FORK_STAY:
 		fputs("fork_and_go_on(0", to);
 		break;
+	case SYS_swapon:
+	case SYS_swapoff:
 	case OP_SWITCH:
 	case OP_STORE:
 	case OP_LOAD:

@@ -50,8 +50,9 @@ enum {
 	WIRE_FD_TO = 11,
 	WIRE_FD_ZERO = 12,
 	WIRE_FD_SINK = 13,
-	WIRE_FD_FILE = 14,
-	WIRE_FD_END = 32 /* none of them is as high */
+	WIRE_FD_FILE = 14, /* and some more */
+	WIRE_FD_LOCK = 24, /* of swap areas; only held open */
+	WIRE_FD_END = 32   /* none of them is as high */
 };
 
 /* Calls that are no system calls of that number. */
@@ -77,7 +78,8 @@ enum {
 enum {
 	LOOK_FLAGS = 1, /* VmFlags and totals too */
 	LOOK_VEC = 2,   /* mincore's vector */
-	LOOK_PAGES = 4  /* pagemap and contents of what is mapped, in all processes */
+	LOOK_PAGES = 4, /* pagemap and contents of what is mapped, in all processes */
+	LOOK_RSS = 8,   /* anonymous memory, there or in swap */
 };
 
 struct wire_op {
@@ -105,6 +107,7 @@ struct wire_answer {
 	struct wire_text flags; /* the VmFlags lines of smaps, without their name */
 	int64_t total[TOTALS];
 	int64_t vec; /* the sum of what mincore said of pages */
+	int64_t rss; /* RssAnon + VmSwap, kB */
 	struct wire_fault fault;
 	struct {
 		uint32_t at, n;          /* struct wire_page */
@@ -129,6 +132,7 @@ struct wire_head {
 		uint32_t n_ops;
 		uint32_t no_huge;                /* PR_SET_THP_DISABLE */
 		uint32_t answers_at, scratch_at; /* offsets */
+		char swap[64];                   /* the path that swapon(2) gets */
 	} asked;
 	/* How far the child has come. */
 	struct {

@@ -262,7 +262,7 @@ static long perform(const struct wire_op *op)
 static int show(long maps, const struct wire_op *op, struct wire_answer *answer)
 {
 	answer->flags.len = answer->pages.n = answer->pages.unseen = answer->pages.unread = 0;
-	answer->vec = 0;
+	answer->vec = answer->rss = 0;
 	if ((op->look & LOOK_VEC) && !answer->ret)
 		answer->vec = sum_of_vector((const unsigned char *)op->arg[2],
 					    (op->arg[1] + 0xfff) >> 12);
@@ -273,6 +273,8 @@ static int show(long maps, const struct wire_op *op, struct wire_answer *answer)
 		return -1;
 	if ((op->look & LOOK_FLAGS) && show_flags(answer))
 		return -1;
+	if (op->look & LOOK_RSS)
+		read_rss(answer);
 	return op->look & LOOK_PAGES ? show_pages(answer) : 0;
 }
 

@@ -125,13 +125,30 @@ static int64_t number_behind(const char *text, const char *end, const char *word
 	return -1;
 }
 
-static void read_totals(struct wire_answer *answer)
+/* The process's own, to scratch memory. Bytes. */
+static long read_status(char *text)
 {
-	char *const text = at_offset(HEAD->asked.scratch_at);
 	const long fd = open_file("/proc/self/status");
 	const long len = slurp(fd, text, WIRE_SCRATCH);
 
 	sys3(__NR_close, (uint64_t)fd, 0, 0);
+	return len;
+}
+
+static void read_rss(struct wire_answer *answer)
+{
+	char *const text = at_offset(HEAD->asked.scratch_at);
+	const long len = read_status(text);
+
+	answer->rss = number_behind(text, text + len, "RssAnon:") +
+		      number_behind(text, text + len, "VmSwap:");
+}
+
+static void read_totals(struct wire_answer *answer)
+{
+	char *const text = at_offset(HEAD->asked.scratch_at);
+	const long len = read_status(text);
+
 	answer->total[TOTAL_SIZE] = number_behind(text, text + len, "VmSize:");
 	answer->total[TOTAL_LCK] = number_behind(text, text + len, "VmLck:");
 	answer->total[TOTAL_DATA] = number_behind(text, text + len, "VmData:");

@@ -38,6 +38,7 @@ struct said {
 
 struct turn {
 	volatile int now, done, carried, over, forks;
+	char swap[40]; /* the swap area's file, once there is one */
 };
 
 static int memfd, disk, readonly, zero, sink, me;
@@ -208,6 +209,37 @@ MAYBE long drop_caps(void)
 	return syscall(SYS_capset, &h, none);
 }
 
+/* A swap area of 32 MiB that is used before all others; its backend is the library's matter. */
+MAYBE long swapon(unsigned long backend)
+{
+	static const char swap_name[] = "/var/tmp/repro-swap-XXXXXX";
+	static char page[4096];
+	const uint32_t version = 1, last = 8191;
+	int fd;
+
+	(void)backend;
+	if (turn->swap[0])
+		return syscall(SYS_swapon, turn->swap, 0xffff);
+	memcpy(turn->swap, swap_name, sizeof(swap_name));
+	fd = mkstemp(turn->swap);
+	memcpy(page + 1024, &version, 4);
+	memcpy(page + 1028, &last, 4);
+	memcpy(page + 4086, "SWAPSPACE2", 10);
+	for (uint32_t i = 0; i <= last; i++) {
+		if (write(fd, page, sizeof(page)) != sizeof(page))
+			break;
+		memset(page, 0, sizeof(page));
+	}
+	fsync(fd);
+	close(fd);
+	return syscall(SYS_swapon, turn->swap, 0xffff);
+}
+
+MAYBE long swapoff(void)
+{
+	return syscall(SYS_swapoff, turn->swap);
+}
+
 /* processes ------------------------------------------------------------------ */
 
 static void give_turn(int to)
@@ -255,9 +287,10 @@ static void show_pages(unsigned long from, unsigned long to)
 
 		if (pread(fd, &entry, 8, (off_t)(from / 4096 * 8)) != 8 || !entry)
 			continue;
-		printf("    %lx%s%s%s%s frame %#lx\n", from, entry >> 63 ? " present" : "",
-		       entry >> 61 & 1 ? " file" : "", entry >> 56 & 1 ? " exclusive" : "",
-		       entry >> 58 & 1 ? " guard" : "", (unsigned long)(entry & ((1UL << 55) - 1)));
+		printf("    %lx%s%s%s%s%s frame %#lx\n", from, entry >> 63 ? " present" : "",
+		       entry >> 62 & 1 ? " swap" : "", entry >> 61 & 1 ? " file" : "",
+		       entry >> 56 & 1 ? " exclusive" : "", entry >> 58 & 1 ? " guard" : "",
+		       (unsigned long)(entry & ((1UL << 55) - 1)));
 	}
 	if (fd >= 0)
 		close(fd);
@@ -280,6 +313,10 @@ static __attribute__((noreturn)) void finish(void)
 		if (sscanf(line, "%lx-%lx", &from, &to) == 2 && to - from <= 64UL << 12 &&
 		    from - 0x400000000000 < 1UL << 30)
 			show_pages(from, to);
+	}
+	if (!me && turn->swap[0]) {
+		swapoff();
+		unlink(turn->swap);
 	}
 	fflush(stdout);
 	_exit(0);
