@@ -8,10 +8,13 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include <samara/reclaim.h>
 
 #include "check/gen.h"
 #include "check/swap.h"
@@ -23,30 +26,63 @@ static bool may_swap(const struct ours *o)
 	return (o->begin.caps & SAMARA_CAP_SYS_ADMIN) && !o->procs.at[o->procs.now].dropped;
 }
 
+/* An area in memory, by the embedder's calls. */
+static int memory_read(void *priv, unsigned long slot, void *page)
+{
+	memcpy(page, (const char *)priv + slot * PAGE, PAGE);
+	return 0;
+}
+
+static int memory_write(void *priv, unsigned long slot, const void *page)
+{
+	memcpy((char *)priv + slot * PAGE, page, PAGE);
+	return 0;
+}
+
+static int on_memory(struct ours *o)
+{
+	const struct samara_swap_ops ops = {
+		.size = sizeof(ops),
+		.read = memory_read,
+		.write = memory_write,
+		.release = free,
+	};
+	void *const pages = calloc(SWAP_PAGES, PAGE);
+	int err = pages ? 0 : -ENOMEM;
+
+	if (!err)
+		err = samara_swapon_ops(o->machine, &ops, pages, SWAP_PAGES, 0, &o->swap.area);
+	if (err)
+		free(pages);
+	return err;
+}
+
 long ours_swapon(struct ours *o, unsigned int backend)
 {
 	(void)backend;
 	if (!may_swap(o))
 		return -EPERM;
-	if (o->swap.area)
-		return -EBUSY;
-	o->swap.area = (struct samara_swap *)o;
-	return 0;
+	return o->swap.area ? -EBUSY : on_memory(o);
+}
+
+static int turn_off(struct ours *o)
+{
+	const int err = o->swap.area ? samara_swapoff(o->swap.area) : -EINVAL;
+
+	if (!err)
+		o->swap.area = NULL;
+	return err;
 }
 
 long ours_swapoff(struct ours *o)
 {
-	if (!may_swap(o))
-		return -EPERM;
-	if (!o->swap.area)
-		return -EINVAL;
-	o->swap.area = NULL;
-	return 0;
+	return may_swap(o) ? turn_off(o) : -EPERM;
 }
 
 void ours_swap_close(struct ours *o)
 {
-	o->swap.area = NULL;
+	if (o->swap.area)
+		(void)!turn_off(o);
 }
 
 /* doubts -------------------------------------------------------------------------- */
