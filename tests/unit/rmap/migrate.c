@@ -10,11 +10,6 @@
 #include "rmap/rmap_walk.h"
 #include "space.h"
 
-static struct file_store *store_of(const struct samara_mm *mm)
-{
-	return mm->machine->store;
-}
-
 /* Off the lists, as its caller has it, and a frame to move to. */
 static struct folio *new_frame(struct samara_mm *mm, struct folio *folio)
 {
