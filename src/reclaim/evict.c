@@ -9,8 +9,8 @@
  *
  * Its lock is held from the look at its use to its end. So no fault maps it meanwhile, truncation
  * waits, and its inode stays as long as the folio is in its page cache, though nothing here has a
- * reference to the inode: the last put of a file writes back and frees by itself, in the thread that
- * puts it.
+ * reference to the inode: the last put of a file writes back and frees by itself, in the thread
+ * that puts it.
  *
  * Was it used?  Entries with the accessed bit, which the look clears, and FOLIO_REFERENCED:
  *

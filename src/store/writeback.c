@@ -110,7 +110,9 @@ int inode_write_folio(struct inode *inode, struct folio *folio)
 	VM_WARN_ON(!folio_test(folio, FOLIO_LOCKED) || folio->mapping != inode);
 	if (inode->kind != INODE_HOST || smp_load_acquire(&inode->host.write_fd) < 0)
 		return -EROFS;
-	/* The order is the other way round: a lock that would have to be waited for is not taken. */
+	/*
+	 * The order is the other way round: a lock that would have to be waited for is not taken.
+	 */
 	if (!down_read_trylock(&inode->lock))
 		return -EBUSY;
 	err = write_locked_folio(inode, folio);
