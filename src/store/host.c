@@ -16,6 +16,7 @@
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/uio.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -101,8 +102,7 @@ static unsigned int kind_flags(int fd, const struct stat *st)
 	}
 }
 
-/* The name that maps shows, " (deleted)" included: what /proc/self/fd links to. */
-static int name_of(int fd, char *name, size_t size)
+int host_name(int fd, char *name, size_t size)
 {
 	char link[64];
 	ssize_t len;
@@ -180,6 +180,27 @@ ssize_t host_read(int fd, void *buf, size_t size, off_t offset)
 	return (ssize_t)done;
 }
 
+int host_read_pages(int fd, void **pages, unsigned int n, size_t size, off_t offset)
+{
+	struct iovec iov[16];
+	ssize_t got;
+
+	for (unsigned int i = 0; i < n; i++)
+		iov[i] = (struct iovec){ pages[i], size };
+	do
+		got = syscall(SYS_preadv, fd, iov, n, offset, 0);
+	while (got < 0 && errno == EINTR);
+	if (got < 0)
+		return -errno;
+	if ((size_t)got == n * size)
+		return 0;
+	/* A part of it: the rest page by page. */
+	for (unsigned int i = 0; i < n; i++, offset += (off_t)size)
+		if (host_read(fd, pages[i], size, offset) != (ssize_t)size)
+			return -EIO;
+	return 0;
+}
+
 int host_write(int fd, const void *buf, size_t size, off_t offset)
 {
 	size_t done = 0;
@@ -210,7 +231,7 @@ int file_from_fd(struct file_store *store, int fd, struct samara_file **out)
 	/* A descriptor that only names a file can be neither read, written nor mapped. */
 	if (fcntl(fd, F_GETFL) & O_PATH)
 		return -EBADF;
-	err = name_of(fd, name, sizeof(name));
+	err = host_name(fd, name, sizeof(name));
 	if (err)
 		return err;
 	flags = access_flags(fd) | mount_flags(fd, &host.st) | kind_flags(fd, &host.st) |

@@ -18,6 +18,12 @@
  */
 int host_dup(int fd, int flags) __must_check;
 
+/*
+ * The name that maps shows, " (deleted)" included: what /proc/self/fd links to. size is at least
+ * PATH_MAX. 0 or what readlink(2) gave.
+ */
+int host_name(int fd, char *name, size_t size) __must_check;
+
 /* Bytes, also of a block device. */
 unsigned long long host_length(int fd, const struct stat *st);
 
@@ -37,6 +43,8 @@ int host_map_ask(const struct samara_vma_desc *desc) __must_check;
  * All of size bytes unless the file ends. Bytes moved; -errno if an error came before the first.
  */
 ssize_t host_read(int fd, void *buf, size_t size, off_t offset) __must_check;
+/* n pages of size bytes each, at most 16, that lie together in the file. 0; -EIO: it ends before. */
+int host_read_pages(int fd, void **pages, unsigned int n, size_t size, off_t offset) __must_check;
 /* All of it: 0, or -errno. */
 int host_write(int fd, const void *buf, size_t size, off_t offset) __must_check;
 

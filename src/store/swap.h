@@ -220,6 +220,13 @@ struct swap_ops_desc {
 int swap_on_ops(struct file_store *store, const struct swap_ops_desc *desc,
 		struct samara_swap **out) __must_check;
 
+/*
+ * The host file or block device of fd, with or without a header of mkswap(8). As samara_swapon().
+ * flags are valid.
+ */
+int swap_on_file(struct file_store *store, int fd, int flags,
+		 struct samara_swap **out) __must_check;
+
 struct swap_stats {
 	unsigned long total, free, cached; /* slots; folios */
 };

@@ -137,25 +137,39 @@ static void turn_on(struct samara_swap *area)
 	spin_unlock(&area->lock);
 }
 
+/* Where it goes; -EPERM, -EBUSY. areas->lock is held. */
+static int find_place(const struct swap_areas *areas, const struct samara_swap *area)
+{
+	const struct swap_file_id *file = &area->behind.file;
+	int place = -EPERM;
+
+	for (int i = SWAP_AREAS - 1; i >= 0; i--) {
+		const struct samara_swap *other = areas->area[i];
+
+		if (!other)
+			place = i;
+		else if ((file->dev || file->ino) && other->behind.file.dev == file->dev &&
+			 other->behind.file.ino == file->ino)
+			return -EBUSY;
+	}
+	return place;
+}
+
 int swap_area_list(struct samara_swap *area)
 {
 	struct swap_areas *areas = &area->store->swap;
-	unsigned int i = 0;
+	int place;
 
 	spin_lock(&areas->lock, RANK_SWAP);
-	while (i < SWAP_AREAS && areas->area[i])
-		i++;
-	if (i < SWAP_AREAS) {
+	place = find_place(areas, area);
+	if (place >= 0) {
 		if (area->order.prio < 0)
 			area->order.prio = --areas->lowest;
-		area->number = i;
-		rcu_assign_pointer(areas->area[i], area);
+		area->number = (unsigned int)place;
+		rcu_assign_pointer(areas->area[place], area);
 	}
 	spin_unlock(&areas->lock);
-	if (i == SWAP_AREAS)
-		return -EPERM;
-	turn_on(area);
-	return 0;
+	return min(place, 0);
 }
 
 /* An area of a priority that it did not choose is gone: those below it move up, as in Linux. */

@@ -71,12 +71,18 @@ struct swap_backend {
 	void (*release)(struct samara_swap *area);
 };
 
+/* Which file of the host it is; all 0: none. */
+struct swap_file_id {
+	unsigned long dev, ino; /* a block device: its number, and 0 */
+};
+
 struct swap_behind {
 	const struct swap_backend *ops; /* (i) */
 	void *priv;                     /* (i) */
 	char *name;                     /* (i) as /proc/swaps has it */
 	bool partition;                 /* (i) the type shown there */
 	bool discards;                  /* (i) clusters that become free are discarded */
+	struct swap_file_id file;       /* (i) */
 };
 
 enum cluster_state {
@@ -186,7 +192,10 @@ struct swap_area_desc {
 /* No place is in use, and the area is not listed. 0 or -ENOMEM. */
 int swap_area_create(struct file_store *store, const struct swap_area_desc *desc,
 		     struct samara_swap **out) __must_check;
-/* It is on. 0; -EPERM: there are too many areas. */
+/*
+ * It has a number and a priority, and swap_area_resume() turns it on. 0; -EPERM: there are too many
+ * areas; -EBUSY: one has that file.
+ */
 int swap_area_list(struct samara_swap *area) __must_check;
 /* One that was not listed; release() is not called. */
 void swap_area_destroy(struct samara_swap *area);
@@ -207,6 +216,24 @@ void swap_slot_free(struct samara_swap *area, unsigned long slot);
 void swap_discard(struct samara_swap *area);
 /* That slot is never given out. area is not listed yet. */
 void swap_slot_kill(struct samara_swap *area, unsigned long slot);
+
+/* swap_header.c ------------------------------------------------------------------ */
+
+/* What mkswap(8) wrote in front of an area, and how much of its file there is. */
+struct swap_header {
+	unsigned long pages; /* slots, the header's included */
+	unsigned int nr_bad;
+	const void *bad; /* in page */
+	bool swapped;    /* written by a machine of the other byte order */
+};
+/*
+ * page is the first one of a file of that many pages. 0; -ENODATA: it holds no header; -EINVAL: it
+ * contradicts itself or the file.
+ */
+int swap_header_read(const void *page, size_t page_size, unsigned long pages,
+		     struct swap_header *out) __must_check;
+/* The number of the i-th bad page. */
+unsigned long swap_header_bad(const struct swap_header *header, unsigned int i);
 
 /* swap_cache.c ------------------------------------------------------------------ */
 

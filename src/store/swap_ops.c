@@ -83,11 +83,12 @@ int swap_on_ops(struct file_store *store, const struct swap_ops_desc *desc,
 	err = swap_area_create(store, &area, out);
 	if (err)
 		goto free_embedder;
-	if (desc->ops->discard && swap_discards_at_once(desc->flags))
-		desc->ops->discard(desc->priv, 0, desc->pages);
 	err = swap_area_list(*out);
 	if (err)
 		goto destroy;
+	if (desc->ops->discard && swap_discards_at_once(desc->flags))
+		desc->ops->discard(desc->priv, 0, desc->pages);
+	swap_area_resume(*out);
 	return 0;
 
 destroy:

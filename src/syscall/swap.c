@@ -11,6 +11,15 @@
 #include "store/file.h"
 #include "store/swap.h"
 
+int samara_swapon(struct samara_machine *machine, int fd, int flags, struct samara_swap **out)
+{
+	const int refused = gate_check(machine->gate);
+
+	if (refused)
+		return refused;
+	return swap_flags_valid(flags) ? swap_on_file(machine->store, fd, flags, out) : -EINVAL;
+}
+
 int samara_swapon_ops(struct samara_machine *machine, const struct samara_swap_ops *ops, void *priv,
 		      unsigned long pages, int flags, struct samara_swap **out)
 {
