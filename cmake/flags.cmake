@@ -28,6 +28,7 @@ endif()
 find_package(Threads REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(URCU REQUIRED IMPORTED_TARGET liburcu-bp)
+pkg_check_modules(COMPRESSORS REQUIRED IMPORTED_TARGET liblz4 libzstd)
 
 add_library(samara_flags INTERFACE)
 # A cmocka test has a parameter that it seldom needs.

@@ -43,7 +43,7 @@ if(samara_has_pattern)
 	target_compile_options(samara_objs PRIVATE
 		$<$<CONFIG:Debug>:-ftrivial-auto-var-init=pattern>)
 endif()
-target_link_libraries(samara_objs PUBLIC samara_flags Threads::Threads)
+target_link_libraries(samara_objs PUBLIC samara_flags Threads::Threads PkgConfig::COMPRESSORS)
 if(NOT SAMARA_SCHEDULE)
 	target_link_libraries(samara_objs PUBLIC PkgConfig::URCU)
 endif()
@@ -62,7 +62,7 @@ target_include_directories(samara INTERFACE
 	$<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>
 	$<INSTALL_INTERFACE:include>)
 target_link_libraries(samara PRIVATE $<BUILD_INTERFACE:PkgConfig::URCU>
-	$<BUILD_INTERFACE:Threads::Threads>)
+	$<BUILD_INTERFACE:PkgConfig::COMPRESSORS> $<BUILD_INTERFACE:Threads::Threads>)
 # Never unmapped: a worker thread, thread exits and fork handlers come back to it (docs/decisions/0006).
 set(samara_stays -Wl,-z,nodelete)
 target_link_options(samara PRIVATE -Wl,-Bsymbolic-functions ${samara_stays})
@@ -99,8 +99,9 @@ target_include_directories(samara_static INTERFACE
 	$<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>
 	$<INSTALL_INTERFACE:include>)
 target_link_libraries(samara_static INTERFACE
-	$<BUILD_INTERFACE:PkgConfig::URCU> $<BUILD_INTERFACE:Threads::Threads>
-	$<INSTALL_INTERFACE:samara::urcu>)
+	$<BUILD_INTERFACE:PkgConfig::URCU> $<BUILD_INTERFACE:PkgConfig::COMPRESSORS>
+	$<BUILD_INTERFACE:Threads::Threads>
+	$<INSTALL_INTERFACE:samara::needs>)
 # The same for a module that the archive is linked into.
 target_link_options(samara_static INTERFACE ${samara_stays})
 add_library(samara::samara_static ALIAS samara_static)

@@ -43,7 +43,7 @@ int host_map_ask(const struct samara_vma_desc *desc) __must_check;
  * All of size bytes unless the file ends. Bytes moved; -errno if an error came before the first.
  */
 ssize_t host_read(int fd, void *buf, size_t size, off_t offset) __must_check;
-/* n pages of size bytes each, at most 16, that lie together in the file. 0; -EIO: it ends before. */
+/* n pages of size bytes, at most 16, that lie together in the file. 0; -EIO: it ends before. */
 int host_read_pages(int fd, void **pages, unsigned int n, size_t size, off_t offset) __must_check;
 /* All of it: 0, or -errno. */
 int host_write(int fd, const void *buf, size_t size, off_t offset) __must_check;

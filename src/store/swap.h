@@ -227,6 +227,10 @@ int swap_on_ops(struct file_store *store, const struct swap_ops_desc *desc,
 int swap_on_file(struct file_store *store, int fd, int flags,
 		 struct samara_swap **out) __must_check;
 
+/* As samara_swapon_compressed(). */
+int swap_on_compressed(struct file_store *store, unsigned long bytes, const char *algorithm,
+		       struct samara_swap **out) __must_check;
+
 struct swap_stats {
 	unsigned long total, free, cached; /* slots; folios */
 };

@@ -79,7 +79,7 @@ struct swap_file_id {
 struct swap_behind {
 	const struct swap_backend *ops; /* (i) */
 	void *priv;                     /* (i) */
-	char *name;                     /* (i) as /proc/swaps has it */
+	const char *name;               /* (i) as /proc/swaps has it */
 	bool partition;                 /* (i) the type shown there */
 	bool discards;                  /* (i) clusters that become free are discarded */
 	struct swap_file_id file;       /* (i) */

@@ -41,6 +41,14 @@ int samara_swapon_ops(struct samara_machine *machine, const struct samara_swap_o
 	return swap_on_ops(machine->store, &desc, out);
 }
 
+int samara_swapon_compressed(struct samara_machine *machine, unsigned long bytes,
+			     const char *algorithm, struct samara_swap **out)
+{
+	const int refused = gate_check(machine->gate);
+
+	return refused ? refused : swap_on_compressed(machine->store, bytes, algorithm, out);
+}
+
 int samara_swapoff(struct samara_swap *swap)
 {
 	const int refused = gate_check(&swap_area_store(swap)->gate);
