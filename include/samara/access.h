@@ -131,6 +131,7 @@ struct samara_mm_memory {
 	unsigned long vma_lock_abort;   /* the mapping was being changed, or needs the mmap_lock */
 	unsigned long vma_lock_retry;   /* the fault itself asked for the mmap_lock */
 	unsigned long vma_lock_miss;    /* what was found was not it any more */
+	unsigned long swap_ents;        /* pages in swap areas: VmSwap */
 };
 /* 0, or -EINVAL (size). Members that this library does not know become 0. Takes no lock. */
 SAMARA_API int samara_mm_memory(struct samara_mm *mm, struct samara_mm_memory *out);

@@ -161,6 +161,7 @@ int samara_mm_memory(struct samara_mm *mm, struct samara_mm_memory *out)
 		.vma_lock_abort = mm_lock_stat_sum(mm, VMA_LOCK_ABORT),
 		.vma_lock_retry = mm_lock_stat_sum(mm, VMA_LOCK_RETRY),
 		.vma_lock_miss = mm_lock_stat_sum(mm, VMA_LOCK_MISS),
+		.swap_ents = (unsigned long)mm_rss_sum(mm, MM_SWAPENTS),
 	};
 
 	if (refused)
