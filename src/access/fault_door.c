@@ -50,8 +50,13 @@ static int refuse_bus(const struct samara_mm *mm, struct samara_fault *fault, un
 static int answer(struct samara_mm *mm, unsigned int codes, unsigned long addr,
 		  unsigned long refused, struct samara_fault *fault)
 {
-	if (codes & VM_FAULT_WAITS)
-		return access_wait(mm, addr, codes, &refused) ? refuse(fault, addr, 0, -ENOMEM) : 0;
+	if (codes & VM_FAULT_WAITS) {
+		const int err = access_wait(mm, addr, codes, &refused);
+
+		if (err == -EIO)
+			return refuse(fault, addr, SIGBUS, BUS_ADRERR);
+		return err ? refuse(fault, addr, 0, -ENOMEM) : 0;
+	}
 	if (codes & VM_FAULT_SIGBUS)
 		return refuse_bus(mm, fault, addr, codes);
 	if (codes & VM_FAULT_SIGSEGV)

@@ -163,14 +163,17 @@ static int pin_once(struct samara_mm *mm, unsigned long addr, struct pin_ask *as
 static int pin_one(struct samara_mm *mm, unsigned long addr, struct pin_ask *ask)
 {
 	unsigned long refused = frames_refused;
-	int ret;
+	int ret, err;
 
-	do {
+	for (;;) {
 		ask->codes = 0;
 		ret = pin_once(mm, addr, ask);
-	} while (ret && (ask->codes & VM_FAULT_WAITS) &&
-		 !access_wait(mm, addr, ask->codes, &refused));
-	return ret;
+		if (!ret || !(ask->codes & VM_FAULT_WAITS))
+			return ret;
+		err = access_wait(mm, addr, ask->codes, &refused);
+		if (err)
+			return err == -ENOMEM ? -ENOMEM : -EFAULT;
+	}
 }
 
 long samara_pin_pages(struct samara_mm *mm, unsigned long addr, unsigned long nr,

@@ -111,14 +111,17 @@ static int populate(struct populate *p, int (*walk)(struct populate *p))
 	unsigned long refused = frames_refused;
 	int err;
 
-	do {
+	for (;;) {
 		p->codes = 0;
 		mmap_read_lock(p->mm);
 		err = walk(p);
 		mmap_read_unlock(p->mm);
-	} while (err && (p->codes & VM_FAULT_WAITS) &&
-		 !access_wait(p->mm, p->at, p->codes, &refused));
-	return err;
+		if (!err || !(p->codes & VM_FAULT_WAITS))
+			return err;
+		err = access_wait(p->mm, p->at, p->codes, &refused);
+		if (err)
+			return err == -ENOMEM ? -ENOMEM : -EFAULT;
+	}
 }
 
 int populate_range(struct samara_mm *mm, unsigned long start, unsigned long end)

@@ -1,56 +1,107 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Waiting for an entry to change, or for memory. See wait.h.
+ * Waiting for an entry to change, for a page to be read, or for memory. See wait.h.
  */
 #include "access/wait.h"
 
+#include <errno.h>
+
 #include "base/rcu.h"
 #include "frame/frame.h"
+#include "frame/vm_event.h"
 #include "mmu/entry.h"
 
-/* The folio that the entry at addr says is on its way elsewhere, with a reference; or NULL. */
-static struct folio *migrating_folio(struct samara_mm *mm, unsigned long addr)
+/* What the entry of an address waits for. */
+struct awaited {
+	struct folio *folio; /* on its way elsewhere; with a reference */
+	swp_entry_t swap;    /* or in a swap area; with those around it */
+	swp_entry_t around[SWAP_AROUND];
+};
+
+/* Pages around one that are read with it: its neighbours in this window that are swapped, too. */
+static void note_around(const struct table *leaf, unsigned int place, unsigned int entries,
+			struct awaited *what)
 {
-	struct folio *folio = NULL;
+	const unsigned int first = ALIGN_DOWN(place, SWAP_AROUND);
+	unsigned int n = 0;
+
+	for (unsigned int i = first; i < min(first + SWAP_AROUND, entries); i++) {
+		const swp_entry_t swap = pte_swap_entry(pte_read(&leaf->entry[i]));
+
+		if (i != place && !swp_none(swap))
+			what->around[n++] = swap;
+	}
+}
+
+/* The leaf is locked. */
+static void note_entry(struct samara_mm *mm, struct table *leaf, unsigned long addr,
+		       struct awaited *what)
+{
+	const pte_t pte = pte_read(table_pte(mm, leaf, addr));
+
+	what->swap = pte_swap_entry(pte);
+	if (!swp_none(what->swap)) {
+		note_around(leaf, table_index(mm->geo, 0, addr), 1U << mm->geo->level_bits, what);
+	} else if (pte_migration(pte)) {
+		what->folio = pfn_folio(mm->machine->ram, migration_pfn(pte));
+		if (!folio_try_get(what->folio))
+			what->folio = NULL; /* frozen: it is locked only for a moment more */
+	}
+}
+
+static struct awaited look(struct samara_mm *mm, unsigned long addr)
+{
+	struct awaited what = { 0 };
 	struct table *leaf;
-	pte_t pte;
 
 	rcu_read_lock();
 	leaf = table_find(mm, addr);
 	if (leaf) {
 		table_lock(leaf);
-		pte = pte_read(table_pte(mm, leaf, addr));
-		if (pte_migration(pte))
-			folio = pfn_folio(mm->machine->ram, migration_pfn(pte));
-		if (folio && !folio_try_get(folio))
-			folio = NULL;
+		note_entry(mm, leaf, addr, &what);
 		table_unlock(leaf);
 	}
 	rcu_read_unlock();
-	return folio;
+	return what;
+}
+
+static int read_slot(struct samara_mm *mm, const struct awaited *what, unsigned long *refused)
+{
+	struct file_store *store = mm->machine->store;
+	struct folio *folio;
+	bool major = false;
+	int err = swap_read(store, what->swap, what->around, &folio, &major);
+
+	if (!err)
+		folio_put(store->ram, folio);
+	if (major)
+		vm_event_add(store->ram, PGMAJFAULT, 1);
+	if (err == -ENOENT)
+		return 0; /* the entry is another one by now */
+	return err == -ENOMEM ? store_make_room(store, refused) : err;
 }
 
 /*
  * A folio stays locked until each entry of its migration is a page's again. The reference is taken
  * under the leaf's lock, while the entry keeps the folio.
  */
-static void wait_for_entry(struct samara_mm *mm, unsigned long addr)
+static void wait_for_folio(struct ram *ram, struct folio *folio)
 {
-	struct folio *folio = migrating_folio(mm, addr);
-
-	if (!folio)
-		return;
 	folio_lock(folio);
 	folio_unlock(folio);
-	folio_put(mm->machine->ram, folio);
+	folio_put(ram, folio);
 }
 
 int access_wait(struct samara_mm *mm, unsigned long addr, unsigned int codes,
 		unsigned long *refused)
 {
+	struct awaited what;
+
 	if (codes & VM_FAULT_OOM)
 		return store_make_room(mm->machine->store, refused);
 	VM_WARN_ON(lock_rank_holds_any());
-	wait_for_entry(mm, addr);
-	return 0;
+	what = look(mm, addr);
+	if (what.folio)
+		wait_for_folio(mm->machine->ram, what.folio);
+	return swp_none(what.swap) ? 0 : read_slot(mm, &what, refused);
 }

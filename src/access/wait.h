@@ -8,6 +8,8 @@
  *        ^                                                            | unlock
  *        '------------------------ again ------------------ access_wait()
  *
+ * A page in a swap area is read here, into the swap cache (store/swap.h).
+ *
  * Reads and writes of files and fork wait for memory only: store_make_room().
  */
 #ifndef ACCESS_WAIT_H
@@ -21,7 +23,9 @@
 
 /*
  * A fault at addr said codes, some of VM_FAULT_WAITS among them. *refused: see store_make_room().
- * 0: try it again. -ENOMEM: memory has run out. Sleeps. No lock is held.
+ * What is in a swap area is read into the swap cache, and the fault finds it there.
+ * 0: try it again. -ENOMEM: memory has run out. -EIO: the page cannot be read. Sleeps. No lock is
+ * held.
  */
 int access_wait(struct samara_mm *mm, unsigned long addr, unsigned int codes,
 		unsigned long *refused) __must_check;

@@ -16,6 +16,7 @@
  */
 #include "base/bytes.h"
 #include "fault/parts.h"
+#include "mmu/gather.h"
 #include "mmu/notifier.h"
 #include "mmu/tlb.h"
 
@@ -40,16 +41,33 @@ static unsigned int wp_shared(struct vm_fault *vmf)
 }
 
 /*
+ * folio's only other reference is the swap cache's: it leaves, unless another entry names its slot,
+ * or another thread has it locked. True: our entry is the only reference now.
+ */
+static bool leave_swap_cache(struct file_store *store, struct folio *folio)
+{
+	bool alone;
+
+	if (!folio_trylock(folio))
+		return false;
+	alone = swap_cache_free(store, folio) && folio_count(folio) == 1;
+	folio_unlock(folio);
+	return alone;
+}
+
+/*
  * Whether the page is this mapping's alone. When our entry is its only reference, no thread can get
  * another: it would need our entry (leaf's lock) or a fork (which waits for the VMA).
  */
-static bool may_reuse(struct folio *folio)
+static bool may_reuse(struct file_store *store, struct folio *folio)
 {
 	if (!folio || !folio_test(folio, FOLIO_ANON))
 		return false;
 	if (folio_test(folio, FOLIO_EXCLUSIVE))
 		return true;
-	if (folio_count(folio) != 1)
+	if (folio_count(folio) != 1 &&
+	    (folio_count(folio) != 2 || !folio_test(folio, FOLIO_SWAPCACHE) ||
+	     !leave_swap_cache(store, folio)))
 		return false;
 	folio_set(folio, FOLIO_EXCLUSIVE);
 	return true;
@@ -108,7 +126,7 @@ static unsigned int wp_copy(struct vm_fault *vmf, struct folio *old)
 		replace(vmf, folio, old);
 		table_unlock(vmf->leaf);
 		if (old)
-			folio_unmap(fault_ram(vmf), old);
+			folio_unmap_cached(fault_store(vmf), old);
 	} else {
 		folio_put(fault_ram(vmf), folio);
 	}
@@ -126,7 +144,7 @@ unsigned int fault_wp(struct vm_fault *vmf)
 		return wp_shared(vmf);
 	if (!fault_lock(vmf))
 		return VM_FAULT_DONE;
-	if (may_reuse(folio)) {
+	if (may_reuse(fault_store(vmf), folio)) {
 		if (vmf->flags & FAULT_WRITE)
 			pte_set(vmf->pte, pte_written(vmf->orig, vmf->vma->vm_flags));
 		table_unlock(vmf->leaf);

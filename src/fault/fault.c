@@ -88,7 +88,7 @@ static unsigned int fault_swp(struct vm_fault *vmf)
 		}
 		return VM_FAULT_DONE;
 	}
-	return entry_known(vmf->orig, WALKER_FAULT) ? VM_FAULT_WAIT : VM_FAULT_SIGBUS;
+	return pte_migration(vmf->orig) ? VM_FAULT_WAIT : fault_swap(vmf);
 }
 
 unsigned int handle_mm_fault(struct vma *vma, unsigned long addr, unsigned int flags)

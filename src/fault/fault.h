@@ -7,7 +7,8 @@
  *        |-- entry empty:        anon.c   zero page, or a new page
  *        |                       file_fault.c   read (fault-around), private copy, shared
  *        |-- present, read-only: cow.c    shared: make writable; private: reuse or copy; unshare
- *        '-- neither:            SIGSEGV (guard), SIGBUS (poison), or wait (migration)
+ *        '-- neither:            SIGSEGV (guard), SIGBUS (poison), wait (migration),
+ *                                swapin.c   the page comes back from the swap cache
  *
  * What comes back is a set of vm_fault_codes. A fault that runs out of memory says VM_FAULT_OOM
  * and has changed nothing. A fault that needs the mmap_lock where only the VMA's lock is held says

@@ -35,6 +35,9 @@ unsigned int fault_file(struct vm_fault *vmf);
 /* cow.c: an entry that is read-only, and is to be written or unshared. */
 unsigned int fault_wp(struct vm_fault *vmf);
 
+/* swapin.c: a swap area's entry. */
+unsigned int fault_swap(struct vm_fault *vmf);
+
 /* device.c: nothing is there yet. */
 unsigned int fault_device(struct vm_fault *vmf);
 /* The driver is asked whether frame, in a shared mapping, may become writable. No leaf lock. */
@@ -43,6 +46,11 @@ unsigned int fault_ask_write(const struct vm_fault *vmf, unsigned long frame);
 static inline struct ram *fault_ram(const struct vm_fault *vmf)
 {
 	return vmf->vma->vm_mm->machine->ram;
+}
+
+static inline struct file_store *fault_store(const struct vm_fault *vmf)
+{
+	return vmf->vma->vm_mm->machine->store;
 }
 
 /* The file's page at vmf->addr. */

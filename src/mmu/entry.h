@@ -4,24 +4,21 @@
  *
  *   walker           guard         poison        uffd-wp         migration     swap area
  *   ---------------- ------------- ------------- --------------- ------------- -------------
- *   fault, pin       SIGSEGV       SIGBUS        clears, again   waits         (reads it in)
- *   zap              keeps or clears: range/zap.c               (clears)      (gives slot back)
- *   copy (fork)      copies        copies        if registered   (copies)      (shares slot)
+ *   fault, pin       SIGSEGV       SIGBUS        clears, again   waits         brings it back
+ *   zap              keeps or clears: range/zap.c                as its page   slot given back
+ *   copy (fork)      copies        copies        if registered   as its page   slot shared
  *   move             moves         moves         moves           moves         moves
- *   protect          leaves        leaves        leaves          (read-only)   (leaves)
- *   lazyfree         leaves        clears        leaves          (leaves)      (gives slot back)
- *   guard install    a page or a file's entry is zapped first; then only empty entries are left
+ *   protect          leaves        leaves        leaves          as its page   leaves
+ *   lazyfree         leaves        clears        leaves          leaves        slot given back
+ *   guard install    a page's or a file's entry is zapped first; then only empty entries are left
  *   guard remove     clears        leaves        leaves          leaves        leaves
- *   mincore          as empty      as empty      as empty        there         as empty
- *   smaps            not counted   not counted   not counted     (counted)     (Swap)
- *   pagemap          bit 58        swap marker   bits 57, 62     (as swap)     (type, offset)
+ *   mincore          as empty      as empty      as empty        there         in swap cache?
+ *   smaps            not counted   not counted   not counted     as its page   Swap
+ *   pagemap          bit 58        swap marker   bits 57, 62     bit 62        bits 57, 62
  *   rmap walk        not met       not met       not met         not met       not met
- *   unuse (swapoff)  passes        passes        passes          passes        (reads it in)
+ *   unuse (swapoff)  passes        passes        passes          passes        brings it back
  *
- * "(...)": no call makes such an entry yet, so the walker does not do this yet. It asks
- * entry_known(), which warns and says no, and then leaves the entry as it is. What the table says
- * is what the walker has to do before an entry of that kind may be made. The walkers that handle a
- * kind are the bits of walkers_of[].
+ * tests/unit/range/kinds.c goes through the table.
  */
 #ifndef MMU_ENTRY_H
 #define MMU_ENTRY_H
@@ -29,20 +26,9 @@
 #include "base/assert.h"
 #include "mmu/pte.h"
 
-enum swp_kind { SWP_KIND_MARKER, SWP_KIND_MIGRATION, SWP_KIND_AREA, SWP_KINDS };
+enum swp_kind { SWP_KIND_MARKER, SWP_KIND_MIGRATION, SWP_KIND_AREA };
 
-/* Those that look into such an entry. Others move it whole, or pass by all that is not present. */
-enum entry_walker {
-	WALKER_FAULT = 1 << 0,
-	WALKER_ZAP = 1 << 1,
-	WALKER_COPY = 1 << 2,
-	WALKER_PROTECT = 1 << 3,
-	WALKER_LAZYFREE = 1 << 4,
-	WALKER_SMAPS = 1 << 5,
-	WALKER_PAGEMAP = 1 << 6,
-	WALKERS_ALL = (1 << 7) - 1,
-};
-
+/* Of an entry that is neither empty nor present. */
 static inline enum swp_kind swp_kind(pte_t pte)
 {
 	const unsigned int type = swp_type(pte);
@@ -52,19 +38,29 @@ static inline enum swp_kind swp_kind(pte_t pte)
 	return type < SWP_AREA ? SWP_KIND_MIGRATION : SWP_KIND_AREA;
 }
 
-/*
- * Whether walker handles this entry, which is neither empty nor present. False: it leaves the entry
- * alone; a debug build counts a warning.
- */
-static inline bool entry_known(pte_t pte, enum entry_walker walker)
+static inline pte_t mk_marker(unsigned int bits)
 {
-	static const unsigned char walkers_of[SWP_KINDS] = {
-		[SWP_KIND_MARKER] = WALKERS_ALL,
-		[SWP_KIND_MIGRATION] = WALKER_FAULT,
-		[SWP_KIND_AREA] = 0,
-	};
+	return mk_swp(SWP_MARKER, bits);
+}
 
-	return !VM_WARN_ON(!(walkers_of[swp_kind(pte)] & walker));
+/* Whether the page of an entry of any kind, a marker's too, is write-protected by userfaultfd. */
+static inline bool pte_any_uffd_wp(pte_t pte)
+{
+	if (!pte_swp(pte))
+		return pte_uffd_wp(pte);
+	switch (swp_kind(pte)) {
+	case SWP_KIND_MARKER:
+		return pte_marker(pte) & MARKER_UFFD_WP;
+	case SWP_KIND_MIGRATION:
+		return swp_value(pte) & MIGRATION_UFFD_WP;
+	default:
+		return swp_value(pte) & SWP_UFFD_WP;
+	}
+}
+
+static inline bool vma_uffd_wp(const struct vma *vma)
+{
+	return READ_ONCE(vma->vm_flags) & VM_UFFD_WP;
 }
 
 #endif

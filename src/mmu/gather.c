@@ -5,6 +5,7 @@
 #include "mmu/gather.h"
 
 #include "alloc/cache.h"
+#include "store/file.h"
 
 static DEFINE_OBJ_CACHE(batch_cache, "gather_batch", sizeof(struct gather_batch), CACHE_LINE);
 
@@ -16,7 +17,7 @@ static void forget_range(struct mmu_gather *tlb)
 {
 	tlb->start = ~0UL;
 	tlb->end = 0;
-	tlb->delayed = false;
+	tlb->pending &= ~(unsigned int)GATHER_HAS_DELAYED;
 }
 
 void tlb_gather_mmu(struct mmu_gather *tlb, struct samara_mm *mm, enum gather_kind kind)
@@ -28,6 +29,7 @@ void tlb_gather_mmu(struct mmu_gather *tlb, struct samara_mm *mm, enum gather_ki
 	tlb->tables.first = NULL;
 	tlb->batches = tlb->active = NULL;
 	tlb->nr = tlb->nr_local = 0;
+	tlb->pending = 0;
 	forget_range(tlb);
 }
 
@@ -70,7 +72,7 @@ bool tlb_remove_folio(struct mmu_gather *tlb, struct folio *folio, unsigned long
 
 	tlb_remove_entry(tlb, addr, mm_page_size(tlb->mm));
 	if (when == GATHER_DELAYED && tlb->kind != GATHER_FULLMM)
-		tlb->delayed = true;
+		tlb->pending |= GATHER_HAS_DELAYED;
 	BUG_ON(batch ? batch->nr >= GATHER_BATCH : tlb->nr_local >= GATHER_LOCAL);
 	if (batch)
 		batch->folio[batch->nr++] = folio;
@@ -89,12 +91,36 @@ static void flush_range(struct mmu_gather *tlb)
 
 void tlb_flush_delayed(struct mmu_gather *tlb)
 {
-	if (!tlb->delayed)
+	if (!(tlb->pending & GATHER_HAS_DELAYED))
 		return;
 	if (gather_no_delay)
-		tlb->delayed = false;
+		tlb->pending &= ~(unsigned int)GATHER_HAS_DELAYED;
 	else
 		flush_range(tlb);
+}
+
+void folio_unmap_cached(struct file_store *store, struct folio *folio)
+{
+	if (!folio_test(folio, FOLIO_SWAPCACHE) || !folio_try_get(folio)) {
+		folio_unmap(store->ram, folio);
+		return;
+	}
+	folio_unmap(store->ram, folio);
+	if (!folio_maps(folio) && folio_trylock(folio)) {
+		(void)swap_cache_free(store, folio);
+		folio_unlock(folio);
+	}
+	folio_put(store->ram, folio);
+}
+
+static void unmap_folios(const struct mmu_gather *tlb, struct folio **folios, unsigned int n)
+{
+	if (likely(!(tlb->pending & GATHER_HAS_CACHED))) {
+		folio_unmap_many(tlb->ram, folios, n);
+		return;
+	}
+	for (unsigned int i = 0; i < n; i++)
+		folio_unmap_cached(tlb->mm->machine->store, folios[i]);
 }
 
 void tlb_flush_mmu(struct mmu_gather *tlb)
@@ -102,16 +128,17 @@ void tlb_flush_mmu(struct mmu_gather *tlb)
 	struct gather_batch *batch;
 
 	/* The table's lock is dropped: a delayed page must not have been waiting for this. */
-	VM_WARN_ON(tlb->delayed);
+	VM_WARN_ON(tlb->pending & GATHER_HAS_DELAYED);
 	flush_range(tlb);
-	folio_unmap_many(tlb->ram, tlb->local, tlb->nr_local);
+	unmap_folios(tlb, tlb->local, tlb->nr_local);
 	tlb->nr_local = 0;
 	for (batch = tlb->batches; batch; batch = batch->next) {
-		folio_unmap_many(tlb->ram, batch->folio, batch->nr);
+		unmap_folios(tlb, batch->folio, batch->nr);
 		batch->nr = 0;
 	}
 	tlb->active = NULL;
 	tlb->nr = 0;
+	tlb->pending = 0;
 	table_list_free(&tlb->tables);
 }
 

@@ -25,6 +25,8 @@ static bool entry_ok(const struct check *c, pte_t pte)
 			return false;
 		return !ram || pte_pfn(pte) < ram_view(ram)->nr_frames;
 	}
+	if (pte_migration(pte) && ram && migration_pfn(pte) >= ram_view(ram)->nr_frames)
+		return false;
 	/* Nothing but bit 1 below the type, and a type. */
 	return (pte.v & ((1ULL << PTE_SWP_TYPE_SHIFT) - 1)) == PTE_SWP && swp_type(pte);
 }

@@ -10,6 +10,8 @@
  *   file page, shared mapping      as before             the same, clean and old
  *   zero frame, PFN                read-only if private  the same, old
  *   guard, poison                  as before             the same
+ *   swap entry                     not exclusive         the same: one slot, named once more
+ *   migration entry                as its page           as its page, a migration entry too
  *   uffd-wp                        as before             only if the child is registered too
  *
  * A VMA without an anon_vma and guards, whose pages can all be faulted in again, is
@@ -20,9 +22,9 @@
  *   leaf of dst [a|a|g| |f| ...]   a pinned page needs a frame: both locks are dropped, and back
  *
  * PTE_WAS_EXCLUSIVE in the parent's entry says that its folio was exclusive until this fork shared
- * it. So a failed fork can be undone without memory. A copy visits every entry and sets or clears
- * the bit. When it fails, it also clears the bits that older forks left in the part of the VMA that
- * it did not reach.
+ * it. Swap entries and migration entries have such a bit too. So a failed fork can be undone
+ * without memory. A copy visits every entry and sets or clears the bit. When it fails, it also
+ * clears the bits that older forks left in the part of the VMA that it did not reach.
  *
  * Locks: both mmap_locks for writing, src write-locked; up to two leaves. A page is pinned under
  * its leaf's lock. So a pin comes before the copy, which then sees it, or after, and then it gets
@@ -70,18 +72,75 @@ static pte_t copy_now(struct copy *c, unsigned long addr, struct folio *folio, p
 	return pte_with(mk_pte(folio_pfn(c->ram, own), c->dst->vm_flags), bits);
 }
 
-/* -ENOMEM of an entry that fork does not know: the child would miss a page. */
-static int copy_nonpresent(struct copy *c, struct table *to, pte_t *at, pte_t pte)
+static void copy_marker(struct copy *c, struct table *to, pte_t *at, pte_t pte)
 {
 	unsigned int marker = pte_marker(pte);
 
-	if (!entry_known(pte, WALKER_COPY))
-		return -ENOMEM;
 	if (!vma_uffd_wp(c->dst))
 		marker &= ~(unsigned int)MARKER_UFFD_WP;
 	if (marker)
 		table_fill(to, at, mk_marker(marker));
+}
+
+static void set_changed(pte_t *at, pte_t old, pte_t now)
+{
+	if (!pte_same(old, now))
+		pte_set(at, now);
+}
+
+/* 0; -ENOMEM: too many entries name the slot. */
+static int copy_swap(struct copy *c, pte_t *from_at, struct table *to, pte_t *to_at)
+{
+	const pte_t was = pte_read(from_at);
+	pte_t now = swp_without(was, SWP_EXCLUSIVE | SWP_WAS_EXCLUSIVE), child = now;
+
+	if (!swap_dup(c->src->vm_mm->machine->store, pte_swap_entry(was)))
+		return -ENOMEM;
+	if (swp_value(was) & SWP_EXCLUSIVE)
+		now = swp_with(now, SWP_WAS_EXCLUSIVE);
+	if (!vma_uffd_wp(c->dst))
+		child = swp_without(child, SWP_UFFD_WP);
+	set_changed(from_at, was, now);
+	table_fill(to, to_at, child);
+	c->rss.pages[MM_SWAPENTS]++;
 	return 0;
+}
+
+/* 0; -ENOMEM: too many entries point to the folio. */
+static int copy_migration(struct copy *c, pte_t *from_at, struct table *to, pte_t *to_at)
+{
+	const pte_t was = pte_read(from_at);
+	struct folio *folio = pfn_folio(c->ram, migration_pfn(was));
+	pte_t now = swp_without(was, MIGRATION_WAS_EXCLUSIVE), child;
+
+	if (!folio_try_moving(folio))
+		return -ENOMEM;
+	if (vm_is_cow(c->src->vm_flags) && swp_type(was) != SWP_MIGRATION_READ)
+		now = swp_with(migration_as(now, SWP_MIGRATION_READ), MIGRATION_WAS_EXCLUSIVE);
+	child = swp_without(now, MIGRATION_WAS_EXCLUSIVE | MIGRATION_YOUNG);
+	if (c->src->vm_flags & VM_SHARED)
+		child = swp_without(child, MIGRATION_DIRTY);
+	if (!vma_uffd_wp(c->dst))
+		child = swp_without(child, MIGRATION_UFFD_WP);
+	set_changed(from_at, was, now);
+	table_fill(to, to_at, child);
+	c->rss.pages[folio_rss(folio)]++;
+	return 0;
+}
+
+static int copy_nonpresent(struct copy *c, pte_t *from_at, struct table *to, pte_t *to_at)
+{
+	const pte_t pte = pte_read(from_at);
+
+	switch (swp_kind(pte)) {
+	case SWP_KIND_MARKER:
+		copy_marker(c, to, to_at, pte);
+		return 0;
+	case SWP_KIND_MIGRATION:
+		return copy_migration(c, from_at, to, to_at);
+	default:
+		return copy_swap(c, from_at, to, to_at);
+	}
 }
 
 static void share_drops(struct copy *c)
@@ -144,8 +203,8 @@ static int copy_entry(struct copy *c, unsigned long addr, pte_t *from_at, struct
 
 	if (pte_none(was))
 		return 0;
-	if (!pte_present(was))
-		return copy_nonpresent(c, to, to_at, was);
+	if (unlikely(!pte_present(was)))
+		return copy_nonpresent(c, from_at, to, to_at);
 	if (pte_special(was)) {
 		child = share_entry(c, &from);
 	} else {
@@ -153,8 +212,7 @@ static int copy_entry(struct copy *c, unsigned long addr, pte_t *from_at, struct
 		if (err)
 			return err;
 	}
-	if (!pte_same(from, was))
-		pte_set(from_at, from);
+	set_changed(from_at, was, from);
 	table_fill(to, to_at, child);
 	return 0;
 }
@@ -200,6 +258,26 @@ static int copy_leaf(struct copy *c, struct leaf_part *part)
 
 enum was_exclusive { WAS_FORGET, WAS_UNDO };
 
+/* The same for an entry whose page is in swap, or on its way elsewhere. */
+static void swp_was_exclusive(const struct vma *vma, pte_t *at, pte_t pte, enum was_exclusive what)
+{
+	const swp_entry_t swap = pte_swap_entry(pte);
+	const struct folio *folio;
+
+	if (!swp_none(swap) && (swp_value(pte) & SWP_WAS_EXCLUSIVE)) {
+		pte = swp_without(pte, SWP_WAS_EXCLUSIVE);
+		if (what == WAS_UNDO && swap_count(vma->vm_mm->machine->store, swap) == 1)
+			pte = swp_with(pte, SWP_EXCLUSIVE);
+		pte_set(at, pte);
+	} else if (pte_migration(pte) && (swp_value(pte) & MIGRATION_WAS_EXCLUSIVE)) {
+		pte = swp_without(pte, MIGRATION_WAS_EXCLUSIVE);
+		folio = pfn_folio(vma_ram(vma), migration_pfn(pte));
+		if (what == WAS_UNDO && folio_test(folio, FOLIO_ANON) && folio_moving(folio) == 1)
+			pte = migration_as(pte, SWP_MIGRATION_EXCL);
+		pte_set(at, pte);
+	}
+}
+
 static void was_exclusive(struct vma *vma, struct table *leaf, unsigned long addr,
 			  enum was_exclusive what)
 {
@@ -207,6 +285,8 @@ static void was_exclusive(struct vma *vma, struct table *leaf, unsigned long add
 	const pte_t pte = pte_read(at);
 	struct folio *folio;
 
+	if (unlikely(pte_swp(pte)))
+		swp_was_exclusive(vma, at, pte, what);
 	if (!pte_present(pte) || !(pte.v & PTE_WAS_EXCLUSIVE))
 		return;
 	pte_set(at, pte_without(pte, PTE_WAS_EXCLUSIVE));

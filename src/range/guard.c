@@ -47,9 +47,7 @@ static bool install_leaf(struct zap *z, struct leaf_part *part)
 
 		if (!pte_none(pte_read(at)))
 			full = zap_entry(z, part->leaf, addr);
-		/* What zapping does not know stays, with a warning: mmu/entry.h. */
-		if (pte_none(pte_read(at)))
-			table_fill(part->leaf, at, mk_marker(MARKER_GUARD));
+		table_fill(part->leaf, at, mk_marker(MARKER_GUARD));
 		if (full)
 			part->end = addr + page;
 	}

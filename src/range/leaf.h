@@ -81,14 +81,4 @@ static inline void rss_apply(struct samara_mm *mm, struct rss_delta *delta)
 	}
 }
 
-static inline pte_t mk_marker(unsigned int bits)
-{
-	return mk_swp(SWP_MARKER, bits);
-}
-
-static inline bool vma_uffd_wp(const struct vma *vma)
-{
-	return READ_ONCE(vma->vm_flags) & VM_UFFD_WP;
-}
-
 #endif

@@ -7,8 +7,9 @@
  *
  * As Linux 6.18 without CONFIG_MEM_SOFT_DIRTY writes it (measured): bit 55 is never
  * set; the zero frame is present with its frame number and nothing else; PROT_NONE does
- * not matter; "exclusive" is any page, a file's too, that one entry points to; and a marker looks
- * swapped out, its frame being the marker's swap type (31) and bits, above 5 bits of type.
+ * not matter; "exclusive" is any page, a file's too, that one entry points to. What is swapped out
+ * has 5 bits of type and the rest above them as its frame: an area's number and the slot; 24 to 26
+ * (migration) and the frame; 31 (a marker) and its bits.
  *
  * Locks: mmap_lock for reading; one leaf's lock at a time.
  */
@@ -19,20 +20,35 @@
 #include "rmap/rmap.h"
 
 #define PM_SWP_TYPE_BITS 5
-#define PM_SWP_MARKER 31ULL
+#define PM_SWP_MIGRATION_READ 24U
+#define PM_SWP_MIGRATION_EXCL 25U
+#define PM_SWP_MIGRATION_WRITE 26U
+#define PM_SWP_MARKER 31U
+
+/* Of a present entry, or a migration entry. */
+static bool any_dirty(pte_t pte)
+{
+	return pte_migration(pte) ? migration_bits(pte) & MIGRATION_DIRTY : pte_dirty(pte);
+}
+
+static bool any_young(pte_t pte)
+{
+	return pte_migration(pte) ? migration_bits(pte) & MIGRATION_YOUNG : pte_young(pte);
+}
 
 static void look_folio(const struct folio *folio, pte_t pte, unsigned long page_size,
 		       struct range_look *out)
 {
 	const unsigned int flags = folio_flags(folio);
-	const unsigned long maps = max(folio_maps(folio), 1UL);
+	const unsigned long maps =
+		max(pte_migration(pte) ? folio_moving(folio) : folio_maps(folio), 1UL);
 	const unsigned long pss = (page_size << 12) / maps;
-	const bool dirty = pte_dirty(pte) || flags & FOLIO_DIRTY;
+	const bool dirty = any_dirty(pte) || flags & FOLIO_DIRTY;
 
 	out->rss++;
 	out->anon += !!(flags & FOLIO_ANON);
 	out->lazyfree += flags & FOLIO_ANON && !(flags & FOLIO_SWAPBACKED) && !dirty;
-	out->referenced += pte_young(pte) || flags & FOLIO_REFERENCED;
+	out->referenced += any_young(pte) || flags & FOLIO_REFERENCED;
 	out->dirty += dirty;
 	out->shared += maps > 1;
 	out->shared_dirty += dirty && maps > 1;
@@ -40,12 +56,27 @@ static void look_folio(const struct folio *folio, pte_t pte, unsigned long page_
 	out->pss_dirty += dirty ? pss : 0;
 }
 
+static void look_nonpresent(const struct vma *vma, pte_t pte, struct range_look *out)
+{
+	const unsigned long page_size = mm_page_size(vma->vm_mm);
+	const swp_entry_t swap = pte_swap_entry(pte);
+
+	if (!swp_none(swap)) {
+		out->swapped++;
+		out->swap_pss +=
+			(page_size << 12) / max(swap_count(vma->vm_mm->machine->store, swap), 1UL);
+	} else if (pte_migration(pte)) {
+		out->present++;
+		look_folio(pfn_folio(vma_ram(vma), migration_pfn(pte)), pte, page_size, out);
+	}
+}
+
 static void look_entry(const struct vma *vma, pte_t pte, struct range_look *out)
 {
 	if (pte_none(pte))
 		return;
 	if (!pte_present(pte)) {
-		(void)entry_known(pte, WALKER_SMAPS); /* a marker is no page */
+		look_nonpresent(vma, pte, out);
 		return;
 	}
 	out->present++;
@@ -86,17 +117,41 @@ static unsigned long long pagemap_present(const struct vma *vma, pte_t pte)
 	return entry;
 }
 
-static unsigned long long pagemap_marker(pte_t pte)
+static unsigned int pm_migration_type(pte_t pte)
 {
-	const unsigned int marker = pte_marker(pte);
-	unsigned long long entry =
-		SAMARA_PM_SWAP | PM_SWP_MARKER | (unsigned long long)marker << PM_SWP_TYPE_BITS;
+	switch (swp_type(pte)) {
+	case SWP_MIGRATION_READ:
+		return PM_SWP_MIGRATION_READ;
+	case SWP_MIGRATION_WRITE:
+		return PM_SWP_MIGRATION_WRITE;
+	default:
+		return PM_SWP_MIGRATION_EXCL;
+	}
+}
 
-	if (marker & MARKER_UFFD_WP)
+static unsigned long long pagemap_nonpresent(const struct vma *vma, pte_t pte)
+{
+	const swp_entry_t swap = pte_swap_entry(pte);
+	unsigned long long entry = SAMARA_PM_SWAP, value;
+	unsigned int type;
+
+	if (!swp_none(swap)) {
+		type = swp_area(swap);
+		value = swp_slot(swap);
+	} else if (pte_migration(pte)) {
+		type = pm_migration_type(pte);
+		value = migration_pfn(pte);
+		if (!folio_test(pfn_folio(vma_ram(vma), migration_pfn(pte)), FOLIO_ANON))
+			entry |= SAMARA_PM_FILE;
+	} else {
+		type = PM_SWP_MARKER;
+		value = pte_marker(pte);
+		if (value & MARKER_GUARD)
+			entry |= SAMARA_PM_GUARD;
+	}
+	if (pte_any_uffd_wp(pte))
 		entry |= SAMARA_PM_UFFD_WP;
-	if (marker & MARKER_GUARD)
-		entry |= SAMARA_PM_GUARD;
-	return entry;
+	return entry | ((value << PM_SWP_TYPE_BITS | type) & SAMARA_PM_PFN);
 }
 
 static unsigned long long pagemap_of(const struct vma *vma, pte_t pte)
@@ -105,7 +160,7 @@ static unsigned long long pagemap_of(const struct vma *vma, pte_t pte)
 		return 0;
 	if (pte_present(pte))
 		return pagemap_present(vma, pte);
-	return entry_known(pte, WALKER_PAGEMAP) ? pagemap_marker(pte) : 0;
+	return pagemap_nonpresent(vma, pte);
 }
 
 unsigned long long pagemap_entry(struct vma *vma, unsigned long addr)

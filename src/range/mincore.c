@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What mincore(2) says of each page: 1 where an access would find it in memory,
- * mapped here or in the page cache of what is mapped.
+ * mapped here, in the page cache of what is mapped, or in the swap cache.
  *
  * mmap_lock for reading; one leaf's lock at a time.
  */
@@ -10,40 +10,50 @@
 #include "store/file.h"
 #include "store/inode.h"
 
-/* Not mapped here: is it in the cache? */
-static unsigned char in_cache(const struct vma *vma, unsigned long addr)
+/* folio has a reference, which is dropped; NULL is allowed. */
+static unsigned char folio_there(const struct vma *vma, struct folio *folio)
 {
-	struct folio *folio;
 	bool there;
 
-	/* A device's frames are no cache: they are found by frame number. */
-	if (!vma->vm_file || vma->is_anon || inode_is_device(vma->vm_file->inode))
-		return 0;
-	folio = page_cache_find(vma->vm_file->inode, vma_pgoff_at(vma, addr));
 	if (!folio)
 		return 0;
 	there = folio_test(folio, FOLIO_UPTODATE);
-	folio_put(vma->vm_mm->machine->ram, folio);
+	folio_put(vma_ram(vma), folio);
 	return there;
 }
 
-static bool mapped(struct samara_mm *mm, unsigned long addr)
+/* Not mapped here: is it in the cache? */
+static unsigned char in_cache(const struct vma *vma, unsigned long addr)
 {
-	const pte_t pte = table_look(mm, addr); /* huge or not */
+	/* A device's frames are no cache: they are found by frame number. */
+	if (!vma->vm_file || vma->is_anon || inode_is_device(vma->vm_file->inode))
+		return 0;
+	return folio_there(vma, page_cache_find(vma->vm_file->inode, vma_pgoff_at(vma, addr)));
+}
 
-	return pte_present(pte) || (pte_swp(pte) && swp_kind(pte) == SWP_KIND_MIGRATION);
+static unsigned char page_there(const struct vma *vma, unsigned long addr)
+{
+	const pte_t pte = table_look(vma->vm_mm, addr); /* huge or not */
+	const swp_entry_t swap = pte_swap_entry(pte);
+
+	if (pte_present(pte) || pte_migration(pte))
+		return 1;
+	if (!swp_none(swap))
+		return folio_there(vma, swap_cache_find(vma->vm_mm->machine->store, swap));
+	return in_cache(vma, addr);
 }
 
 void range_mincore(struct vma *vma, unsigned long start, unsigned long end, unsigned char *vec)
 {
 	const unsigned long page = mm_page_size(vma->vm_mm);
-	/* Linux does not look at the entries of such a mapping. */
-	const bool pfns = vma->vm_flags & VM_PFNMAP;
-
 	rwsem_assert_held(&vma->vm_mm->mmap_lock.sem);
 	for (unsigned long addr = start; addr < end; addr += page) {
 		/* The kernel's own mappings have no page cache and are always there. */
-		*vec++ = vma->special || (!pfns && mapped(vma->vm_mm, addr)) ? 1 :
-									       in_cache(vma, addr);
+		if (vma->special)
+			*vec++ = 1;
+		else if (vma->vm_flags & VM_PFNMAP) /* Linux does not look at its entries. */
+			*vec++ = in_cache(vma, addr);
+		else
+			*vec++ = page_there(vma, addr);
 	}
 }

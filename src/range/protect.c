@@ -12,7 +12,8 @@
  *   shared    shmem (never written back), PFN; a file's page if the entry is dirty already
  *
  * Markers stay: a guard or a poisoned page stops every access anyhow, and uffd-wp
- * is not a matter of mprotect.
+ * is not a matter of mprotect. A swap entry has no rights: it gets those of the VMA when its page
+ * comes back. A migration entry loses its write right with the mapping, and does not get it back.
  *
  * Locks: mmap_lock and the VMA for writing; one leaf's lock at a time. One flush at the end, for
  * entries that allow less than before. An entry that allowed a write stays dirty. So write-back
@@ -55,14 +56,24 @@ static bool allows_less(pte_t old, pte_t now)
 	       ((old.v & ~now.v & (PTE_PRESENT | PTE_WRITE)) || (now.v & ~old.v & PTE_NX));
 }
 
+/* What is writable in a private mapping is exclusive. */
+static void protect_migration(struct protect *p, pte_t *at, pte_t old)
+{
+	if (swp_type(old) != SWP_MIGRATION_WRITE || (p->vm_flags & VM_WRITE))
+		return;
+	pte_set(at, migration_as(old, p->vm_flags & VM_SHARED ? SWP_MIGRATION_READ :
+								SWP_MIGRATION_EXCL));
+	p->pages++;
+}
+
 static void protect_entry(struct protect *p, pte_t *at, unsigned long addr)
 {
 	const pte_t old = pte_read(at);
 	pte_t now;
 
 	if (!pte_present(old)) {
-		if (!pte_none(old))
-			(void)entry_known(old, WALKER_PROTECT); /* a marker has no rights */
+		if (unlikely(pte_migration(old)))
+			protect_migration(p, at, old);
 		return;
 	}
 	now = pte_with(pte_without(old, PTE_RIGHTS), pte_prot(p->vm_flags));

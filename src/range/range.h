@@ -103,11 +103,13 @@ void range_mincore(struct vma *vma, unsigned long start, unsigned long end, unsi
 
 /* In pages; proportional sizes in bytes << 12, as smaps adds them up. */
 struct range_look {
-	unsigned long present, swapped; /* present: as mincore(2), the zero frame too */
+	/* present: as mincore(2), the zero frame too; swapped: entries in page tables */
+	unsigned long present, swapped;
 	/* those with a page of their own: */
 	unsigned long rss, anon, lazyfree, referenced;
 	unsigned long dirty, shared, shared_dirty; /* shared: more than one entry points there */
 	unsigned long pss, pss_dirty;
+	unsigned long swap_pss; /* of those swapped */
 };
 void range_look(struct vma *vma, unsigned long start, unsigned long end, struct range_look *out);
 /* /proc/PID/pagemap's word for root; vma NULL: nothing is mapped at addr. */

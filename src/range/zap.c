@@ -6,11 +6,15 @@
  *   ------------------------ ------- ------------- -----------
  *   file page                leaves  leaves        leaves
  *   anonymous page           leaves  leaves        stays
+ *   swap entry               leaves  leaves        stays         (of a private page)
  *   zero frame, PFN          leaves  leaves        leaves
  *   guard                    leaves  stays         stays
  *   poison                   leaves  leaves        stays         (it stands for a private page)
  *   uffd-wp, file VMA        leaves  stays         stays
  *   uffd-wp, anonymous VMA   leaves  leaves        leaves
+ *
+ * A migration entry is zapped as the page that it stands for. Its dirty bit is the folio's already
+ * (rmap/migrate.c).
  *
  * Dirty and accessed bits of a file page's entry go to its folio. A dirty file page is delayed
  * (mmu/gather.h): its TLB entries are flushed before the leaf's lock is dropped, since write-back
@@ -20,7 +24,8 @@
  * Locks: mmap_lock in any mode, the VMA's lock, or i_mmap.lock of its file; one leaf's lock at a
  * time. i_mmap.lock does not keep the leaves in the page table, so each is used in an RCU
  * section; a leaf that has left is empty.
- * Invariant: rss counts exactly the entries with a folio. Checked by tests/support/page_world.c.
+ * Invariant: rss counts exactly the entries with a folio, migration entries too, and swap entries.
+ * Checked by tests/support/page_world.c.
  */
 #include "base/rcu.h"
 #include "core/vma_lock.h"
@@ -45,14 +50,8 @@ static bool marker_stays(const struct zap *z, unsigned int marker)
 /* Write protection by userfaultfd outlives a file's page: a marker remembers it. */
 static void leave_uffd_wp(const struct zap *z, struct table *leaf, pte_t *at, pte_t old)
 {
-	if (pte_uffd_wp(old) && vma_uffd_wp(z->vma) && !z->vma->is_anon && z->what != ZAP_ALL)
+	if (pte_any_uffd_wp(old) && vma_uffd_wp(z->vma) && !z->vma->is_anon && z->what != ZAP_ALL)
 		table_fill(leaf, at, mk_marker(MARKER_UFFD_WP));
-}
-
-static void zap_nonpresent(const struct zap *z, struct table *leaf, pte_t *at, pte_t pte)
-{
-	if (entry_known(pte, WALKER_ZAP) && !marker_stays(z, pte_marker(pte)))
-		table_clear(leaf, at);
 }
 
 /* The folio gets the entry's dirty and accessed bits. Returns when its map count may drop. */
@@ -70,17 +69,58 @@ static bool zap_folio(struct zap *z, struct table *leaf, pte_t *at, unsigned lon
 {
 	const pte_t pte = pte_read(at);
 	struct folio *folio = pfn_folio(z->tlb->ram, pte_pfn(pte));
-	const bool anon = folio_test(folio, FOLIO_ANON);
+	const unsigned int flags = folio_flags(folio);
+	const bool anon = flags & FOLIO_ANON;
 	enum gather_when when = GATHER_LATER;
 
 	if (anon && z->what == ZAP_FILE_ONLY)
 		return false;
+	if (unlikely(flags & FOLIO_SWAPCACHE))
+		tlb_swap_cached(z->tlb);
 	if (!anon)
 		when = tell_folio(z, folio, pte);
 	table_clear(leaf, at);
 	z->rss.pages[folio_rss(folio)]--;
 	leave_uffd_wp(z, leaf, at, pte);
 	return tlb_remove_folio(z->tlb, folio, addr, when);
+}
+
+/* No TLB has it, and it is no mapping: nothing has to be gathered. */
+static void zap_migration(struct zap *z, struct table *leaf, pte_t *at, pte_t pte)
+{
+	struct folio *folio = pfn_folio(z->tlb->ram, migration_pfn(pte));
+
+	if (z->what == ZAP_FILE_ONLY && folio_test(folio, FOLIO_ANON))
+		return;
+	table_clear(leaf, at);
+	z->rss.pages[folio_rss(folio)]--;
+	leave_uffd_wp(z, leaf, at, pte);
+	folio_moved(folio);
+}
+
+static void zap_swap(struct zap *z, struct table *leaf, pte_t *at, pte_t pte)
+{
+	if (z->what == ZAP_FILE_ONLY)
+		return;
+	table_clear(leaf, at);
+	z->rss.pages[MM_SWAPENTS]--;
+	leave_uffd_wp(z, leaf, at, pte);
+	swap_put(z->tlb->mm->machine->store, pte_swap_entry(pte));
+}
+
+static void zap_nonpresent(struct zap *z, struct table *leaf, pte_t *at, pte_t pte)
+{
+	switch (swp_kind(pte)) {
+	case SWP_KIND_MARKER:
+		if (!marker_stays(z, pte_marker(pte)))
+			table_clear(leaf, at);
+		break;
+	case SWP_KIND_MIGRATION:
+		zap_migration(z, leaf, at, pte);
+		break;
+	default:
+		zap_swap(z, leaf, at, pte);
+	}
 }
 
 bool zap_entry(struct zap *z, struct table *leaf, unsigned long addr)

@@ -11,6 +11,7 @@
 #include <errno.h>
 
 #include "base/assert.h"
+#include "mmu/entry.h"
 #include "mmu/notifier.h"
 #include "mmu/tlb.h"
 #include "rmap/rmap_walk.h"
@@ -148,66 +149,93 @@ bool folio_mlocked(struct file_store *store, struct folio *folio)
 
 /* unmap ------------------------------------------------------------------------ */
 
-/* What takes the place of an entry. */
-static pte_t replacement(const struct folio *folio, swp_entry_t swap)
+/*
+ * An anonymous page is dropped, and no copy is kept, if it was not written to since it was marked,
+ * and if only the caller has it: a pin may be written through. A page of MAP_DROPPABLE may have
+ * been written to.
+ */
+static bool may_drop(struct folio *folio, const struct vma *vma, pte_t pte)
 {
-	if (swp_none(swap))
-		return pte_empty();
-	return mk_swap_pte(swap, folio_test(folio, FOLIO_EXCLUSIVE) ? SWP_EXCLUSIVE : 0);
+	if (folio_test(folio, FOLIO_SWAPBACKED))
+		return false;
+	if ((pte_dirty(pte) || folio_test(folio, FOLIO_DIRTY)) && !(flags_of(vma) & VM_DROPPABLE)) {
+		folio_set(folio, FOLIO_SWAPBACKED);
+		return false;
+	}
+	return folio_refs(folio) == 1;
 }
 
 /*
- * May this entry go? A pinned page that is one process's alone would lose its writer's data;
- * a page that is to be dropped without a copy must not have been written to.
+ * What takes the place of the entry, in *by. False: it has to stay. The leaf is locked, so no pin
+ * comes or goes unnoticed: a page that is one process's alone is pinned through this entry only.
  */
-static bool may_unmap(const struct folio *folio, pte_t pte, swp_entry_t swap)
-{
-	if (!folio_test(folio, FOLIO_ANON))
-		return true;
-	if (folio_maybe_pinned(folio) && folio_test(folio, FOLIO_EXCLUSIVE))
-		return false;
-	return !swp_none(swap) || !(pte_dirty(pte) || folio_test(folio, FOLIO_DIRTY));
-}
-
-/* The leaf is locked. */
-static void take_out(const struct rmap_walk *walk, struct samara_mm *mm, const struct mapped *m)
+static bool replacement(const struct rmap_walk *walk, const struct vma *vma, pte_t pte, pte_t *by)
 {
 	const swp_entry_t swap = *(const swp_entry_t *)walk->arg;
+	struct folio *folio = walk->folio;
+	const bool exclusive = folio_test(folio, FOLIO_EXCLUSIVE);
+
+	*by = pte_empty();
+	if (!folio_test(folio, FOLIO_ANON)) {
+		if (pte_uffd_wp(pte) && vma_uffd_wp(vma))
+			*by = mk_marker(MARKER_UFFD_WP);
+		return true;
+	}
+	if (swp_none(swap))
+		return may_drop(folio, vma, pte);
+	if ((exclusive && folio_maybe_pinned(folio)) || !swap_dup(walk->store, swap))
+		return false;
+	*by = mk_swap_pte(swap, (exclusive ? SWP_EXCLUSIVE : 0) |
+					(pte_uffd_wp(pte) ? SWP_UFFD_WP : 0) |
+					(pte.v & PTE_SOFT_DIRTY ? SWP_SOFT_DIRTY : 0) |
+					(pte.v & PTE_WAS_EXCLUSIVE ? SWP_WAS_EXCLUSIVE : 0));
+	return true;
+}
+
+/*
+ * The leaf is locked. It stays so until the TLBs are flushed: a page that is dropped must not be
+ * seen by one CPU while another one has a new page already.
+ */
+static void take_out(const struct rmap_walk *walk, const struct vma *vma, unsigned long addr,
+		     const struct mapped *m, pte_t by)
+{
+	struct samara_mm *mm = vma->vm_mm;
 
 	if (pte_dirty(m->pte))
 		folio_set(walk->folio, FOLIO_DIRTY);
-	if (swp_none(swap)) {
-		table_clear(m->leaf, m->at);
-	} else {
-		pte_set(m->at, replacement(walk->folio, swap));
+	if (!swp_none(pte_swap_entry(by))) {
+		folio_test_clear(walk->folio, FOLIO_EXCLUSIVE);
 		mm_rss_add(mm, MM_SWAPENTS, 1);
 	}
+	if (pte_none(by))
+		table_clear(m->leaf, m->at);
+	else
+		pte_set(m->at, by);
 	mm_rss_add(mm, folio_rss(walk->folio), -1);
+	tlb_flush_range(mm, addr, addr + mm_page_size(mm));
 }
 
 static enum rmap_answer unmap_one(struct rmap_walk *walk, struct vma *vma, unsigned long addr)
 {
 	struct samara_notifier_range range = page_range(vma, addr, SAMARA_NOTIFY_CLEAR);
-	const swp_entry_t swap = *(const swp_entry_t *)walk->arg;
 	enum rmap_answer answer = RMAP_ON;
 	bool gone = false;
 	struct mapped m;
+	pte_t by;
 
 	if (flags_of(vma) & VM_LOCKED)
 		return RMAP_STOP;
 	notifier_start(vma->vm_mm, &range);
 	if (mapped_lock(walk, vma, addr, &m)) {
-		gone = may_unmap(walk->folio, m.pte, swap);
+		gone = replacement(walk, vma, m.pte, &by);
 		if (gone)
-			take_out(walk, vma->vm_mm, &m);
+			take_out(walk, vma, addr, &m, by);
 		else
 			answer = RMAP_STOP;
 		mapped_unlock(&m);
 	}
-	if (gone) {
-		tlb_flush_range(vma->vm_mm, range.start, range.end);
+	if (gone)
 		folio_unmap(walk->ram, walk->folio); /* not the last one: the caller's is left */
-	}
 	notifier_end(vma->vm_mm, &range);
 	return answer;
 }

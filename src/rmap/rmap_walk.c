@@ -5,7 +5,8 @@
  *   folio --mapping--> anon_vma | inode --tree--> link --> vma --> address --> entry
  *                      ^ read-locked: no VMA's bounds change, none goes
  *
- * The folio is locked, so that mapping and index stay. Its family does too as long as
+ * The folio is locked, so that mapping and index stay; of a folio in the swap cache mapping is its
+ * slot, and the slot has the family (docs/decisions/0008). Its family does too as long as
  * an entry maps the folio, since a VMA is unlinked only after its pages have
  * gone and the TLBs been flushed: a folio that is mapped has a family that is alive, and
  * under RCU it can be had by a reference.
@@ -103,13 +104,15 @@ struct vma *i_mmap_next(struct inode *inode, struct i_mmap_iter *it)
 }
 
 /* The family of the folio, referenced, or NULL: nothing maps it. */
-static struct anon_vma *family_get(const struct folio *folio)
+static struct anon_vma *family_get(const struct rmap_walk *walk)
 {
+	const struct folio *folio = walk->folio;
 	struct anon_vma *anon = NULL;
 
 	rcu_read_lock();
 	if (folio_maps(folio)) {
-		anon = folio->mapping;
+		anon = folio_test(folio, FOLIO_SWAPCACHE) ? swap_family(walk->store, folio) :
+							    folio->mapping;
 		if (!anon_vma_try_get(anon))
 			anon = NULL;
 	}
@@ -121,7 +124,7 @@ struct rmap_trees rmap_trees_get(const struct rmap_walk *walk)
 {
 	VM_WARN_ON(!folio_test(walk->folio, FOLIO_LOCKED) || !folio_refs(walk->folio));
 	if (folio_test(walk->folio, FOLIO_ANON))
-		return (struct rmap_trees){ .anon = family_get(walk->folio) };
+		return (struct rmap_trees){ .anon = family_get(walk) };
 	return (struct rmap_trees){ .inode = walk->folio->mapping };
 }
 
@@ -157,4 +160,35 @@ void folio_add_new_anon(struct folio *folio, struct vma *vma, unsigned long addr
 	folio->mapping = vma->anon_vma;
 	folio->index = vma_pgoff_at(vma, addr);
 	folio_new_mapped(folio, FOLIO_ANON | FOLIO_EXCLUSIVE | FOLIO_UPTODATE | swapbacked);
+}
+
+/*
+ * A page that is not exclusive may come to be mapped by all that were forked from one process, so
+ * it belongs to the family that all of them are linked to.
+ */
+static void set_family(struct folio *folio, const struct vma *vma, unsigned long addr,
+		       enum rmap_exclusive exclusive)
+{
+	struct anon_vma *family = exclusive == RMAP_EXCLUSIVE ? vma->anon_vma : vma->anon_vma->root;
+
+	folio->index = vma_pgoff_at(vma, addr);
+	if (folio_test(folio, FOLIO_SWAPCACHE))
+		swap_set_family(vma->vm_mm->machine->store, folio, family);
+	else
+		folio->mapping = family;
+	folio_set(folio, FOLIO_ANON);
+}
+
+bool folio_add_anon(struct folio *folio, struct vma *vma, unsigned long addr,
+		    enum rmap_exclusive exclusive)
+{
+	BUG_ON(!vma->anon_vma);
+	VM_WARN_ON(!folio_test(folio, FOLIO_LOCKED) || folio_test(folio, FOLIO_EXCLUSIVE));
+	if (!folio_maps(folio))
+		set_family(folio, vma, addr, exclusive);
+	if (!folio_try_ref_to_map(folio))
+		return false;
+	if (exclusive == RMAP_EXCLUSIVE)
+		folio_set(folio, FOLIO_EXCLUSIVE);
+	return true;
 }

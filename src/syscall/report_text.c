@@ -213,7 +213,7 @@ static void page_lines(const struct samara_mm *mm, struct text *text, bool locke
 	kb_line(text, "Shared_Hugetlb:", 0);
 	kb_line(text, "Private_Hugetlb:", 0);
 	kb_line(text, "Swap:", look->swapped << shift);
-	pss_line(text, "SwapPss:", (look->swapped << shift) << 12);
+	pss_line(text, "SwapPss:", look->swap_pss);
 	pss_line(text, "Locked:", locked ? look->pss : 0);
 }
 

@@ -48,9 +48,11 @@ int world_up_geometry(void **state, const struct samara_geometry *geo)
 	refcount_set(&w->machine.refs, 1);
 	assert_int_equal(gate_init(&w->gate), 0);
 	w->machine.gate = &w->gate;
-	if (ram_create(&config, &w->ram))
+	w->box.store = file_store_create();
+	if (!w->box.store || ram_create(&config, &w->ram))
 		return -1;
-	w->machine.ram = w->ram;
+	w->machine.store = w->box.store;
+	w->machine.ram = w->box.ram = w->box.store->ram = w->ram;
 	file_up(&w->shmem, INODE_SHMEM);
 	file_up(&w->host, INODE_HOST);
 	w->shmem.inode.ram = w->host.inode.ram = w->ram;
@@ -80,7 +82,9 @@ int world_down(void **state)
 	broken = ram_validate(w->ram, &report);
 	if (broken)
 		fprintf(stderr, "%s: %s\n", report.invariant, report.text);
-	ram_destroy(w->ram);
+	if (w->area)
+		swap_disk_off(w->area, &w->disk);
+	file_store_put(w->box.store); /* and the frames */
 	live = samara_live_objects();
 	if (live != w->live)
 		fprintf(stderr, "%ld objects are left\n", (long)(live - w->live));
@@ -247,6 +251,59 @@ void put_marker(struct vma *vma, unsigned long n, unsigned int bits)
 	put_pte(vma, n, mk_swp(SWP_MARKER, bits));
 }
 
+pte_t put_swap(struct vma *vma, unsigned long n, int byte, uint64_t bits)
+{
+	struct world *w = container_of(vma->vm_mm->machine, struct world, machine);
+	struct folio *folio = folio_alloc(w->ram, 0, FOLIO_RAW);
+	swp_entry_t swap;
+	pte_t pte;
+
+	assert_non_null(folio);
+	if (!w->area)
+		w->area = swap_disk_on(&w->box, &w->disk, WORLD_SLOTS, 0);
+	world_anon_vma(vma);
+	memset(folio_virt(w->ram, folio), byte, WORLD_PAGE);
+	folio_lock(folio);
+	assert_int_equal(swap_cache_add(w->box.store, folio), 0);
+	swap = folio_swap(folio);
+	assert_true(swap_dup(w->box.store, swap));
+	assert_int_equal(swap_write(w->box.store, folio), 0);
+	swap_cache_del(w->box.store, folio);
+	folio_unlock(folio);
+	folio_put(w->ram, folio);
+	pte = mk_swap_pte(swap, bits);
+	put_pte(vma, n, pte);
+	mm_rss_add(vma->vm_mm, MM_SWAPENTS, 1);
+	return pte;
+}
+
+struct folio *world_depart(struct vma *vma, unsigned long n, enum swp_type type)
+{
+	struct ram *ram = vma->vm_mm->machine->ram;
+	struct folio *folio = folio_of(vma->vm_mm, n);
+	struct table *leaf = table_find(vma->vm_mm, PG(n));
+	pte_t *at = table_pte(vma->vm_mm, leaf, PG(n));
+
+	folio_get(folio);
+	folio_lock(folio);
+	lru_del(ram, folio);
+	folio->lru_next = 0; /* of a folio on no list: folio_moving() */
+	table_lock(leaf);
+	pte_set(at, mk_migration(type, folio_pfn(ram, folio), 0));
+	assert_true(folio_try_moving(folio));
+	table_unlock(leaf);
+	folio_test_clear(folio, FOLIO_EXCLUSIVE);
+	folio_unmap(ram, folio);
+	folio_unlock(folio);
+	return folio;
+}
+
+void world_arrive(struct world *w, struct folio *folio)
+{
+	assert_int_equal(folio_moving(folio), 0);
+	folio_put(w->ram, folio);
+}
+
 pte_t pte_of(struct samara_mm *mm, unsigned long n)
 {
 	struct table *leaf = table_find(mm, PG(n));
@@ -280,7 +337,9 @@ long rss_of(const struct samara_mm *mm, enum mm_rss which)
 struct recount {
 	struct world *w;
 	long rss[MM_RSS];
-	unsigned int *maps; /* by frame */
+	unsigned int *maps, *moving;      /* by frame */
+	unsigned int named[WORLD_SLOTS];  /* entries by slot */
+	unsigned int owners[WORLD_SLOTS]; /* those that are exclusive */
 	const char *file;
 	int line;
 };
@@ -291,11 +350,41 @@ static void wrong(const struct recount *r, const char *what, unsigned long a, un
 	_fail(r->file, r->line);
 }
 
+static void recount_nonpresent(struct recount *r, pte_t pte)
+{
+	const swp_entry_t swap = pte_swap_entry(pte);
+
+	if (!swp_none(swap)) {
+		r->rss[MM_SWAPENTS]++;
+		r->named[swp_slot(swap)]++;
+		r->owners[swp_slot(swap)] += swp_value(pte) & SWP_EXCLUSIVE;
+	} else if (pte_migration(pte)) {
+		r->rss[folio_rss(pfn_folio(r->w->ram, migration_pfn(pte)))]++;
+		r->moving[migration_pfn(pte)]++;
+	}
+}
+
+static void recount_slots(const struct recount *r)
+{
+	for (unsigned long i = 0; r->w->area && i < WORLD_SLOTS; i++) {
+		const swp_entry_t swap = mk_swp_entry(swap_area_number(r->w->area), i);
+
+		if (swap_count(r->w->box.store, swap) != r->named[i])
+			wrong(r, "a slot's count", i, r->named[i]);
+		if (r->owners[i] && r->named[i] != 1)
+			wrong(r, "a shared slot's entry is exclusive", i, r->named[i]);
+	}
+}
+
 static void recount_entry(struct recount *r, pte_t pte)
 {
 	struct folio *folio;
 
-	if (!pte_present(pte) || pte_special(pte))
+	if (!pte_present(pte)) {
+		recount_nonpresent(r, pte);
+		return;
+	}
+	if (pte_special(pte))
 		return;
 	folio = pfn_folio(r->w->ram, pte_pfn(pte));
 	r->rss[folio_rss(folio)]++;
@@ -333,12 +422,19 @@ void assert_world_at(struct world *w, const char *file, int line)
 	const unsigned long frames = RAM_BYTES / WORLD_PAGE;
 	struct recount r = { .w = w, .file = file, .line = line };
 
-	r.maps = calloc(frames, sizeof(*r.maps));
+	r.maps = calloc(2 * frames, sizeof(*r.maps));
 	assert_non_null(r.maps);
+	r.moving = r.maps + frames;
 	for (unsigned int i = 0; i < w->nr_mms; i++)
 		recount_mm(&r, w->mm[i]);
-	for (unsigned long pfn = 1; pfn < frames; pfn++)
-		if (folio_maps(pfn_folio(w->ram, pfn)) != r.maps[pfn])
+	for (unsigned long pfn = 1; pfn < frames; pfn++) {
+		const struct folio *folio = pfn_folio(w->ram, pfn);
+
+		if (folio_maps(folio) != r.maps[pfn])
 			wrong(&r, "a folio's map count", pfn, r.maps[pfn]);
+		if (r.moving[pfn] && folio_moving(folio) != r.moving[pfn])
+			wrong(&r, "a folio's migration entries", pfn, r.moving[pfn]);
+	}
+	recount_slots(&r);
 	free(r.maps);
 }

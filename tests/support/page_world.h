@@ -12,6 +12,7 @@
 
 #include "range/range.h"
 #include "rmap/rmap.h"
+#include "support/swap_box.h"
 
 #define WORLD_PAGE 4096UL
 #define WORLD_BASE 0x10000000000UL
@@ -19,6 +20,7 @@
 #define PG(n) (WORLD_BASE + (unsigned long)(n)*WORLD_PAGE)
 #define WORLD_MMS 3
 #define WORLD_FILE_PAGES 2048
+#define WORLD_SLOTS 512UL
 
 #define VM_RW (VM_READ | VM_WRITE | VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC)
 #define VM_RO (VM_READ | VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC)
@@ -34,7 +36,10 @@ struct world_file {
 struct world {
 	struct samara_machine machine;
 	struct call_gate gate;
+	struct store_box box; /* its store, and the store's frames */
 	struct ram *ram;
+	struct samara_swap *area; /* NULL until put_swap() */
+	struct swap_disk disk;
 	struct samara_mm *mm[WORLD_MMS];
 	unsigned int nr_mms;
 	struct world_file shmem, host;
@@ -72,6 +77,14 @@ struct folio *put_anon(struct vma *vma, unsigned long n, int byte);
 struct folio *put_file(struct vma *vma, unsigned long n, uint64_t bits);
 void put_zero(struct vma *vma, unsigned long n);
 void put_marker(struct vma *vma, unsigned long n, unsigned int bits);
+/* A private page full of byte that is in the swap area; bits: some of SWP_BITS. */
+pte_t put_swap(struct vma *vma, unsigned long n, int byte, uint64_t bits);
+/*
+ * The page there, which is not on the LRU lists any more, begins to migrate: its entry says so.
+ * With a reference, which world_arrive() drops, when no entry of it is left.
+ */
+struct folio *world_depart(struct vma *vma, unsigned long n, enum swp_type type);
+void world_arrive(struct world *w, struct folio *folio);
 void put_pte(struct vma *vma, unsigned long n, pte_t pte);
 void put_pte_at(struct samara_mm *mm, unsigned long addr, pte_t pte);
 pte_t pte_of(struct samara_mm *mm, unsigned long n);
@@ -84,8 +97,9 @@ long rss_of(const struct samara_mm *mm, enum mm_rss which);
 
 /*
  * Everything adds up: pgtable_validate(), counts of each mm against its entries, each folio's map
- * count against the entries of all mms, and an anonymous page with two entries is neither exclusive
- * nor writable through any.
+ * count and count of migration entries, and each slot's count, against the entries of all mms; and
+ * an anonymous page with two entries is neither exclusive nor writable through any, in memory or
+ * not.
  */
 #define assert_world(w) assert_world_at((w), __FILE__, __LINE__)
 void assert_world_at(struct world *w, const char *file, int line);

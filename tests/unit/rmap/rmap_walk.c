@@ -7,6 +7,8 @@
 
 #include "rmap/link.h"
 #include "space.h"
+#include "store/swap_area.h"
+#include "support/swap_box.h"
 
 #define FOUND_MAX 8
 
@@ -239,15 +241,40 @@ static void a_files_page_leaves_every_table(void **state)
 			 before);
 }
 
+struct swap_place {
+	struct store_box box;
+	struct samara_swap *area;
+	struct swap_disk disk;
+};
+
+static void swap_up(struct swap_place *p, struct fixture *f)
+{
+	*p = (struct swap_place){ .box = { .store = f->machine->store, .ram = f->machine->ram } };
+	p->area = swap_disk_on(&p->box, &p->disk, 64, 0);
+}
+
+/* folio, held, has a slot. */
+static swp_entry_t give_slot(struct swap_place *p, struct folio *folio)
+{
+	assert_int_equal(swap_cache_add(p->box.store, folio), 0);
+	return folio_swap(folio);
+}
+
+static unsigned long slot_count_of(struct swap_place *p, swp_entry_t slot)
+{
+	return swap_count(p->box.store, slot);
+}
+
 static void an_anonymous_page_leaves_swap_entries(void **state)
 {
 	struct fixture *f = *state;
-	const swp_entry_t slot = mk_swp_entry(0, 7);
-	const pte_t entry = mk_swap_pte(slot, 0);
 	struct ram *ram = ram_of(f->mm);
 	struct samara_mm *child;
+	struct swap_place p;
 	struct folio *folio;
+	swp_entry_t slot;
 
+	swap_up(&p, f);
 	map_pages(f->mm, 0, 4, RW, 0);
 	folio = put_anon(f->mm, 1);
 	assert_int_equal(samara_fork(f->mm, &child), 0);
@@ -255,37 +282,58 @@ static void an_anonymous_page_leaves_swap_entries(void **state)
 		share(child, 1, folio);
 	folio_test_clear(folio, FOLIO_EXCLUSIVE);
 	hold(folio);
+	slot = give_slot(&p, folio);
+	/* Its family is the slot's now: it is found all the same. */
+	assert_int_equal(folio_referenced(store_of(f->mm), folio), 1);
 	assert_int_equal(folio_unmap_all(store_of(f->mm), folio, slot), 0);
-	let_go(ram, folio); /* the last reference */
-	assert_true(pte_same(pte_of(f->mm, 1), entry));
-	assert_true(pte_same(pte_of(child, 1), entry));
+	let_go(ram, folio);
+	assert_true(pte_same(pte_of(child, 1), mk_swap_pte(slot, 0)));
+	assert_true(
+		pte_same(swp_without(pte_of(f->mm, 1), SWP_WAS_EXCLUSIVE), mk_swap_pte(slot, 0)));
+	assert_int_equal(slot_count_of(&p, slot), 2);
 	assert_int_equal(mm_rss_sum(f->mm, MM_ANONPAGES), 0);
 	assert_int_equal(mm_rss_sum(f->mm, MM_SWAPENTS), 1);
 	clear_pages(child, 0, 4);
 	samara_mm_exit(child);
 	clear_pages(f->mm, 0, 4);
-	/* One that is exclusive stays so in the slot's entry. */
+	/* One that is exclusive stays so in the slot's entry, and there only. */
 	folio = put_anon(f->mm, 2);
+	set_pte(f->mm, 2, pte_with(pte_of(f->mm, 2), PTE_UFFD_WP | PTE_SOFT_DIRTY));
 	hold(folio);
+	slot = give_slot(&p, folio);
 	assert_int_equal(folio_unmap_all(store_of(f->mm), folio, slot), 0);
+	assert_false(folio_test(folio, FOLIO_EXCLUSIVE));
 	let_go(ram, folio);
-	assert_true(pte_same(pte_of(f->mm, 2), mk_swap_pte(slot, SWP_EXCLUSIVE)));
+	assert_true(pte_same(pte_of(f->mm, 2),
+			     mk_swap_pte(slot, SWP_EXCLUSIVE | SWP_UFFD_WP | SWP_SOFT_DIRTY)));
 	clear_pages(f->mm, 0, 4);
+	swap_disk_off(p.area, &p.disk);
 }
 
 static void what_is_locked_or_pinned_stays(void **state)
 {
 	struct fixture *f = *state;
-	const swp_entry_t slot = mk_swp_entry(0, 1);
 	struct ram *ram = ram_of(f->mm);
 	struct folio *folio, *locked;
+	struct swap_place p;
+	swp_entry_t slot;
 
+	swap_up(&p, f);
 	map_pages(f->mm, 0, 2, RW, 0);
 	folio = put_anon(f->mm, 0);
 	__atomic_fetch_add(&folio->state, FOLIO_PIN_BIAS * FOLIO_REF_ONE, __ATOMIC_RELAXED);
 	hold(folio);
+	slot = give_slot(&p, folio);
 	assert_int_equal(folio_unmap_all(store_of(f->mm), folio, slot), -EBUSY);
+	assert_int_equal(slot_count_of(&p, slot), 0);
+	assert_true(folio_test(folio, FOLIO_EXCLUSIVE));
 	folio_put_many(ram, folio, FOLIO_PIN_BIAS);
+	/* Nor does one leave whose slot has as many entries as it can. */
+	swap_count_max = 0;
+	assert_int_equal(folio_unmap_all(store_of(f->mm), folio, slot), -EBUSY);
+	swap_count_max = SWAP_COUNT_LIMIT;
+	assert_true(folio_test(folio, FOLIO_EXCLUSIVE));
+	assert_true(swap_cache_free(store_of(f->mm), folio));
 	let_go(ram, folio);
 	assert_int_equal(folio_maps(folio), 1);
 	assert_true(pte_present(pte_of(f->mm, 0)));
@@ -298,6 +346,28 @@ static void what_is_locked_or_pinned_stays(void **state)
 	let_go(ram, locked);
 	vma_of(f->mm, 10)->vm_flags &= ~VM_LOCKED;
 	assert_true(pte_present(pte_of(f->mm, 10)));
+	clear_pages(f->mm, 0, 12);
+	swap_disk_off(p.area, &p.disk);
+}
+
+/* As a guest of userfaultfd is told: the page is gone, its write protection is not. */
+static void a_files_page_leaves_its_write_protection(void **state)
+{
+	struct fixture *f = *state;
+	struct ram *ram = ram_of(f->mm);
+	struct folio *folio;
+
+	map_file(f, 0, 2, RW, MAP_SHARED, 0);
+	map_file(f, 10, 12, RW, MAP_SHARED, 0);
+	vma_of(f->mm, 0)->vm_flags |= VM_UFFD_WP;
+	folio = put_file(f->mm, 0, PTE_UFFD_WP);
+	put_file(f->mm, 10, PTE_UFFD_WP); /* not registered any more */
+	hold(folio);
+	assert_int_equal(folio_unmap_all(store_of(f->mm), folio, (swp_entry_t){ 0 }), 0);
+	let_go(ram, folio);
+	assert_int_equal(pte_marker(pte_of(f->mm, 0)), MARKER_UFFD_WP);
+	assert_true(pte_none(pte_of(f->mm, 10)));
+	vma_of(f->mm, 0)->vm_flags &= ~VM_UFFD_WP;
 	clear_pages(f->mm, 0, 12);
 }
 
@@ -314,6 +384,7 @@ static void a_page_to_be_dropped_must_be_clean(void **state)
 	hold(folio);
 	assert_int_equal(folio_unmap_all(store_of(f->mm), folio, (swp_entry_t){ 0 }), -EBUSY);
 	assert_true(pte_dirty(pte_of(f->mm, 0)));
+	assert_true(folio_test_clear(folio, FOLIO_SWAPBACKED));
 	set_pte(f->mm, 0, pte_without(pte_of(f->mm, 0), PTE_DIRTY));
 	assert_int_equal(folio_unmap_all(store_of(f->mm), folio, (swp_entry_t){ 0 }), 0);
 	let_go(ram, folio);
@@ -358,6 +429,7 @@ int main(void)
 		test(a_files_page_leaves_every_table),
 		test(an_anonymous_page_leaves_swap_entries),
 		test(what_is_locked_or_pinned_stays),
+		test(a_files_page_leaves_its_write_protection),
 		test(a_new_page_may_be_held_by_a_mistaken_lookup),
 		test(a_page_to_be_dropped_must_be_clean),
 	};

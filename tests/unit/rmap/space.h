@@ -105,6 +105,10 @@ static inline void clear_pages(struct samara_mm *mm, unsigned long from, unsigne
 		table_lock(leaf);
 		table_clear(leaf, table_pte(mm, leaf, AT(from)));
 		table_unlock(leaf);
+		if (!swp_none(pte_swap_entry(pte))) {
+			mm_rss_add(mm, MM_SWAPENTS, -1);
+			swap_put(store_of(mm), pte_swap_entry(pte));
+		}
 		if (!pte_present(pte) || pte_special(pte))
 			continue;
 		mm_rss_add(mm, folio_rss(pfn_folio(ram_of(mm), pte_pfn(pte))), -1);
