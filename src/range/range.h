@@ -96,6 +96,12 @@ void guard_remove(struct vma *vma, unsigned long start, unsigned long end);
 /* MADV_FREE. mmap_lock for reading, or vma's lock, is enough. */
 void range_lazyfree(struct vma *vma, unsigned long start, unsigned long end);
 
+/*
+ * munlock.c: the range is not locked any more, or about to be zapped: its pages are no longer
+ * unevictable for its sake.
+ */
+void range_munlock(struct vma *vma, unsigned long start, unsigned long end);
+
 /* mincore.c: a byte for each page of [start, end) of vma. mmap_lock for reading. */
 void range_mincore(struct vma *vma, unsigned long start, unsigned long end, unsigned char *vec);
 

@@ -183,6 +183,8 @@ void zap_range(struct mmu_gather *tlb, struct vma *vma, unsigned long start, uns
 
 	VM_WARN_ON(start < vma->vm_start || end > vma->vm_end || tlb->mm != vma->vm_mm);
 	assert_stays(vma);
+	if (unlikely(READ_ONCE(vma->vm_flags) & VM_LOCKED))
+		range_munlock(vma, start, end);
 	do {
 		rcu_read_lock();
 		more = leaf_next(tlb->mm, &part, end);

@@ -26,6 +26,14 @@
 #include "rmap/rmap.h"
 #include "store/file.h"
 
+bool folio_still_mlocked(struct file_store *store, struct folio *folio)
+{
+	if (folio_mlocked(store, folio))
+		return true;
+	folio_test_clear(folio, FOLIO_MLOCKED);
+	return false;
+}
+
 static const swp_entry_t no_slot = { 0 };
 
 enum use { UNUSED, UNUSED_IF_CLEAN, USED_ONCE, USED_MORE };
@@ -42,13 +50,16 @@ static enum use look_at_use(struct file_store *store, struct folio *folio)
 	return before && !folio_test(folio, FOLIO_SWAPBACKED) ? UNUSED_IF_CLEAN : UNUSED;
 }
 
-/* It is still mapped: why? */
+/*
+ * It is still mapped: why? munlock changes the mapping first and then looks for FOLIO_MLOCKED. So
+ * it is set first, and then the mapping looked at again.
+ */
 static enum evicted still_mapped(struct file_store *store, struct folio *folio)
 {
 	if (!folio_mlocked(store, folio))
 		return EVICT_KEPT;
 	folio_set(folio, FOLIO_MLOCKED);
-	return EVICT_MLOCKED;
+	return folio_still_mlocked(store, folio) ? EVICT_MLOCKED : EVICT_KEPT;
 }
 
 static bool is_mapped(struct file_store *store, struct folio *folio)

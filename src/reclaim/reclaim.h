@@ -66,6 +66,8 @@ enum evicted {
 	EVICT_ACTIVE,  /* used more than once, or cannot leave for a while: active */
 	EVICT_MLOCKED, /* unevictable */
 };
+/* folio, locked, has FOLIO_MLOCKED: no longer, if no locked mapping has it. Whether one has. */
+bool folio_still_mlocked(struct file_store *store, struct folio *folio);
 /*
  * folio is off the LRU lists, the caller has one reference and no lock. Its flags say what the
  * answer says, so that lru_putback() puts it in its place.

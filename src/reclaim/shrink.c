@@ -183,6 +183,24 @@ static unsigned long budget_of(const struct ram *ram)
 	return LOOKS * (pages_of(ram, LRU_ANON) + pages_of(ram, LRU_FILE));
 }
 
+/*
+ * A locked mapping that was zapped just when a page was put aside leaves it there, though it could
+ * go now. A few are looked at each time that reclaim fails.
+ */
+static void look_at_unevictable(struct file_store *store)
+{
+	struct folio *folio[RECLAIM_BATCH];
+	const unsigned int n = lru_isolate(store->ram, LRU_UNEVICTABLE, RECLAIM_BATCH, folio);
+
+	for (unsigned int i = 0; i < n; i++) {
+		if (!folio_trylock(folio[i]))
+			continue;
+		folio_still_mlocked(store, folio[i]);
+		folio_unlock(folio[i]);
+	}
+	lru_putback(store->ram, folio, n);
+}
+
 unsigned long store_shrink(struct file_store *store, unsigned long nr)
 {
 	struct scan s = { .store = store, .ram = store->ram, .want = nr };
@@ -197,6 +215,8 @@ unsigned long store_shrink(struct file_store *store, unsigned long nr)
 		if (!shrink_inactive(&s, type))
 			break;
 	}
+	if (!s.freed)
+		look_at_unevictable(store);
 	return s.freed;
 }
 

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <sys/mman.h>
 
+#include "range/range.h"
 #include "syscall/call_door.h"
 #include "vma/account.h"
 #include "vma/find.h"
@@ -43,10 +44,12 @@ static int step(const struct vma_walk *walk, struct vma_part *part)
 	err = vma_modify_flags(part, flags, walk->dead);
 	if (err)
 		return err;
-	if (!(flags & VM_LOCKED))
+	if (!(flags & VM_LOCKED)) {
 		count_locked(walk->mm, -pages);
-	else if (!(old & VM_LOCKED))
+		range_munlock(part->vma, part->start, part->end);
+	} else if (!(old & VM_LOCKED)) {
 		count_locked(walk->mm, pages);
+	}
 	return 0;
 }
 
