@@ -59,9 +59,9 @@ const struct note notes[] = {
 
 	/* empty cells */
 	{ "madvise", "MADV_HWPOISON", ALL_KINDS, false,
-	  "it breaks the host's memory; here always EPERM" },
+	  "it breaks the host's memory; here EPERM without SAMARA_CAP_SYS_ADMIN" },
 	{ "madvise", "MADV_SOFT_OFFLINE", ALL_KINDS, false,
-	  "it takes pages from the host; here always EPERM" },
+	  "it takes pages from the host; here EPERM without SAMARA_CAP_SYS_ADMIN" },
 	{ "*", "len 0", KIND(SEVERAL), false, "a range without length reaches no second mapping" },
 	{ "*", "len beyond everything", KIND(SEVERAL), false,
 	  "it wraps around, so it counts by what lies at its address" },

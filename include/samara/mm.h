@@ -153,7 +153,7 @@ SAMARA_API int samara_set_rlimit(struct samara_mm *mm, int resource, unsigned lo
 /* What the owner may do beyond the limits; none at first. */
 enum samara_caps {
 	SAMARA_CAP_IPC_LOCK = 1 << 0,  /* no RLIMIT_MEMLOCK */
-	SAMARA_CAP_SYS_ADMIN = 1 << 1, /* the admin reserve of overcommit mode 2 */
+	SAMARA_CAP_SYS_ADMIN = 1 << 1, /* the admin reserve of overcommit mode 2; MADV_HWPOISON, _SOFT_OFFLINE */
 	SAMARA_CAP_SYS_RAWIO = 1 << 2, /* maps below map_min_addr */
 };
 /* 0. */

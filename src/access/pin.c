@@ -23,6 +23,7 @@
 #include "access/wait.h"
 #include "core/vma_lock.h"
 #include "frame/frame.h"
+#include "reclaim/reclaim.h"
 #include "vma/find.h"
 
 struct pin_ask {
@@ -202,6 +203,14 @@ long samara_pin_pages(struct samara_mm *mm, unsigned long addr, unsigned long nr
 	return done ? (long)done : err;
 }
 
+/* What samara_memory_failure() has put off is done behind the last pin. */
+static void unpin_poisoned(struct file_store *store, struct folio *folio)
+{
+	folio_put_many(store->ram, folio, FOLIO_PIN_BIAS - 1);
+	folio_failure_unpinned(store, folio);
+	folio_put(store->ram, folio);
+}
+
 static void unpin(const struct samara_pin *pin, int dirty)
 {
 	struct ram *ram = pin->machine->ram;
@@ -211,7 +220,10 @@ static void unpin(const struct samara_pin *pin, int dirty)
 		return;
 	if (dirty)
 		folio_set(folio, FOLIO_DIRTY);
-	folio_put_many(ram, folio, FOLIO_PIN_BIAS);
+	if (unlikely(folio_test(folio, FOLIO_POISONED)))
+		unpin_poisoned(pin->machine->store, folio);
+	else
+		folio_put_many(ram, folio, FOLIO_PIN_BIAS);
 }
 
 void samara_unpin_pages(struct samara_pin *pins, unsigned long nr, int dirty)

@@ -74,6 +74,37 @@ bool folio_still_mlocked(struct file_store *store, struct folio *folio);
  */
 enum evicted folio_evict(struct file_store *store, struct folio *folio, enum evict_how how);
 
+/* move.c ------------------------------------------------------------------------- */
+
+/*
+ * folio, to which the caller has a reference, moves to the new frame of to, which is the caller's
+ * alone. 0, and then to is on the lists; -EBUSY: it is on no list, or folio_migrate()'s. No lock is
+ * held. Both references stay the caller's.
+ */
+int move_folio(struct file_store *store, struct folio *folio, struct folio *to) __must_check;
+/*
+ * Folios are moved until a free block of 2^order frames, which begins at a multiple of its size,
+ * exists. 0, -EINVAL: order; -ENOMEM. No lock is held.
+ */
+int compact(struct samara_machine *machine, unsigned int order) __must_check;
+
+/* poison.c ----------------------------------------------------------------------- */
+
+/* samara_memory_failure() without flags. No lock is held. */
+int memory_failure(struct samara_machine *machine, unsigned long pfn) __must_check;
+/*
+ * The same for a folio to which the caller has a reference. 0, -EHWPOISON, -EBUSY. The frame leaves
+ * when the last reference is dropped.
+ */
+int folio_failure(struct file_store *store, struct folio *folio) __must_check;
+/*
+ * folio, to which the caller has a reference, moves to another frame, and its own is not used
+ * again. 0, also if it was bad already; -EBUSY, -ENOMEM.
+ */
+int folio_soft_offline(struct file_store *store, struct folio *folio) __must_check;
+/* A pin of folio was dropped; the caller has a reference. If it was the last: what was put off. */
+void folio_failure_unpinned(struct file_store *store, struct folio *folio);
+
 /* swapoff.c ------------------------------------------------------------------- */
 
 /*

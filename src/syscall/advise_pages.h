@@ -28,4 +28,11 @@ bool advice_is_of_pages(int advice);
  */
 int advise_pages(struct vma *vma, unsigned long start, unsigned long end, int advice) __must_check;
 
+/*
+ * MADV_HWPOISON and MADV_SOFT_OFFLINE, page by page: each is read first. 0, -EPERM; -EFAULT: it
+ * cannot be read; -EHWPOISON: it was bad already; -EBUSY: it stays; -ENOMEM. No lock is held.
+ */
+int advise_bad(struct samara_mm *mm, unsigned long start, unsigned long end,
+	       int advice) __must_check;
+
 #endif

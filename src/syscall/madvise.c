@@ -169,7 +169,7 @@ int samara_madvise(struct samara_mm *mm, unsigned long addr, unsigned long len, 
 	if (span == SPAN_EMPTY)
 		return 0;
 	if (advice == ADV_HWPOISON || advice == ADV_SOFT_OFFLINE)
-		return -EPERM; /* as without CAP_SYS_ADMIN: no memory failure is simulated */
+		return advise_bad(mm, walk.start, walk.end, advice);
 	/* ADV_GUARD_INSTALL sets a flag of the mapping. Other advice about pages sets none. */
 	if (advice == ADV_POPULATE_READ || advice == ADV_POPULATE_WRITE ||
 	    (advice_is_of_pages(advice) && advice != ADV_GUARD_INSTALL))

@@ -110,7 +110,7 @@ unsigned long world_frames(const struct world *w)
 	struct ram_stats stats;
 
 	ram_stats(w->machine->ram, &stats);
-	return stats.frames - stats.free - stats.cached;
+	return stats.frames - stats.free - stats.cached - stats.poisoned;
 }
 
 void world_close(struct world *w)

@@ -181,7 +181,7 @@ unsigned long mem_frames(const struct mem *m)
 	struct ram_stats stats;
 
 	ram_stats(m->machine->ram, &stats);
-	return stats.frames - stats.free - stats.cached;
+	return stats.frames - stats.free - stats.cached - stats.poisoned;
 }
 
 void mem_share(const struct mem *m, unsigned long addr)
