@@ -6,6 +6,8 @@
  *                           ^       |     '-- an access waits in store_make_room(): make_room()
  *                           '-------'  the thread is woken at low, and frees until high
  *
+ * A door that frees nothing takes the memory of a victim: oom.c.
+ *
  * Both work on the store, which files may keep when the machine has ended. The thread ends with the
  * machine; the door's part is as long as the store.
  *
@@ -42,6 +44,32 @@ static void frames_are_low(void *arg)
 		worker_wake(&store->reclaim.worker);
 }
 
+/* The store's machine, with a reference; NULL: it has ended, and files still have the store. */
+static struct samara_machine *machine_of(struct file_store *store)
+{
+	struct samara_machine *machine;
+
+	spin_lock(&store->lock, RANK_PAGE_CACHE);
+	machine = store->reclaim.machine;
+	if (machine && !refcount_inc_not_zero(&machine->refs))
+		machine = NULL;
+	spin_unlock(&store->lock);
+	return machine;
+}
+
+/* Nothing can be reclaimed: oom.c. */
+static bool end_victim(struct file_store *store)
+{
+	struct samara_machine *machine = machine_of(store);
+	bool room;
+
+	if (!machine)
+		return false;
+	room = oom_make_room(machine);
+	machine_put(machine, 1);
+	return room;
+}
+
 /* file_store.make_room. */
 static bool make_room(struct file_store *store)
 {
@@ -53,7 +81,7 @@ static bool make_room(struct file_store *store)
 		return true;
 	}
 	/* Or has another thread taken what this one looked for? */
-	return vm_event_sum(store->ram, PGSTEAL) != before;
+	return vm_event_sum(store->ram, PGSTEAL) != before || end_victim(store);
 }
 
 void reclaim_begin(struct samara_machine *machine)

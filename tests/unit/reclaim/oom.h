@@ -41,13 +41,6 @@ static void kill_it(struct samara_mm *victim, void *priv)
 
 static const struct samara_oom_ops ops = { .size = sizeof(ops), .kill = kill_it };
 
-/* What reclaim does when it has freed nothing. */
-static bool make_room(struct file_store *store)
-{
-	assert_ptr_equal(store, m.machine->store);
-	return oom_make_room(m.machine);
-}
-
 static int set_up(void **state)
 {
 	(void)state;
@@ -57,7 +50,6 @@ static int set_up(void **state)
 	for (int i = 1; i < MMS; i++)
 		assert_int_equal(samara_mm_create(m.machine, &mms[i]), 0);
 	samara_set_oom(m.machine, &ops, &told);
-	m.machine->store->make_room = make_room;
 	return 0;
 }
 

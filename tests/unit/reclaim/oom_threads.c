@@ -174,6 +174,28 @@ static void a_write_of_a_file_gets_what_the_victim_had(void **state)
 	samara_file_put(file);
 }
 
+/* Its pages stay when the machine has ended, and there is no mm. */
+static void a_file_that_outlives_its_machine_has_no_victim(void **state)
+{
+	struct samara_machine_config cfg = SAMARA_MACHINE_CONFIG_INIT;
+	struct samara_machine *machine;
+	struct samara_file *file;
+	unsigned long p = 0;
+	char byte = 1;
+
+	(void)state;
+	cfg.ram_bytes = FRAMES * MEM_PAGE;
+	assert_int_equal(samara_machine_create(&cfg, &machine), 0);
+	samara_set_oom(machine, &ops, &told);
+	assert_int_equal(samara_file_memfd(machine, "file", 2 * FRAMES * MEM_PAGE, &file), 0);
+	samara_machine_destroy(machine);
+	while (samara_file_pwrite(file, &byte, 1, p * MEM_PAGE) == 1)
+		p++;
+	assert_int_equal(p, FRAMES);
+	assert_int_equal(told.n, 0);
+	samara_file_put(file);
+}
+
 static void without_a_victim_an_access_is_refused(void **state)
 {
 	struct samara_fault fault = { .signo = 1 };
@@ -204,6 +226,7 @@ int main(void)
 		TEST(an_access_gets_what_the_victim_had),
 		TEST(an_access_of_the_victim_itself_gives_SIGBUS),
 		TEST(a_write_of_a_file_gets_what_the_victim_had),
+		TEST(a_file_that_outlives_its_machine_has_no_victim),
 		TEST(without_a_victim_an_access_is_refused),
 	};
 
