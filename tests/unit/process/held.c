@@ -226,6 +226,27 @@ static void check_reported(enum fork_step step)
 	gone(child);
 }
 
+static void check_reclaimed(enum fork_step step)
+{
+	struct samara_mm *child = forked_beside(step, reclaim), *both[] = { m.mm, child };
+
+	for (int k = 0; k < 2; k++) {
+		for (unsigned long i = 0; i < PAGES - 1; i++) {
+			assert_int_equal(get(both[k], nth(shared, i)), i + 100);
+			assert_int_equal(get(both[k], nth(copied, i)),
+					 i < PAGES / 2 ? i + 100 : i + 200);
+		}
+		assert_anon(both[k]);
+	}
+	gone(child);
+}
+
+static void reclaim_loses_nothing_of_a_child_that_is_being_built(void **state)
+{
+	(void)state;
+	at_each_step(check_reclaimed);
+}
+
 static void check_migrated(enum fork_step step)
 {
 	struct samara_mm *child = forked_beside(step, migrate);
@@ -313,6 +334,7 @@ int main(void)
 		TEST(who_asks_for_accesses_sees_the_parent_only),
 		TEST(a_page_is_not_taken_from_a_child_that_is_being_built),
 		TEST(a_report_waits),
+		TEST(reclaim_loses_nothing_of_a_child_that_is_being_built),
 		TEST(a_page_does_not_move_under_a_child_that_is_being_built),
 		TEST(the_reaper_stays_out_of_a_child_that_is_being_built),
 		TEST(whoever_goes_through_a_files_mappings_meets_the_child_after_the_parent),

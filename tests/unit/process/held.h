@@ -169,6 +169,13 @@ static void *migrate(void *arg)
 	return arg;
 }
 
+static void *reclaim(void *arg)
+{
+	for (int i = 0; i < 3; i++) /* what is not used meanwhile leaves */
+		reclaim_direct(m.machine, 8 * PAGES);
+	return arg;
+}
+
 /* The child, or what is left of it. */
 static void *reap(void *arg)
 {
@@ -194,6 +201,7 @@ static const struct walker walkers[] = {
 	{ .name = "accessed bits", .run = ask, .looks = true },
 	{ .name = "unmapping", .run = unmap, .looks = true },
 	{ .name = "report", .run = report, .waits = true },
+	{ .name = "reclaim", .run = reclaim },
 	{ .name = "migration", .run = migrate },
 	{ .name = "reaper", .run = reap },
 };
