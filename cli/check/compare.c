@@ -85,12 +85,6 @@ static bool same_totals(const struct wire_answer *a, const struct seen *b, struc
 	return true;
 }
 
-/* What is in memory is the same on both sides, or nothing has left. */
-static bool tells_residency(const struct host *h, const struct seen *seen)
-{
-	return !seen->left.may || (!seen->left.area && !seen->left.dropped && !h->other_swap);
-}
-
 bool same_answer(const struct host *h, const struct ours *o, unsigned int i, struct difference *d)
 {
 	const struct wire_answer *a = host_answer(h, i);
@@ -106,7 +100,7 @@ bool same_answer(const struct host *h, const struct ours *o, unsigned int i, str
 	}
 	if (!same_fault(a, b, d))
 		return false;
-	if (a->vec != b->vec && tells_residency(h, b)) {
+	if (a->vec != b->vec && !b->left.may) {
 		snprintf(d->what, sizeof(d->what), "what mincore says of pages");
 		snprintf(d->host, sizeof(d->host), "%ld", (long)a->vec);
 		snprintf(d->ours, sizeof(d->ours), "%ld", b->vec);

@@ -206,7 +206,7 @@ static void gen_other(struct gen *gen, struct wire_op *op, enum call_id id)
 		/* The child's vector has so much room. */
 		if (op->arg[1] > WIRE_SCRATCH / 4 * PAGE && op->arg[1] < 1UL << 47)
 			op->arg[1] = WIRE_SCRATCH / 4 * PAGE;
-		if (gen->profile == PROFILE_GUARDS || (has_pages(gen->profile) && !gen->disk))
+		if (gen->profile == PROFILE_GUARDS || (gen->profile == PROFILE_PAGES && !gen->disk))
 			op->look = LOOK_VEC;
 		break;
 	case CALL_REMAP_FILE_PAGES:
