@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 
+#include "mmu/entry.h"
 #include "space.h"
 
 #define COPIES 16UL
@@ -76,6 +77,8 @@ static void stays(struct fixture *f, struct folio *folio, pte_t entry)
 	assert_int_equal(folio_unmap_all(store_of(f->mm), folio, (swp_entry_t){ 0 }), 0);
 	let_go(ram, folio);
 	assert_true(pte_same(pte_of(f->mm, 10), entry));
+	/* No area has the slot of a swap entry that is made up. */
+	set_pte(f->mm, 10, mk_marker(MARKER_GUARD));
 	clear_pages(f->mm, 10, 11);
 }
 
