@@ -6,6 +6,7 @@
  *   a page of a host file       in the file                         empty entries
  *   of a file known by name     nowhere: clean ones are zeros       empty entries
  *   MADV_FREE, MAP_DROPPABLE    nowhere                             empty entries
+ *   anonymous                   in a slot                           swap entries
  *
  * Its lock is held from the look at its use to its end. So no fault maps it meanwhile, truncation
  * waits, and its inode stays as long as the folio is in its page cache, though nothing here has a
@@ -97,6 +98,48 @@ static enum evicted evict_lazyfree(struct file_store *store, struct folio *folio
 	return folio_refs(folio) == 1 ? EVICT_FREED : EVICT_KEPT;
 }
 
+/* folio, unmapped, is in the swap cache: its slot gets its bytes, and it leaves. */
+static enum evicted leave_swap_cache(struct file_store *store, struct folio *folio)
+{
+	if (folio_test(folio, FOLIO_DIRTY) && swap_write(store, folio))
+		return EVICT_ACTIVE;
+	if (!folio_try_freeze(folio, 2))
+		return EVICT_KEPT;
+	/* A pin may have made it dirty and have gone since. */
+	if (folio_test(folio, FOLIO_DIRTY)) {
+		folio_unfreeze(folio);
+		return EVICT_KEPT;
+	}
+	folio_evicted(store->ram, folio);
+	swap_cache_del(store, folio);
+	return EVICT_FREED;
+}
+
+/* What can leave to a slot only. */
+static enum evicted evict_swapbacked(struct file_store *store, struct folio *folio)
+{
+	enum evicted why;
+
+	if (!folio_maps(folio)) {
+		if (!folio_test(folio, FOLIO_SWAPCACHE))
+			return EVICT_KEPT;
+		/* Read ahead, or what is left of a page that is gone. */
+		if (!swap_cache_free(store, folio))
+			return leave_swap_cache(store, folio);
+		return folio_refs(folio) == 1 ? EVICT_FREED : EVICT_KEPT;
+	}
+	if (!folio_test(folio, FOLIO_ANON))
+		return EVICT_KEPT;
+	if (!folio_test(folio, FOLIO_SWAPCACHE) && swap_cache_add(store, folio))
+		return EVICT_ACTIVE;
+	if (!folio_unmap_all(store, folio, folio_swap(folio)))
+		return leave_swap_cache(store, folio);
+	why = still_mapped(store, folio);
+	/* The slot is given back if no entry has become one of it. */
+	(void)!swap_cache_free(store, folio);
+	return why;
+}
+
 static enum evicted evict_locked(struct file_store *store, struct folio *folio, enum evict_how how)
 {
 	enum use use = UNUSED;
@@ -110,7 +153,7 @@ static enum evicted evict_locked(struct file_store *store, struct folio *folio, 
 	if (use == USED_ONCE)
 		return EVICT_USED;
 	if (folio_test(folio, FOLIO_SWAPBACKED))
-		return EVICT_KEPT;
+		return evict_swapbacked(store, folio);
 	if (folio_test(folio, FOLIO_ANON))
 		return evict_lazyfree(store, folio);
 	/* A page that was truncated has no inode, and goes with its last reference. */

@@ -72,6 +72,7 @@ static void finish(struct samara_swap *area, struct folio *folio, int err)
 		return;
 	}
 	folio_set(folio, FOLIO_UPTODATE);
+	folio_refaulted(area->store->ram, folio);
 	lru_add(area->store->ram, folio);
 	swap_cache_unlock(area->store, folio);
 }
