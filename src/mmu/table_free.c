@@ -116,7 +116,7 @@ void pgd_free(struct samara_mm *mm)
 	rcu_assign_pointer(mm->tables.pgd, NULL);
 	root->next = gone.first;
 	gone.first = root;
-	mm->tables.nr--;
+	atomic_dec(&mm->tables.nr); /* read while a victim is chosen, too */
 	VM_WARN_ON(mm->tables.nr);
 	table_list_free(&gone);
 }
