@@ -234,7 +234,6 @@ struct ours {
 	struct {
 		struct samara_swap *area; /* NULL: off */
 		int fd;                   /* its file; -1: none yet */
-		bool is_file;
 		bool may, dropped; /* as in struct seen */
 	} swap;
 	struct samara_fault fault; /* of the access under way */
@@ -282,6 +281,7 @@ long ours_access(struct ours *o, const struct wire_op *op);
 /* swapon and swapoff. */
 long ours_swapon(struct ours *o, unsigned int backend);
 long ours_swapoff(struct ours *o);
+void ours_swap_off(struct ours *o);
 void ours_swap_close(struct ours *o);
 /* Before op, and after it: what may have left, and is not known any more. */
 void ours_leave(struct ours *o, const struct wire_op *op);

@@ -134,7 +134,7 @@ void ours_end(struct ours *o)
 	while (o->procs.n)
 		samara_mm_exit(o->procs.at[--o->procs.n].mm);
 	o->mm = NULL;
-	ours_swap_close(o);
+	ours_swap_off(o);
 }
 
 static long switch_to(struct ours *o, uint64_t nr)

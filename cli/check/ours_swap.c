@@ -57,12 +57,36 @@ static int on_memory(struct ours *o)
 	return err;
 }
 
+/* An area in a file, with the header that the host's has. The file stays. */
+static int on_file(struct ours *o)
+{
+	char header[PAGE];
+
+	if (o->swap.fd < 0) {
+		o->swap.fd = memfd_create("swap", MFD_CLOEXEC);
+		swap_header(header);
+		if (o->swap.fd < 0 || ftruncate(o->swap.fd, SWAP_PAGES * PAGE) ||
+		    pwrite(o->swap.fd, header, PAGE, 0) != (ssize_t)PAGE)
+			return -errno;
+	}
+	return samara_swapon(o->machine, o->swap.fd, SWAP_FLAGS, &o->swap.area);
+}
+
 long ours_swapon(struct ours *o, unsigned int backend)
 {
-	(void)backend;
 	if (!may_swap(o))
 		return -EPERM;
-	return o->swap.area ? -EBUSY : on_memory(o);
+	if (o->swap.area)
+		return -EBUSY;
+	switch (backend) {
+	case 0:
+		return on_file(o);
+	case 1:
+		return on_memory(o);
+	default:
+		return samara_swapon_compressed(o->machine, SWAP_PAGES * PAGE,
+						o->procs.n % 2 ? "lz4" : "zstd", &o->swap.area);
+	}
 }
 
 static int turn_off(struct ours *o)
@@ -79,10 +103,17 @@ long ours_swapoff(struct ours *o)
 	return may_swap(o) ? turn_off(o) : -EPERM;
 }
 
-void ours_swap_close(struct ours *o)
+void ours_swap_off(struct ours *o)
 {
 	if (o->swap.area)
 		(void)!turn_off(o);
+}
+
+void ours_swap_close(struct ours *o)
+{
+	ours_swap_off(o);
+	if (o->swap.fd >= 0)
+		close(o->swap.fd);
 }
 
 /* doubts -------------------------------------------------------------------------- */
@@ -195,7 +226,7 @@ int ours_keep_left(struct ours *o, const struct wire_op *op, struct seen *seen)
 	seen->left.unsure_ret = o->swap.may && is_unsure(d, op);
 	if (op->look & LOOK_RSS) {
 		err = samara_mm_memory(o->mm, &memory);
-		seen->left.rss = (long)memory.rss_anon * 4;
+		seen->left.rss = (long)(memory.rss_anon + memory.swap_ents) * 4;
 	}
 	return err;
 }
