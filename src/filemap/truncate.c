@@ -17,7 +17,7 @@ static void drop_pages(struct inode *inode, unsigned long first, unsigned long l
 	unmap_mapping_pages(inode, first, last, cows);
 }
 
-static int set_length_locked(struct inode *inode, unsigned long long length)
+static int cut_or_grow(struct inode *inode, unsigned long long length)
 {
 	const unsigned long before = inode_pages(inode);
 	const bool shorter =
@@ -39,23 +39,46 @@ static int set_length_locked(struct inode *inode, unsigned long long length)
 	return 0;
 }
 
-int file_set_length(struct samara_file *file, unsigned long long length)
+static int set_length_locked(struct inode *inode, unsigned long long length)
 {
-	struct inode *inode = file->inode;
+	struct folio *tail;
+	int err = page_cache_hold_tail(inode, length, &tail);
+
+	if (err)
+		return err;
+	err = cut_or_grow(inode, length);
+	if (tail)
+		folio_put(inode->ram, tail);
+	return err;
+}
+
+static int set_length(struct inode *inode, unsigned long long length)
+{
 	int err;
 
-	/* A file that is only known by name is told its length, which needs no right to write. */
-	if (length > LLONG_MAX || (inode->kind != INODE_NAMED && !file_is(file, SAMARA_FILE_WRITE)))
-		return -EINVAL;
 	down_write(&inode->lock);
 	err = set_length_locked(inode, length);
 	up_write(&inode->lock);
 	return err;
 }
 
-int file_punch_hole(struct samara_file *file, unsigned long long offset, unsigned long long length)
+int file_set_length(struct samara_file *file, unsigned long long length)
 {
 	struct inode *inode = file->inode;
+	unsigned long refused = frames_refused;
+	int err;
+
+	/* A file that is only known by name is told its length, which needs no right to write. */
+	if (length > LLONG_MAX || (inode->kind != INODE_NAMED && !file_is(file, SAMARA_FILE_WRITE)))
+		return -EINVAL;
+	do
+		err = set_length(inode, length);
+	while (err == -ENOMEM && !store_make_room(inode->store, &refused));
+	return err;
+}
+
+static int punch(struct inode *inode, unsigned long long offset, unsigned long long length)
+{
 	struct inode_hole hole = { .offset = offset, .length = length };
 	int err;
 
@@ -67,10 +90,22 @@ int file_punch_hole(struct samara_file *file, unsigned long long offset, unsigne
 	return err;
 }
 
+int file_punch_hole(struct samara_file *file, unsigned long long offset, unsigned long long length)
+{
+	unsigned long refused = frames_refused;
+	int err;
+
+	do
+		err = punch(file->inode, offset, length);
+	while (err == -ENOMEM && !store_make_room(file->inode->store, &refused));
+	return err;
+}
+
+/* Whole pages, so that none has to be read in; the mmap_lock is held. */
 int file_punch(struct samara_file *file, unsigned long start, unsigned long last)
 {
 	const unsigned int shift = ram_view(file->inode->ram)->page_shift;
 
-	return file_punch_hole(file, (unsigned long long)start << shift,
-			       (unsigned long long)(last - start + 1) << shift);
+	return punch(file->inode, (unsigned long long)start << shift,
+		     (unsigned long long)(last - start + 1) << shift);
 }

@@ -28,7 +28,7 @@ static unsigned char in_cache(const struct vma *vma, unsigned long addr)
 	/* A device's frames are no cache: they are found by frame number. */
 	if (!vma->vm_file || vma->is_anon || inode_is_device(vma->vm_file->inode))
 		return 0;
-	return folio_there(vma, page_cache_find(vma->vm_file->inode, vma_pgoff_at(vma, addr)));
+	return page_cache_incore(vma->vm_file->inode, vma_pgoff_at(vma, addr));
 }
 
 static unsigned char page_there(const struct vma *vma, unsigned long addr)

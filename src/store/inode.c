@@ -180,10 +180,11 @@ static void inode_destroy(struct inode *inode)
 		device_release(inode);
 	else
 		page_cache_truncate(inode, 0, ULONG_MAX);
+	shmem_unlist(inode);
 	/* A page that reclaim took may have been the last one: it is done with inode then. */
 	mutex_lock(&inode->pages.lock);
 	mutex_unlock(&inode->pages.lock);
-	VM_WARN_ON(inode->pages.nr);
+	VM_WARN_ON(inode->pages.nr || inode->pages.swapped);
 	mt_clear_in_rcu(&inode->pages.tree);
 	__mt_destroy(&inode->pages.tree);
 	close_fds(inode);

@@ -33,7 +33,9 @@
  * Invariants (inode_validate(); the inode is quiet)
  *   pages        the tree's own
  *   page_index   a folio's mapping and index say where it is found, its contents are valid
- *   page_count   pages.nr counts them; so does pages.charged, where pages are charged as they come
+ *   page_count   pages.nr counts them; so does pages.charged, where pages are charged as they come,
+ *                together with pages.swapped
+ *   page_swap    a swap entry is shared memory's, its slot has just this entry
  *   page_beyond  no page lies beyond the end (unless another program moved it)
  */
 #ifndef STORE_INODE_H
@@ -45,6 +47,7 @@
 #include <samara/maple_tree.h>
 
 #include "base/interval_tree.h"
+#include "base/list.h"
 #include "base/lock.h"
 #include "base/refcount.h"
 #include "frame/frame.h"
@@ -77,13 +80,15 @@ struct inode_host {
 
 /* The page cache. */
 struct page_cache {
-	struct maple_tree tree; /* index -> struct folio; writers pages.lock, readers RCU */
+	struct maple_tree tree; /* index -> folio or swap entry; writers pages.lock, readers RCU */
 	struct mutex lock;      /* RANK_PAGE_CACHE */
-	unsigned long nr;       /* pages.lock */
-	unsigned long charged;  /* pages.lock; of nr, with charge_each */
+	unsigned long nr;       /* pages.lock; folios */
+	unsigned long swapped;  /* pages.lock; swap entries (shmem_swap.c) */
+	unsigned long charged;  /* pages.lock; of both, with charge_each */
 	unsigned long reserved; /* lock: pages of shared memory that were charged at once */
 	unsigned long last;     /* atomic, a hint: the page that was read or written last */
 	bool charge_each;       /* (i) shared memory whose pages are charged as they come */
+	struct list_head listed; /* the store's swap.swapped_lock: swap.swapped; or not there */
 };
 
 /* Who maps it. */
@@ -148,8 +153,10 @@ void inode_put(struct inode *inode);
 
 /* pages.c ---------------------------------------------------------------------- */
 
-/* The page's folio with a reference, or NULL: not here. Takes nothing. */
+/* The page's folio with a reference, or NULL: not here, perhaps in swap. Takes nothing. */
 struct folio *page_cache_find(struct inode *inode, unsigned long index) __must_check;
+/* Whether mincore(2) calls it in memory: here or, of shared memory, in the swap cache. */
+bool page_cache_incore(struct inode *inode, unsigned long index);
 /* The first folio of [*index, last], with a reference; *index becomes its index. NULL: none. */
 struct folio *page_cache_next(struct inode *inode, unsigned long *index,
 			      unsigned long last) __must_check;
@@ -182,6 +189,12 @@ void page_cache_replace(struct inode *inode, struct folio *folio, struct folio *
  * [start, last] leave the cache, dirty or not. They are unmapped already (unmap_mapping_pages()).
  */
 void page_cache_truncate(struct inode *inode, unsigned long start, unsigned long last);
+/*
+ * The file is about to end at length: the page that it ends in stays in memory while the caller has
+ * the reference, *out (NULL: there is none, or none that can be read). lock is held. 0 or -ENOMEM.
+ */
+int page_cache_hold_tail(struct inode *inode, unsigned long long length,
+			 struct folio **out) __must_check;
 /* The part of the last page beyond length becomes zeros. */
 void page_cache_zero_tail(struct inode *inode, unsigned long long length);
 /*
@@ -202,7 +215,8 @@ int inode_set_length(struct inode *inode, unsigned long long length) __must_chec
 /*
  * The part of [offset, offset + length) that is not whole pages becomes zeros, and the host file
  * gets its hole. Whole pages, first to *last (first > last: none), are the caller's to take away
- * as above. lock is held for writing. 0, -EOPNOTSUPP, or what fallocate(2) gave.
+ * as above. lock is held for writing. 0, -EOPNOTSUPP, -ENOMEM (a page that is kept in part is in
+ * swap), or what fallocate(2) gave.
  */
 struct inode_hole {
 	unsigned long long offset, length;

@@ -45,19 +45,29 @@ static bool has_bytes(const struct samara_file *file)
 	return !inode_is_device(file->inode) && !file_is(file, SAMARA_FILE_NOMAP);
 }
 
+/* As page_to_read(), of shared memory and files without known bytes. */
+static int page_in_memory(struct inode *inode, unsigned long index, struct folio **out)
+{
+	bool major = false;
+	swp_entry_t swap;
+	int err = 0;
+
+	while (!(*out = page_cache_look(inode, index, &swap)) && !swp_none(swap) && !err)
+		err = shmem_swap_read(inode, index, swap, &major);
+	if (!*out || likely(!folio_test(*out, FOLIO_POISONED)))
+		return err;
+	folio_put(inode->ram, *out);
+	return -EIO;
+}
+
 /* The page, with a reference; NULL where memory that was never written to is zeros. */
 static int page_to_read(struct inode *inode, unsigned long index, struct folio **out)
 {
 	bool major = false;
 	int err;
 
-	if (inode->kind != INODE_HOST) {
-		*out = page_cache_find(inode, index);
-		if (!*out || likely(!folio_test(*out, FOLIO_POISONED)))
-			return 0;
-		folio_put(inode->ram, *out);
-		return -EIO;
-	}
+	if (inode->kind != INODE_HOST)
+		return page_in_memory(inode, index, out);
 	err = page_cache_get(inode, index, out, &major);
 	if (!err)
 		folio_unlock(*out);

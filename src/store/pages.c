@@ -25,12 +25,18 @@
 /* Whether a page beyond the end of the file is refused. */
 enum get_kind { GET_INSIDE, GET_TO_WRITE };
 
-struct folio *page_cache_find(struct inode *inode, unsigned long index)
+struct folio *page_cache_look(struct inode *inode, unsigned long index, swp_entry_t *swap)
 {
 	struct folio *folio;
 
 	rcu_read_lock();
-	while ((folio = mtree_load(&inode->pages.tree, index))) {
+	for (;;) {
+		folio = mtree_load(&inode->pages.tree, index);
+		*swap = value_to_swp(folio);
+		if (!folio || !swp_none(*swap)) {
+			folio = NULL;
+			break;
+		}
 		if (!folio_try_get(folio))
 			continue;
 		if (likely(mtree_load(&inode->pages.tree, index) == folio))
@@ -41,19 +47,53 @@ struct folio *page_cache_find(struct inode *inode, unsigned long index)
 	return folio;
 }
 
+struct folio *page_cache_find(struct inode *inode, unsigned long index)
+{
+	swp_entry_t swap;
+
+	return page_cache_look(inode, index, &swap);
+}
+
+bool page_cache_incore(struct inode *inode, unsigned long index)
+{
+	swp_entry_t swap;
+	struct folio *folio = page_cache_look(inode, index, &swap);
+	bool valid;
+
+	if (!folio && !swp_none(swap))
+		folio = swap_cache_find(inode->store, swap);
+	if (!folio)
+		return false;
+	valid = folio_test(folio, FOLIO_UPTODATE);
+	folio_put(inode->ram, folio);
+	return valid;
+}
+
+bool page_cache_next_used(struct inode *inode, unsigned long *index, unsigned long last)
+{
+	unsigned long at = *index;
+
+	if (!mt_find(&inode->pages.tree, &at, last))
+		return false;
+	*index = at - 1;
+	return true;
+}
+
 struct folio *page_cache_next(struct inode *inode, unsigned long *index, unsigned long last)
 {
-	for (;;) {
-		unsigned long at = *index;
-		struct folio *folio;
+	while (page_cache_next_used(inode, index, last)) {
+		swp_entry_t swap;
+		struct folio *folio = page_cache_look(inode, *index, &swap);
 
-		if (!mt_find(&inode->pages.tree, &at, last))
-			return NULL;
-		*index = at - 1;
-		folio = page_cache_find(inode, *index);
 		if (folio)
 			return folio;
+		if (swp_none(swap))
+			continue;
+		if (*index == last)
+			return NULL;
+		++*index;
 	}
+	return NULL;
 }
 
 static bool is_here(const struct inode *inode, const struct folio *folio, unsigned long index)
@@ -73,6 +113,29 @@ struct folio *page_cache_find_locked(struct inode *inode, unsigned long index)
 		folio_put(inode->ram, folio);
 	}
 	return folio;
+}
+
+int page_cache_get_existing(struct inode *inode, unsigned long index, struct folio **out)
+{
+	bool major = false;
+	swp_entry_t swap;
+	int err = 0;
+
+	while (!err) {
+		*out = page_cache_look(inode, index, &swap);
+		if (*out) {
+			folio_lock(*out);
+			if (is_here(inode, *out, index))
+				return 0;
+			folio_unlock(*out);
+			folio_put(inode->ram, *out);
+		} else if (swp_none(swap)) {
+			return 0;
+		} else {
+			err = shmem_swap_read(inode, index, swap, &major);
+		}
+	}
+	return err;
 }
 
 /* in and out ------------------------------------------------------------------- */
@@ -250,6 +313,19 @@ static int add(struct inode *inode, unsigned long index, enum get_kind kind, str
 	return 0;
 }
 
+/* From swap, if it is there: then -EEXIST. Else as add(). */
+static int add_or_swap_in(struct inode *inode, unsigned long index, enum get_kind kind,
+			  struct folio **out, bool *major)
+{
+	const swp_entry_t swap = value_to_swp(mtree_load(&inode->pages.tree, index));
+	int err;
+
+	if (swp_none(swap))
+		return add(inode, index, kind, out, major);
+	err = shmem_swap_read(inode, index, swap, major);
+	return err ? err : -EEXIST;
+}
+
 static int get(struct inode *inode, unsigned long index, enum get_kind kind, struct folio **out,
 	       bool *major)
 {
@@ -258,7 +334,7 @@ static int get(struct inode *inode, unsigned long index, enum get_kind kind, str
 
 	do {
 		folio = page_cache_find_locked(inode, index);
-		err = folio ? 0 : add(inode, index, kind, &folio, major);
+		err = folio ? 0 : add_or_swap_in(inode, index, kind, &folio, major);
 	} while (err == -EEXIST);
 	if (err)
 		return err;
@@ -320,25 +396,42 @@ static int validate_page(const struct inode *inode, const struct ma_state *mas,
 	return 0;
 }
 
+static int validate_entry(const struct inode *inode, const struct ma_state *mas, swp_entry_t swap,
+			  struct samara_report *out)
+{
+	if (!inode_is_shmem(inode) || mas->index != mas->last || mas->index >= inode_pages(inode) ||
+	    swap_count(inode->store, swap) != 1)
+		return report_broken(out, "page_swap", "area %u, slot %lu at %lu..%lu of %lu",
+				     swp_area(swap), swp_slot(swap), mas->index, mas->last,
+				     inode_pages(inode));
+	return 0;
+}
+
 static int validate_locked(struct inode *inode, struct samara_report *out)
 {
 	MA_STATE(mas, &inode->pages.tree, 0, 0);
-	unsigned long pages = 0;
-	struct folio *folio;
+	unsigned long pages = 0, swapped = 0;
+	const void *entry;
 	int err = samara_mtree_validate(&inode->pages.tree, out);
 
 	if (err)
 		return report_broken(out, "pages", "the tree");
-	mas_for_each(&mas, folio, ULONG_MAX) {
-		pages++;
-		err = validate_page(inode, &mas, folio, out);
+	mas_for_each(&mas, entry, ULONG_MAX) {
+		const swp_entry_t swap = value_to_swp(entry);
+
+		pages += swp_none(swap);
+		swapped += !swp_none(swap);
+		err = swp_none(swap) ? validate_page(inode, &mas, entry, out) :
+				       validate_entry(inode, &mas, swap, out);
 		if (err)
 			return err;
 	}
-	if (pages != inode->pages.nr ||
-	    inode->pages.charged != (inode->pages.charge_each ? pages : 0))
-		return report_broken(out, "page_count", "%lu pages, pages.nr %lu, charged %lu",
-				     pages, inode->pages.nr, inode->pages.charged);
+	if (pages != inode->pages.nr || swapped != inode->pages.swapped ||
+	    inode->pages.charged != (inode->pages.charge_each ? pages + swapped : 0))
+		return report_broken(out, "page_count",
+				     "%lu pages, %lu in swap; counted %lu, %lu, charged %lu", pages,
+				     swapped, inode->pages.nr, inode->pages.swapped,
+				     inode->pages.charged);
 	return 0;
 }
 

@@ -6,12 +6,27 @@
 #define STORE_PAGES_H
 
 #include "store/inode.h"
+#include "store/swap.h"
 
 /* As page_cache_get(), also beyond the end. inode->lock is held for writing, against truncation. */
 int page_cache_get_to_write(struct inode *inode, unsigned long index,
 			    struct folio **out) __must_check;
 /* folio, locked, leaves the cache; the caller has a reference. */
 void page_cache_remove(struct inode *inode, struct folio *folio);
+/*
+ * What the tree has at index, by one look: a folio, with a reference; or NULL, and *swap is the
+ * entry of the page that is in swap, or none: nothing is there.
+ */
+struct folio *page_cache_look(struct inode *inode, unsigned long index,
+			      swp_entry_t *swap) __must_check;
+/*
+ * The page, locked, with a reference, from swap too; *out NULL: there is none. 0, -ENOMEM, -EIO.
+ */
+int page_cache_get_existing(struct inode *inode, unsigned long index,
+			    struct folio **out) __must_check;
+/* The next index from *index to last at which the tree has a page or a swap entry; false: none. */
+bool page_cache_next_used(struct inode *inode, unsigned long *index,
+			  unsigned long last) __must_check;
 /* The page, locked, with a reference, if it is here. */
 struct folio *page_cache_find_locked(struct inode *inode, unsigned long index) __must_check;
 /*
@@ -19,6 +34,16 @@ struct folio *page_cache_find_locked(struct inode *inode, unsigned long index) _
  * before.
  */
 int inode_change_length(struct inode *inode, unsigned long long length) __must_check;
+
+/* shmem_swap.c: */
+
+/* As shmem_swap_in(), but once; *major becomes true if it was read. */
+int shmem_swap_read(struct inode *inode, unsigned long index, swp_entry_t entry,
+		    bool *major) __must_check;
+/* The page is given up. False: index has something else by now. */
+bool shmem_swap_drop(struct inode *inode, unsigned long index, swp_entry_t entry) __must_check;
+/* inode ends: it is in no list of the store's. */
+void shmem_unlist(struct inode *inode);
 
 static inline unsigned int inode_shift(const struct inode *inode)
 {

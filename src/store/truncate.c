@@ -13,26 +13,54 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/assert.h"
 #include "base/bytes.h"
 #include "base/host.h"
 #include "store/file.h"
 #include "store/host.h"
 #include "store/pages.h"
 
+/* Whether folio was the page's, and is out of the cache now. */
+static bool drop_folio(struct inode *inode, unsigned long index, struct folio *folio)
+{
+	bool here;
+
+	folio_lock(folio);
+	here = folio->mapping == inode && folio->index == index;
+	if (here)
+		page_cache_remove(inode, folio);
+	folio_unlock(folio);
+	folio_put(inode->ram, folio);
+	return here;
+}
+
+/* The page, in memory, in swap, or on its way between them. */
+static void drop_page(struct inode *inode, unsigned long index)
+{
+	struct folio *folio;
+	swp_entry_t swap;
+	bool dropped = false;
+
+	while (!dropped) {
+		folio = page_cache_look(inode, index, &swap);
+		if (folio)
+			dropped = drop_folio(inode, index, folio);
+		else if (swp_none(swap))
+			return;
+		else
+			dropped = shmem_swap_drop(inode, index, swap);
+	}
+}
+
 void page_cache_truncate(struct inode *inode, unsigned long start, unsigned long last)
 {
 	unsigned long index = start;
-	struct folio *folio;
 
 	/* A thread that has looked at the old length has put its page in by now. */
 	mutex_lock(&inode->pages.lock);
 	mutex_unlock(&inode->pages.lock);
-	for (; (folio = page_cache_next(inode, &index, last)); index++) {
-		folio_lock(folio);
-		if (folio->mapping == inode)
-			page_cache_remove(inode, folio);
-		folio_unlock(folio);
-		folio_put(inode->ram, folio);
+	for (; page_cache_next_used(inode, &index, last); index++) {
+		drop_page(inode, index);
 		if (index == last)
 			break;
 	}
@@ -40,24 +68,43 @@ void page_cache_truncate(struct inode *inode, unsigned long start, unsigned long
 		inode->host.moved_end = false;
 }
 
-/* Bytes [from, to) of a page, if it is here. */
-static void zero_part(struct inode *inode, unsigned long index, size_t from, size_t to)
+/* Bytes [from, to) of a page, if there is one that can be read. 0 or -ENOMEM. */
+static int zero_part(struct inode *inode, unsigned long index, size_t from, size_t to)
 {
-	struct folio *folio = page_cache_find_locked(inode, index);
+	struct folio *folio;
+	const int err = page_cache_get_existing(inode, index, &folio);
 
-	if (!folio)
-		return;
+	if (err || !folio)
+		return err == -ENOMEM ? err : 0;
 	bytes_zero((char *)folio_virt(inode->ram, folio) + from, to - from);
 	folio_unlock(folio);
 	folio_put(inode->ram, folio);
+	return 0;
+}
+
+int page_cache_hold_tail(struct inode *inode, unsigned long long length, struct folio **out)
+{
+	const unsigned int shift = inode_shift(inode);
+	int err;
+
+	*out = NULL;
+	if (!inode_is_shmem(inode) || !(length & ((1ULL << shift) - 1)))
+		return 0;
+	err = page_cache_get_existing(inode, (unsigned long)(length >> shift), out);
+	if (err || !*out)
+		return err == -ENOMEM ? err : 0;
+	folio_unlock(*out);
+	return 0;
 }
 
 void page_cache_zero_tail(struct inode *inode, unsigned long long length)
 {
 	const size_t page = (size_t)1 << inode_shift(inode), inside = length & (page - 1);
 
+	/* Shared memory's is held: page_cache_hold_tail(). */
 	if (inside)
-		zero_part(inode, (unsigned long)(length >> inode_shift(inode)), inside, page);
+		VM_WARN_ON(zero_part(inode, (unsigned long)(length >> inode_shift(inode)), inside,
+				     page));
 }
 
 void page_cache_pass_end(struct inode *inode, unsigned long long offset)
@@ -71,11 +118,11 @@ void page_cache_pass_end(struct inode *inode, unsigned long long offset)
 	if (!inside || offset <= end)
 		return;
 	if (!inode->in_memory) {
-		zero_part(inode, last, inside,
-			  (size_t)min(offset - end + inside, (unsigned long long)page));
+		VM_WARN_ON(zero_part(inode, last, inside,
+				     (size_t)min(offset - end + inside, (unsigned long long)page)));
 		return;
 	}
-	/* If it is clean, it is so as far as the old end only. */
+	/* If it is clean, it is so as far as the old end only. In swap it is whole. */
 	folio = page_cache_find_locked(inode, last);
 	if (!folio)
 		return;
@@ -204,26 +251,27 @@ void inode_refresh(struct inode *inode)
 /* holes ------------------------------------------------------------------------- */
 
 /* Zeros in the pages that the hole has only a part of; the others are first..last. */
-static void zero_edges(struct inode *inode, struct inode_hole *hole)
+static int zero_edges(struct inode *inode, struct inode_hole *hole)
 {
 	const unsigned int shift = inode_shift(inode);
 	const unsigned long long page = 1ULL << shift, end = hole->offset + hole->length;
 	const unsigned long first = (unsigned long)(hole->offset >> shift);
 	const unsigned long last = (unsigned long)(end >> shift);
 	const size_t from = hole->offset & (page - 1), to = end & (page - 1);
+	int err = 0;
 
 	hole->first = first + !!from;
 	hole->last = last - 1;
 	if (first == last) {
-		zero_part(inode, first, from, to);
 		hole->first = last + 1;
 		hole->last = last;
-		return;
+		return zero_part(inode, first, from, to);
 	}
 	if (from)
-		zero_part(inode, first, from, page);
-	if (to)
-		zero_part(inode, last, 0, to);
+		err = zero_part(inode, first, from, page);
+	if (to && !err)
+		err = zero_part(inode, last, 0, to);
+	return err;
 }
 
 int inode_punch(struct inode *inode, struct inode_hole *hole)
@@ -239,6 +287,5 @@ int inode_punch(struct inode *inode, struct inode_hole *hole)
 	/* As ext4 does it: a hole over the end reaches to the end of that page, and no further. */
 	if (inode->kind == INODE_HOST && !inode->in_memory && hole->offset + hole->length > length)
 		hole->length = hole->offset >= length ? 0 : ALIGN_UP(length, page) - hole->offset;
-	zero_edges(inode, hole);
-	return 0;
+	return zero_edges(inode, hole);
 }
