@@ -104,6 +104,7 @@ static unsigned int fault_checked(struct vma *vma, unsigned long addr, unsigned 
 	if (codes)
 		return codes | FAULT_ACCERR;
 	codes = handle_mm_fault(vma, addr, flags);
+	fault_count(vma->vm_mm, codes);
 	if ((flags & FAULT_EXEC) && !(vma->vm_flags & VM_EXEC) &&
 	    !(codes & (VM_FAULT_ERROR | VM_FAULT_RETRY | VM_FAULT_WAIT)))
 		return VM_FAULT_SIGSEGV | FAULT_ACCERR;

@@ -17,7 +17,9 @@
 #include <samara/access.h>
 
 #include "core/mm.h"
+#include "access/wait.h"
 #include "fault/fault.h"
+#include "frame/vm_event.h"
 
 /*
  * Do what one access of kind to addr needs, and wait where that has to wait. 0: try the access
@@ -31,5 +33,15 @@ int access_fault(struct samara_mm *mm, unsigned long addr, enum samara_access ki
  * to wait.
  */
 int fault_errno(unsigned int codes);
+
+/* A fault has been made. What has to be made again is counted then. */
+static inline void fault_count(const struct samara_mm *mm, unsigned int codes)
+{
+	if (unlikely(codes & (VM_FAULT_RETRY | VM_FAULT_WAITS)))
+		return;
+	vm_event_add(mm->machine->ram, PGFAULT, 1);
+	if (unlikely(codes & VM_FAULT_MAJOR))
+		vm_event_add(mm->machine->ram, PGMAJFAULT, 1);
+}
 
 #endif

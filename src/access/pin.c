@@ -123,6 +123,7 @@ static int pin_in_vma(struct vma *vma, unsigned long addr, struct pin_ask *ask)
 	ask->codes = 0;
 	while (!ret && (ret = follow(vma, addr, ask, &need)) == 1) {
 		codes = handle_mm_fault(vma, addr, need | how);
+		fault_count(vma->vm_mm, codes);
 		if (codes & VM_FAULT_RETRY)
 			return 1;
 		ret = fault_errno(codes);

@@ -56,6 +56,7 @@ static int fault_in(struct populate *p, struct vma *vma, unsigned int flags)
 			continue;
 		}
 		p->codes = handle_mm_fault(vma, p->at, flags);
+		fault_count(p->mm, p->codes);
 		err = fault_errno(p->codes);
 	}
 	return err;

@@ -149,6 +149,14 @@ struct ram_stats {
 	unsigned long lru[LRU_LISTS];
 };
 void ram_stats(struct ram *ram, struct ram_stats *out);
+/*
+ * Frames by use. anon: mapped ones; dirty: of file, newer than the file, as far as folios know;
+ * mapped: of file and shmem.
+ */
+struct ram_census {
+	unsigned long anon, file, shmem, dirty, mapped;
+};
+void ram_census(const struct ram *ram, struct ram_census *out);
 
 /*
  * How many free frames are few. Below low the watcher is told, and frees until there are high of
