@@ -175,6 +175,9 @@ unsigned long ram_free_frames(struct ram *ram);
  */
 void ram_watch(struct ram *ram, void (*low)(void *arg), void *arg);
 
+/* Free frames give their memory back to the host, who gives zeros again. How many did. */
+unsigned long ram_trim(struct ram *ram);
+
 int ram_validate(struct ram *ram, struct samara_report *out) __must_check;
 
 static inline unsigned long folio_pfn(const struct ram *ram, const struct folio *folio)

@@ -201,6 +201,9 @@ static inline unsigned int shard_number(void)
 	return this_thread_number() % RAM_SHARDS;
 }
 
+/* All frames in shards go to the buddy. */
+void shards_drain(struct ram *ram);
+
 /* contents.c ----------------------------------------------------------------- */
 
 /* The frames go out: filled as wanted, and their notes say so. */

@@ -143,6 +143,18 @@ static void spill_all(struct ram *ram)
 			spill(ram, &ram->shard[i], ram->shard[i].count);
 }
 
+void shards_drain(struct ram *ram)
+{
+	for (unsigned int i = 0; i < RAM_SHARDS; i++) {
+		struct shard *s = &ram->shard[i];
+
+		spin_lock(&s->lock, RANK_FRAME);
+		if (s->count)
+			spill(ram, s, s->count);
+		spin_unlock(&s->lock);
+	}
+}
+
 /*
  * All shards are given back, and then the buddy is asked once more. While all of them are locked no
  * frame is on its way from one to another: what is not found is in use.

@@ -102,6 +102,12 @@ void range_lazyfree(struct vma *vma, unsigned long start, unsigned long end);
  */
 void range_munlock(struct vma *vma, unsigned long start, unsigned long end);
 
+/* cold.c: MADV_COLD, and what MADV_PAGEOUT is about. mmap_lock for reading. */
+void range_cold(struct vma *vma, unsigned long start, unsigned long end);
+/* Up to most folios of [*start, end), isolated (lru.h); *start becomes where to go on. How many. */
+unsigned int range_isolate(struct vma *vma, unsigned long *start, unsigned long end,
+			   struct folio **out, unsigned int most);
+
 /* mincore.c: a byte for each page of [start, end) of vma. mmap_lock for reading. */
 void range_mincore(struct vma *vma, unsigned long start, unsigned long end, unsigned char *vec);
 

@@ -45,7 +45,7 @@ void reclaim_end(struct samara_machine *machine);
 
 /* Up to nr frames are freed, by the calling thread; how many. store_shrink() of its store. */
 unsigned long reclaim_direct(struct samara_machine *machine, unsigned long nr);
-/* At least nr frames, and at most a batch more, are freed if so many can be. How many. */
+/* Up to nr frames are freed; how many. */
 unsigned long store_shrink(struct file_store *store, unsigned long nr);
 /*
  * These folios leave if they can, used lately or not. Each is off the LRU lists (lru_isolate()),

@@ -18,7 +18,8 @@
  *      swappiness of 60) weighted by what either has cost lately (lru_cost()).
  *   2. If its inactive list is short, a batch from the cold end of the active one goes to the hot
  *      end of the inactive one, used lately or not; accessed bits begin anew.
- *   3. A batch from the cold end of the inactive list is looked at (evict.c).
+ *   3. A batch from the cold end of the inactive list, at most as many as are still wanted, is
+ *      looked at (evict.c).
  *
  * An inactive list is short if the active one is longer than ratio times it: 1 below a GiB of both
  * together, else the root of ten times the GiBs, as in Linux.
@@ -165,7 +166,9 @@ static unsigned int evict_batch(struct file_store *store, struct folio **folio, 
 static unsigned int shrink_inactive(struct scan *s, enum lru_type type)
 {
 	struct folio *folio[RECLAIM_BATCH];
-	const unsigned int n = lru_isolate(s->ram, inactive_of(type), RECLAIM_BATCH, folio);
+	const unsigned int most =
+		(unsigned int)min((unsigned long)RECLAIM_BATCH, s->want - s->freed);
+	const unsigned int n = lru_isolate(s->ram, inactive_of(type), most, folio);
 	unsigned int used;
 
 	if (!n)

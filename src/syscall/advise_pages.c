@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Advice about pages: zapping them, guards, holes in a file and so in all mappings of it.
- *
- * MADV_COLD and MADV_PAGEOUT do nothing: pages are not reclaimed yet.
  */
 #include "filemap/filemap.h"
 #include "syscall/advise_pages.h"
@@ -14,6 +12,7 @@
 #include "core/vma_lock.h"
 #include "mmu/notifier.h"
 #include "range/range.h"
+#include "reclaim/reclaim.h"
 #include "store/file.h"
 
 bool advice_is_of_pages(int advice)
@@ -105,6 +104,19 @@ static int collapse(const struct vma *vma, unsigned long start, unsigned long en
 	return 0;
 }
 
+/* The mmap_lock stays held meanwhile, as in Linux. */
+static int pageout(struct vma *vma, unsigned long start, unsigned long end)
+{
+	struct folio *folio[RECLAIM_BATCH];
+	unsigned int n;
+
+	while (start < end) {
+		n = range_isolate(vma, &start, end, folio, RECLAIM_BATCH);
+		reclaim_folios(vma->vm_mm->machine, folio, n);
+	}
+	return 0;
+}
+
 static int guard(struct vma *vma, unsigned long start, unsigned long end, int advice)
 {
 	int err;
@@ -142,7 +154,12 @@ int advise_pages(struct vma *vma, unsigned long start, unsigned long end, int ad
 		return 0;
 	case ADV_COLD:
 	case ADV_PAGEOUT:
-		return flags & (VM_LOCKED | VM_PFNMAP | VM_HUGETLB) ? -EINVAL : 0;
+		if (flags & (VM_LOCKED | VM_PFNMAP | VM_HUGETLB))
+			return -EINVAL;
+		if (advice == ADV_PAGEOUT)
+			return pageout(vma, start, end);
+		range_cold(vma, start, end);
+		return 0;
 	case MADV_REMOVE:
 		return punch(vma, start, end);
 	case ADV_COLLAPSE:
