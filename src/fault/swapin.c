@@ -137,16 +137,20 @@ unsigned int fault_swap(struct vm_fault *vmf)
 {
 	const swp_entry_t swap = pte_swap_entry(vmf->orig);
 	struct folio *folio = swap_cache_find(fault_store(vmf), swap);
+	unsigned int ret = VM_FAULT_DONE;
 
 	if (!folio)
 		return VM_FAULT_WAIT;
 	folio_lock(folio);
-	if (swap_cache_is(folio, swap) && folio_test(folio, FOLIO_UPTODATE))
-		return fault_cached(vmf, folio);
-	/* It has left the cache, or could not be read: the access looks again. */
+	if (swap_cache_is(folio, swap) && folio_test(folio, FOLIO_UPTODATE)) {
+		if (likely(!folio_test(folio, FOLIO_POISONED)))
+			return fault_cached(vmf, folio);
+		ret = VM_FAULT_SIGBUS | VM_FAULT_HWPOISON;
+	}
+	/* Or it has left the cache, or could not be read: the access looks again. */
 	folio_unlock(folio);
 	folio_put(fault_ram(vmf), folio);
-	return VM_FAULT_DONE;
+	return ret;
 }
 
 /* swapoff ---------------------------------------------------------------------- */
@@ -242,6 +246,10 @@ int vma_swap_in(struct vma *vma, unsigned int area, unsigned long *addr)
 	rwsem_assert_held(&vma->vm_mm->mmap_lock.sem);
 	while (!err && next_entry(&u)) {
 		err = swap_read(store, pte_swap_entry(u.pte), NULL, &folio, &major);
+		if (!err && unlikely(folio_test(folio, FOLIO_POISONED))) {
+			folio_put(store->ram, folio);
+			err = -EIO;
+		}
 		if (!err)
 			err = unuse_folio(&u, folio);
 		else if (err == -EIO)

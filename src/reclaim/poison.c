@@ -2,19 +2,16 @@
 /*
  * Bad memory: what a frame that is never to be used again held.
  *
- *   free                            taken out of the allocator
- *   clean page of a file            unmapped, out of the cache: read again when it is wanted
- *   dirty page of a file, or of     poison markers; it stays in the cache, where each touch and
- *   read shared memory                   of that page finds it, until it is truncated (Linux does
- *   this for
- *                                   shared memory; of a dirty file it reads again what the disk
- *                                   has)
- *   anonymous                       poison markers
- *   anonymous, in the swap cache    the same; it stays in the cache, where faults on swap entries
- *   find
- *                                   it
- *   pinned                          -EBUSY; the same when the last pin goes
- *   a device's, not yet used        -EBUSY; it leaves when it is freed
+ *   free                       taken out of the allocator
+ *   clean page of a file       unmapped, out of the cache: read again when it is wanted
+ *   dirty page of a file,      poison markers; it stays in the cache, where each touch and each
+ *   shared memory              read of that page finds it, until it is truncated (Linux does so for
+ *                              shared memory; of a dirty file it reads again what the disk has)
+ *   anonymous                  poison markers
+ *   in the swap cache          dirty or mapped: the same; it stays in the cache, where faults on swap
+ *                              entries find it. Else it leaves: the slot has its bytes
+ *   pinned                     -EBUSY; the same when the last pin goes
+ *   a device's, not yet used   -EBUSY; it leaves when it is freed
  *
  * FOLIO_POISONED is set first. A folio with it is not migrated or reclaimed, no fault maps it, it
  * is not written back, and when it is freed its frame leaves for good (frame/shard.c).
@@ -52,10 +49,11 @@ static int fail_locked(struct file_store *store, struct folio *folio)
 {
 	if (folio_maybe_pinned(folio))
 		return -EBUSY;
-	if (folio_test(folio, FOLIO_ANON))
+	if (folio_test(folio, FOLIO_SWAPCACHE) && !folio_maps(folio)) {
+		if (!folio_test(folio, FOLIO_DIRTY))
+			swap_cache_del(store, folio);
+	} else if (folio_test(folio, FOLIO_ANON))
 		(void)!folio_unmap_bad(store, folio, BAD_LEAVES_POISON);
-	else if (folio_test(folio, FOLIO_SWAPCACHE))
-		return 0; /* shared memory's, on its way out: found in the swap cache */
 	else if (folio->mapping)
 		fail_file_page(store, folio);
 	else if (folio_count(folio) > 1)
@@ -69,7 +67,7 @@ static int fail(struct file_store *store, struct folio *folio)
 
 	folio_lock(folio);
 	err = fail_locked(store, folio);
-	folio_unlock(folio);
+	swap_cache_unlock(store, folio);
 	return err;
 }
 

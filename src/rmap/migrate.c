@@ -191,9 +191,11 @@ static void copy_folio(struct file_store *store, const struct folio *old, struct
 	folio_set(to, folio_flags(old) & MOVING_FLAGS);
 }
 
-static void take_place(struct folio *old, struct folio *to)
+static void take_place(struct file_store *store, struct folio *old, struct folio *to)
 {
-	if (folio_test(old, FOLIO_ANON))
+	if (folio_test(old, FOLIO_SWAPCACHE))
+		swap_cache_replace(store, old, to);
+	else if (folio_test(old, FOLIO_ANON))
 		to->mapping = old->mapping;
 	else
 		page_cache_replace(old->mapping, old, to);
@@ -202,7 +204,7 @@ static void take_place(struct folio *old, struct folio *to)
 /* Both are locked. */
 static int migrate_locked(struct file_store *store, struct folio *old, struct folio *to)
 {
-	struct rmap_walk walk = { .ram = store->ram, .folio = old };
+	struct rmap_walk walk = { .ram = store->ram, .store = store, .folio = old };
 	const struct rmap_trees trees = rmap_trees_get(&walk);
 	const unsigned long refs = 1 + in_a_cache(old);
 	int err = -EBUSY;
@@ -211,7 +213,7 @@ static int migrate_locked(struct file_store *store, struct folio *old, struct fo
 	walk_all(&walk, &trees, MM_GATE_LOOK, put_in_one);
 	if (!folio_maps(old) && folio_try_freeze(old, refs)) {
 		copy_folio(store, old, to);
-		take_place(old, to);
+		take_place(store, old, to);
 		folio_unfreeze(old);
 		err = 0;
 	}
@@ -229,10 +231,20 @@ static int migrate_locked(struct file_store *store, struct folio *old, struct fo
 /* Locked: it has a mapping that can be walked. A device's page has none. */
 static bool may_move(const struct ram *ram, const struct folio *old, const struct folio *to)
 {
-	return old->mapping && !folio_test(old, FOLIO_POISONED | FOLIO_SWAPCACHE) &&
-	       !folio_maybe_pinned(old) && folio_order(ram, old) == folio_order(ram, to) &&
+	return old->mapping && !folio_test(old, FOLIO_POISONED) && !folio_maybe_pinned(old) &&
+	       folio_order(ram, old) == folio_order(ram, to) &&
 	       /* Restoring does not ask: forks in between may have made as many again. */
 	       folio_maps(old) <= FOLIO_MAPS_LIMIT / 2;
+}
+
+/* One that nothing maps any more leaves the swap cache, if no entry names its slot: see zap. */
+static void unlock(struct file_store *store, struct folio *folio)
+{
+	const bool cached = folio_test(folio, FOLIO_SWAPCACHE);
+
+	folio_unlock(folio);
+	if (cached && !folio_maps(folio) && folio_trylock(folio))
+		swap_cache_unlock(store, folio);
 }
 
 int folio_migrate(struct file_store *store, struct folio *folio, struct folio *to)
@@ -245,9 +257,9 @@ int folio_migrate(struct file_store *store, struct folio *folio, struct folio *t
 	if (folio_trylock(to)) {
 		if (may_move(store->ram, folio, to))
 			err = migrate_locked(store, folio, to);
-		folio_unlock(to);
+		unlock(store, to);
 	}
-	folio_unlock(folio);
+	unlock(store, folio);
 out:
 	vm_event_add(store->ram, err ? MIGRATE_FAIL : MIGRATE_SUCCESS, 1);
 	return err;

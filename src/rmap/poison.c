@@ -61,6 +61,7 @@ int folio_unmap_bad(struct file_store *store, struct folio *folio, enum bad_leav
 {
 	struct rmap_walk walk = {
 		.ram = store->ram,
+		.store = store,
 		.folio = folio,
 		.gate = MM_GATE_REMOVE,
 		.one = bad_one,

@@ -125,6 +125,9 @@ struct rmap_trees rmap_trees_get(const struct rmap_walk *walk)
 	VM_WARN_ON(!folio_test(walk->folio, FOLIO_LOCKED) || !folio_refs(walk->folio));
 	if (folio_test(walk->folio, FOLIO_ANON))
 		return (struct rmap_trees){ .anon = family_get(walk) };
+	/* Of shared memory that is on its way out mapping is the slot; nothing maps it. */
+	if (folio_test(walk->folio, FOLIO_SWAPCACHE))
+		return (struct rmap_trees){ NULL };
 	return (struct rmap_trees){ .inode = walk->folio->mapping };
 }
 

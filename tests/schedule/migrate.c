@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A page moves to another frame, while its entry is changed by others. After each schedule the bytes
- * are right, no migration entry is left (folio_migrate() ends the process otherwise), and the page's
- * map count is that of its entries.
+ * A page moves to another frame, while its entry is changed by others. After each schedule the
+ * bytes are right, no migration entry is left (folio_migrate() ends the process otherwise), and the
+ * page's map count is that of its entries.
  *
  *   store, cpu       No store is lost, neither one by the page table nor one by a TLB.
  *   unmap, discard   munmap, MADV_DONTNEED.

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What another thread does to a page's entry while the page moves: between the walk that puts
- * migration entries in and the one that restores them. Each is done to a page that moves, and to one
- * that has to stay because of a reference.
+ * migration entries in and the one that restores them. Each is done to a page that moves, and to
+ * one that has to stay because of a reference.
  */
 #define _GNU_SOURCE
 #include <errno.h>
