@@ -8,8 +8,8 @@
  *   shared memory              read of that page finds it, until it is truncated (Linux does so for
  *                              shared memory; of a dirty file it reads again what the disk has)
  *   anonymous                  poison markers
- *   in the swap cache          dirty or mapped: the same; it stays in the cache, where faults on swap
- *                              entries find it. Else it leaves: the slot has its bytes
+ *   in the swap cache          dirty or mapped: the same; it stays in the cache, where faults on
+ *                              swap entries find it. Else it leaves: the slot has its bytes
  *   pinned                     -EBUSY; the same when the last pin goes
  *   a device's, not yet used   -EBUSY; it leaves when it is freed
  *
