@@ -11,6 +11,7 @@
  *   unmap       munmap of a part beside a reaper leaves no page.
  *   fault       A read finds what was written, or SIGBUS; no page is mapped behind the reaper.
  *   file        The same of a private copy of a file's page: never the file's bytes.
+ *   migrate     A page moves to another frame beside a reaper, which takes it from either.
  *   choose      Threads without memory tell each owner once, and come to an end.
  */
 #include "schedule/world.h"
@@ -25,7 +26,10 @@
 #include "base/nap.h"
 #include "core/mms.h"
 #include "frame/frame.h"
+#include "frame/lru.h"
+#include "mmu/table.h"
 #include "reclaim/reclaim.h"
+#include "rmap/rmap.h"
 
 struct oom_world {
 	struct world w;
@@ -34,6 +38,7 @@ struct oom_world {
 	long pairs;          /* ghost: those that the notifier has heard of */
 	long told[2];        /* ghost: owners of w.mm, child */
 	unsigned int reaped; /* atomic */
+	struct folio *folio; /* of page 1, with a reference */
 };
 
 static void open_written(void *arg)
@@ -337,6 +342,41 @@ static const struct scenario file = {
 	.check = files_pages_are_left,
 };
 
+/* migrate ----------------------------------------------------------------------------------- */
+
+static void open_held(void *arg)
+{
+	struct oom_world *o = arg;
+	struct table *leaf;
+
+	open_written(arg);
+	leaf = table_find(o->w.mm, PG(1));
+	o->folio = pfn_folio(o->w.machine->ram, pte_pfn(pte_read(table_pte(o->w.mm, leaf, PG(1)))));
+	schedule_require(folio_try_get(o->folio));
+}
+
+static void migrate_folio(void *arg)
+{
+	struct oom_world *o = arg;
+	struct ram *ram = o->w.machine->ram;
+	struct folio *to = folio_alloc(ram, 0, FOLIO_RAW);
+
+	schedule_require(to && lru_isolate_folio(ram, o->folio));
+	if (!folio_migrate(o->w.machine->store, o->folio, to))
+		lru_add(ram, to);
+	folio_put(ram, to);
+	folio_put(ram, o->folio);
+}
+
+static const struct scenario migrate = {
+	.name = "migrate",
+	.what = "a reaper takes a page that moves to another frame from either",
+	.world_size = sizeof(struct oom_world),
+	.setup = open_held,
+	.threads = { { "migration", migrate_folio }, { "reaper", reap_victim } },
+	.check = nothing_can_be_had,
+};
+
 /* choose ------------------------------------------------------------------------------------ */
 
 static void tell(struct samara_mm *victim, void *priv)
@@ -397,8 +437,8 @@ static const struct scenario choose = {
 int main(int argc, char **argv)
 {
 	static const struct scenario *const all[] = {
-		&exit_scenario, &exit_maps, &twice, &fork_scenario, &built_5, &built_6,
-		&built_7,       &unmap,     &fault, &file,          &choose,  NULL,
+		&exit_scenario, &exit_maps, &twice, &fork_scenario, &built_5, &built_6, &built_7,
+		&unmap,         &fault,     &file,  &migrate,       &migrate, &choose,  NULL,
 	};
 
 	return schedule_main(argc, argv, all);
