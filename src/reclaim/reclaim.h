@@ -38,6 +38,8 @@ void reclaim_begin(struct samara_machine *machine);
  * reclaim by themselves.
  */
 void reclaim_end(struct samara_machine *machine);
+/* The store's machine, with a reference; NULL: it has ended, and files still have the store. */
+struct samara_machine *reclaim_machine(struct file_store *store) __must_check;
 
 /* shrink.c ------------------------------------------------------------------------ */
 

@@ -44,8 +44,7 @@ static void frames_are_low(void *arg)
 		worker_wake(&store->reclaim.worker);
 }
 
-/* The store's machine, with a reference; NULL: it has ended, and files still have the store. */
-static struct samara_machine *machine_of(struct file_store *store)
+struct samara_machine *reclaim_machine(struct file_store *store)
 {
 	struct samara_machine *machine;
 
@@ -60,7 +59,7 @@ static struct samara_machine *machine_of(struct file_store *store)
 /* Nothing can be reclaimed: oom.c. */
 static bool end_victim(struct file_store *store)
 {
-	struct samara_machine *machine = machine_of(store);
+	struct samara_machine *machine = reclaim_machine(store);
 	bool room;
 
 	if (!machine)

@@ -400,7 +400,7 @@ static int validate_entry(const struct inode *inode, const struct ma_state *mas,
 			  struct samara_report *out)
 {
 	if (!inode_is_shmem(inode) || mas->index != mas->last || mas->index >= inode_pages(inode) ||
-	    swap_count(inode->store, swap) != 1)
+	    (swap.v != SWP_LOST.v && swap_count(inode->store, swap) != 1))
 		return report_broken(out, "page_swap", "area %u, slot %lu at %lu..%lu of %lu",
 				     swp_area(swap), swp_slot(swap), mas->index, mas->last,
 				     inode_pages(inode));

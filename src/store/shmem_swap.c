@@ -5,7 +5,8 @@
  *
  *   nothing   a page that was never written to
  *   folio     in memory; pages.nr
- *   value     the swap entry of its slot, whose count of 1 it is; pages.swapped
+ *   value     the swap entry of its slot, whose count of 1 it is; or SWP_LOST, for good;
+ *             pages.swapped
  *
  *   out   the folio, locked, gets a slot; is frozen; an entry takes its place; it is in the swap
  *         cache alone, and unfrozen
@@ -95,9 +96,21 @@ bool shmem_swap_drop(struct inode *inode, unsigned long index, swp_entry_t entry
 			commit_uncharge(&store->commit, 1);
 	}
 	mutex_unlock(&inode->pages.lock);
-	if (here)
+	if (here && entry.v != SWP_LOST.v)
 		swap_put(store, entry);
 	return here;
+}
+
+void shmem_swap_lose(struct inode *inode, unsigned long index, swp_entry_t entry)
+{
+	MA_STATE(mas, &inode->pages.tree, index, index);
+	bool here;
+
+	mutex_lock(&inode->pages.lock);
+	here = replace(&mas, swp_to_value(entry), swp_to_value(SWP_LOST));
+	mutex_unlock(&inode->pages.lock);
+	if (here)
+		swap_put(inode->store, entry);
 }
 
 bool shmem_swap_next(struct inode *inode, unsigned int area, unsigned long *index,
@@ -202,8 +215,11 @@ int shmem_swap_read(struct inode *inode, unsigned long index, swp_entry_t entry,
 {
 	struct file_store *store = inode->store;
 	struct folio *folio;
-	int err = swap_read(store, entry, NULL, &folio, major);
+	int err;
 
+	if (entry.v == SWP_LOST.v)
+		return -EIO;
+	err = swap_read(store, entry, NULL, &folio, major);
 	/* Truncated, or brought in by another thread, which put the last entry. */
 	if (err)
 		return err == -ENOENT ? 0 : err;

@@ -75,6 +75,9 @@ static inline unsigned long swp_slot(swp_entry_t entry)
 	return entry.v >> 8;
 }
 
+/* In a page cache: a page that could not be read when its area was switched off. */
+#define SWP_LOST mk_swp_entry(0x7f, 0)
+
 /* As the tree of a page cache holds it; NULL: none. A load that finds no entry gives none. */
 static inline void *swp_to_value(swp_entry_t entry)
 {
@@ -200,6 +203,8 @@ struct file_store *swap_area_store(const struct samara_swap *area);
 int swap_area_stop(struct samara_swap *area) __must_check;
 void swap_area_resume(struct samara_swap *area);
 void swap_area_end(struct samara_swap *area);
+/* Slots that can hold a page. */
+unsigned long swap_area_pages(struct samara_swap *area);
 /* Slots with an entry or a cached folio. */
 unsigned long swap_area_used(struct samara_swap *area);
 /* The next used slot from *slot on; false: none. Entries may go meanwhile. */
@@ -251,6 +256,8 @@ int shmem_swap_out(struct inode *inode, struct folio *folio) __must_check;
  * lock and pages.lock.
  */
 int shmem_swap_in(struct inode *inode, unsigned long index, swp_entry_t entry) __must_check;
+/* Page index, if it has entry, cannot be read, and its slot is given back: SWP_LOST. */
+void shmem_swap_lose(struct inode *inode, unsigned long index, swp_entry_t entry);
 /*
  * The next page from *index on that has an entry of that area, which becomes *entry; false: none.
  */

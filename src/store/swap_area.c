@@ -250,6 +250,16 @@ void swap_area_end(struct samara_swap *area)
 	swap_area_put(area);
 }
 
+unsigned long swap_area_pages(struct samara_swap *area)
+{
+	unsigned long pages;
+
+	spin_lock(&area->lock, RANK_SWAP);
+	pages = area->usage.pages;
+	spin_unlock(&area->lock);
+	return pages;
+}
+
 unsigned long swap_area_used(struct samara_swap *area)
 {
 	unsigned long used;

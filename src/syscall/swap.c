@@ -8,6 +8,7 @@
 
 #include "base/sized.h"
 #include "core/mm.h"
+#include "reclaim/reclaim.h"
 #include "store/file.h"
 #include "store/swap.h"
 
@@ -52,19 +53,8 @@ int samara_swapon_compressed(struct samara_machine *machine, unsigned long bytes
 int samara_swapoff(struct samara_swap *swap)
 {
 	const int refused = gate_check(&swap_area_store(swap)->gate);
-	int err;
 
-	if (refused)
-		return refused;
-	err = swap_area_stop(swap);
-	if (err)
-		return err;
-	if (swap_area_used(swap)) {
-		swap_area_resume(swap);
-		return -EBUSY;
-	}
-	swap_area_end(swap);
-	return 0;
+	return refused ? refused : swapoff(swap);
 }
 
 int samara_print_swaps(struct samara_machine *machine, int fd)
