@@ -7,6 +7,7 @@
  *   of a file known by name     nowhere: clean ones are zeros       empty entries
  *   MADV_FREE, MAP_DROPPABLE    nowhere                             empty entries
  *   anonymous                   in a slot                           swap entries
+ *   shared memory               in a slot (page cache: its entry)   empty entries
  *
  * Its lock is held from the look at its use to its end. So no fault maps it meanwhile, truncation
  * waits, and its inode stays as long as the folio is in its page cache, though nothing here has a
@@ -115,21 +116,24 @@ static enum evicted leave_swap_cache(struct file_store *store, struct folio *fol
 	return EVICT_FREED;
 }
 
-/* What can leave to a slot only. */
-static enum evicted evict_swapbacked(struct file_store *store, struct folio *folio)
+/* A page of inode's page cache. */
+static enum evicted evict_shmem(struct inode *inode, struct folio *folio)
+{
+	struct file_store *store = inode->store;
+
+	if (READ_ONCE(store->swap.free) <= 0)
+		return EVICT_ACTIVE;
+	if (is_mapped(store, folio))
+		return still_mapped(store, folio);
+	/* From here on there may be no inode any more. */
+	return shmem_swap_out(inode, folio) ? EVICT_KEPT : leave_swap_cache(store, folio);
+}
+
+/* A mapped page. */
+static enum evicted evict_anon(struct file_store *store, struct folio *folio)
 {
 	enum evicted why;
 
-	if (!folio_maps(folio)) {
-		if (!folio_test(folio, FOLIO_SWAPCACHE))
-			return EVICT_KEPT;
-		/* Read ahead, or what is left of a page that is gone. */
-		if (!swap_cache_free(store, folio))
-			return leave_swap_cache(store, folio);
-		return folio_refs(folio) == 1 ? EVICT_FREED : EVICT_KEPT;
-	}
-	if (!folio_test(folio, FOLIO_ANON))
-		return EVICT_KEPT;
 	if (!folio_test(folio, FOLIO_SWAPCACHE) && swap_cache_add(store, folio))
 		return EVICT_ACTIVE;
 	if (!folio_unmap_all(store, folio, folio_swap(folio)))
@@ -138,6 +142,23 @@ static enum evicted evict_swapbacked(struct file_store *store, struct folio *fol
 	/* The slot is given back if no entry has become one of it. */
 	(void)!swap_cache_free(store, folio);
 	return why;
+}
+
+/* What can leave to a slot only. */
+static enum evicted evict_swapbacked(struct file_store *store, struct folio *folio)
+{
+	const bool anon = folio_test(folio, FOLIO_ANON);
+
+	if (!folio_test(folio, FOLIO_SWAPCACHE) && !anon)
+		return folio->mapping ? evict_shmem(folio->mapping, folio) : EVICT_KEPT;
+	if (folio_maps(folio))
+		return anon ? evict_anon(store, folio) : EVICT_KEPT;
+	if (!folio_test(folio, FOLIO_SWAPCACHE))
+		return EVICT_KEPT;
+	/* Read ahead, or what is left of a page that is gone. */
+	if (!swap_cache_free(store, folio))
+		return leave_swap_cache(store, folio);
+	return folio_refs(folio) == 1 ? EVICT_FREED : EVICT_KEPT;
 }
 
 static enum evicted evict_locked(struct file_store *store, struct folio *folio, enum evict_how how)

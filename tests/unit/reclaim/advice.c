@@ -193,6 +193,31 @@ static void memory_larger_than_ram_keeps_its_contents(void **state)
 	assert_true(rss(MM_SWAPENTS) >= 1024);
 }
 
+static void shared_memory_leaves_and_comes_back(void **state)
+{
+	struct samara_file *file = mem_file(&m, PAGES);
+	unsigned long other;
+
+	(void)state;
+	at = mem_map(&m, PAGES, RW, MAP_SHARED, file);
+	other = mem_map(&m, PAGES, RW, MAP_SHARED, file);
+	for (unsigned long i = 0; i < PAGES; i++)
+		assert_int_equal(load(i), i + 1);
+	store(7, 99);
+	/* Written by calls: used once, and by the mapping. */
+	for (int round = 0; round < 4 && mem_frames(&m); round++)
+		reclaim_direct(m.machine, PAGES);
+	assert_int_equal(mem_frames(&m), 0);
+	assert_int_equal(rss(MM_SHMEMPAGES), 0);
+	for (unsigned long i = 0; i < PAGES; i++)
+		assert_int_equal(load(i), i == 7 ? 99 : i + 1);
+	advise(0, PAGES, PAGEOUT);
+	assert_int_equal(rss(MM_SHMEMPAGES), 0);
+	at = other;
+	assert_int_equal(load(7), 99);
+	samara_file_put(file);
+}
+
 /* Without room in swap nothing changes: the access says -ENOMEM at once. */
 static void a_full_swap_is_as_none(void **state)
 {
@@ -267,6 +292,7 @@ int main(void)
 		test(freed_pages_are_dropped_if_they_stay_clean),
 		test(droppable_pages_are_dropped_dirty),
 		test(memory_larger_than_ram_keeps_its_contents),
+		test(shared_memory_leaves_and_comes_back),
 		test(a_full_swap_is_as_none),
 		test(reclaim_gives_host_memory_back),
 	};
