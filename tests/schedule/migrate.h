@@ -23,8 +23,8 @@ struct migrate_world {
 	struct world w;
 	struct samara_mm *other; /* NULL: none */
 	struct samara_cpu *cpu;
-	unsigned long pfn; /* of the page that moves */
-	bool answered;     /* what was asked was allowed */
+	unsigned long pfn;     /* of the page that moves */
+	unsigned long kept[2]; /* compact: its pages */
 };
 
 static inline pte_t entry_of(struct samara_mm *mm, unsigned long page)
@@ -78,7 +78,7 @@ static inline void move(void *arg)
 /* Each folio has as many maps as entries, and no entry migrates. */
 static inline void check_entries(struct migrate_world *m)
 {
-	unsigned long entries[WORLD_FRAMES] = { 0 };
+	unsigned long entries[WORLD_FRAMES + 1] = { 0 };
 	struct samara_mm *mm;
 
 	for_each_mm(m->w.machine, mm)
@@ -91,7 +91,7 @@ static inline void check_entries(struct migrate_world *m)
 				entries[pte_pfn(pte)]++;
 		}
 	}
-	for (unsigned long pfn = 1; pfn < WORLD_FRAMES; pfn++) {
+	for (unsigned long pfn = 1; pfn <= WORLD_FRAMES; pfn++) {
 		struct folio *folio = folio_get_pfn(m->w.machine->ram, pfn);
 
 		schedule_require(entries[pfn] == (folio ? folio_maps(folio) : 0));
