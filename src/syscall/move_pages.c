@@ -70,6 +70,9 @@ static long migrate_one(struct file_store *store, struct folio *folio)
 	struct folio *to;
 	int err;
 
+	/* A device's, for one. */
+	if (!folio_test(folio, FOLIO_LRU))
+		return 0;
 	while (!(to = folio_alloc(store->ram, 0, FOLIO_RAW)))
 		if (store_make_room(store, &refused))
 			return -ENOMEM;
