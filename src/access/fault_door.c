@@ -44,19 +44,12 @@ static int refuse_bus(const struct samara_mm *mm, struct samara_fault *fault, un
 }
 
 /*
- * The door's answer when a fault at addr of mm has said codes. refused is frames_refused as it was
- * before the fault. No lock is held any more. 0: the access is tried again, perhaps after a wait.
+ * The door's answer when a fault at addr of mm has said codes, and waits for nothing. No lock is
+ * held any more. 0: the access is tried again.
  */
 static int answer(struct samara_mm *mm, unsigned int codes, unsigned long addr,
-		  unsigned long refused, struct samara_fault *fault)
+		  struct samara_fault *fault)
 {
-	if (codes & VM_FAULT_WAITS) {
-		const int err = access_wait(mm, addr, codes, &refused);
-
-		if (err == -EIO)
-			return refuse(fault, addr, SIGBUS, BUS_ADRERR);
-		return err ? refuse(fault, addr, 0, -ENOMEM) : 0;
-	}
 	if (codes & VM_FAULT_SIGBUS)
 		return refuse_bus(mm, fault, addr, codes);
 	if (codes & VM_FAULT_SIGSEGV)
@@ -143,27 +136,47 @@ unlock:
 	return codes;
 }
 
+static unsigned int fault_once(struct samara_mm *mm, unsigned long addr, unsigned int flags)
+{
+	struct vma *vma = lock_vma_under_rcu(mm, addr);
+	unsigned int codes;
+
+	if (vma) {
+		codes = fault_checked(vma, addr, flags | FAULT_VMA_LOCK);
+		vma_end_read(vma);
+		if (!(codes & VM_FAULT_RETRY)) {
+			mm_lock_count(mm, VMA_LOCK_SUCCESS);
+			return codes;
+		}
+		mm_lock_count(mm, VMA_LOCK_RETRY);
+	}
+	return fault_slowly(mm, addr, flags);
+}
+
 int access_fault(struct samara_mm *mm, unsigned long addr, enum samara_access kind,
 		 struct samara_fault *fault)
 {
 	const unsigned int flags = kind == SAMARA_ACCESS_WRITE ? FAULT_WRITE :
 				   kind == SAMARA_ACCESS_EXEC  ? FAULT_EXEC :
 								 0;
-	const unsigned long refused = frames_refused;
+	struct waited waited;
 	unsigned int codes;
-	struct vma *vma;
+	int err = 0;
 
 	if (addr >= mm->geo->task_size)
 		return refuse(fault, addr, SIGSEGV, code_above(mm, addr, kind));
-	vma = lock_vma_under_rcu(mm, addr);
-	if (vma) {
-		codes = fault_checked(vma, addr, flags | FAULT_VMA_LOCK);
-		vma_end_read(vma);
-		if (!(codes & VM_FAULT_RETRY)) {
-			mm_lock_count(mm, VMA_LOCK_SUCCESS);
-			return answer(mm, codes, addr, refused, fault);
-		}
-		mm_lock_count(mm, VMA_LOCK_RETRY);
-	}
-	return answer(mm, fault_slowly(mm, addr, flags), addr, refused, fault);
+	waited = waited_begin();
+	do {
+		codes = fault_once(mm, addr, flags);
+		/* A page that is kept is mapped now. A write to it may have to copy it first. */
+		if (!codes && waited.page)
+			codes = fault_once(mm, addr, flags);
+		if (codes & VM_FAULT_WAITS)
+			err = access_wait(mm, addr, codes, &waited);
+	} while ((codes & VM_FAULT_WAITS) && !err);
+	waited_end(mm, &waited);
+	if (err)
+		return err == -EIO ? refuse(fault, addr, SIGBUS, BUS_ADRERR) :
+				     refuse(fault, addr, 0, -ENOMEM);
+	return answer(mm, codes, addr, fault);
 }

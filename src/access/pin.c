@@ -164,18 +164,22 @@ static int pin_once(struct samara_mm *mm, unsigned long addr, struct pin_ask *as
 /* Again after each wait. No lock is held. */
 static int pin_one(struct samara_mm *mm, unsigned long addr, struct pin_ask *ask)
 {
-	unsigned long refused = frames_refused;
+	struct waited waited = waited_begin();
 	int ret, err;
 
 	for (;;) {
 		ask->codes = 0;
 		ret = pin_once(mm, addr, ask);
 		if (!ret || !(ask->codes & VM_FAULT_WAITS))
-			return ret;
-		err = access_wait(mm, addr, ask->codes, &refused);
-		if (err)
-			return err == -ENOMEM ? -ENOMEM : -EFAULT;
+			break;
+		err = access_wait(mm, addr, ask->codes, &waited);
+		if (err) {
+			ret = err == -ENOMEM ? -ENOMEM : -EFAULT;
+			break;
+		}
 	}
+	waited_end(mm, &waited);
+	return ret;
 }
 
 long samara_pin_pages(struct samara_mm *mm, unsigned long addr, unsigned long nr,

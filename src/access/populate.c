@@ -109,7 +109,7 @@ static int walk_access(struct populate *p)
 /* walk from p->at on, again after each wait; no lock is held in between. */
 static int populate(struct populate *p, int (*walk)(struct populate *p))
 {
-	unsigned long refused = frames_refused;
+	struct waited waited = waited_begin();
 	int err;
 
 	for (;;) {
@@ -118,11 +118,15 @@ static int populate(struct populate *p, int (*walk)(struct populate *p))
 		err = walk(p);
 		mmap_read_unlock(p->mm);
 		if (!err || !(p->codes & VM_FAULT_WAITS))
-			return err;
-		err = access_wait(p->mm, p->at, p->codes, &refused);
-		if (err)
-			return err == -ENOMEM ? -ENOMEM : -EFAULT;
+			break;
+		err = access_wait(p->mm, p->at, p->codes, &waited);
+		if (err) {
+			err = err == -ENOMEM ? -ENOMEM : -EFAULT;
+			break;
+		}
 	}
+	waited_end(p->mm, &waited);
+	return err;
 }
 
 int populate_range(struct samara_mm *mm, unsigned long start, unsigned long end)

@@ -65,7 +65,31 @@ static struct awaited look(struct samara_mm *mm, unsigned long addr)
 	return what;
 }
 
-static int read_slot(struct samara_mm *mm, const struct awaited *what, unsigned long *refused)
+/* A page that was read, with a reference. */
+static void keep(struct samara_mm *mm, struct waited *waited, struct folio *folio)
+{
+	if (!waited->lacked) {
+		folio_put(mm->machine->ram, folio);
+		return;
+	}
+	waited_end(mm, waited);
+	waited->page = folio;
+}
+
+void waited_end(struct samara_mm *mm, struct waited *waited)
+{
+	if (waited->page)
+		folio_put(mm->machine->ram, waited->page);
+	waited->page = NULL;
+}
+
+static int make_room(struct samara_mm *mm, struct waited *waited)
+{
+	waited->lacked = true;
+	return store_make_room(mm->machine->store, &waited->refused);
+}
+
+static int read_slot(struct samara_mm *mm, const struct awaited *what, struct waited *waited)
 {
 	struct file_store *store = mm->machine->store;
 	struct folio *folio;
@@ -73,12 +97,12 @@ static int read_slot(struct samara_mm *mm, const struct awaited *what, unsigned 
 	int err = swap_read(store, what->swap, what->around, &folio, &major);
 
 	if (!err)
-		folio_put(store->ram, folio);
+		keep(mm, waited, folio);
 	if (major)
 		vm_event_add(store->ram, PGMAJFAULT, 1);
 	if (err == -ENOENT)
 		return 0; /* the entry is another one by now */
-	return err == -ENOMEM ? store_make_room(store, refused) : err;
+	return err == -ENOMEM ? make_room(mm, waited) : err;
 }
 
 /*
@@ -92,16 +116,15 @@ static void wait_for_folio(struct ram *ram, struct folio *folio)
 	folio_put(ram, folio);
 }
 
-int access_wait(struct samara_mm *mm, unsigned long addr, unsigned int codes,
-		unsigned long *refused)
+int access_wait(struct samara_mm *mm, unsigned long addr, unsigned int codes, struct waited *waited)
 {
 	struct awaited what;
 
 	if (codes & VM_FAULT_OOM)
-		return store_make_room(mm->machine->store, refused);
+		return make_room(mm, waited);
 	VM_WARN_ON(lock_rank_holds_any());
 	what = look(mm, addr);
 	if (what.folio)
 		wait_for_folio(mm->machine->ram, what.folio);
-	return swp_none(what.swap) ? 0 : read_slot(mm, &what, refused);
+	return swp_none(what.swap) ? 0 : read_slot(mm, &what, waited);
 }

@@ -21,13 +21,28 @@
 /* The codes of a fault that may be tried again after a wait. */
 #define VM_FAULT_WAITS ((unsigned int)VM_FAULT_WAIT | (unsigned int)VM_FAULT_OOM)
 
+/* What a door remembers from one try of an access to the next. */
+struct waited {
+	unsigned long refused; /* see store_make_room() */
+	bool lacked;           /* frames: a try failed for want of them */
+	struct folio *page;    /* read in since then, with a reference; NULL: none */
+};
+
+static inline struct waited waited_begin(void)
+{
+	return (struct waited){ .refused = frames_refused };
+}
+/* The access is over. */
+void waited_end(struct samara_mm *mm, struct waited *waited);
+
 /*
- * A fault at addr said codes, some of VM_FAULT_WAITS among them. *refused: see store_make_room().
- * What is in a swap area is read into the swap cache, and the fault finds it there.
- * 0: try it again. -ENOMEM: memory has run out. -EIO: the page cannot be read. Sleeps. No lock is
- * held.
+ * A fault at addr said codes, some of VM_FAULT_WAITS among them. What is in a swap area is read
+ * into the swap cache, and the fault finds it there: where frames are short the page is kept there
+ * until the access is over, or it would be what leaves when the access wants a second frame, to be
+ * read again, for ever. 0: try it again. -ENOMEM: memory has run out. -EIO: the page cannot be
+ * read. Sleeps. No lock is held.
  */
 int access_wait(struct samara_mm *mm, unsigned long addr, unsigned int codes,
-		unsigned long *refused) __must_check;
+		struct waited *waited) __must_check;
 
 #endif
