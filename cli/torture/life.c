@@ -4,6 +4,8 @@
  */
 #include "torture/torture.h"
 
+#include <errno.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -33,19 +35,21 @@ static void write_on_both_sides(struct worker *w, struct samara_mm *child, struc
 	const unsigned int i = writable_page(w, s);
 	const unsigned long addr = page_addr(w->t, s, i);
 	const uint64_t id = new_id(w->t, i);
+	struct samara_fault fault = { 0 };
 	long put;
 
 	if (i == SLOT_PAGES)
 		return;
 	fill(w->buf, id);
 	do {
-		put = samara_write(child, addr, w->buf, PAGE, NULL);
+		put = samara_write(child, addr, w->buf, PAGE, &fault);
 	} while (again(w, put));
-	if (ran_out(w, put))
+	if (ran_out(w, put) || (put != (long)PAGE && lost(w, &fault)))
 		return;
 	if (put != (long)PAGE)
 		wrong(w, "%#lx: the child cannot write", addr);
 	theirs[i].id = id;
+	theirs[i].freed = false;
 	if (is_shared(s))
 		s->page[i].id = s->in_file[i] = id;
 	check_page(w, w->t->mm, addr, &s->page[i]);
@@ -100,7 +104,8 @@ void op_pin(struct worker *w, struct slot *s)
 	do {
 		pinned = samara_pin_pages(w->t->mm, addr, 1, SAMARA_PIN_WRITE, &pin);
 	} while (again(w, pinned));
-	if (ran_out(w, pinned))
+	if (ran_out(w, pinned) ||
+	    (pinned == -EFAULT && lost(w, &(struct samara_fault){ .signo = SIGBUS })))
 		return;
 	if (pinned != 1) {
 		wrong(w, "%#lx cannot be pinned: %ld", addr, pinned);
@@ -138,7 +143,7 @@ static bool cpu_access(struct worker *w, unsigned long addr, enum samara_access 
 void op_cpu(struct worker *w, struct slot *s)
 {
 	for (unsigned int i = 0; i < SLOT_PAGES; i++) {
-		const struct page_state *p = &s->page[i];
+		struct page_state *const p = &s->page[i];
 		const enum samara_access access =
 			roll(w, 2) ? SAMARA_ACCESS_WRITE : SAMARA_ACCESS_READ;
 		const bool may = p->mapped && !p->guard &&
@@ -151,25 +156,28 @@ void op_cpu(struct worker *w, struct slot *s)
 		do {
 			could = cpu_access(w, addr, access, &seen, &fault);
 		} while (!could && !fault.signo && again(w, fault.code));
-		if (!could && may && !fault.signo && ran_out(w, fault.code))
+		if (!could && may && (fault.signo ? lost(w, &fault) : ran_out(w, fault.code)))
 			continue;
 		if (could != may)
 			wrong(w,
 			      "%#lx: access %d %s (signal %d, code %d); mapped %d prot %d guard %d",
 			      addr, (int)access, could ? "succeeds" : "fails", fault.signo,
 			      fault.code, p->mapped, p->prot, p->guard);
-		else if (could && seen != p->id)
+		else if (could && !may_hold(p, seen))
 			wrong(w, "%#lx: holds %#lx, and should %#lx", addr, (unsigned long)seen,
 			      (unsigned long)p->id);
+		else if (could && access == SAMARA_ACCESS_WRITE)
+			settle(p, seen);
 	}
 }
 
-static int exchange(struct worker *w, unsigned long addr, uint64_t *expected, uint64_t desired)
+static int exchange(struct worker *w, unsigned long addr, uint64_t *expected, uint64_t desired,
+		    struct samara_fault *fault)
 {
 	int ret;
 
 	do {
-		ret = samara_cmpxchg(w->t->mm, addr, 8, expected, desired, NULL);
+		ret = samara_cmpxchg(w->t->mm, addr, 8, expected, desired, fault);
 	} while (again(w, ret));
 	return ret;
 }
@@ -178,19 +186,23 @@ void op_exchange(struct worker *w, struct slot *s)
 {
 	const unsigned int i = writable_page(w, s);
 	const unsigned long addr = page_addr(w->t, s, i);
+	struct samara_fault fault = { 0 };
 	uint64_t expected;
 	int ret;
 
 	if (i == SLOT_PAGES)
 		return;
 	expected = s->page[i].id + 1;
-	ret = exchange(w, addr, &expected, 0);
-	if (ran_out(w, ret))
+	ret = exchange(w, addr, &expected, 0, &fault);
+	if (ran_out(w, ret) || (ret == -EFAULT && lost(w, &fault)))
 		return;
-	if (ret != 0 || expected != s->page[i].id)
+	if (ret != 0 || !may_hold(&s->page[i], expected))
 		wrong(w, "%#lx: an exchange for what isn't there found %#lx", addr,
 		      (unsigned long)expected);
-	ret = exchange(w, addr, &expected, expected);
-	if (ret != 1 && !ran_out(w, ret))
+	ret = exchange(w, addr, &expected, expected, &fault);
+	if (ret == 1)
+		settle(&s->page[i], expected);
+	else if (!ran_out(w, ret) && !(ret == -EFAULT && lost(w, &fault)) &&
+		 !(ret == 0 && s->page[i].freed && !expected))
 		wrong(w, "%#lx: an exchange for what is there failed", addr);
 }

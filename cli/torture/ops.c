@@ -118,13 +118,14 @@ bool write_page(struct worker *w, struct slot *s, unsigned int i)
 	do {
 		put = samara_write(w->t->mm, addr, w->buf, PAGE, &fault);
 	} while (again(w, put));
-	if (writable && ran_out(w, put))
+	if (writable && (ran_out(w, put) || (put != (long)PAGE && lost(w, &fault))))
 		return false;
 	if (put != (writable ? (long)PAGE : 0)) {
 		wrong(w, "%#lx: %ld bytes written (signal %d, code %d); mapped %d prot %d guard %d",
 		      addr, put, fault.signo, fault.code, p->mapped, p->prot, p->guard);
 	} else if (writable) {
 		p->id = id;
+		p->freed = false;
 		if (is_shared(s))
 			s->in_file[i] = id;
 	}
@@ -170,6 +171,39 @@ static void op_discard(struct worker *w, struct slot *s)
 	for (unsigned int i = part.from; i < part.to; i++)
 		if (!is_shared(s))
 			s->page[i].id = 0;
+}
+
+/* Pages leave now, or soon. They hold what they held. */
+static void op_pageout(struct worker *w, struct slot *s)
+{
+	const struct part part = mapped_part(w, s);
+	const int advice = roll(w, 4) ? MADV_PAGEOUT : MADV_COLD;
+	int err;
+
+	if (part.from == part.to)
+		return;
+	do {
+		err = samara_madvise(w->t->mm, part_addr(w, s, part), part_len(part), advice);
+	} while (again(w, err));
+	if (err)
+		wrong(w, "advice %d of %#lx: %d", advice, part_addr(w, s, part), err);
+}
+
+/* Pages that may become zeros until they are written to. */
+static void op_free(struct worker *w, struct slot *s)
+{
+	const struct part part = mapped_part(w, s);
+	int err;
+
+	if (part.from == part.to || s->kind != SLOT_ANON)
+		return;
+	do {
+		err = samara_madvise(w->t->mm, part_addr(w, s, part), part_len(part), MADV_FREE);
+	} while (again(w, err));
+	if (err)
+		wrong(w, "MADV_FREE of %#lx: %d", part_addr(w, s, part), err);
+	for (unsigned int i = part.from; i < part.to; i++)
+		s->page[i].freed = true;
 }
 
 static void op_guard(struct worker *w, struct slot *s)
@@ -369,6 +403,12 @@ void do_op(struct worker *w, enum op op, struct slot *s)
 		return;
 	case OP_SYNC:
 		op_sync(w);
+		return;
+	case OP_PAGEOUT:
+		op_pageout(w, s);
+		return;
+	case OP_FREE:
+		op_free(w, s);
 		return;
 	default:
 		op_maps(w);

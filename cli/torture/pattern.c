@@ -120,13 +120,13 @@ void check_page(struct worker *w, struct samara_mm *mm, unsigned long addr,
 	do {
 		got = samara_read(mm, addr, w->buf, PAGE, &fault);
 	} while (again(w, got));
-	if (readable && ran_out(w, got))
+	if (readable && (ran_out(w, got) || (got != (long)PAGE && lost(w, &fault))))
 		return;
 	if (got != (readable ? (long)PAGE : 0))
 		wrong(w,
 		      "%#lx: %ld bytes were read (signal %d, code %d); mapped %d prot %d guard %d",
 		      addr, got, fault.signo, fault.code, p->mapped, p->prot, p->guard);
-	else if (readable && !holds(w->buf, p->id))
+	else if (readable && !holds(w->buf, p->id) && !(p->freed && holds(w->buf, 0)))
 		wrong(w, "%#lx: holds the page of id %#lx, and should that of %#lx", addr,
 		      (unsigned long)w->buf[0], (unsigned long)p->id);
 }

@@ -2,7 +2,7 @@
 /*
  * samara torture: options, threads, the summary.
  */
-#include "torture/torture.h"
+#include "torture/pressure.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -29,14 +29,17 @@ static const char usage[] =
 	"  --threads=N   how many (twice the processors, at least 4)\n"
 	"  --refuse=N    one of N operations has an allocation refused, and is made again\n"
 	"  --ram=MIB     so little RAM that it runs out (from 1 on; 256)\n"
+	"  --swap        pages leave memory (--ram=8, if it isn't given): swap areas come and go\n"
+	"                and fail, pages move, frames go bad, a victim is chosen\n"
 	"  --json        the summary as JSON\n"
 	"  --help\n"
 	"\n"
 	"Exit status: 0 nothing wrong, 1 something is, 2 bad usage.\n";
 
 const char *const op_names[OPS] = {
-	"map",  "unmap", "protect", "write", "read",     "stroll", "discard", "guard",
-	"move", "fork",  "pin",     "cpu",   "exchange", "maps",   "hole",    "sync",
+	"map",     "unmap", "protect", "write",   "read",     "stroll", "discard", "guard",
+	"move",    "fork",  "pin",     "cpu",     "exchange", "maps",   "hole",    "sync",
+	"pageout", "free",  "swapoff", "migrate", "reclaim",  "hog",    "poison",
 };
 
 /* Of 100. */
@@ -44,9 +47,12 @@ static const unsigned char weights[OPS] = { 9, 7, 8, 18, 16, 11, 3, 3, 4, 2, 3, 
 
 static enum op any_op(struct worker *w)
 {
-	unsigned long at = roll(w, 100);
+	unsigned long at;
 	int op = 0;
 
+	if (w->t->asked.swap && !roll(w, 8))
+		return roll(w, 4) ? OP_PAGEOUT : OP_FREE;
+	at = roll(w, 100);
 	while (at >= weights[op])
 		at -= weights[op++];
 	return (enum op)op;
@@ -134,6 +140,7 @@ static void tear_down(struct torture *t)
 	samara_file_put(t->host);
 	close(t->null);
 	samara_mm_exit(t->mm);
+	pressure_end(t);
 	samara_machine_destroy(t->machine);
 }
 
@@ -183,8 +190,9 @@ static int run_threads(struct torture *t, struct worker *workers, bool show)
 
 /* What all threads did. */
 struct sums {
-	unsigned long done[OPS], all, refused, ran_out;
-	unsigned long live; /* objects that are left */
+	unsigned long done[OPS], all, refused, ran_out, lost;
+	unsigned long killed; /* victims */
+	unsigned long live;   /* objects that are left */
 };
 
 static void print_json(const struct torture *t, const struct sums *sums)
@@ -194,12 +202,13 @@ static void print_json(const struct torture *t, const struct sums *sums)
 
 	for (int i = 0; i < OPS; i++)
 		json_object_set_new(ops, op_names[i], json_integer((json_int_t)sums->done[i]));
-	out = json_pack("{s:I, s:i, s:i, s:i, s:i, s:o, s:I, s:I, s:I, s:s}", "seed",
+	out = json_pack("{s:I, s:i, s:i, s:i, s:i, s:b, s:o, s:I, s:I, s:I, s:I, s:I, s:s}", "seed",
 			(json_int_t)t->asked.seed, "threads", t->asked.threads, "seconds",
-			t->asked.secs, "refuse", t->asked.refuse, "ram", t->asked.ram, "operations",
-			ops, "refused", (json_int_t)sums->refused, "ran_out",
-			(json_int_t)sums->ran_out, "live_objects", (json_int_t)sums->live, "wrong",
-			t->wrong.text);
+			t->asked.secs, "refuse", t->asked.refuse, "ram", t->asked.ram, "swap",
+			t->asked.swap, "operations", ops, "refused", (json_int_t)sums->refused,
+			"ran_out", (json_int_t)sums->ran_out, "lost", (json_int_t)sums->lost,
+			"victims", (json_int_t)sums->killed, "live_objects", (json_int_t)sums->live,
+			"wrong", t->wrong.text);
 	json_dumpf(out, stdout, JSON_INDENT(2));
 	putchar('\n');
 	json_decref(out);
@@ -207,13 +216,18 @@ static void print_json(const struct torture *t, const struct sums *sums)
 
 static void print_text(const struct torture *t, const struct sums *sums)
 {
+	const int ops = t->asked.swap ? OPS : OP_PAGEOUT;
+
 	printf("%lu operations by %d threads in %d s:", sums->all, t->asked.threads, t->asked.secs);
-	for (int i = 0; i < OPS; i++)
-		printf(" %s %lu%s", op_names[i], sums->done[i], i + 1 < OPS ? "," : "\n");
+	for (int i = 0; i < ops; i++)
+		printf(" %s %lu%s", op_names[i], sums->done[i], i + 1 < ops ? "," : "\n");
 	if (t->asked.refuse)
 		printf("%lu of them had an allocation refused, and said so\n", sums->refused);
 	if (t->asked.ram)
 		printf("%lu times there was no frame left\n", sums->ran_out);
+	if (t->asked.swap)
+		printf("%lu victims, %lu accesses to pages that could not be read from swap\n",
+		       sums->killed, sums->lost);
 	if (!t->wrong.text[0] && !sums->live) {
 		puts("nothing wrong, nothing left");
 		return;
@@ -228,19 +242,45 @@ static void print_text(const struct torture *t, const struct sums *sums)
 		printf(" --refuse=%d", t->asked.refuse);
 	if (t->asked.ram)
 		printf(" --ram=%d", t->asked.ram);
+	if (t->asked.swap)
+		printf(" --swap");
 	putchar('\n');
+}
+
+static void add_worker(struct sums *sums, const struct worker *w)
+{
+	for (int i = 0; i < OPS; i++) {
+		sums->done[i] += w->done[i];
+		sums->all += w->done[i];
+	}
+	sums->refused += w->refused;
+	sums->ran_out += w->ran_out;
+	sums->lost += w->lost;
 }
 
 static void add_up(const struct torture *t, const struct worker *workers, struct sums *sums)
 {
-	for (int n = 0; n < t->asked.threads; n++) {
-		for (int i = 0; i < OPS; i++) {
-			sums->done[i] += workers[n].done[i];
-			sums->all += workers[n].done[i];
-		}
-		sums->refused += workers[n].refused;
-		sums->ran_out += workers[n].ran_out;
-	}
+	for (int n = 0; n < t->asked.threads; n++)
+		add_worker(sums, &workers[n]);
+	for (int n = 0; t->pressure && n < MINDERS; n++)
+		add_worker(sums, &t->pressure->minder[n].w);
+	if (t->pressure)
+		sums->killed = t->pressure->victim.killed;
+}
+
+/* All pages of all slots, and the whole address space. */
+static void check_all(struct torture *t, struct worker *w)
+{
+	struct samara_report report = { 0 };
+
+	w->now = OP_READ;
+	for (int i = 0; i < SLOTS; i++)
+		for (unsigned int page = 0; page < SLOT_PAGES; page++)
+			check_page(w, t->mm, page_addr(t, &t->slot[i], page),
+				   &t->slot[i].page[page]);
+	if (!t->wrong.text[0] && samara_mm_validate(t->mm, &report))
+		snprintf(t->wrong.text, sizeof(t->wrong.text), "in the end: %s: %.200s",
+			 report.invariant, report.text);
 }
 
 static int torture(struct torture *t, bool json)
@@ -251,18 +291,17 @@ static int torture(struct torture *t, bool json)
 
 	if (err)
 		return fail("torture", "cannot set up: %s", strerror(-err));
-	err = run_threads(t, workers, !json);
-	if (!err && !t->wrong.text[0]) {
-		struct samara_report report = { 0 };
-
-		if (samara_mm_validate(t->mm, &report))
-			snprintf(t->wrong.text, sizeof(t->wrong.text), "in the end: %s: %.200s",
-				 report.invariant, report.text);
-	}
+	if (t->asked.swap)
+		err = pressure_start(t);
+	if (!err)
+		err = run_threads(t, workers, !json);
+	pressure_stop(t);
+	if (!err && !t->wrong.text[0])
+		check_all(t, &workers[0]);
+	add_up(t, workers, &sums);
 	tear_down(t);
 	if (err)
 		return fail("torture", "cannot start threads: %s", strerror(-err));
-	add_up(t, workers, &sums);
 	sums.live = samara_live_objects();
 	(json ? print_json : print_text)(t, &sums);
 	return t->wrong.text[0] || sums.live ? EXIT_DIFFERS : EXIT_SAME;
@@ -293,6 +332,7 @@ static int run(int argc, char **argv)
 		{ "threads", required_argument, NULL, 't' },
 		{ "refuse", required_argument, NULL, 'f' },
 		{ "ram", required_argument, NULL, 'm' },
+		{ "swap", no_argument, NULL, 'w' },
 		{ "json", no_argument, NULL, 'j' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
@@ -322,6 +362,9 @@ static int run(int argc, char **argv)
 		case 'm':
 			status = positive("ram", optarg, 65536, &t.asked.ram);
 			break;
+		case 'w':
+			t.asked.swap = true;
+			break;
 		case 'j':
 			json = true;
 			break;
@@ -334,6 +377,8 @@ static int run(int argc, char **argv)
 	}
 	if (status)
 		return status;
+	if (t.asked.swap && !t.asked.ram)
+		t.asked.ram = 8;
 	if (optind < argc)
 		return fail("torture", "%s: torture takes no argument", argv[optind]);
 	return torture(&t, json);

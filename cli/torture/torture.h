@@ -20,6 +20,8 @@
  * Memory may fail. With --refuse a call now and then has one of its allocations refused: it says
  * so, and made again it does what it was asked to, whatever the first try had got done. With
  * little RAM frames run out: then an access fails, and the page stays as it is.
+ *
+ * With --swap pages leave memory: pressure.h.
  */
 #ifndef CLI_TORTURE_TORTURE_H
 #define CLI_TORTURE_TORTURE_H
@@ -44,6 +46,7 @@ enum slot_kind { SLOT_ANON, SLOT_SHARED, SLOT_PRIVATE, SLOT_HOST, SLOT_KINDS };
 
 struct page_state {
 	bool mapped, guard;
+	bool freed; /* it may have become zeros (MADV_FREE) */
 	int prot;
 	uint64_t id; /* 0: zeros */
 };
@@ -72,6 +75,15 @@ enum op {
 	OP_MAPS,
 	OP_HOLE,
 	OP_SYNC,
+	/* with --swap */
+	OP_PAGEOUT,
+	OP_FREE,
+	/* of threads of their own (pressure.h) */
+	OP_SWAPOFF,
+	OP_MIGRATE,
+	OP_RECLAIM,
+	OP_HOG,
+	OP_POISON,
 	OPS
 };
 extern const char *const op_names[OPS];
@@ -83,11 +95,13 @@ struct torture {
 		int secs, threads;
 		int refuse; /* one of so many operations has an allocation refused; 0: none */
 		int ram;    /* MiB; 0: plenty */
+		bool swap;
 	} asked;
 	struct samara_machine *machine;
 	struct samara_mm *mm;
 	struct samara_file *file, *host;
-	int null; /* descriptor of /dev/null */
+	struct pressure *pressure; /* NULL: nothing leaves memory */
+	int null;                  /* descriptor of /dev/null */
 	struct slot slot[SLOTS];
 	uint64_t next_id; /* atomic */
 	bool stop;        /* atomic */
@@ -105,6 +119,7 @@ struct worker {
 	struct samara_cpu *cpu;
 	unsigned long done[OPS];
 	unsigned long refused, ran_out; /* calls that failed for it */
+	unsigned long lost;             /* accesses to pages that could not be read from swap */
 	bool armed;                     /* an allocation of this thread is to be refused */
 	enum op now;
 	uint64_t buf[WORDS];
@@ -121,6 +136,8 @@ __attribute__((format(printf, 2, 3))) void wrong(struct worker *w, const char *f
 bool again(struct worker *w, long ret);
 /* ret of a call that failed because there are no frames left, which is nothing wrong. */
 bool ran_out(struct worker *w, long ret);
+/* An access that was stopped by fault: swap could not be read, as it was made to. */
+bool lost(struct worker *w, const struct samara_fault *fault);
 
 static inline bool is_shared(const struct slot *s)
 {
@@ -160,6 +177,17 @@ bool each_holds_any(const struct torture *t, const uint64_t *words, unsigned int
 /* Read the page at addr in mm, and say so if it isn't what p says. */
 void check_page(struct worker *w, struct samara_mm *mm, unsigned long addr,
 		const struct page_state *p);
+/* Whether the first word of a page may be that. */
+static inline bool may_hold(const struct page_state *p, uint64_t id)
+{
+	return id == p->id || (p->freed && !id);
+}
+/* The page was written to, with what was there: now it is known what that is. */
+static inline void settle(struct page_state *p, uint64_t id)
+{
+	p->id = id;
+	p->freed = false;
+}
 
 /* ops.c, life.c: one operation on a slot that is locked (OP_STROLL, OP_MAPS, OP_SYNC: on none). */
 void do_op(struct worker *w, enum op op, struct slot *s);
