@@ -8,16 +8,16 @@
  *            what the swap cache has alone leaves it
  *   again until no slot is used
  *
- * One round is not enough: a page that was in the swap cache before the area stopped may be unmapped
- * behind the walk, which makes entries; a fork that fails, or an exit, gives entries back when it
- * comes to them. Each round takes the folios that no entry names out of the cache, and nothing adds
- * one, so there are fewer and fewer that could be unmapped. New mms join the list last
+ * One round is not enough: a page that was in the swap cache before the area stopped may be
+ * unmapped behind the walk, which makes entries; a fork that fails, or an exit, gives entries back
+ * when it comes to them. Each round takes the folios that no entry names out of the cache, and
+ * nothing adds one, so there are fewer and fewer that could be unmapped. New mms join the list last
  * (core/mms.h), so that a round meets the children of forks that it has run beside.
  *
  * A page of shared memory that cannot be read is lost (shmem_swap_lose()).
  *
- * Locks: one mm's mmap_lock for reading at a time, a folio's in the cache; none between rounds, where
- * it waits for memory and for other threads.
+ * Locks: one mm's mmap_lock for reading at a time, a folio's in the cache; none between rounds,
+ * where it waits for memory and for other threads.
  */
 #include <errno.h>
 
@@ -124,7 +124,9 @@ static int read_in_shmem(struct file_store *store, unsigned int area)
 	return 0;
 }
 
-/* the swap cache --------------------------------------------------------------------------------- */
+/*
+ * the swap cache ---------------------------------------------------------------------------------
+ */
 
 static void drop_alone(struct file_store *store, struct samara_swap *area)
 {
@@ -143,7 +145,9 @@ static void drop_alone(struct file_store *store, struct samara_swap *area)
 	}
 }
 
-/* swapoff ---------------------------------------------------------------------------------------- */
+/*
+ * swapoff ----------------------------------------------------------------------------------------
+ */
 
 static int one_round(struct file_store *store, struct samara_swap *area)
 {
