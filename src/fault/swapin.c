@@ -24,12 +24,13 @@
 
 #include "fault/parts.h"
 #include "mmu/entry.h"
+#include "mmu/gather.h"
 
 /* What an entry is to become. */
 struct swapin {
 	struct vma *vma;
 	unsigned long addr;
-	struct folio *folio; /* locked, the cache's page of entry; the caller's reference */
+	struct folio *folio; /* locked, the cache's page of orig; the caller has a reference */
 	pte_t orig;
 	bool write; /* the access is one */
 };
@@ -67,20 +68,23 @@ static pte_t present_pte(const struct swapin *in)
 }
 
 /*
- * The leaf is locked, and has the entry. True: it is a page's now, *pte is what it is to be, and
- * the caller's reference is the entry's. False: too many entries map the page.
+ * The leaf is locked, and has the entry. True: *pte is what it is to be, and the page is mapped and
+ * counted so. False: too many entries map the page.
  */
 static bool bring_back(const struct swapin *in, enum rmap_exclusive exclusive, pte_t *pte)
 {
 	struct samara_mm *mm = in->vma->vm_mm;
 	const bool idle = slot_is_idle(in);
 
-	if (!folio_add_anon(in->folio, in->vma, in->addr, exclusive))
+	folio_get(in->folio); /* the entry's */
+	if (!folio_add_anon(in->folio, in->vma, in->addr, exclusive)) {
+		folio_put(store_of(in)->ram, in->folio);
 		return false;
+	}
 	swap_put(mm->machine->store, pte_swap_entry(in->orig));
 	if (idle)
 		(void)swap_cache_free(mm->machine->store, in->folio);
-	if (folio_count(in->folio) == 1)
+	if (folio_count(in->folio) == 2) /* the entry's, and the caller's */
 		folio_set(in->folio, FOLIO_EXCLUSIVE);
 	mm_rss_add(mm, MM_SWAPENTS, -1);
 	mm_rss_add(mm, MM_ANONPAGES, 1);
@@ -104,7 +108,7 @@ static pte_t accessed_pte(const struct swapin *in, pte_t pte)
 	return in->write ? pte_written(pte, vm_flags) : pte_with(pte, PTE_WRITE);
 }
 
-/* folio is locked, the slot's, and has a reference of ours, which becomes the entry's or is put. */
+/* folio is locked, the slot's, and has a reference of ours. */
 static unsigned int fault_cached(struct vm_fault *vmf, struct folio *folio)
 {
 	const struct swapin in = {
@@ -115,21 +119,15 @@ static unsigned int fault_cached(struct vm_fault *vmf, struct folio *folio)
 		.write = vmf->flags & FAULT_WRITE,
 	};
 	unsigned int ret = VM_FAULT_DONE;
-	bool ours = true;
 	pte_t pte;
 
 	if (fault_lock(vmf)) {
-		ours = !bring_back(&in, was_exclusive(vmf->orig), &pte);
-		if (ours)
-			ret = VM_FAULT_OOM;
-		else
+		if (bring_back(&in, was_exclusive(vmf->orig), &pte))
 			pte_set(vmf->pte, accessed_pte(&in, pte));
+		else
+			ret = VM_FAULT_OOM;
 		table_unlock(vmf->leaf);
 	}
-	/* A page that is mapped, or not ours any more, was locked: see swap_put(). */
-	folio_unlock(folio);
-	if (ours)
-		folio_put(fault_ram(vmf), folio);
 	return ret;
 }
 
@@ -142,13 +140,14 @@ unsigned int fault_swap(struct vm_fault *vmf)
 	if (!folio)
 		return VM_FAULT_WAIT;
 	folio_lock(folio);
+	/* Where it has left the cache, or could not be read, the access looks again. */
 	if (swap_cache_is(folio, swap) && folio_test(folio, FOLIO_UPTODATE)) {
 		if (likely(!folio_test(folio, FOLIO_POISONED)))
-			return fault_cached(vmf, folio);
-		ret = VM_FAULT_SIGBUS | VM_FAULT_HWPOISON;
+			ret = fault_cached(vmf, folio);
+		else
+			ret = VM_FAULT_SIGBUS | VM_FAULT_HWPOISON;
 	}
-	/* Or it has left the cache, or could not be read: the access looks again. */
-	folio_unlock(folio);
+	folio_unlock_cached(fault_store(vmf), folio);
 	folio_put(fault_ram(vmf), folio);
 	return ret;
 }
@@ -210,28 +209,25 @@ static void poison(const struct unuse *u)
 	table_unlock(u->leaf);
 }
 
-/* folio is the slot's, with a reference that is used up. 0 or -ENOMEM. */
+/* folio is the slot's, with a reference that is dropped. 0 or -ENOMEM. */
 static int unuse_folio(const struct unuse *u, struct folio *folio)
 {
 	struct file_store *store = u->vma->vm_mm->machine->store;
 	const struct swapin in = { .vma = u->vma, .addr = u->addr, .folio = folio, .orig = u->pte };
-	bool ours = true;
 	pte_t *at, pte;
 	int err = 0;
 
 	folio_lock(folio);
 	if (swap_cache_is(folio, pte_swap_entry(u->pte)) && unuse_lock(u, &at)) {
-		ours = !bring_back(&in, was_exclusive(u->pte), &pte);
-		if (ours)
-			err = -ENOMEM;
-		else
+		if (bring_back(&in, was_exclusive(u->pte), &pte))
 			pte_set(at, pte_without(pte, PTE_ACCESSED));
+		else
+			err = -ENOMEM;
 		table_unlock(u->leaf);
 		(void)swap_cache_free(store, folio);
 	}
-	folio_unlock(folio);
-	if (ours)
-		folio_put(store->ram, folio);
+	folio_unlock_cached(store, folio);
+	folio_put(store->ram, folio);
 	return err;
 }
 

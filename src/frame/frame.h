@@ -415,8 +415,12 @@ static inline void folio_unmap(struct ram *ram, struct folio *folio)
 		folio_free(ram, folio);
 }
 
-/* folio_unmap() of each, with few locks; the array's order is lost. For mmu_gather. */
-void folio_unmap_many(struct ram *ram, struct folio **folios, unsigned int n);
+/*
+ * folio_unmap() of each, with few locks; the array's order is lost. For mmu_gather. Those that
+ * nothing maps any more, and that are in the swap cache, come to the array's front; how many. The
+ * caller has no reference to them.
+ */
+unsigned int folio_unmap_many(struct ram *ram, struct folio **folios, unsigned int n);
 
 /* lock (RANK_FOLIO) ---------------------------------------------------------- */
 

@@ -301,18 +301,33 @@ void folio_free(struct ram *ram, struct folio *folio)
 	free_folios(ram, &folio, 1);
 }
 
-void folio_unmap_many(struct ram *ram, struct folio **folios, unsigned int n)
+/* Nothing maps it, and it is in the swap cache. */
+static bool only_cached(uint64_t state)
 {
-	unsigned int gone = 0;
+	return (state & ((uint64_t)FOLIO_SWAPCACHE << FOLIO_FLAGS_SHIFT)) &&
+	       !folio_state_maps(state);
+}
+
+unsigned int folio_unmap_many(struct ram *ram, struct folio **folios, unsigned int n)
+{
+	unsigned int gone = 0, cached = 0; /* the array's front: the former, then the latter */
 
 	for (unsigned int i = 0; i < n; i++) {
 		struct folio *folio = folios[i];
+		const uint64_t state = atomic_sub_return_acq_rel(&folio->state, FOLIO_MAP_ONE);
 
-		if (folio_gone(atomic_sub_return_acq_rel(&folio->state, FOLIO_MAP_ONE)))
+		if (folio_gone(state)) {
+			folios[gone + cached] = folios[gone];
 			folios[gone++] = folio;
+		} else if (unlikely(only_cached(state))) {
+			folios[gone + cached++] = folio;
+		}
 	}
 	if (gone)
 		free_folios(ram, folios, gone);
+	if (unlikely(cached))
+		memmove(folios, folios + gone, cached * sizeof(*folios));
+	return cached;
 }
 
 /* by number ------------------------------------------------------------------ */

@@ -17,7 +17,7 @@ static void forget_range(struct mmu_gather *tlb)
 {
 	tlb->start = ~0UL;
 	tlb->end = 0;
-	tlb->pending &= ~(unsigned int)GATHER_HAS_DELAYED;
+	tlb->delayed = false;
 }
 
 void tlb_gather_mmu(struct mmu_gather *tlb, struct samara_mm *mm, enum gather_kind kind)
@@ -29,7 +29,6 @@ void tlb_gather_mmu(struct mmu_gather *tlb, struct samara_mm *mm, enum gather_ki
 	tlb->tables.first = NULL;
 	tlb->batches = tlb->active = NULL;
 	tlb->nr = tlb->nr_local = 0;
-	tlb->pending = 0;
 	forget_range(tlb);
 }
 
@@ -72,7 +71,7 @@ bool tlb_remove_folio(struct mmu_gather *tlb, struct folio *folio, unsigned long
 
 	tlb_remove_entry(tlb, addr, mm_page_size(tlb->mm));
 	if (when == GATHER_DELAYED && tlb->kind != GATHER_FULLMM)
-		tlb->pending |= GATHER_HAS_DELAYED;
+		tlb->delayed = true;
 	BUG_ON(batch ? batch->nr >= GATHER_BATCH : tlb->nr_local >= GATHER_LOCAL);
 	if (batch)
 		batch->folio[batch->nr++] = folio;
@@ -91,36 +90,42 @@ static void flush_range(struct mmu_gather *tlb)
 
 void tlb_flush_delayed(struct mmu_gather *tlb)
 {
-	if (!(tlb->pending & GATHER_HAS_DELAYED))
+	if (!tlb->delayed)
 		return;
 	if (gather_no_delay)
-		tlb->pending &= ~(unsigned int)GATHER_HAS_DELAYED;
+		tlb->delayed = false;
 	else
 		flush_range(tlb);
 }
 
+/* folio, which nothing mapped, was in the swap cache; it may be any other by now. */
+static void leave_cache(struct file_store *store, struct folio *folio)
+{
+	if (!folio_try_get(folio))
+		return;
+	if (folio_test(folio, FOLIO_SWAPCACHE) && !folio_maps(folio) && folio_trylock(folio))
+		swap_cache_unlock(store, folio);
+	folio_put(store->ram, folio);
+}
+
+void folio_unlock_cached(struct file_store *store, struct folio *folio)
+{
+	folio_unlock(folio);
+	if (folio_test(folio, FOLIO_SWAPCACHE) && !folio_maps(folio))
+		leave_cache(store, folio);
+}
+
 void folio_unmap_cached(struct file_store *store, struct folio *folio)
 {
-	if (!folio_test(folio, FOLIO_SWAPCACHE) || !folio_try_get(folio)) {
-		folio_unmap(store->ram, folio);
-		return;
-	}
-	folio_unmap(store->ram, folio);
-	if (!folio_maps(folio) && folio_trylock(folio)) {
-		(void)swap_cache_free(store, folio);
-		folio_unlock(folio);
-	}
-	folio_put(store->ram, folio);
+	if (folio_unmap_many(store->ram, &folio, 1))
+		leave_cache(store, folio);
 }
 
 static void unmap_folios(const struct mmu_gather *tlb, struct folio **folios, unsigned int n)
 {
-	if (likely(!(tlb->pending & GATHER_HAS_CACHED))) {
-		folio_unmap_many(tlb->ram, folios, n);
-		return;
-	}
+	n = folio_unmap_many(tlb->ram, folios, n);
 	for (unsigned int i = 0; i < n; i++)
-		folio_unmap_cached(tlb->mm->machine->store, folios[i]);
+		leave_cache(tlb->mm->machine->store, folios[i]);
 }
 
 void tlb_flush_mmu(struct mmu_gather *tlb)
@@ -128,7 +133,7 @@ void tlb_flush_mmu(struct mmu_gather *tlb)
 	struct gather_batch *batch;
 
 	/* The table's lock is dropped: a delayed page must not have been waiting for this. */
-	VM_WARN_ON(tlb->pending & GATHER_HAS_DELAYED);
+	VM_WARN_ON(tlb->delayed);
 	flush_range(tlb);
 	unmap_folios(tlb, tlb->local, tlb->nr_local);
 	tlb->nr_local = 0;
@@ -138,7 +143,6 @@ void tlb_flush_mmu(struct mmu_gather *tlb)
 	}
 	tlb->active = NULL;
 	tlb->nr = 0;
-	tlb->pending = 0;
 	table_list_free(&tlb->tables);
 }
 

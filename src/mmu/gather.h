@@ -16,7 +16,7 @@
  * tlb_flush_delayed() before it drops the table's lock.
  *
  * A folio that is also in the swap cache, and that nothing maps or names any more, would be kept by
- * the cache alone: it leaves it (tlb_swap_cached()).
+ * the cache alone: it leaves it behind its last unmapping.
  *
  * A batch that cannot be allocated only makes the flush come earlier. There is always room for one
  * folio more, unless tlb_remove_folio() has returned true. At most GATHER_MAX folios are pending.
@@ -45,17 +45,12 @@ struct gather_batch {
 
 enum gather_kind { GATHER_RANGE, GATHER_FULLMM };
 
-enum gather_pending {
-	GATHER_HAS_DELAYED = 1 << 0, /* flush before the table's lock is dropped */
-	GATHER_HAS_CACHED = 1 << 1,  /* one in the swap cache */
-};
-
 struct mmu_gather {
 	struct samara_mm *mm;
 	struct ram *ram;
 	unsigned long start, end; /* what has to be flushed; start >= end: nothing */
 	enum gather_kind kind;
-	unsigned int pending; /* enum gather_pending */
+	bool delayed; /* a delayed folio is pending: flush before the table's lock is dropped */
 	struct table_list tables;
 	struct gather_batch *batches, *active; /* active NULL: local */
 	unsigned int nr;                       /* folios pending */
@@ -76,13 +71,13 @@ enum gather_when { GATHER_LATER, GATHER_DELAYED };
  */
 bool tlb_remove_folio(struct mmu_gather *tlb, struct folio *folio, unsigned long addr,
 		      enum gather_when when) __must_check;
-/* A folio that was gathered is in the swap cache. */
-static inline void tlb_swap_cached(struct mmu_gather *tlb)
-{
-	tlb->pending |= GATHER_HAS_CACHED;
-}
 /* folio_unmap() of one that may be in the swap cache; if that keeps it alone, it leaves. */
 void folio_unmap_cached(struct file_store *store, struct folio *folio);
+/*
+ * folio_unlock() of one that may be in the swap cache, with a reference. Another thread that took
+ * its last mapping or entry away meanwhile has left it there, because it was locked: then it leaves.
+ */
+void folio_unlock_cached(struct file_store *store, struct folio *folio);
 /* Entries without a folio were cleared in [addr, addr + size). */
 void tlb_remove_entry(struct mmu_gather *tlb, unsigned long addr, unsigned long size);
 /* The table's lock is held: flush if a delayed folio is pending. */

@@ -21,7 +21,9 @@
 
 static void mark_lazyfree(struct ram *ram, struct folio *folio)
 {
-	VM_WARN_ON(!folio_test(folio, FOLIO_ANON) || folio_test(folio, FOLIO_SWAPCACHE));
+	VM_WARN_ON(!folio_test(folio, FOLIO_ANON));
+	if (folio_test(folio, FOLIO_SWAPCACHE))
+		return; /* reclaim has it: it will be written */
 	folio_test_clear(folio, FOLIO_SWAPBACKED | FOLIO_ACTIVE | FOLIO_REFERENCED);
 	lru_move(ram, folio);
 }

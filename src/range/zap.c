@@ -69,14 +69,11 @@ static bool zap_folio(struct zap *z, struct table *leaf, pte_t *at, unsigned lon
 {
 	const pte_t pte = pte_read(at);
 	struct folio *folio = pfn_folio(z->tlb->ram, pte_pfn(pte));
-	const unsigned int flags = folio_flags(folio);
-	const bool anon = flags & FOLIO_ANON;
+	const bool anon = folio_test(folio, FOLIO_ANON);
 	enum gather_when when = GATHER_LATER;
 
 	if (anon && z->what == ZAP_FILE_ONLY)
 		return false;
-	if (unlikely(flags & FOLIO_SWAPCACHE))
-		tlb_swap_cached(z->tlb);
 	if (!anon)
 		when = tell_folio(z, folio, pte);
 	table_clear(leaf, at);

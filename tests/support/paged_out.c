@@ -77,7 +77,7 @@ int folio_out(struct paged *p, struct folio *folio, enum paged_how how)
 		(void)swap_cache_free(store, folio);
 	else if (how == PAGED_DROP)
 		swap_cache_del(store, folio);
-	folio_unlock(folio);
+	folio_unlock_cached(store, folio);
 	return err;
 }
 

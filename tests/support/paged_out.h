@@ -6,6 +6,7 @@
 #ifndef SAMARA_TEST_PAGED_OUT_H
 #define SAMARA_TEST_PAGED_OUT_H
 
+#include "mmu/gather.h"
 #include "rmap/rmap.h"
 #include "support/mem.h"
 #include "support/swap_box.h"

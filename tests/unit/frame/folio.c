@@ -160,12 +160,42 @@ static void unmapping_many_frees_those_that_are_gone(void **state)
 			kept[keep++] = folio[i];
 		assert_true(folio_try_ref_to_map(folio[i]));
 	}
-	folio_unmap_many(ram, folio, ARRAY_SIZE(folio));
+	assert_int_equal(folio_unmap_many(ram, folio, ARRAY_SIZE(folio)), 0);
 	assert_valid(ram);
 	assert_int_equal(unused(ram), FRAMES - 1 - 198 - 2 * 4);
 	for (unsigned int i = 0; i < keep; i++)
 		assert_int_equal(folio_maps(kept[i]), 1);
-	folio_unmap_many(ram, kept, keep);
+	assert_int_equal(folio_unmap_many(ram, kept, keep), 0);
+}
+
+static void unmapping_many_tells_of_those_that_only_the_swap_cache_has(void **state)
+{
+	struct ram *ram = *state;
+	struct folio *folio[30], *mapped = must_alloc(ram, 0, FOLIO_RAW);
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(folio); i++) {
+		folio[i] = must_alloc(ram, 0, FOLIO_RAW);
+		assert_true(folio_try_ref_to_map(folio[i]));
+		if (i % 3)
+			continue;
+		folio_get(folio[i]); /* the cache's */
+		folio_set(folio[i], FOLIO_SWAPCACHE);
+	}
+	folio_set(mapped, FOLIO_SWAPCACHE);
+	assert_true(folio_try_map(mapped));
+	assert_true(folio_try_map(mapped));
+	folio_unmap(ram, folio[1]);
+	folio[1] = mapped;
+	assert_int_equal(folio_unmap_many(ram, folio, ARRAY_SIZE(folio)), 10);
+	for (unsigned int i = 0; i < 10; i++) {
+		assert_true(folio_test_clear(folio[i], FOLIO_SWAPCACHE));
+		folio_put(ram, folio[i]);
+	}
+	assert_int_equal(folio_maps(mapped), 1);
+	folio_unmap(ram, mapped);
+	folio_test_clear(mapped, FOLIO_SWAPCACHE);
+	folio_put(ram, mapped);
+	assert_valid(ram);
 }
 
 /* lock -------------------------------------------------------------------------- */
@@ -316,6 +346,7 @@ int main(void)
 		ram_test(what_has_no_reference_cannot_be_got),
 		ram_test(counts_end_before_they_run_over),
 		ram_test(unmapping_many_frees_those_that_are_gone),
+		ram_test(unmapping_many_tells_of_those_that_only_the_swap_cache_has),
 		ram_test(the_lock_excludes),
 		ram_test(who_waits_sleeps_and_is_woken),
 		ram_test(a_second_one_is_locked_nested),
