@@ -3,9 +3,9 @@
  * A swap area is switched off: each of its pages comes back into memory.
  *
  *   stop the area: no page goes there any more
- *   round:   each mm, by its page tables   entries become pages, or poison where they cannot be read
- *            shared memory                 entries become pages of the page cache
- *            what the swap cache has alone leaves it
+ *   round:   each mm, by its page tables     entries become pages, or poison if they cannot be read
+ *            shared memory                   entries become pages of the page cache
+ *            what the swap cache has alone   leaves it
  *   again until no slot is used
  *
  * One round is not enough: a page that was in the swap cache before the area stopped may be
@@ -29,7 +29,7 @@
 
 #define ROUNDS_MAX 20000UL /* most of them nap: a second */
 
-/* address spaces ----------------------------------------------------------------------------- */
+/* address spaces ---------------------------------------------------------------- */
 
 /* From *addr on; the mmap_lock is held for reading. 0 or -ENOMEM: stopped at *addr. */
 static int read_in_vmas(struct samara_mm *mm, unsigned int area, unsigned long *addr)
@@ -83,7 +83,7 @@ static int read_in_mms(struct file_store *store, unsigned int area)
 	return err;
 }
 
-/* shared memory -------------------------------------------------------------------------------- */
+/* shared memory ----------------------------------------------------------------- */
 
 static int read_in_page(struct inode *inode, unsigned long index, swp_entry_t entry)
 {
@@ -124,9 +124,7 @@ static int read_in_shmem(struct file_store *store, unsigned int area)
 	return 0;
 }
 
-/*
- * the swap cache ---------------------------------------------------------------------------------
- */
+/* the swap cache ---------------------------------------------------------------- */
 
 static void drop_alone(struct file_store *store, struct samara_swap *area)
 {
@@ -145,9 +143,7 @@ static void drop_alone(struct file_store *store, struct samara_swap *area)
 	}
 }
 
-/*
- * swapoff ----------------------------------------------------------------------------------------
- */
+/* swapoff ----------------------------------------------------------------------- */
 
 static int one_round(struct file_store *store, struct samara_swap *area)
 {

@@ -197,8 +197,8 @@ struct file_store *swap_area_store(const struct samara_swap *area);
 
 /*
  * swapoff (reclaim/swapoff.c): begin: no new slot is given out; 0, -EBUSY: another one has begun.
- * Slots that are still used: swap_area_used(). Then end: 0, and the area is gone with
- * its last reference; or cancel: the area is on again.
+ * Slots that are still used: swap_area_used(). Then end: the area is gone when it returns, after
+ * other threads' references (no lock is held). Or resume: the area is on again.
  */
 int swap_area_stop(struct samara_swap *area) __must_check;
 void swap_area_resume(struct samara_swap *area);

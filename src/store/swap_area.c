@@ -14,6 +14,7 @@
 
 #include "alloc/mem.h"
 #include "base/assert.h"
+#include "base/nap.h"
 #include "store/swap_area.h"
 
 static DEFINE_ALLOC_SITE(area_site, "swap_area");
@@ -239,7 +240,7 @@ void swap_area_resume(struct samara_swap *area)
 	turn_on(area);
 }
 
-void swap_area_end(struct samara_swap *area)
+static void leave_list(struct samara_swap *area)
 {
 	spin_lock(&area->lock, RANK_SWAP);
 	BUG_ON(area->state != SWAP_STOPPED || area->usage.used);
@@ -247,6 +248,15 @@ void swap_area_end(struct samara_swap *area)
 	spin_unlock(&area->lock);
 	unlist(area);
 	swap_discard(area);
+}
+
+void swap_area_end(struct samara_swap *area)
+{
+	leave_list(area);
+	/* Lookups that began before have their reference or none, and drop it soon. */
+	rcu_synchronize();
+	for (unsigned long round = 0; refcount_read(&area->refs) > 1; round++)
+		nap_between_looks(round);
 	swap_area_put(area);
 }
 
@@ -309,7 +319,8 @@ void swap_areas_end(struct file_store *store)
 			continue;
 		drop_cached(area);
 		VM_WARN_ON(swap_area_stop(area));
-		swap_area_end(area);
+		leave_list(area);
+		swap_area_put(area);
 	}
 	VM_WARN_ON(store->swap.total || store->swap.free || store->swap.cached);
 }
