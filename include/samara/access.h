@@ -98,7 +98,8 @@ SAMARA_API long samara_pin_pages(struct samara_mm *mm, unsigned long addr, unsig
 				 struct samara_pin *out);
 /*
  * dirty: not 0 if the holder wrote to them. Pins may outlive the mm, and keep the machine until the
- * last one is given back.
+ * last one is given back. The last pin of a page whose frame is bad (samara_memory_failure()) takes
+ * locks, as an access does.
  */
 SAMARA_API void samara_unpin_pages(struct samara_pin *pins, unsigned long nr, int dirty);
 

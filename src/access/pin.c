@@ -22,7 +22,7 @@
 #include "access/fault_door.h"
 #include "access/wait.h"
 #include "core/vma_lock.h"
-#include "frame/frame.h"
+#include "frame/pfn.h"
 #include "reclaim/reclaim.h"
 #include "vma/find.h"
 
@@ -208,27 +208,40 @@ long samara_pin_pages(struct samara_mm *mm, unsigned long addr, unsigned long nr
 	return done ? (long)done : err;
 }
 
-/* What samara_memory_failure() has put off is done behind the last pin. */
-static void unpin_poisoned(struct file_store *store, struct folio *folio)
+/*
+ * The frame is bad, and what samara_memory_failure() has put off is done behind the last pin. Not
+ * inside a section, which a flush would wait for: the page stays until it is freed.
+ */
+static void unpinned_bad(const struct samara_pin *pin)
 {
-	folio_put_many(store->ram, folio, FOLIO_PIN_BIAS - 1);
+	struct file_store *store = pin->machine->store;
+	struct folio *folio;
+
+	if (gate_check(pin->machine->gate))
+		return;
+	folio = folio_get_pfn(store->ram, pin->pfn);
+	if (!folio)
+		return;
 	folio_failure_unpinned(store, folio);
 	folio_put(store->ram, folio);
 }
 
 static void unpin(const struct samara_pin *pin, int dirty)
 {
+	const uint64_t bad = (uint64_t)FOLIO_POISONED << FOLIO_FLAGS_SHIFT;
 	struct ram *ram = pin->machine->ram;
 	struct folio *folio = pfn_folio(ram, pin->pfn);
+	uint64_t state;
 
 	if (pin->pfn == ZERO_FRAME)
 		return;
 	if (dirty)
 		folio_set(folio, FOLIO_DIRTY);
-	if (unlikely(folio_test(folio, FOLIO_POISONED)))
-		unpin_poisoned(pin->machine->store, folio);
-	else
-		folio_put_many(ram, folio, FOLIO_PIN_BIAS);
+	state = atomic_sub_return_acq_rel(&folio->state, FOLIO_PIN_BIAS * FOLIO_REF_ONE);
+	if (folio_gone(state))
+		folio_free(ram, folio);
+	else if (unlikely(state & bad))
+		unpinned_bad(pin);
 }
 
 void samara_unpin_pages(struct samara_pin *pins, unsigned long nr, int dirty)

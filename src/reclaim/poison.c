@@ -120,7 +120,8 @@ int memory_failure(struct samara_machine *machine, unsigned long pfn)
 
 void folio_failure_unpinned(struct file_store *store, struct folio *folio)
 {
-	(void)!fail(store, folio);
+	if (folio_test(folio, FOLIO_POISONED))
+		(void)!fail(store, folio);
 }
 
 int folio_soft_offline(struct file_store *store, struct folio *folio)

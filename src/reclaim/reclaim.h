@@ -104,7 +104,10 @@ int folio_failure(struct file_store *store, struct folio *folio) __must_check;
  * again. 0, also if it was bad already; -EBUSY, -ENOMEM.
  */
 int folio_soft_offline(struct file_store *store, struct folio *folio) __must_check;
-/* A pin of folio was dropped; the caller has a reference. If it was the last: what was put off. */
+/*
+ * A pin of folio was dropped; the caller has a reference. If folio is bad and that was the last
+ * pin: what was put off.
+ */
 void folio_failure_unpinned(struct file_store *store, struct folio *folio);
 
 /* swapoff.c ------------------------------------------------------------------- */
