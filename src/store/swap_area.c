@@ -300,11 +300,13 @@ static void drop_cached(struct samara_swap *area)
 
 	for (unsigned long slot = 0; swap_area_next(area, &slot); slot++) {
 		struct folio *folio = swap_cache_find(store, mk_swp_entry(area->number, slot));
+		bool alone;
 
 		if (VM_WARN_ON(!folio))
 			continue;
 		folio_lock(folio);
-		VM_WARN_ON(!swap_cache_free(store, folio));
+		alone = swap_cache_free(store, folio);
+		VM_WARN_ON(!alone);
 		folio_unlock(folio);
 		folio_put(store->ram, folio);
 	}
@@ -314,11 +316,13 @@ void swap_areas_end(struct file_store *store)
 {
 	for (unsigned int i = 0; i < SWAP_AREAS; i++) {
 		struct samara_swap *area = store->swap.area[i];
+		int err;
 
 		if (!area)
 			continue;
 		drop_cached(area);
-		VM_WARN_ON(swap_area_stop(area));
+		err = swap_area_stop(area);
+		VM_WARN_ON(err);
 		leave_list(area);
 		swap_area_put(area);
 	}

@@ -101,10 +101,13 @@ void page_cache_zero_tail(struct inode *inode, unsigned long long length)
 {
 	const size_t page = (size_t)1 << inode_shift(inode), inside = length & (page - 1);
 
+	int err;
+
+	if (!inside)
+		return;
+	err = zero_part(inode, (unsigned long)(length >> inode_shift(inode)), inside, page);
 	/* Shared memory's is held: page_cache_hold_tail(). */
-	if (inside)
-		VM_WARN_ON(zero_part(inode, (unsigned long)(length >> inode_shift(inode)), inside,
-				     page));
+	VM_WARN_ON(err);
 }
 
 void page_cache_pass_end(struct inode *inode, unsigned long long offset)
@@ -118,8 +121,11 @@ void page_cache_pass_end(struct inode *inode, unsigned long long offset)
 	if (!inside || offset <= end)
 		return;
 	if (!inode->in_memory) {
-		VM_WARN_ON(zero_part(inode, last, inside,
-				     (size_t)min(offset - end + inside, (unsigned long long)page)));
+		const int err =
+			zero_part(inode, last, inside,
+				  (size_t)min(offset - end + inside, (unsigned long long)page));
+
+		VM_WARN_ON(err);
 		return;
 	}
 	/* If it is clean, it is so as far as the old end only. In swap it is whole. */
