@@ -100,7 +100,6 @@ int page_cache_hold_tail(struct inode *inode, unsigned long long length, struct 
 void page_cache_zero_tail(struct inode *inode, unsigned long long length)
 {
 	const size_t page = (size_t)1 << inode_shift(inode), inside = length & (page - 1);
-
 	int err;
 
 	if (!inside)
