@@ -74,8 +74,8 @@ bool tlb_remove_folio(struct mmu_gather *tlb, struct folio *folio, unsigned long
 /* folio_unmap() of one that may be in the swap cache; if that keeps it alone, it leaves. */
 void folio_unmap_cached(struct file_store *store, struct folio *folio);
 /*
- * folio_unlock() of one that may be in the swap cache, with a reference. A thread that took its last
- * mapping or entry away meanwhile has left it there, because it was locked: then it leaves.
+ * folio_unlock() of one that may be in the swap cache, with a reference. A thread that took its
+ * last mapping or entry away meanwhile has left it there, because it was locked: then it leaves.
  */
 void folio_unlock_cached(struct file_store *store, struct folio *folio);
 /* Entries without a folio were cleared in [addr, addr + size). */
