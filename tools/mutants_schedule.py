@@ -22,7 +22,7 @@ def missing(root, schedule):
         return []
     program, scenario, options = split(schedule)
     source = root / "tests" / "schedule" / f"{program}.c"
-    if not source.exists() or f'.name = "{scenario}"' not in source.read_text():
+    if not source.exists() or f'"{scenario}"' not in source.read_text():
         return [f"schedule/{program}:{scenario}"]
     return [] if any(o.startswith("--seed=") for o in options) else ["--seed="]
 
