@@ -13,6 +13,7 @@
 #include "support/cmocka_all.h"
 #include "support/inject_matrix.h"
 #include "rmap/rmap.h"
+#include "store/file.h"
 #include "support/mem.h"
 
 #define RW (PROT_READ | PROT_WRITE)
@@ -333,8 +334,11 @@ int rich_read(struct rich *w, unsigned int view, enum rich_row row, unsigned int
 static bool is_found(const struct vma *vma, const struct folio *folio, unsigned long addr)
 {
 	const struct rmap_link *link = vma->rmap.links;
+	const void *family = folio_test(folio, FOLIO_SWAPCACHE) ?
+				     swap_family(vma->vm_mm->machine->store, folio) :
+				     folio->mapping;
 
-	while (link && link->anon != folio->mapping)
+	while (link && link->anon != family)
 		link = link->next;
 	return link && folio->index == vma->vm_pgoff + (addr - vma->vm_start) / RICH_PAGE;
 }
