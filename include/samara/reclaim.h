@@ -44,8 +44,11 @@ SAMARA_API SAMARA_MUST_CHECK int samara_swapon(struct samara_machine *machine, i
  * want, by any thread, for several slots at once, never twice at once for one slot. No call of the
  * machine may be made in it. A slot is one page. read and write return 0 or -errno, and may
  * take any time: a page whose write fails stays in memory, and its slot is not used again; a page whose
- * read fails gives SIGBUS. discard (NULL: none) says that the contents of nr slots are not needed any more.
- * release (NULL: none) is called once, when the area is gone.
+ * read fails gives SIGBUS. discard (NULL: none) says that the contents of nr slots are not needed any
+ * more: runs of up to 256 slots that have become free, before one of them is used again. With
+ * SWAP_FLAG_DISCARD, unless _DISCARD_PAGES is set too, also all slots when the area is switched on; with
+ * _DISCARD_ONCE only then. release (NULL: none) is called once, when the area is gone: before
+ * samara_swapoff() returns, or while the machine ends.
  */
 struct samara_swap_ops {
 	size_t size; /* sizeof(struct samara_swap_ops) */
@@ -78,8 +81,8 @@ SAMARA_API SAMARA_MUST_CHECK int samara_swapon_compressed(struct samara_machine 
 
 /*
  * All pages of the area come back into memory, and it is gone. 0; -ENOMEM: they do not fit, or
- * -EINTR: they went on coming for ever; the area is on as before. A page that cannot be read any more leaves a
- * poison marker in each process (SIGBUS, BUS_MCEERR_AR); shared memory gives SIGBUS at each touch.
+ * -EINTR: they went on coming for ever; the area is on as before. -EBUSY: another call switches it off.
+ * A page that cannot be read any more leaves a poison marker in each process (SIGBUS, BUS_MCEERR_AR); shared memory gives SIGBUS at each touch.
  * swapoff(2).
  */
 SAMARA_API SAMARA_MUST_CHECK int samara_swapoff(struct samara_swap *swap);
