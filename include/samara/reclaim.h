@@ -82,7 +82,8 @@ SAMARA_API SAMARA_MUST_CHECK int samara_swapon_compressed(struct samara_machine 
 /*
  * All pages of the area come back into memory, and it is gone. 0; -ENOMEM: they do not fit, or
  * -EINTR: they went on coming for ever; the area is on as before. -EBUSY: another call switches it off.
- * A page that cannot be read any more leaves a poison marker in each process (SIGBUS, BUS_MCEERR_AR); shared memory gives SIGBUS at each touch.
+ * A page that cannot be read any more leaves a poison marker in each process (SIGBUS, BUS_MCEERR_AR);
+ * shared memory gives SIGBUS at each touch.
  * swapoff(2).
  */
 SAMARA_API SAMARA_MUST_CHECK int samara_swapoff(struct samara_swap *swap);
