@@ -110,6 +110,9 @@ int folio_soft_offline(struct file_store *store, struct folio *folio) __must_che
  */
 void folio_failure_unpinned(struct file_store *store, struct folio *folio);
 
+/* validate_reclaim.c; the machine is quiet. */
+int reclaim_validate(struct samara_machine *machine, struct samara_report *out) __must_check;
+
 /* swapoff.c ------------------------------------------------------------------- */
 
 /*

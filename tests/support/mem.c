@@ -8,6 +8,7 @@
 
 #include "core/mms.h"
 #include "core/vma_lock.h"
+#include "reclaim/reclaim.h"
 #include "support/cmocka_all.h"
 #include "vma/find.h"
 
@@ -95,6 +96,7 @@ void mem_check(const struct mem *m)
 		mmap_read_unlock(mm);
 	}
 	check(ram_validate(m->machine->ram, &report), &report);
+	check(reclaim_validate(m->machine, &report), &report);
 }
 
 unsigned long mem_map(const struct mem *m, unsigned long pages, int prot, int flags,
