@@ -120,6 +120,9 @@ int reclaim_validate(struct samara_machine *machine, struct samara_report *out) 
  * memory, then drops what only the swap cache has; again until no slot is used.
  */
 int swapoff(struct samara_swap *area) __must_check;
+#ifdef SAMARA_DEBUG
+extern unsigned long swapoff_rounds; /* until it gives up; a test lowers it */
+#endif
 
 /* oom.c, reap.c ------------------------------------------------------------------ */
 

@@ -29,6 +29,12 @@
 
 #define ROUNDS_MAX 20000UL /* most of them nap: a second */
 
+#ifdef SAMARA_DEBUG
+unsigned long swapoff_rounds = ROUNDS_MAX;
+#else
+#define swapoff_rounds ROUNDS_MAX
+#endif
+
 /* address spaces ---------------------------------------------------------------- */
 
 /* From *addr on; the mmap_lock is held for reading. 0 or -ENOMEM: stopped at *addr. */
@@ -168,7 +174,7 @@ static int empty(struct file_store *store, struct samara_swap *area)
 		left = swap_area_used(area);
 		/* Other threads have what is left. */
 		idle = left < before ? 0 : idle + 1;
-		if (idle > ROUNDS_MAX)
+		if (idle > swapoff_rounds)
 			return -EINTR;
 		if (idle)
 			nap_between_looks(idle);

@@ -11,19 +11,15 @@
 #include "rmap/link.h"
 
 static enum fork_step held;
-static void *(*walker)(void *);
+static const struct walker *walker;
 
 static void hold(enum fork_step step, struct samara_mm *parent, struct samara_mm *child)
 {
-	(void)parent;
-	(void)child;
 	if (step != held)
 		return;
-	assert_int_equal(pthread_create(&thread, NULL, walker, NULL), 0);
-	if (walker == report)
-		assert_false(__atomic_load_n(&done, __ATOMIC_ACQUIRE)); /* it has to wait */
-	else
-		pthread_join(thread, NULL);
+	walk(walker, parent, child);
+	if (walker->waits)
+		assert_false(__atomic_load_n(&done, __ATOMIC_ACQUIRE));
 }
 
 /* Fork, and while step begins have that done. */
@@ -32,13 +28,14 @@ static struct samara_mm *forked_beside(enum fork_step step, void *(*what)(void *
 	struct samara_mm *child;
 
 	held = step;
-	walker = what;
-	done = false;
+	for (walker = walkers; walker->run != what; walker++)
+		;
+	if (walker->prepare)
+		walker->prepare();
 	at_fork_steps(hold);
 	child = forked(&m);
 	at_fork_steps_end();
-	if (what == report)
-		pthread_join(thread, NULL);
+	walk_end(walker);
 	return child;
 }
 
@@ -247,6 +244,24 @@ static void reclaim_loses_nothing_of_a_child_that_is_being_built(void **state)
 	at_each_step(check_reclaimed);
 }
 
+/* It waits for the fork, and finds what that has copied. */
+static void check_swapped_off(enum fork_step step)
+{
+	struct samara_mm *child = forked_beside(step, swap_off);
+
+	assert_int_equal(mm_rss_sum(m.mm, MM_SWAPENTS), 0);
+	assert_int_equal(mm_rss_sum(child, MM_SWAPENTS), 0);
+	assert_anon(child);
+	assert_anon(m.mm);
+	gone(child);
+}
+
+static void swapoff_brings_back_what_a_child_that_is_being_built_has(void **state)
+{
+	(void)state;
+	at_each_step(check_swapped_off);
+}
+
 static void check_migrated(enum fork_step step)
 {
 	struct samara_mm *child = forked_beside(step, migrate);
@@ -335,6 +350,7 @@ int main(void)
 		TEST(a_page_is_not_taken_from_a_child_that_is_being_built),
 		TEST(a_report_waits),
 		TEST(reclaim_loses_nothing_of_a_child_that_is_being_built),
+		TEST(swapoff_brings_back_what_a_child_that_is_being_built_has),
 		TEST(a_page_does_not_move_under_a_child_that_is_being_built),
 		TEST(the_reaper_stays_out_of_a_child_that_is_being_built),
 		TEST(whoever_goes_through_a_files_mappings_meets_the_child_after_the_parent),

@@ -6,6 +6,7 @@
 #ifndef SAMARA_TEST_HELD_H
 #define SAMARA_TEST_HELD_H
 
+#include <errno.h>
 #include <pthread.h>
 #include <sched.h>
 #include <unistd.h>
@@ -83,7 +84,7 @@ static int tear_down(void **state)
 
 static struct folio *folios[2]; /* of the file, and anonymous */
 static unsigned int referenced[2];
-static int unmapped, reaped, migrated[2];
+static int unmapped, reaped, migrated[2], swapped_off;
 static bool done; /* atomic */
 
 static void take_folios(void)
@@ -185,10 +186,45 @@ static void *reap(void *arg)
 	return arg;
 }
 
+static struct samara_swap *area;
+
+/* The upper half of the anonymous pages is in a swap area. */
+static void page_out(void)
+{
+	const unsigned long half = PAGES / 2;
+
+	assert_int_equal(samara_swapon_compressed(m.machine, 1 << 20, "lz4", &area), 0);
+	assert_int_equal(samara_madvise(m.mm, nth(anon, half), half * MEM_PAGE, MADV_PAGEOUT), 0);
+	assert_int_equal(mm_rss_sum(m.mm, MM_SWAPENTS), half);
+}
+
+static void *swap_off(void *arg)
+{
+#ifdef SAMARA_DEBUG
+	const unsigned long rounds = swapoff_rounds;
+
+	swapoff_rounds = 300;
+	swapped_off = samara_swapoff(area);
+	swapoff_rounds = rounds;
+#endif
+	__atomic_store_n(&done, true, __ATOMIC_RELEASE);
+	return arg;
+}
+
+/* It has given up if a dying mm, which it does not enter, was held with its pages. */
+static void swap_is_off(void)
+{
+	if (swapped_off == -EINTR)
+		swapped_off = samara_swapoff(area);
+	assert_int_equal(swapped_off, 0);
+}
+
 /* Those that come to pages, or all mms. What they do to the parent is nothing, or truncation. */
 struct walker {
 	const char *name;
 	void *(*run)(void *);
+	void (*prepare)(void); /* before the fork; or NULL */
+	void (*finish)(void);  /* behind the fork or exit; or NULL */
 	bool truncates;
 	bool looks; /* at folios[], which are held for it; others do not want them held */
 	bool waits; /* it takes mmap_locks, so it may end only when the fork or exit has */
@@ -203,6 +239,11 @@ static const struct walker walkers[] = {
 	{ .name = "report", .run = report, .waits = true },
 	{ .name = "reclaim", .run = reclaim },
 	{ .name = "migration", .run = migrate },
+	{ .name = "swapoff",
+	  .run = swap_off,
+	  .prepare = page_out,
+	  .finish = swap_is_off,
+	  .waits = true },
 	{ .name = "reaper", .run = reap },
 };
 #define WALKERS (sizeof(walkers) / sizeof(walkers[0]))
@@ -232,6 +273,8 @@ static inline void walk_end(const struct walker *w)
 {
 	if (w->waits)
 		pthread_join(thread, NULL);
+	if (w->finish)
+		w->finish();
 }
 
 #endif

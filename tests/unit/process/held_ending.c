@@ -39,7 +39,8 @@ static void at_exit_step(enum exit_step step, struct samara_mm *mm)
 	if (now.ending == FORK_FAILS || step != now.step)
 		return;
 	if (step <= EXIT_PAGES)
-		assert_true(mm_rss_sum(mm, MM_ANONPAGES) >= (long)PAGES);
+		assert_true(mm_rss_sum(mm, MM_ANONPAGES) + mm_rss_sum(mm, MM_SWAPENTS) >=
+			    (long)PAGES);
 	walk_now(mm, m.mm);
 }
 
@@ -94,6 +95,8 @@ static void assert_whole(void)
 static void check_one(void)
 {
 	now.walked = false;
+	if (now.walker->prepare)
+		now.walker->prepare();
 	if (now.walker->looks)
 		take_folios();
 	if (now.ending == CHILD_EXITS)
