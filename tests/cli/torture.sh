@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# samara torture: two seconds of it, with memory refused and with little of it; its options.
+# samara torture: two seconds of it, with memory refused, with little of it, and with pages that leave
+# it; its options.
 set -euo pipefail
 # shellcheck source=tests/support/cli.sh
 . "$SRC/tests/support/cli.sh"
@@ -25,6 +26,12 @@ grep -q ' by 3 threads in 1 s' "$tmp/out" || die "--threads has no effect"
 run --secs=1 --seed=7 --ram=1
 grep -q '^[1-9][0-9]* times there was no frame left' "$tmp/out" || die "1 MiB of RAM was enough"
 echo "ok: refused, and out of frames"
+run --secs=2 --seed=8 --swap
+grep -q '^[1-9][0-9]* operations .* pageout [1-9].* swapoff [1-9].* migrate [1-9].* poison [0-9]' "$tmp/out" ||
+	die "no thread made pages leave: $(cat "$tmp/out")"
+grep -q '^[0-9]* victims, ' "$tmp/out" || die "no word of victims"
+run --secs=1 --seed=9 --swap --ram=2 --refuse=8
+echo "ok: pages that leave"
 
 "$SAMARA" torture --secs=1 --seed=8 --threads=2 --refuse=9 --json >"$tmp/out" || die "status $?"
 python3 - "$tmp/out" <<'PYTHON' || die "the JSON is not what it should be"
