@@ -11,7 +11,8 @@
  * stay.
  *
  * Locks: mmap_lock in any mode, or the VMA's lock; one leaf's lock at a time. One flush at the end
- * is early enough, because reclaim flushes itself before it looks at the dirty bit.
+ * is early enough: a store through a stale TLB entry until then is made beside the call, and may be
+ * lost with the page.
  */
 #include "core/vma_lock.h"
 #include "mmu/notifier.h"

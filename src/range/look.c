@@ -85,6 +85,30 @@ static void look_entry(const struct vma *vma, pte_t pte, struct range_look *out)
 			   out);
 }
 
+/*
+ * Shared memory's swap entries lie in its page cache. As in Linux they count in each mapping of the
+ * page, and in none's proportional part. A private mapping that may be written to has them only
+ * where it has nothing of its own.
+ */
+static void look_shmem(struct vma *vma, unsigned long start, unsigned long end,
+		       struct range_look *out)
+{
+	const bool own = (vma->vm_flags & (VM_SHARED | VM_WRITE)) == VM_WRITE;
+	const unsigned long pages = vma_pgoff_at(vma, end) - vma_pgoff_at(vma, start);
+	const unsigned long first = vma_pgoff_at(vma, start);
+	unsigned long index = first;
+	swp_entry_t swap;
+
+	while (shmem_swap_next(vma->vm_file->inode, SWAP_AREAS, &index, &swap) &&
+	       index - first < pages) {
+		const unsigned long addr = start + (index - first) * mm_page_size(vma->vm_mm);
+
+		if (!own || pte_none(table_look(vma->vm_mm, addr)))
+			out->swapped++;
+		index++;
+	}
+}
+
 void range_look(struct vma *vma, unsigned long start, unsigned long end, struct range_look *out)
 {
 	struct samara_mm *mm = vma->vm_mm;
@@ -98,6 +122,8 @@ void range_look(struct vma *vma, unsigned long start, unsigned long end, struct 
 			look_entry(vma, pte_read(table_pte(mm, part.leaf, addr)), out);
 		table_unlock(part.leaf);
 	}
+	if (vma->vm_file && !vma->is_anon && inode_is_shmem(vma->vm_file->inode))
+		look_shmem(vma, start, end, out);
 }
 
 static unsigned long long pagemap_present(const struct vma *vma, pte_t pte)

@@ -115,7 +115,7 @@ void range_mincore(struct vma *vma, unsigned long start, unsigned long end, unsi
 
 /* In pages; proportional sizes in bytes << 12, as smaps adds them up. */
 struct range_look {
-	/* present: as mincore(2), the zero frame too; swapped: entries in page tables */
+	/* present: as mincore(2), the zero frame too; swapped: shared memory too */
 	unsigned long present, swapped;
 	/* those with a page of their own: */
 	unsigned long rss, anon, lazyfree, referenced;

@@ -24,6 +24,7 @@
  *   none                           leaves
  */
 #include "base/assert.h"
+#include "mmu/gather.h"
 #include "reclaim/reclaim.h"
 #include "rmap/rmap.h"
 #include "store/file.h"
@@ -190,6 +191,6 @@ enum evicted folio_evict(struct file_store *store, struct folio *folio, enum evi
 	evicted = evict_locked(store, folio, how);
 	if (evicted == EVICT_ACTIVE)
 		folio_set(folio, FOLIO_ACTIVE);
-	folio_unlock(folio);
+	folio_unlock_cached(store, folio);
 	return evicted;
 }

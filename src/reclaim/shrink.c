@@ -28,6 +28,7 @@
  * after two looks each accessed bit and each FOLIO_REFERENCED is gone.
  */
 #include "frame/vm_event.h"
+#include "mmu/gather.h"
 #include "reclaim/reclaim.h"
 #include "rmap/rmap.h"
 #include "store/file.h"
@@ -126,7 +127,7 @@ static void shorten_active(struct file_store *store, enum lru_type type)
 		if (folio_trylock(folio[i])) {
 			if (folio_maps(folio[i]))
 				folio_referenced(store, folio[i]);
-			folio_unlock(folio[i]);
+			folio_unlock_cached(store, folio[i]);
 		}
 		folio_test_clear(folio[i], FOLIO_ACTIVE);
 		folio_set(folio[i], FOLIO_WORKINGSET);

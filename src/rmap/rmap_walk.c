@@ -127,7 +127,7 @@ struct rmap_trees rmap_trees_get(const struct rmap_walk *walk)
 		return (struct rmap_trees){ .anon = family_get(walk) };
 	/* Of shared memory that is on its way out mapping is the slot; nothing maps it. */
 	if (folio_test(walk->folio, FOLIO_SWAPCACHE))
-		return (struct rmap_trees){ NULL };
+		return (struct rmap_trees){ .anon = NULL };
 	return (struct rmap_trees){ .inode = walk->folio->mapping };
 }
 

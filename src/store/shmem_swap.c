@@ -123,7 +123,10 @@ bool shmem_swap_next(struct inode *inode, unsigned int area, unsigned long *inde
 	rcu_read_lock();
 	mas_for_each(&mas, at, ULONG_MAX) {
 		*entry = value_to_swp(at);
-		found = !swp_none(*entry) && swp_area(*entry) == area;
+		if (area == SWAP_AREAS)
+			found = !swp_none(*entry) && entry->v != SWP_LOST.v;
+		else
+			found = !swp_none(*entry) && swp_area(*entry) == area;
 		if (found)
 			break;
 	}

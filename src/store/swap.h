@@ -259,7 +259,8 @@ int shmem_swap_in(struct inode *inode, unsigned long index, swp_entry_t entry) _
 /* Page index, if it has entry, cannot be read, and its slot is given back: SWP_LOST. */
 void shmem_swap_lose(struct inode *inode, unsigned long index, swp_entry_t entry);
 /*
- * The next page from *index on that has an entry of that area, which becomes *entry; false: none.
+ * The next page from *index on that has an entry of that area (SWAP_AREAS: of any), which becomes
+ * *entry; false: none.
  */
 bool shmem_swap_next(struct inode *inode, unsigned int area, unsigned long *index,
 		     swp_entry_t *entry);

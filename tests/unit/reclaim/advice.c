@@ -10,6 +10,7 @@
 #include <samara/reclaim.h>
 
 #include "frame/vm_event.h"
+#include "range/range.h"
 #include "reclaim/reclaim.h"
 #include "store/file.h"
 #include "support/advice.h"
@@ -193,12 +194,28 @@ static void memory_larger_than_ram_keeps_its_contents(void **state)
 	assert_true(rss(MM_SWAPENTS) >= 1024);
 }
 
+/* What smaps says of the mapping at addr. */
+static struct range_look look_at(unsigned long addr)
+{
+	struct range_look look;
+	struct vma *vma;
+
+	mmap_read_lock(m.mm);
+	vma = mt_find(&m.mm->mt, &addr, addr);
+	assert_non_null(vma);
+	range_look(vma, vma->vm_start, vma->vm_end, &look);
+	mmap_read_unlock(m.mm);
+	return look;
+}
+
 static void shared_memory_leaves_and_comes_back(void **state)
 {
 	struct samara_file *file = mem_file(&m, PAGES);
-	unsigned long other;
+	unsigned long other, own;
 
 	(void)state;
+	own = at = mem_map(&m, PAGES, RW, MAP_PRIVATE, file);
+	store(3, 33);
 	at = mem_map(&m, PAGES, RW, MAP_SHARED, file);
 	other = mem_map(&m, PAGES, RW, MAP_SHARED, file);
 	for (unsigned long i = 0; i < PAGES; i++)
@@ -209,6 +226,12 @@ static void shared_memory_leaves_and_comes_back(void **state)
 		reclaim_direct(m.machine, PAGES);
 	assert_int_equal(mem_frames(&m), 0);
 	assert_int_equal(rss(MM_SHMEMPAGES), 0);
+	assert_int_equal(look_at(at).swapped, PAGES);
+	assert_int_equal(look_at(other).swapped, PAGES);
+	assert_int_equal(look_at(other).swap_pss, 0);
+	/* Its own copy hides the file's page. */
+	assert_int_equal(look_at(own).swapped + look_at(own).rss, PAGES);
+	assert_int_equal(samara_munmap(m.mm, own, PAGES * MEM_PAGE), 0);
 	for (unsigned long i = 0; i < PAGES; i++)
 		assert_int_equal(load(i), i == 7 ? 99 : i + 1);
 	advise(0, PAGES, PAGEOUT);
