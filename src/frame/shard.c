@@ -231,8 +231,9 @@ static unsigned int forget(struct ram *ram, struct folio *folio)
 	VM_WARN_ON(folio_test(folio, FOLIO_LOCKED));
 	BUG_ON(folio_count(folio) || pfn == ZERO_FRAME);
 	frames_in(ram, pfn, order);
-	if (unlikely(order))
-		memset(&ram->view.notes[pfn], NOTE_USED_BEFORE, 1UL << order);
+	/* Byte by byte: a census may look (census.c). */
+	for (unsigned long i = 0; order && i < 1UL << order; i++)
+		WRITE_ONCE(ram->view.notes[pfn + i], NOTE_USED_BEFORE);
 	folio->mapping = NULL;
 	folio->index = 0;
 	WRITE_ONCE(folio->state, 0);
