@@ -80,10 +80,9 @@ static void turn_reclaim(struct minder *m)
 	nap(m, 5000);
 	if (samara_reclaim(machine, 1 + roll(&m->w, 256)) < 0)
 		wrong(&m->w, "it fails");
-	if (samara_machine_memory(machine, &memory) || memory.free > memory.ram ||
-	    memory.swap_free > memory.swap_total)
-		wrong(&m->w, "%lu of %lu frames and %lu of %lu slots are free", memory.free,
-		      memory.ram, memory.swap_free, memory.swap_total);
+	/* What it says is exact on a quiet machine only. */
+	if (samara_machine_memory(machine, &memory))
+		wrong(&m->w, "no report");
 	switch (roll(&m->w, 24)) {
 	case 0:
 		err = samara_print_meminfo(machine, m->w.t->null);

@@ -41,7 +41,7 @@ static void take_all(struct samara_machine *machine, struct all *all)
 	swap_stats(machine->store, &swap);
 	all->memory = (struct samara_machine_memory){
 		.ram = all->stats.frames,
-		.free = all->stats.free + all->stats.cached,
+		.free = min(all->stats.free + all->stats.cached, all->stats.frames),
 		.anon = all->census.anon,
 		.file = all->census.file,
 		.shmem = all->census.shmem,
@@ -49,7 +49,7 @@ static void take_all(struct samara_machine *machine, struct all *all)
 		.unevictable = all->stats.lru[LRU_UNEVICTABLE],
 		.dirty = all->census.dirty,
 		.swap_total = swap.total,
-		.swap_free = swap.free,
+		.swap_free = min(swap.free, swap.total),
 		.swap_cached = swap.cached,
 		.poisoned = all->stats.poisoned,
 		.pgfault = vm_event_sum(ram, PGFAULT),
@@ -110,7 +110,7 @@ static int print_meminfo(const struct all *all, unsigned int shift, int fd)
 	const struct line lines[] = {
 		{ "MemTotal:", m->ram << shift },
 		{ "MemFree:", m->free << shift },
-		{ "MemAvailable:", (m->free + m->file - m->dirty) << shift },
+		{ "MemAvailable:", (m->free + m->file - min(m->dirty, m->file)) << shift },
 		{ "Cached:", cached << shift },
 		{ "SwapCached:", m->swap_cached << shift },
 		{ "Active:", active << shift },
