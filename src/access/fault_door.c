@@ -25,6 +25,8 @@
 
 /* With VM_FAULT_SIGSEGV: there is a mapping, which does not allow it. */
 #define FAULT_ACCERR (1U << 16)
+/* And for that reason no fault was made. */
+#define FAULT_REFUSED (1U << 17)
 
 /* No signal: memory ran out. */
 static int refuse(struct samara_fault *fault, unsigned long addr, int signo, int code)
@@ -95,9 +97,8 @@ static unsigned int fault_checked(struct vma *vma, unsigned long addr, unsigned 
 	unsigned int codes = fault_check_access(vma, flags);
 
 	if (codes)
-		return codes | FAULT_ACCERR;
+		return codes | FAULT_ACCERR | FAULT_REFUSED;
 	codes = handle_mm_fault(vma, addr, flags);
-	fault_count(vma->vm_mm, codes);
 	if ((flags & FAULT_EXEC) && !(vma->vm_flags & VM_EXEC) &&
 	    !(codes & (VM_FAULT_ERROR | VM_FAULT_RETRY | VM_FAULT_WAIT)))
 		return VM_FAULT_SIGSEGV | FAULT_ACCERR;
@@ -129,14 +130,28 @@ static unsigned int fault_slowly(struct samara_mm *mm, unsigned long addr, unsig
 		vma = grow_to(mm, addr);
 		mmap_write_downgrade(mm);
 	}
-	if (vma)
+	if (vma) {
 		codes = fault_checked(vma, addr, flags);
+		if (!(codes & FAULT_REFUSED))
+			fault_count(mm, codes);
+	}
 unlock:
 	mmap_read_unlock(mm);
 	return codes;
 }
 
-static unsigned int fault_once(struct samara_mm *mm, unsigned long addr, unsigned int flags)
+/* With the VMA's lock: what codes other than VM_FAULT_DONE count as. */
+static __noinline void count_rare(struct samara_mm *mm, unsigned int codes)
+{
+	const bool made = fault_is_over(codes) && !(codes & FAULT_REFUSED);
+
+	mm_lock_count(mm, made ? VMA_LOCK_SUCCESS : VMA_LOCK_NO_FAULT);
+	if (made && (codes & VM_FAULT_MAJOR))
+		vm_event_add(mm->machine->ram, PGMAJFAULT, 1);
+}
+
+static __always_inline unsigned int fault_once(struct samara_mm *mm, unsigned long addr,
+					       unsigned int flags)
 {
 	struct vma *vma = lock_vma_under_rcu(mm, addr);
 	unsigned int codes;
@@ -145,12 +160,34 @@ static unsigned int fault_once(struct samara_mm *mm, unsigned long addr, unsigne
 		codes = fault_checked(vma, addr, flags | FAULT_VMA_LOCK);
 		vma_end_read(vma);
 		if (!(codes & VM_FAULT_RETRY)) {
-			mm_lock_count(mm, VMA_LOCK_SUCCESS);
+			if (likely(codes == VM_FAULT_DONE))
+				mm_lock_count(mm, VMA_LOCK_SUCCESS);
+			else
+				count_rare(mm, codes);
 			return codes;
 		}
 		mm_lock_count(mm, VMA_LOCK_RETRY);
 	}
 	return fault_slowly(mm, addr, flags);
+}
+
+/* codes, of VM_FAULT_WAITS, become those of the last try. 0, or what access_wait() said. */
+static __noinline int fault_waiting(struct samara_mm *mm, unsigned long addr, unsigned int flags,
+				    unsigned int *codes, struct waited waited)
+{
+	int err;
+
+	do {
+		err = access_wait(mm, addr, *codes, &waited);
+		if (err)
+			break;
+		*codes = fault_once(mm, addr, flags);
+		/* A page that is kept is mapped now. A write to it may have to copy it first. */
+		if (!*codes && waited.page)
+			*codes = fault_once(mm, addr, flags);
+	} while (*codes & VM_FAULT_WAITS);
+	waited_end(mm, &waited);
+	return err;
 }
 
 int access_fault(struct samara_mm *mm, unsigned long addr, enum samara_access kind,
@@ -166,16 +203,10 @@ int access_fault(struct samara_mm *mm, unsigned long addr, enum samara_access ki
 	if (addr >= mm->geo->task_size)
 		return refuse(fault, addr, SIGSEGV, code_above(mm, addr, kind));
 	waited = waited_begin();
-	do {
-		codes = fault_once(mm, addr, flags);
-		/* A page that is kept is mapped now. A write to it may have to copy it first. */
-		if (!codes && waited.page)
-			codes = fault_once(mm, addr, flags);
-		if (codes & VM_FAULT_WAITS)
-			err = access_wait(mm, addr, codes, &waited);
-	} while ((codes & VM_FAULT_WAITS) && !err);
-	waited_end(mm, &waited);
-	if (err)
+	codes = fault_once(mm, addr, flags);
+	if (unlikely(codes & VM_FAULT_WAITS))
+		err = fault_waiting(mm, addr, flags, &codes, waited);
+	if (unlikely(err))
 		return err == -EIO ? refuse(fault, addr, SIGBUS, BUS_ADRERR) :
 				     refuse(fault, addr, 0, -ENOMEM);
 	return answer(mm, codes, addr, fault);

@@ -34,13 +34,23 @@ int access_fault(struct samara_mm *mm, unsigned long addr, enum samara_access ki
  */
 int fault_errno(unsigned int codes);
 
-/* A fault has been made. What has to be made again is counted then. */
+/* Whether a fault is over. What has to be made again is counted then. */
+static inline bool fault_is_over(unsigned int codes)
+{
+	return !(codes & (VM_FAULT_RETRY | VM_FAULT_WAITS));
+}
+
+/*
+ * A fault was made with the mmap_lock, or for another than a CPU. One that a CPU made with the
+ * VMA's lock alone is counted as VMA_LOCK_SUCCESS and nowhere else: the machine's pgfault is the
+ * sum of both, and each fault costs one addition.
+ */
 static inline void fault_count(const struct samara_mm *mm, unsigned int codes)
 {
-	if (unlikely(codes & (VM_FAULT_RETRY | VM_FAULT_WAITS)))
+	if (!fault_is_over(codes))
 		return;
 	vm_event_add(mm->machine->ram, PGFAULT, 1);
-	if (unlikely(codes & VM_FAULT_MAJOR))
+	if (codes & VM_FAULT_MAJOR)
 		vm_event_add(mm->machine->ram, PGMAJFAULT, 1);
 }
 

@@ -150,7 +150,7 @@ static int pin_once(struct samara_mm *mm, unsigned long addr, struct pin_ask *as
 		ret = pin_in_vma(vma, addr, ask);
 		vma_end_read(vma);
 		ask->fault = fault;
-		mm_lock_count(mm, ret == 1 ? VMA_LOCK_RETRY : VMA_LOCK_SUCCESS);
+		mm_lock_count(mm, ret == 1 ? VMA_LOCK_RETRY : VMA_LOCK_NO_FAULT);
 	}
 	if (ret != 1)
 		return ret;

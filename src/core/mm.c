@@ -8,6 +8,7 @@
 #include "alloc/mem.h"
 #include "base/this_thread.h"
 #include "core/mm.h"
+#include "frame/vm_event.h"
 
 static DEFINE_ALLOC_SITE(mm_site, "mm");
 
@@ -80,6 +81,10 @@ void mm_inherit(struct samara_mm *mm, const struct samara_mm *from)
 
 void mm_free(struct samara_mm *mm)
 {
+	const unsigned long faults = mm_lock_stat_sum(mm, VMA_LOCK_SUCCESS);
+
 	BUG_ON(!mtree_empty(&mm->mt));
+	if (faults)
+		vm_event_add(mm->machine->ram, PGFAULT, faults);
 	mem_free(&mm_site, mm);
 }

@@ -132,7 +132,8 @@ enum mm_rss { MM_FILEPAGES, MM_ANONPAGES, MM_SWAPENTS, MM_SHMEMPAGES, MM_RSS };
 
 /* How lookups without the mmap_lock went, named as in Linux's /proc/vmstat (vma_lock_*). */
 enum vma_lock_stat {
-	VMA_LOCK_SUCCESS,
+	VMA_LOCK_SUCCESS,  /* a fault was made: also the machine's pgfault (access/fault_door.h) */
+	VMA_LOCK_NO_FAULT, /* nor was one needed, or it may not be made, or has to wait */
 	VMA_LOCK_ABORT, /* the VMA was being changed, or could not be used without the mmap_lock */
 	VMA_LOCK_RETRY, /* the fault itself asked for the mmap_lock */
 	VMA_LOCK_MISS,  /* what was found was no longer what was looked for */

@@ -49,7 +49,7 @@
 
 /*
  * The VMA at addr, held for reading. NULL: the caller takes the mmap_lock and looks in the tree.
- * Counts why it returns NULL; the caller counts VMA_LOCK_SUCCESS or _RETRY after the fault. No lock
+ * Counts why it returns NULL; the caller counts VMA_LOCK_SUCCESS, _NO_FAULT or _RETRY. No lock
  * is held.
  */
 struct vma *lock_vma_under_rcu(struct samara_mm *mm, unsigned long addr) __must_check;

@@ -250,6 +250,13 @@ static inline unsigned long folio_state_maps(uint64_t state)
 	return (state >> 24) & FOLIO_COUNT_MAX;
 }
 
+/* Nothing maps it, and it is in the swap cache. */
+static inline bool folio_state_only_cached(uint64_t state)
+{
+	return (state & ((uint64_t)FOLIO_SWAPCACHE << FOLIO_FLAGS_SHIFT)) &&
+	       !folio_state_maps(state);
+}
+
 static inline unsigned long folio_maps(const struct folio *folio)
 {
 	return folio_state_maps(folio_state(folio));

@@ -302,13 +302,6 @@ void folio_free(struct ram *ram, struct folio *folio)
 	free_folios(ram, &folio, 1);
 }
 
-/* Nothing maps it, and it is in the swap cache. */
-static bool only_cached(uint64_t state)
-{
-	return (state & ((uint64_t)FOLIO_SWAPCACHE << FOLIO_FLAGS_SHIFT)) &&
-	       !folio_state_maps(state);
-}
-
 unsigned int folio_unmap_many(struct ram *ram, struct folio **folios, unsigned int n)
 {
 	unsigned int gone = 0, cached = 0; /* the array's front: the former, then the latter */
@@ -320,7 +313,7 @@ unsigned int folio_unmap_many(struct ram *ram, struct folio **folios, unsigned i
 		if (folio_gone(state)) {
 			folios[gone + cached] = folios[gone];
 			folios[gone++] = folio;
-		} else if (unlikely(only_cached(state))) {
+		} else if (unlikely(folio_state_only_cached(state))) {
 			folios[gone + cached++] = folio;
 		}
 	}

@@ -8,7 +8,7 @@
 #include "base/compiler.h"
 
 enum vm_event {
-	PGFAULT,
+	PGFAULT, /* but those that mms count: access/fault_door.h */
 	PGMAJFAULT,
 	PSWPIN,
 	PSWPOUT,

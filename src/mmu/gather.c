@@ -98,8 +98,7 @@ void tlb_flush_delayed(struct mmu_gather *tlb)
 		flush_range(tlb);
 }
 
-/* folio, which nothing mapped, was in the swap cache; it may be any other by now. */
-static void leave_cache(struct file_store *store, struct folio *folio)
+void folio_leave_cache(struct file_store *store, struct folio *folio)
 {
 	if (!folio_try_get(folio))
 		return;
@@ -112,20 +111,14 @@ void folio_unlock_cached(struct file_store *store, struct folio *folio)
 {
 	folio_unlock(folio);
 	if (folio_test(folio, FOLIO_SWAPCACHE) && !folio_maps(folio))
-		leave_cache(store, folio);
-}
-
-void folio_unmap_cached(struct file_store *store, struct folio *folio)
-{
-	if (folio_unmap_many(store->ram, &folio, 1))
-		leave_cache(store, folio);
+		folio_leave_cache(store, folio);
 }
 
 static void unmap_folios(const struct mmu_gather *tlb, struct folio **folios, unsigned int n)
 {
 	n = folio_unmap_many(tlb->ram, folios, n);
 	for (unsigned int i = 0; i < n; i++)
-		leave_cache(tlb->mm->machine->store, folios[i]);
+		folio_leave_cache(tlb->mm->machine->store, folios[i]);
 }
 
 void tlb_flush_mmu(struct mmu_gather *tlb)

@@ -16,20 +16,23 @@
 
 #define TEXT_SIZE 2048
 
-static unsigned long count_tables(struct samara_machine *machine)
-{
-	unsigned long tables = 0;
-	struct samara_mm *mm;
-
-	for_each_mm(machine, mm) tables += READ_ONCE(mm->tables.nr);
-	return tables;
-}
-
 struct all {
 	struct samara_machine_memory memory;
 	struct ram_stats stats;
 	struct ram_census census;
 };
+
+/* What the mms count. */
+static void add_mms(struct samara_machine *machine, struct samara_machine_memory *memory)
+{
+	struct samara_mm *mm;
+
+	for_each_mm(machine, mm)
+	{
+		memory->tables += READ_ONCE(mm->tables.nr);
+		memory->pgfault += mm_lock_stat_sum(mm, VMA_LOCK_SUCCESS);
+	}
+}
 
 static void take_all(struct samara_machine *machine, struct all *all)
 {
@@ -45,7 +48,6 @@ static void take_all(struct samara_machine *machine, struct all *all)
 		.anon = all->census.anon,
 		.file = all->census.file,
 		.shmem = all->census.shmem,
-		.tables = count_tables(machine),
 		.unevictable = all->stats.lru[LRU_UNEVICTABLE],
 		.dirty = all->census.dirty,
 		.swap_total = swap.total,
@@ -63,6 +65,7 @@ static void take_all(struct samara_machine *machine, struct all *all)
 		.migrate_success = vm_event_sum(ram, MIGRATE_SUCCESS),
 		.migrate_fail = vm_event_sum(ram, MIGRATE_FAIL),
 	};
+	add_mms(machine, &all->memory);
 }
 
 int samara_machine_memory(struct samara_machine *machine, struct samara_machine_memory *out)

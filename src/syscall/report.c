@@ -157,7 +157,8 @@ int samara_mm_memory(struct samara_mm *mm, struct samara_mm_memory *out)
 		.rss_file = (unsigned long)mm_rss_sum(mm, MM_FILEPAGES),
 		.rss_shmem = (unsigned long)mm_rss_sum(mm, MM_SHMEMPAGES),
 		.page_tables = READ_ONCE(mm->tables.nr),
-		.vma_lock_success = mm_lock_stat_sum(mm, VMA_LOCK_SUCCESS),
+		.vma_lock_success = mm_lock_stat_sum(mm, VMA_LOCK_SUCCESS) +
+				    mm_lock_stat_sum(mm, VMA_LOCK_NO_FAULT),
 		.vma_lock_abort = mm_lock_stat_sum(mm, VMA_LOCK_ABORT),
 		.vma_lock_retry = mm_lock_stat_sum(mm, VMA_LOCK_RETRY),
 		.vma_lock_miss = mm_lock_stat_sum(mm, VMA_LOCK_MISS),
