@@ -12,21 +12,8 @@
 
 #include "base/assert.h"
 #include "mmu/entry.h"
-#include "mmu/notifier.h"
 #include "mmu/tlb.h"
 #include "rmap/rmap_walk.h"
-
-/* One page of vma's mm, as a notifier hears of it. */
-static struct samara_notifier_range page_range(const struct vma *vma, unsigned long addr,
-					       enum samara_notifier_why why)
-{
-	return (struct samara_notifier_range){
-		.mm = vma->vm_mm,
-		.start = addr,
-		.end = addr + mm_page_size(vma->vm_mm),
-		.why = why,
-	};
-}
 
 static unsigned long flags_of(const struct vma *vma)
 {

@@ -44,7 +44,6 @@
 #include "base/assert.h"
 #include "base/bytes.h"
 #include "frame/vm_event.h"
-#include "mmu/notifier.h"
 #include "mmu/tlb.h"
 #include "rmap/rmap_walk.h"
 
@@ -109,12 +108,7 @@ static bool put_in(const struct rmap_walk *walk, const struct vma *vma, unsigned
 
 static enum rmap_answer put_in_one(struct rmap_walk *walk, struct vma *vma, unsigned long addr)
 {
-	struct samara_notifier_range range = {
-		.mm = vma->vm_mm,
-		.start = addr,
-		.end = addr + mm_page_size(vma->vm_mm),
-		.why = SAMARA_NOTIFY_CLEAR,
-	};
+	struct samara_notifier_range range = page_range(vma, addr, SAMARA_NOTIFY_CLEAR);
 	enum rmap_answer answer = RMAP_ON;
 	struct mapped m;
 

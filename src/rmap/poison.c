@@ -10,14 +10,9 @@
  */
 #include <errno.h>
 
-#include "mmu/notifier.h"
+#include "mmu/entry.h"
 #include "mmu/tlb.h"
 #include "rmap/rmap_walk.h"
-
-static pte_t marker(unsigned int bits)
-{
-	return mk_swp(SWP_MARKER, bits);
-}
 
 /* The leaf is locked. */
 static void take_out(const struct rmap_walk *walk, const struct vma *vma, const struct mapped *m)
@@ -28,9 +23,9 @@ static void take_out(const struct rmap_walk *walk, const struct vma *vma, const 
 	if (pte_dirty(m->pte) && !anon)
 		folio_set(walk->folio, FOLIO_DIRTY);
 	if (leaves == BAD_LEAVES_POISON)
-		pte_set(m->at, marker(MARKER_POISON));
-	else if (pte_uffd_wp(m->pte) && !anon && (READ_ONCE(vma->vm_flags) & VM_UFFD_WP))
-		pte_set(m->at, marker(MARKER_UFFD_WP));
+		pte_set(m->at, mk_marker(MARKER_POISON));
+	else if (pte_uffd_wp(m->pte) && !anon && vma_uffd_wp(vma))
+		pte_set(m->at, mk_marker(MARKER_UFFD_WP));
 	else
 		table_clear(m->leaf, m->at);
 	mm_rss_add(vma->vm_mm, folio_rss(walk->folio), -1);
@@ -38,12 +33,7 @@ static void take_out(const struct rmap_walk *walk, const struct vma *vma, const 
 
 static enum rmap_answer bad_one(struct rmap_walk *walk, struct vma *vma, unsigned long addr)
 {
-	struct samara_notifier_range range = {
-		.mm = vma->vm_mm,
-		.start = addr,
-		.end = addr + mm_page_size(vma->vm_mm),
-		.why = SAMARA_NOTIFY_CLEAR,
-	};
+	struct samara_notifier_range range = page_range(vma, addr, SAMARA_NOTIFY_CLEAR);
 	struct mapped m;
 
 	notifier_start(vma->vm_mm, &range);

@@ -5,6 +5,7 @@
 #ifndef RMAP_RMAP_WALK_H
 #define RMAP_RMAP_WALK_H
 
+#include "mmu/notifier.h"
 #include "mmu/table.h"
 #include "rmap/link.h"
 
@@ -38,6 +39,18 @@ struct rmap_trees {
 struct rmap_trees rmap_trees_get(const struct rmap_walk *walk) __must_check;
 void rmap_trees_put(const struct rmap_trees *trees);
 void rmap_walk_trees(struct rmap_walk *walk, const struct rmap_trees *trees);
+
+/* One page of vma's mm, as a notifier hears of it. */
+static inline struct samara_notifier_range page_range(const struct vma *vma, unsigned long addr,
+						      enum samara_notifier_why why)
+{
+	return (struct samara_notifier_range){
+		.mm = vma->vm_mm,
+		.start = addr,
+		.end = addr + mm_page_size(vma->vm_mm),
+		.why = why,
+	};
+}
 
 /* The address in vma of a page of a file or a family; the page is one of vma's. */
 static inline unsigned long vma_address(const struct vma *vma, unsigned long index)
