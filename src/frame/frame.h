@@ -303,6 +303,11 @@ struct folio *folio_alloc(struct ram *ram, unsigned int order, enum folio_fill f
  * was asked for (samara/inject.h) is none of these.
  */
 extern __thread unsigned long frames_refused __attribute__((tls_model("initial-exec")));
+/*
+ * PGSTEAL (vm_event.h) as it was when the calling thread last found no frame free. If it is larger
+ * now, reclaim has freed frames since. (They are free before they are counted.)
+ */
+extern __thread unsigned long long frames_stolen __attribute__((tls_model("initial-exec")));
 
 /* It has no reference left. Only folio_put() and folio_unmap() call it. */
 void folio_free(struct ram *ram, struct folio *folio);

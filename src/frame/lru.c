@@ -12,7 +12,7 @@
  * that is freed leaves, wherever it is. One that another thread is just freeing has no
  * reference left to get, and lru_isolate() leaves it where it is.
  *
- * Locks: a batch's, then lru_lock (both RANK_LRU, always in this order). The links
+ * Locks: a batch's, then the lru lock (both RANK_LRU, always in this order). The links
  * change under the lock of where the folio is; from a batch to its list under both.
  * FOLIO_LRU is set after the links and cleared after them: a thread that finds it with no
  * place to look has met another thread between the two, and looks again.
@@ -32,15 +32,15 @@ static unsigned int list_of(unsigned int flags)
 	       (flags & FOLIO_ACTIVE ? 1 : 0);
 }
 
-/* lists: lru_lock held -------------------------------------------------------- */
+/* lists: the lru lock is held -------------------------------------------------------- */
 
 static void list_append(struct ram *ram, uint32_t pfn)
 {
 	struct folio *folio = frame_at(ram, pfn);
 	const unsigned int list = list_of(folio_flags(folio));
-	struct lru_ends *ends = &ram->lru[list];
+	struct lru_ends *ends = &ram->lru.list[list];
 
-	spin_assert_held(&ram->lru_lock);
+	spin_assert_held(&ram->lru.lock);
 	link_set_next(folio, 0);
 	link_set_prev(folio, FRAME_LISTED + list, ends->hot);
 	if (ends->hot)
@@ -54,10 +54,10 @@ static void list_append(struct ram *ram, uint32_t pfn)
 static void list_remove(struct ram *ram, struct folio *folio)
 {
 	const unsigned int kind = frame_kind(folio);
-	struct lru_ends *ends = &ram->lru[kind - FRAME_LISTED];
+	struct lru_ends *ends = &ram->lru.list[kind - FRAME_LISTED];
 	const uint32_t prev = link_prev(folio), next = link_next(folio);
 
-	spin_assert_held(&ram->lru_lock);
+	spin_assert_held(&ram->lru.lock);
 	if (prev)
 		link_set_next(frame_at(ram, prev), next);
 	else
@@ -75,20 +75,20 @@ static void list_remove(struct ram *ram, struct folio *folio)
 static void batch_flush(struct ram *ram, struct lru_batch *b)
 {
 	spin_assert_held(&b->lock);
-	spin_lock_nested(&ram->lru_lock, RANK_LRU); /* after the batch's */
+	spin_lock_nested(&ram->lru.lock, RANK_LRU); /* after the batch's */
 	for (unsigned int i = 0; i < b->nr; i++) {
 		if (b->pfn[i])
 			list_append(ram, b->pfn[i]);
 	}
 	WRITE_ONCE(b->nr, 0);
-	spin_unlock(&ram->lru_lock);
+	spin_unlock(&ram->lru.lock);
 }
 
 /* False: it does not wait in a batch (any more). */
 static bool batch_remove(struct ram *ram, struct folio *folio)
 {
 	const uint32_t where = READ_ONCE(folio->lru_prev);
-	struct lru_batch *b = &ram->batch[(where & LINK_MASK) % RAM_SHARDS];
+	struct lru_batch *b = &ram->lru.batch[(where & LINK_MASK) % RAM_SHARDS];
 	bool found;
 
 	if (where >> LINK_BITS != FRAME_WAITING)
@@ -113,18 +113,18 @@ static bool remove_listed(struct ram *ram, struct folio *folio)
 {
 	bool found;
 
-	spin_lock(&ram->lru_lock, RANK_LRU);
+	spin_lock(&ram->lru.lock, RANK_LRU);
 	found = is_listed(folio);
 	if (found)
 		list_remove(ram, folio);
-	spin_unlock(&ram->lru_lock);
+	spin_unlock(&ram->lru.lock);
 	return found;
 }
 
 void lru_add(struct ram *ram, struct folio *folio)
 {
 	const unsigned int number = shard_number();
-	struct lru_batch *b = &ram->batch[number];
+	struct lru_batch *b = &ram->lru.batch[number];
 	unsigned int place;
 
 	if (VM_WARN_ON(folio_test(folio, FOLIO_LRU)))
@@ -140,6 +140,8 @@ void lru_add(struct ram *ram, struct folio *folio)
 		batch_flush(ram, b);
 	spin_unlock(&b->lock);
 }
+
+struct rwsem *lru_isolation(struct ram *ram) { return &ram->lru.isolated; }
 
 bool lru_isolate_folio(struct ram *ram, struct folio *folio)
 {
@@ -163,18 +165,18 @@ void lru_del(struct ram *ram, struct folio *folio)
  */
 void lru_move(struct ram *ram, struct folio *folio)
 {
-	spin_lock(&ram->lru_lock, RANK_LRU);
+	spin_lock(&ram->lru.lock, RANK_LRU);
 	if (is_listed(folio)) {
 		list_remove(ram, folio);
 		list_append(ram, (uint32_t)folio_pfn(ram, folio));
 	}
-	spin_unlock(&ram->lru_lock);
+	spin_unlock(&ram->lru.lock);
 }
 
 void lru_drain(struct ram *ram)
 {
 	for (unsigned int i = 0; i < RAM_SHARDS; i++) {
-		struct lru_batch *b = &ram->batch[i];
+		struct lru_batch *b = &ram->lru.batch[i];
 
 		if (!READ_ONCE(b->nr))
 			continue;
@@ -197,12 +199,12 @@ void lru_forget(struct ram *ram, struct folio **folios, unsigned int n)
 		listed += folio_test(folios[i], FOLIO_LRU) && !batch_remove(ram, folios[i]);
 	if (!listed)
 		return;
-	spin_lock(&ram->lru_lock, RANK_LRU);
+	spin_lock(&ram->lru.lock, RANK_LRU);
 	for (unsigned int i = 0; i < n; i++) {
 		if (is_listed(folios[i]))
 			list_remove(ram, folios[i]);
 	}
-	spin_unlock(&ram->lru_lock);
+	spin_unlock(&ram->lru.lock);
 }
 
 unsigned int lru_isolate(struct ram *ram, enum lru_list list, unsigned int n, struct folio **out)
@@ -211,8 +213,8 @@ unsigned int lru_isolate(struct ram *ram, enum lru_list list, unsigned int n, st
 	uint32_t pfn;
 
 	lru_drain(ram);
-	spin_lock(&ram->lru_lock, RANK_LRU);
-	pfn = ram->lru[list].cold;
+	spin_lock(&ram->lru.lock, RANK_LRU);
+	pfn = ram->lru.list[list].cold;
 	while (pfn && got < n) {
 		struct folio *folio = frame_at(ram, pfn);
 
@@ -223,7 +225,7 @@ unsigned int lru_isolate(struct ram *ram, enum lru_list list, unsigned int n, st
 		folio_test_clear(folio, FOLIO_LRU);
 		out[got++] = folio;
 	}
-	spin_unlock(&ram->lru_lock);
+	spin_unlock(&ram->lru.lock);
 	return got;
 }
 
@@ -233,20 +235,20 @@ void lru_putback(struct ram *ram, struct folio **folios, unsigned int n)
 {
 	if (!n)
 		return;
-	spin_lock(&ram->lru_lock, RANK_LRU);
+	spin_lock(&ram->lru.lock, RANK_LRU);
 	for (unsigned int i = 0; i < n; i++) {
 		VM_WARN_ON(folio_test(folios[i], FOLIO_LRU));
 		list_append(ram, (uint32_t)folio_pfn(ram, folios[i]));
 		folio_set(folios[i], FOLIO_LRU); /* last, as in lru_add() */
 	}
-	spin_unlock(&ram->lru_lock);
+	spin_unlock(&ram->lru.lock);
 	for (unsigned int i = 0; i < n; i++)
 		folio_put(ram, folios[i]);
 }
 
 unsigned long lru_size(const struct ram *ram, enum lru_list list)
 {
-	return READ_ONCE(ram->lru[list].count);
+	return READ_ONCE(ram->lru.list[list].count);
 }
 
 /* use --------------------------------------------------------------------------- */

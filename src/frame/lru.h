@@ -20,6 +20,11 @@ void lru_add(struct ram *ram, struct folio *folio);
 void lru_del(struct ram *ram, struct folio *folio);
 /* Its flags have changed: onto the list that they name now, hot end, if it is on one. */
 void lru_move(struct ram *ram, struct folio *folio);
+/*
+ * A thread that isolates pages to evict or to move holds this for reading until it has put them
+ * back. A thread that holds it for writing finds all that can be evicted on the lists.
+ */
+struct rwsem *lru_isolation(struct ram *ram) __must_check;
 /* Up to n folios from the cold end of a list, each with a reference, off the list. How many. */
 unsigned int lru_isolate(struct ram *ram, enum lru_list list, unsigned int n, struct folio **out);
 /* That folio, to which the caller has a reference, leaves its list. False: it was on none. */

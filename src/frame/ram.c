@@ -181,6 +181,7 @@ int ram_create(const struct ram_config *config, struct ram **out)
 	if (err)
 		goto unmap_frames;
 	ram->view.notes = (uint8_t *)(ram->view.folios + frames);
+	rwsem_init(&ram->lru.isolated, RANK_ISOLATED);
 	refault_init(ram, (char *)ram->view.folios + notes_end(frames));
 	ram->watcher.marks = marks_for(frames);
 	ram_link(ram);
@@ -222,10 +223,10 @@ void ram_stats(struct ram *ram, struct ram_stats *out)
 	memset(out, 0, sizeof(*out));
 	out->frames = ram->view.nr_frames - 1;
 	lru_drain(ram);
-	spin_lock(&ram->lru_lock, RANK_LRU);
+	spin_lock(&ram->lru.lock, RANK_LRU);
 	for (unsigned int i = 0; i < LRU_LISTS; i++)
-		out->lru[i] = ram->lru[i].count;
-	spin_unlock(&ram->lru_lock);
+		out->lru[i] = ram->lru.list[i].count;
+	spin_unlock(&ram->lru.lock);
 	for (unsigned int i = 0; i < RAM_SHARDS; i++) {
 		spin_lock(&ram->shard[i].lock, RANK_FRAME);
 		out->cached += ram->shard[i].count;

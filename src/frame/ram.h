@@ -22,7 +22,7 @@
  *   FRAME_CACHED    in a shard                                            the shard's lock
  *   FRAME_POISONED  never used again                                      nobody's
  *   FRAME_WAITING   in batch `previous`, place `next`                     the batch's lock
- *   FRAME_LISTED    + list: on that LRU list                              lru_lock
+ *   FRAME_LISTED    + list: on that LRU list                              the lru lock
  *
  * Kinds are read without those locks (a buddy looks at its neighbour, lru_del()
  * looks where a folio is), so lru_prev is loaded and stored as one word.
@@ -32,7 +32,7 @@
  * frames costs little metadata.
  *
  * Locks, in this order; the RANK_LRU ones and the RANK_FRAME ones nest as written:
- *   RANK_LRU    a batch's, then lru_lock
+ *   RANK_LRU    a batch's, then the lru lock
  *   RANK_FRAME  a shard's, or all in ascending order, then buddy.lock; rams_lock alone
  */
 #ifndef FRAME_RAM_H
@@ -88,6 +88,13 @@ struct lru_ends {
 	unsigned long count;
 };
 
+struct lru {
+	struct rwsem isolated; /* RANK_ISOLATED: lru_isolation() */
+	struct samara_spinlock lock __aligned(CACHE_LINE);
+	struct lru_ends list[LRU_LISTS]; /* lock */
+	struct lru_batch batch[RAM_SHARDS];
+};
+
 struct buddy {
 	struct samara_spinlock lock;
 	unsigned int nonempty; /* bit k: there is a block of order k */
@@ -130,10 +137,8 @@ struct ram {
 	struct ram_memory memory;
 	struct list_head node; /* rams_lock */
 	struct buddy buddy __aligned(CACHE_LINE);
-	struct samara_spinlock lru_lock __aligned(CACHE_LINE);
-	struct lru_ends lru[LRU_LISTS]; /* lru_lock */
+	struct lru lru;
 	struct shard shard[RAM_SHARDS];
-	struct lru_batch batch[RAM_SHARDS];
 	struct vm_events events[RAM_SHARDS];
 	struct refaults refaults;
 	struct ram_watcher watcher;

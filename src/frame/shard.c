@@ -22,6 +22,7 @@
 
 #include "alloc/cache.h"
 #include "frame/pfn.h"
+#include "frame/vm_event.h"
 
 /* The shard's lock is held in these three. */
 
@@ -177,6 +178,7 @@ static __noinline unsigned long take_drained(struct ram *ram, unsigned int order
 }
 
 __thread unsigned long frames_refused;
+__thread unsigned long long frames_stolen;
 
 static bool admit(void)
 {
@@ -209,8 +211,11 @@ struct folio *folio_alloc(struct ram *ram, unsigned int order, enum folio_fill f
 	if (!admit())
 		return NULL;
 	pfn = take(ram, order);
-	if (unlikely(!pfn))
+	if (unlikely(!pfn)) {
+		/* Before the last look: what is freed behind it is counted later. */
+		frames_stolen = vm_event_sum(ram, PGSTEAL);
 		pfn = take_drained(ram, order);
+	}
 	if (unlikely(!pfn)) {
 		atomic_inc(&frame_site.asked);
 		site_refused(&frame_site, 1);

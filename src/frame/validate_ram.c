@@ -194,7 +194,7 @@ static int check_shards(const struct ram *ram, unsigned long expected, struct sa
 static int check_list(const struct ram *ram, unsigned int list, unsigned long expected,
 		      struct samara_report *out)
 {
-	const struct lru_ends *ends = &ram->lru[list];
+	const struct lru_ends *ends = &ram->lru.list[list];
 	uint32_t pfn = ends->cold, prev = 0;
 	unsigned long n = 0;
 
@@ -221,7 +221,7 @@ static int check_batches(const struct ram *ram, unsigned long expected, struct s
 	unsigned long n = 0;
 
 	for (unsigned int i = 0; i < RAM_SHARDS; i++) {
-		const struct lru_batch *b = &ram->batch[i];
+		const struct lru_batch *b = &ram->lru.batch[i];
 
 		for (unsigned int place = 0; place < b->nr && place < LRU_BATCH; place++) {
 			const struct folio *folio = frame_at(ram, b->pfn[place]);

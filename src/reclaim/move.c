@@ -23,13 +23,16 @@
 
 int move_folio(struct file_store *store, struct folio *folio, struct folio *to)
 {
+	struct rwsem *isolation = lru_isolation(store->ram);
 	int err = -EBUSY;
 
-	if (!lru_isolate_folio(store->ram, folio))
-		return err;
-	for (int i = 0; err && i < MOVE_TRIES; i++)
-		err = folio_migrate(store, folio, to);
-	lru_add(store->ram, err ? folio : to);
+	down_read(isolation);
+	if (lru_isolate_folio(store->ram, folio)) {
+		for (int i = 0; err && i < MOVE_TRIES; i++)
+			err = folio_migrate(store, folio, to);
+		lru_add(store->ram, err ? folio : to);
+	}
+	up_read(isolation);
 	return err;
 }
 

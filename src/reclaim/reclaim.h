@@ -49,9 +49,12 @@ struct samara_machine *reclaim_machine(struct file_store *store) __must_check;
 unsigned long reclaim_direct(struct samara_machine *machine, unsigned long nr);
 /* Up to nr frames are freed; how many. */
 unsigned long store_shrink(struct file_store *store, unsigned long nr);
+/* The same while no other thread has isolated a page: 0 means that no page can leave. */
+unsigned long store_shrink_alone(struct file_store *store, unsigned long nr);
 /*
- * These folios leave if they can, used lately or not. Each is off the LRU lists (lru_isolate()),
- * with a reference that is dropped here; those that stay are put back. How many have left.
+ * These folios leave if they can, used lately or not. Each is off the LRU lists, with a reference
+ * that is dropped here; those that stay are put back. The caller holds lru_isolation() since it
+ * isolated them. How many have left.
  */
 unsigned long reclaim_folios(struct samara_machine *machine, struct folio **folios, unsigned int n);
 

@@ -12,7 +12,8 @@
  * There is one pair of lists for pages of files (and for what may be dropped), one for anonymous
  * memory (and shared memory). One step:
  *
- *   1. A pair is chosen. Anonymous memory has a turn only where a slot is free. Files have it while
+ *   1. A pair is chosen. Anonymous memory has a turn only where a slot is free, or a page has one
+ *      already. Files have it while
  *      their inactive list is not short and holds a sixteenth of all: pages that were used once
  *      leave before anything that was used again. Else turns are shared, 60 to 140 (Linux's
  *      swappiness of 60) weighted by what either has cost lately (lru_cost()).
@@ -80,7 +81,7 @@ static bool inactive_is_short(const struct ram *ram, enum lru_type type)
 
 static bool anon_can_leave(const struct file_store *store)
 {
-	return READ_ONCE(store->swap.free) > 0;
+	return READ_ONCE(store->swap.free) > 0 || READ_ONCE(store->swap.cached) > 0;
 }
 
 static enum lru_type share_turns(struct file_store *store)
@@ -205,7 +206,8 @@ static void look_at_unevictable(struct file_store *store)
 	lru_putback(store->ram, folio, n);
 }
 
-unsigned long store_shrink(struct file_store *store, unsigned long nr)
+/* lru_isolation() is held. */
+static unsigned long shrink(struct file_store *store, unsigned long nr)
 {
 	struct scan s = { .store = store, .ram = store->ram, .want = nr };
 	enum lru_type type;
@@ -222,6 +224,28 @@ unsigned long store_shrink(struct file_store *store, unsigned long nr)
 	if (!s.freed)
 		look_at_unevictable(store);
 	return s.freed;
+}
+
+unsigned long store_shrink(struct file_store *store, unsigned long nr)
+{
+	struct rwsem *isolation = lru_isolation(store->ram);
+	unsigned long freed;
+
+	down_read(isolation);
+	freed = shrink(store, nr);
+	up_read(isolation);
+	return freed;
+}
+
+unsigned long store_shrink_alone(struct file_store *store, unsigned long nr)
+{
+	struct rwsem *isolation = lru_isolation(store->ram);
+	unsigned long freed;
+
+	down_write(isolation);
+	freed = shrink(store, nr);
+	up_write(isolation);
+	return freed;
 }
 
 unsigned long reclaim_direct(struct samara_machine *machine, unsigned long nr)

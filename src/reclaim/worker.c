@@ -72,14 +72,16 @@ static bool end_victim(struct file_store *store)
 /* file_store.make_room. */
 static bool make_room(struct file_store *store)
 {
-	const unsigned long long before = vm_event_sum(store->ram, PGSTEAL);
+	/* oom.c and the page tables of what is written allocate too. */
+	const unsigned long long before = frames_stolen;
 
 	vm_event_add(store->ram, ALLOCSTALL, 1);
-	if (store_shrink(store, RECLAIM_BATCH)) {
+	/* First beside others, which may have isolated all that can leave. */
+	if (store_shrink(store, RECLAIM_BATCH) || store_shrink_alone(store, RECLAIM_BATCH)) {
 		WRITE_ONCE(store->reclaim.vain, 0);
 		return true;
 	}
-	/* Or has another thread taken what this one looked for? */
+	/* Or have others freed frames since the caller found none? */
 	return vm_event_sum(store->ram, PGSTEAL) != before || end_victim(store);
 }
 

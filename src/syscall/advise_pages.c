@@ -107,12 +107,15 @@ static int collapse(const struct vma *vma, unsigned long start, unsigned long en
 /* The mmap_lock stays held meanwhile, as in Linux. */
 static int pageout(struct vma *vma, unsigned long start, unsigned long end)
 {
+	struct rwsem *isolation = lru_isolation(vma->vm_mm->machine->ram);
 	struct folio *folio[RECLAIM_BATCH];
 	unsigned int n;
 
 	while (start < end) {
+		down_read(isolation);
 		n = range_isolate(vma, &start, end, folio, RECLAIM_BATCH);
 		reclaim_folios(vma->vm_mm->machine, folio, n);
+		up_read(isolation);
 	}
 	return 0;
 }

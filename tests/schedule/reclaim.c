@@ -9,6 +9,7 @@
  *   anon       Stores to a private page are not lost: they are in memory, or in its slot.
  *   fork       Parent and child both have what was written.
  *   unmap      What is unmapped has no frame and no slot any more.
+ *   room       Memory is not full as long as a page that another thread has isolated can leave.
  */
 #include "schedule/world.h"
 
@@ -45,7 +46,7 @@ static int write_slot(void *priv, unsigned long slot, const void *page)
 	return 0;
 }
 
-static void open_swap(struct reclaim_world *r)
+static void open_swap(struct reclaim_world *r, unsigned long slots)
 {
 	static const struct samara_swap_ops ops = {
 		.size = sizeof(ops),
@@ -54,7 +55,7 @@ static void open_swap(struct reclaim_world *r)
 	};
 	struct samara_swap *swap;
 
-	schedule_require(!samara_swapon_ops(r->w.machine, &ops, r, SLOTS, 0, &swap));
+	schedule_require(!samara_swapon_ops(r->w.machine, &ops, r, slots, 0, &swap));
 }
 
 /* All that can leave does, used or not. */
@@ -63,12 +64,14 @@ static void take_all(void *arg)
 	struct reclaim_world *r = arg;
 	struct ram *ram = r->w.machine->ram;
 
+	down_read(lru_isolation(ram));
 	for (enum lru_list list = 0; list < LRU_LISTS; list++) {
 		struct folio *folio[4];
 		const unsigned int n = lru_isolate(ram, list, 4, folio);
 
 		reclaim_folios(r->w.machine, folio, n);
 	}
+	up_read(lru_isolation(ram));
 }
 
 /* By use, as a thread that lacks a frame does it. */
@@ -224,7 +227,7 @@ static void open_anon(void *arg)
 	struct reclaim_world *r = arg;
 
 	world_open(&r->w);
-	open_swap(r);
+	open_swap(r, SLOTS);
 	world_map(r->w.mm, 1, 2, WORLD_RW, MAP_PRIVATE, NULL);
 	world_set(r->w.mm, 1, 5);
 	world_set(r->w.mm, 2, 6);
@@ -311,11 +314,49 @@ static const struct scenario unmap_scenario = {
 	.check = no_slot_left,
 };
 
+/* Memory is full, and one page can leave. */
+static void open_full(void *arg)
+{
+	struct reclaim_world *r = arg;
+	struct samara_fault fault = { 0 };
+	unsigned long page;
+
+	world_open(&r->w);
+	world_map(r->w.mm, 1, 15, WORLD_RW, MAP_PRIVATE, NULL);
+	for (page = 1; samara_write(r->w.mm, PG(page), "x", 1, &fault) == 1; page++)
+		schedule_require(page < 15);
+	open_swap(r, 1);
+}
+
+static void write_full(void *arg)
+{
+	struct reclaim_world *r = arg;
+
+	world_set(r->w.mm, 15, 3);
+}
+
+static void has_three(void *arg)
+{
+	struct reclaim_world *r = arg;
+
+	schedule_require(world_value(r->w.mm, 15) == 3);
+	close_world(arg);
+}
+
+static const struct scenario room_scenario = {
+	.name = "room",
+	.what = "a write finds the frame that another thread is about to free",
+	.world_size = sizeof(struct reclaim_world),
+	.setup = open_full,
+	.threads = { { "write", write_full }, { "unused", take_unused } },
+	.check = has_three,
+};
+
 int main(int argc, char **argv)
 {
 	static const struct scenario *const all[] = {
-		&read_scenario, &write_scenario, &truncate_scenario, &last_put,
-		&anon_scenario, &fork_scenario,  &unmap_scenario,    NULL,
+		&read_scenario, &write_scenario, &truncate_scenario, &last_put, &anon_scenario,
+		&fork_scenario, &unmap_scenario, &room_scenario,     NULL,
 	};
 
 	return schedule_main(argc, argv, all);

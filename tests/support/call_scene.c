@@ -136,12 +136,12 @@ static void guard_ram(struct ram *ram)
 	GUARD(&ram->buddy.lock, ram->buddy.free);
 	GUARD(&ram->buddy.lock, ram->buddy.fresh);
 	GUARD(&ram->buddy.lock, ram->buddy.nonempty);
-	GUARD(&ram->lru_lock, ram->lru);
+	GUARD(&ram->lru.lock, ram->lru.list);
 	for (unsigned int i = 0; i < RAM_SHARDS; i++) {
 		GUARD(&ram->shard[i].lock, ram->shard[i].first);
 		GUARD(&ram->shard[i].lock, ram->shard[i].count);
-		GUARD(&ram->batch[i].lock, ram->batch[i].nr);
-		GUARD(&ram->batch[i].lock, ram->batch[i].pfn);
+		GUARD(&ram->lru.batch[i].lock, ram->lru.batch[i].nr);
+		GUARD(&ram->lru.batch[i].lock, ram->lru.batch[i].pfn);
 	}
 }
 

@@ -222,7 +222,7 @@ static void list_all(void *arg)
 static void a_batch_that_goes_on_the_lists_meanwhile(void **state)
 {
 	struct ram *ram = *state;
-	struct lru_batch *batch = &ram->batch[shard_number()];
+	struct lru_batch *batch = &ram->lru.batch[shard_number()];
 	struct folio *folio[3];
 
 	if (!at_locks_available())
@@ -260,7 +260,7 @@ static void a_folio_that_leaves_its_list_meanwhile(void **state)
 	for (int i = 0; i < 2; i++)
 		folio[i] = on_list(ram, LRU_INACTIVE_FILE);
 	assert_int_equal(listed(ram, LRU_INACTIVE_FILE), 2);
-	meet_at(&ram->lru_lock, 1, isolate_one, ram);
+	meet_at(&ram->lru.lock, 1, isolate_one, ram);
 	lru_del(ram, folio[0]);
 	assert_true(meet_end());
 	assert_valid(ram);

@@ -189,7 +189,7 @@ static void lru(void **state)
 {
 	struct scene s;
 	struct ram *ram = *state;
-	struct lru_ends *ends = &ram->lru[LRU_INACTIVE_FILE];
+	struct lru_ends *ends = &ram->lru.list[LRU_INACTIVE_FILE];
 	const uint64_t flag = (uint64_t)FOLIO_LRU << FOLIO_FLAGS_SHIFT;
 	struct lru_batch *b;
 
@@ -199,12 +199,12 @@ static void lru(void **state)
 	BREAK_WORD(&s, ends->cold, 0, "lru");
 	BREAK_WORD(&s, ends->hot, ends->cold, "lru");
 	BREAK_WORD(&s, ends->count, ends->count + 1, "lru");
-	BREAK_WORD(&s, ram->lru[LRU_ACTIVE_ANON].cold, ends->cold, "lru");
+	BREAK_WORD(&s, ram->lru.list[LRU_ACTIVE_ANON].cold, ends->cold, "lru");
 	BREAK_WORD(&s, s.listed[1]->lru_next, 0, "lru");
 	BREAK_WORD(&s, s.listed[1]->lru_next, FRAMES - 1, "lru");
 	BREAK_WORD(&s, s.listed[2]->lru_prev, s.listed[2]->lru_prev - 1, "lru");
 	BREAK_WORD(&s, s.listed[0]->lru_prev, KIND(FRAME_LISTED + LRU_ACTIVE_FILE), "lru");
-	b = &ram->batch[link_prev(s.waiting)];
+	b = &ram->lru.batch[link_prev(s.waiting)];
 	BREAK_WORD(&s, b->pfn[link_next(s.waiting)], 0, "lru");
 	BREAK_WORD(&s, b->pfn[link_next(s.waiting)], folio_pfn(ram, s.used), "lru");
 	BREAK_WORD(&s, b->nr, 0, "lru");
