@@ -10,27 +10,25 @@
 #include "frame/frame.h"
 #include "frame/vm_event.h"
 #include "mmu/entry.h"
+#include "reclaim/reclaim.h"
 
 /* What the entry of an address waits for. */
 struct awaited {
 	struct folio *folio; /* on its way elsewhere; with a reference */
-	swp_entry_t swap;    /* or in a swap area; with those around it */
-	swp_entry_t around[SWAP_AROUND];
+	swp_entry_t swap;    /* or in a swap area */
+	struct swap_around around;
 };
 
-/* Pages around one that are read with it: its neighbours in this window that are swapped, too. */
+/* The pages around one may be read with it. */
 static void note_around(const struct table *leaf, unsigned int place, unsigned int entries,
 			struct awaited *what)
 {
-	const unsigned int first = ALIGN_DOWN(place, SWAP_AROUND);
-	unsigned int n = 0;
+	const unsigned int first = ALIGN_DOWN(place, SWAP_WINDOW);
 
-	for (unsigned int i = first; i < min(first + SWAP_AROUND, entries); i++) {
-		const swp_entry_t swap = pte_swap_entry(pte_read(&leaf->entry[i]));
-
-		if (i != place && !swp_none(swap))
-			what->around[n++] = swap;
-	}
+	what->around.wanted = place - first;
+	for (unsigned int i = 0; i < SWAP_WINDOW && first + i < entries; i++)
+		if (i != what->around.wanted)
+			what->around.entry[i] = pte_swap_entry(pte_read(&leaf->entry[first + i]));
 }
 
 /* The leaf is locked. */
@@ -94,8 +92,10 @@ static int read_slot(struct samara_mm *mm, const struct awaited *what, struct wa
 	struct file_store *store = mm->machine->store;
 	struct folio *folio;
 	bool major = false;
-	int err = swap_read(store, what->swap, what->around, &folio, &major);
+	int err;
 
+	reclaim_before_reading(store);
+	err = swap_read(store, what->swap, &what->around, &folio, &major);
 	if (!err)
 		keep(mm, waited, folio);
 	if (major)

@@ -14,6 +14,11 @@ void host_begin(struct host_call *call)
 	call->grows = false;
 }
 
+/* Pairs of host_begin_grow() that the thread is in: the outermost blocks the signal. */
+static __thread unsigned int growing __attribute__((tls_model("initial-exec")));
+/* A SIGXFSZ was pending before that, and is not ours. */
+static __thread bool xfsz_pending __attribute__((tls_model("initial-exec")));
+
 static void only_xfsz(sigset_t *set)
 {
 	sigemptyset(set);
@@ -25,11 +30,13 @@ void host_begin_grow(struct host_call *call)
 	sigset_t xfsz, pending;
 
 	host_begin(call);
+	call->grows = true;
+	if (growing++)
+		return;
 	only_xfsz(&xfsz);
 	pthread_sigmask(SIG_BLOCK, &xfsz, &call->mask);
 	sigpending(&pending);
-	call->pending = sigismember(&pending, SIGXFSZ);
-	call->grows = true;
+	xfsz_pending = sigismember(&pending, SIGXFSZ);
 }
 
 void host_end(struct host_call *call)
@@ -41,10 +48,11 @@ void host_end(struct host_call *call)
 	if (call->grows) {
 		only_xfsz(&xfsz);
 		/* The kernel sends it to the thread that made the call. */
-		while (!call->pending && saved == EFBIG && sigtimedwait(&xfsz, NULL, &now) < 0 &&
+		while (!xfsz_pending && saved == EFBIG && sigtimedwait(&xfsz, NULL, &now) < 0 &&
 		       errno == EINTR)
 			;
-		pthread_sigmask(SIG_SETMASK, &call->mask, NULL);
+		if (!--growing)
+			pthread_sigmask(SIG_SETMASK, &call->mask, NULL);
 	}
 	pthread_setcancelstate(call->cancel, NULL);
 	errno = saved;

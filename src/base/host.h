@@ -6,7 +6,8 @@
  *   host_begin()   the call is no cancellation point: pthread_cancel(3) waits until the thread is
  *                  outside, as a thread that ended here would leave locks and references behind
  *   host_begin_grow()   the same, and RLIMIT_FSIZE gives EFBIG only: SIGXFSZ, which would end the
- *                  process, is blocked in this thread, and one that the call raised is consumed
+ *                  process, is blocked in this thread, and one that the call raised is consumed.
+ *                  A pair around many such calls makes each of them cheaper (3 system calls)
  *
  * host_end() undoes either, and keeps errno. All host calls of the library that POSIX makes
  * cancellation points lie between them; syscall(2) is none by itself.
@@ -21,7 +22,7 @@
 
 struct host_call {
 	int cancel;
-	bool grows, pending; /* a SIGXFSZ that was there before is not ours */
+	bool grows;
 	sigset_t mask;
 };
 

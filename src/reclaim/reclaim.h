@@ -38,6 +38,11 @@ void reclaim_begin(struct samara_machine *machine);
  * reclaim by themselves.
  */
 void reclaim_end(struct samara_machine *machine);
+/*
+ * The caller is about to read pages in, and ahead, for which frames must be free: some are freed if
+ * the thread has fallen behind. No lock is held.
+ */
+void reclaim_before_reading(struct file_store *store);
 /* The store's machine, with a reference; NULL: it has ended, and files still have the store. */
 struct samara_machine *reclaim_machine(struct file_store *store) __must_check;
 

@@ -28,6 +28,7 @@
  * Steps go on until enough is free, or three times as many folios as the lists have were looked at:
  * after two looks each accessed bit and each FOLIO_REFERENCED is gone.
  */
+#include "base/host.h"
 #include "frame/vm_event.h"
 #include "mmu/gather.h"
 #include "reclaim/reclaim.h"
@@ -140,8 +141,10 @@ static void shorten_active(struct file_store *store, enum lru_type type)
 static unsigned int evict_batch(struct file_store *store, struct folio **folio, unsigned int n,
 				enum evict_how how, unsigned int *used)
 {
+	struct host_call writes;
 	unsigned int kept = 0;
 
+	host_begin_grow(&writes);
 	*used = 0;
 	for (unsigned int i = 0; i < n; i++) {
 		switch (folio_evict(store, folio[i], how)) {
@@ -158,6 +161,7 @@ static unsigned int evict_batch(struct file_store *store, struct folio **folio, 
 		}
 		folio[kept++] = folio[i];
 	}
+	host_end(&writes);
 	lru_putback(store->ram, folio, kept);
 	if (n - kept)
 		vm_event_add(store->ram, PGSTEAL, n - kept);

@@ -85,6 +85,15 @@ static bool make_room(struct file_store *store)
 	return vm_event_sum(store->ram, PGSTEAL) != before || end_victim(store);
 }
 
+void reclaim_before_reading(struct file_store *store)
+{
+	if (ram_free_frames(store->ram) >= SWAP_WINDOW ||
+	    READ_ONCE(store->reclaim.vain) >= VAIN_ROUNDS)
+		return;
+	vm_event_add(store->ram, ALLOCSTALL, 1);
+	(void)store_shrink(store, RECLAIM_BATCH);
+}
+
 void reclaim_begin(struct samara_machine *machine)
 {
 	struct file_store *store = machine->store;

@@ -170,16 +170,22 @@ void swap_set_family(struct file_store *store, struct folio *folio, void *family
 
 /* bytes ----------------------------------------------------------------------- */
 
+/* Most slots that are read at once. */
+#define SWAP_WINDOW 8U
+/* An aligned part of a mapping: the entries of its pages; none: not swapped. */
+struct swap_around {
+	swp_entry_t entry[SWAP_WINDOW];
+	unsigned int wanted; /* the place of the page that is needed; its own entry is none */
+};
 /*
  * The slot's folio, with a reference and its contents valid, not locked: the cache's, or a new one
- * that is read. Slots around it that are used are read too, as far as frames are free: *around is
- * what the caller would like besides (an array of up to SWAP_AROUND entries, none ends it), NULL:
- * only the slot's neighbours. *major becomes true if the slot itself was read. 0; -ENOENT: no entry
+ * that is read. Slots around it that are used are read too, as far as frames are free, and while
+ * that has been of use. around (or NULL) has the entries of the pages around the one that entry is
+ * of. *major becomes true if the slot itself was read. 0; -ENOENT: no entry
  * names it any more; -ENOMEM: no frame; -EIO: it cannot be read (now). Sleeps. No lock from
  * RANK_FOLIO on is held.
  */
-#define SWAP_AROUND 8
-int swap_read(struct file_store *store, swp_entry_t entry, const swp_entry_t *around,
+int swap_read(struct file_store *store, swp_entry_t entry, const struct swap_around *around,
 	      struct folio **out, bool *major) __must_check;
 /*
  * folio, locked, dirty, in the cache and unmapped, is written: 0, and it is clean; or -errno: it is

@@ -56,7 +56,6 @@ extern unsigned long swap_count_max; /* a test lowers it */
 #define SWAP_CLUSTER 256UL
 #define SWAP_SHARDS 8
 #define SWAP_TURN 64U  /* slots that an area gives before others of its priority have their turn */
-#define SWAP_WINDOW 8U /* slots around one that are read with it, at most, itself included */
 
 /* What an area keeps its bytes in. All but forget may sleep, and are called without locks. */
 struct swap_backend {

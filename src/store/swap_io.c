@@ -5,9 +5,11 @@
  * A folio that is read is in the cache first, locked: a thread that finds it waits for the lock.
  * One that cannot be read is out of the cache again before its lock is dropped.
  *
- * Read ahead are the slots of the aligned window around the wanted one that are used and not in
- * memory. The window is halved while what was read ahead is not asked for, and doubled when it is,
- * or when slots are asked for one after the other.
+ * Read ahead are slots that are used and not in memory: those of the aligned window around the
+ * wanted slot, and those of the pages in the aligned window around its page. The window is doubled
+ * where at least half of what was read ahead has been asked for since the last look, and where
+ * slots are asked for one after the other. Else it is halved, down to the slot alone: pages that
+ * are read in vain take the place of others.
  *
  * Locks: the folios' that are read or written, no other.
  */
@@ -54,6 +56,8 @@ static int prepare(struct samara_swap *area, unsigned long slot, enum prepare ho
 		folio_set(folio, FOLIO_SWAPBACKED);
 		err = swap_cache_insert(area, slot, folio, how == PREPARE_AHEAD ? SLOT_AHEAD : 0);
 		if (!err) {
+			if (how == PREPARE_AHEAD)
+				atomic_inc(&area->ahead.read);
 			*out = folio;
 			return 0;
 		}
@@ -157,9 +161,9 @@ static unsigned int window_of(struct samara_swap *area, unsigned long slot)
 	const unsigned long step = slot > last ? slot - last : last - slot;
 	unsigned int now = window;
 
-	if (hits * 2 > read || step <= window)
+	if (step <= window || (hits && hits * 2 >= read))
 		now = min(window * 2, SWAP_WINDOW);
-	else if (!hits && read)
+	else if (read)
 		now = max(window / 2, 1U);
 	WRITE_ONCE(ahead->window, now);
 	return now;
@@ -177,13 +181,8 @@ static void prepare_window(struct batch *batch, unsigned int window)
 		if (i == batch->wanted || at >= batch->area->slots.nr ||
 		    !worth_reading(batch->area, at))
 			continue;
-		switch (prepare(batch->area, at, PREPARE_AHEAD, &batch->folio[i])) {
-		case 0:
-			atomic_inc(&batch->area->ahead.read);
-			break;
-		case -ENOMEM:
+		if (prepare(batch->area, at, PREPARE_AHEAD, &batch->folio[i]) == -ENOMEM)
 			return;
-		}
 	}
 }
 
@@ -196,8 +195,8 @@ static struct batch batch_at(struct samara_swap *area, unsigned long slot)
 	};
 }
 
-/* What the caller would like besides. False: no frame is free. */
-static bool read_around(struct file_store *store, swp_entry_t entry)
+/* False: no frame is free. */
+static bool read_alone(struct file_store *store, swp_entry_t entry)
 {
 	struct samara_swap *area = swap_area_get(store, swp_area(entry));
 	const unsigned long slot = swp_slot(entry);
@@ -215,6 +214,16 @@ static bool read_around(struct file_store *store, swp_entry_t entry)
 	}
 	swap_area_put(area);
 	return err != -ENOMEM;
+}
+
+static void read_around(struct file_store *store, const struct swap_around *around,
+			unsigned int window)
+{
+	const unsigned int first = ALIGN_DOWN(around->wanted, window);
+
+	for (unsigned int i = first; i < first + window; i++)
+		if (!swp_none(around->entry[i]) && !read_alone(store, around->entry[i]))
+			return;
 }
 
 /* reading ---------------------------------------------------------------------------- */
@@ -268,7 +277,7 @@ static int read_in_area(struct samara_swap *area, swp_entry_t entry, struct foli
 	return err;
 }
 
-int swap_read(struct file_store *store, swp_entry_t entry, const swp_entry_t *around,
+int swap_read(struct file_store *store, swp_entry_t entry, const struct swap_around *around,
 	      struct folio **out, bool *major)
 {
 	struct samara_swap *area = swap_area_get(store, swp_area(entry));
@@ -278,9 +287,8 @@ int swap_read(struct file_store *store, swp_entry_t entry, const swp_entry_t *ar
 	if (!area)
 		return -ENOENT;
 	err = read_in_area(area, entry, out, &read);
-	for (unsigned int i = 0; read && around && i < SWAP_AROUND && !swp_none(around[i]); i++)
-		if (!read_around(store, around[i]))
-			break;
+	if (read && around)
+		read_around(store, around, READ_ONCE(area->ahead.window));
 	swap_area_put(area);
 	*major |= read;
 	return err;

@@ -110,6 +110,26 @@ static void only_a_call_that_was_too_large_takes_its_signal(void **state)
 	set_xfsz(SIG_UNBLOCK);
 }
 
+static void pairs_within_a_pair_take_their_signals_and_leave_the_mask(void **state)
+{
+	struct host_call outer, inner;
+
+	(void)state;
+	host_begin_grow(&outer);
+	for (int i = 0; i < 2; i++) {
+		host_begin_grow(&inner);
+		pthread_kill(pthread_self(), SIGXFSZ);
+		errno = EFBIG;
+		host_end(&inner);
+		assert_false(xfsz_is_pending());
+		assert_true(blocks_xfsz());
+		assert_int_equal(cancel_state(), PTHREAD_CANCEL_DISABLE);
+	}
+	host_end(&outer);
+	assert_false(blocks_xfsz());
+	assert_int_equal(cancel_state(), PTHREAD_CANCEL_ENABLE);
+}
+
 static void calls_do_what_the_system_calls_do(void **state)
 {
 	int fd = memfd_create("host", MFD_CLOEXEC), other;
@@ -151,6 +171,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_call_is_no_cancellation_point_and_blocks_one_signal_if_it_grows),
 		cmocka_unit_test(only_a_call_that_was_too_large_takes_its_signal),
+		cmocka_unit_test(pairs_within_a_pair_take_their_signals_and_leave_the_mask),
 		cmocka_unit_test(calls_do_what_the_system_calls_do),
 	};
 

@@ -82,14 +82,13 @@ static void neighbours_are_read_with_the_slot_that_is_wanted(void **state)
 	struct swap_disk disk;
 	struct samara_swap *area = swap_disk_on(box, &disk, 64, 0);
 	swp_entry_t entry[24];
-	const swp_entry_t around[SWAP_AROUND] = { { 0 } };
 	struct folio *folio;
 	bool major = false;
 
 	for (unsigned long i = 0; i < 24; i++)
 		entry[i] = swap_page_out(box, i + 1);
 	assert_int_equal(swp_slot(entry[0]) % 8, 0);
-	assert_int_equal(swap_read(box->store, entry[11], around, &folio, &major), 0);
+	assert_int_equal(swap_read(box->store, entry[11], NULL, &folio, &major), 0);
 	assert_true(major);
 	folio_put(box->ram, folio);
 	for (unsigned long i = 0; i < 24; i++)
@@ -111,21 +110,62 @@ static void what_the_caller_would_like_is_read_too(void **state)
 	struct store_box *box = *state;
 	struct swap_disk disk;
 	struct samara_swap *area = swap_disk_on(box, &disk, 64, 0);
-	swp_entry_t entry[40], around[SWAP_AROUND] = { { 0 } };
+	struct swap_around around = { .wanted = 5 };
+	swp_entry_t entry[40];
 	struct folio *folio;
 	bool major = false;
 
 	for (unsigned long i = 0; i < 40; i++)
 		entry[i] = swap_page_out(box, i + 1);
-	around[0] = entry[20];
-	around[1] = mk_swp_entry(7, 3);  /* no such area */
-	around[2] = mk_swp_entry(0, 60); /* a free slot */
-	around[3] = entry[39];
-	assert_int_equal(swap_read(box->store, entry[0], around, &folio, &major), 0);
+	around.entry[0] = entry[20];
+	around.entry[1] = mk_swp_entry(7, 3);  /* no such area */
+	around.entry[3] = mk_swp_entry(0, 60); /* a free slot */
+	around.entry[7] = entry[39];
+	assert_int_equal(swap_read(box->store, entry[0], &around, &folio, &major), 0);
 	folio_put(box->ram, folio);
 	for (unsigned long i = 0; i < 40; i++)
 		assert_int_equal(swap_is_cached(box, entry[i]), i < 8 || i == 20 || i == 39);
 	for (unsigned long i = 0; i < 40; i++)
+		swap_put(box->store, entry[i]);
+	swap_disk_off(area, &disk);
+}
+
+/* Slot and its window are read. How many pages that are. */
+static unsigned long read_window(struct store_box *box, swp_entry_t entry)
+{
+	struct swap_stats before, after;
+	struct folio *folio;
+	bool major = false;
+
+	swap_stats(box->store, &before);
+	assert_int_equal(swap_read(box->store, entry, NULL, &folio, &major), 0);
+	folio_put(box->ram, folio);
+	swap_stats(box->store, &after);
+	return after.cached - before.cached;
+}
+
+static void less_is_read_ahead_while_it_is_in_vain(void **state)
+{
+	static const struct {
+		unsigned int slot, read;
+	} steps[] = {
+		/* far apart */
+		{ 11, 8 }, { 35, 4 }, { 51, 2 }, { 3, 1 }, { 27, 1 }, { 40, 1 },
+		/* one after the other; 41's window is 40 and 41 */
+		{ 41, 1 }, { 42, 2 }, { 43, 0 }, { 44, 4 },
+		{ 45, 0 }, { 46, 0 }, { 47, 0 }, { 56, 8 },
+	};
+	struct store_box *box = *state;
+	struct swap_disk disk;
+	struct samara_swap *area = swap_disk_on(box, &disk, 72, 0);
+	swp_entry_t entry[64];
+
+	for (unsigned long i = 0; i < 64; i++)
+		entry[i] = swap_page_out(box, i + 1);
+	assert_int_equal(swp_slot(entry[0]), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(steps); i++)
+		assert_int_equal(read_window(box, entry[steps[i].slot]), steps[i].read);
+	for (unsigned long i = 0; i < 64; i++)
 		swap_put(box->store, entry[i]);
 	swap_disk_off(area, &disk);
 }
@@ -232,6 +272,7 @@ int main(void)
 		TEST(a_clean_page_is_not_written_again),
 		TEST(neighbours_are_read_with_the_slot_that_is_wanted),
 		TEST(what_the_caller_would_like_is_read_too),
+		TEST(less_is_read_ahead_while_it_is_in_vain),
 		TEST(reading_ahead_takes_no_more_than_free_frames),
 		TEST(the_last_entry_takes_a_cached_page_with_it),
 		TEST(a_family_stays_with_the_cached_page),

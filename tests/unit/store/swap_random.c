@@ -80,14 +80,15 @@ static void put(struct world *w, struct page *page)
 
 static void read_page(struct world *w, struct page *page)
 {
-	const swp_entry_t around[SWAP_AROUND] = {
-		w->page[rng_below(&w->rng, PAGES)].entry,
-		w->page[rng_below(&w->rng, PAGES)].entry,
+	const struct swap_around around = {
+		.entry = { w->page[rng_below(&w->rng, PAGES)].entry,
+			   w->page[rng_below(&w->rng, PAGES)].entry },
+		.wanted = 2,
 	};
 	const bool cached = swap_is_cached(w->box, page->entry);
 	struct folio *folio;
 	bool major = false;
-	int err = swap_read(w->box->store, page->entry, around, &folio, &major);
+	int err = swap_read(w->box->store, page->entry, &around, &folio, &major);
 
 	if (err) {
 		assert_int_equal(err, -EIO);
