@@ -210,11 +210,10 @@ static enum rmap_answer unmap_one(struct rmap_walk *walk, struct vma *vma, unsig
 	struct mapped m;
 	pte_t by;
 
-	if (flags_of(vma) & VM_LOCKED)
-		return RMAP_STOP;
 	notifier_start(vma->vm_mm, &range);
 	if (mapped_lock(walk, vma, addr, &m)) {
-		gone = replacement(walk, vma, m.pte, &by);
+		/* A locked mapping that does not map the page keeps nothing. */
+		gone = !(flags_of(vma) & VM_LOCKED) && replacement(walk, vma, m.pte, &by);
 		if (gone)
 			take_out(walk, vma, addr, &m, by);
 		else

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/* Pages that nothing needs in memory leave it, whatever happened to them before. */
+#include <string.h>
+
+#include <samara/reclaim.h>
+
+#include "../process/family.h"
+#include "reclaim/reclaim.h"
+
+#define PAGES 32UL
+
+static struct mem m;
+static struct samara_swap *swap;
+
+static int set_up(void **state)
+{
+	(void)state;
+	mem_open(&m, 4 << 20);
+	ram_watch(m.machine->ram, NULL, NULL);
+	samara_set_caps(m.mm, SAMARA_CAP_IPC_LOCK);
+	assert_int_equal(samara_swapon_compressed(m.machine, 8 << 20, "lz4", &swap), 0);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	mem_check(&m);
+	mem_close(&m);
+	return 0;
+}
+
+static unsigned long filled(unsigned char byte)
+{
+	const unsigned long at = mem_map(&m, PAGES, RW, MAP_PRIVATE, NULL);
+
+	for (unsigned long i = 0; i < PAGES; i++)
+		put(m.mm, at + i * MEM_PAGE, byte);
+	return at;
+}
+
+/* The parent's mapping is locked, but it has copies of its own. */
+static void a_locked_mapping_keeps_only_what_it_maps(void **state)
+{
+	const unsigned long at = filled(1);
+	struct samara_mm *child;
+
+	(void)state;
+	assert_int_equal(samara_mlock(m.mm, at, PAGES * MEM_PAGE), 0);
+	child = forked(&m);
+	for (unsigned long i = 0; i < PAGES; i++)
+		put(m.mm, at + i * MEM_PAGE, 2);
+	assert_int_equal(samara_reclaim(m.machine, PAGES), PAGES);
+	assert_int_equal(mm_rss_sum(child, MM_SWAPENTS), PAGES);
+	assert_int_equal(mm_rss_sum(m.mm, MM_ANONPAGES), PAGES);
+	assert_int_equal(get(child, at), 1);
+	samara_mm_exit(child);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(a_locked_mapping_keeps_only_what_it_maps, set_up,
+						tear_down),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
