@@ -13,7 +13,8 @@
  * As in Linux 6.18 an exclusive page is writable at once if the mapping is. Another one is
  * read-only, and a write fault then copies it or finds it alone (cow.c). The slot is kept while the
  * page is clean, so that it need not be written again. It is not kept if the page is to be written
- * to, is locked in memory, or if half of the slots are used.
+ * to, is locked in memory, or if half of the slots are used; nor where it could not be written, so
+ * that the page can leave to another one.
  *
  * Locks: the VMA's or the mmap_lock; the folio's, the leaf's, then those of store/swap.h. Fork,
  * which shares the entry, and zap, which gives it back, come before or after by the leaf's lock.
@@ -46,6 +47,8 @@ static bool slot_is_idle(const struct swapin *in)
 	const struct swap_areas *areas = &store_of(in)->swap;
 
 	if (READ_ONCE(areas->free) * 2 < READ_ONCE(areas->total))
+		return true;
+	if (swap_slot_is_bad(store_of(in), in->folio))
 		return true;
 	if (in->vma->vm_flags & VM_LOCKED || folio_test(in->folio, FOLIO_MLOCKED))
 		return true;

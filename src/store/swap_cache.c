@@ -302,6 +302,11 @@ void swap_cache_replace(struct file_store *store, struct folio *folio, struct fo
 	leave(area, folio, NULL);
 }
 
+bool swap_slot_is_bad(struct file_store *store, const struct folio *folio)
+{
+	return smp_load_acquire(word_of(store, folio_swap(folio))) & SLOT_BAD;
+}
+
 void *swap_family(struct file_store *store, const struct folio *folio)
 {
 	const swp_entry_t entry = folio_swap(folio);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Pages that nothing needs in memory leave it, whatever happened to them before. */
+#include <errno.h>
 #include <string.h>
 
 #include <samara/reclaim.h>
@@ -57,11 +58,65 @@ static void a_locked_mapping_keeps_only_what_it_maps(void **state)
 	samara_mm_exit(child);
 }
 
+static bool disk_is_broken;
+static char disk[2 * PAGES][MEM_PAGE];
+
+static int disk_read(void *priv, unsigned long slot, void *page)
+{
+	(void)priv;
+	memcpy(page, disk[slot], MEM_PAGE);
+	return 0;
+}
+
+static int disk_write(void *priv, unsigned long slot, const void *page)
+{
+	(void)priv;
+	if (disk_is_broken)
+		return -EIO;
+	memcpy(disk[slot], page, MEM_PAGE);
+	return 0;
+}
+
+static const struct samara_swap_ops disk_ops = {
+	.size = sizeof(disk_ops),
+	.read = disk_read,
+	.write = disk_write,
+};
+
+/* The slots that could not be written are given up; there are as many others. */
+static void a_page_whose_slot_was_bad_leaves_to_another_one(void **state)
+{
+	struct samara_machine_memory memory = { .size = sizeof(memory) };
+	struct samara_mm *child;
+	unsigned long at;
+
+	(void)state;
+	assert_int_equal(samara_swapoff(swap), 0);
+	assert_int_equal(samara_swapon_ops(m.machine, &disk_ops, NULL, 2 * PAGES, 0, &swap), 0);
+	at = filled(1);
+	child = forked(&m);
+	disk_is_broken = true;
+	assert_int_equal(samara_reclaim(m.machine, PAGES), 0);
+	disk_is_broken = false;
+	for (unsigned long i = 0; i < PAGES; i++) {
+		assert_int_equal(get(m.mm, at + i * MEM_PAGE), 1);
+		assert_int_equal(get(child, at + i * MEM_PAGE), 1);
+	}
+	assert_int_equal(samara_machine_memory(m.machine, &memory), 0);
+	assert_int_equal(memory.swap_total, PAGES);
+	assert_int_equal(samara_reclaim(m.machine, PAGES), PAGES);
+	assert_int_equal(mm_rss_sum(child, MM_SWAPENTS), PAGES);
+	assert_int_equal(get(m.mm, at), 1);
+	samara_mm_exit(child);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_locked_mapping_keeps_only_what_it_maps, set_up,
 						tear_down),
+		cmocka_unit_test_setup_teardown(a_page_whose_slot_was_bad_leaves_to_another_one,
+						set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
