@@ -111,6 +111,7 @@ struct mm_counters {
 	unsigned long stack_vm;
 	unsigned long accounted; /* of the machine's commit budget */
 	unsigned long map_count; /* VMAs */
+	unsigned long copied;    /* by the fork that made it, because they were pinned */
 	/* Pages in locked_vm that no VMA stands for: Linux miscounts some (mlock.c, move.c). */
 	unsigned long locked_astray;
 };

@@ -71,6 +71,8 @@ static unsigned int copy_frame(struct vm_fault *vmf)
 	if (!copy)
 		return VM_FAULT_OOM;
 	ret = ask_frame(vmf, &frame);
+	if (ret & VM_FAULT_OOM)
+		frames_returned++;
 	if (ret)
 		goto put;
 	bytes_copy(folio_virt(ram, copy), pfn_to_virt(ram, frame), mm_page_size(vmf->vma->vm_mm));

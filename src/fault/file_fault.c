@@ -156,6 +156,8 @@ static unsigned int private_write(struct vm_fault *vmf)
 	if (!copy)
 		return VM_FAULT_OOM;
 	ret = get_page(vmf, &folio);
+	if (ret & VM_FAULT_OOM)
+		frames_returned++;
 	if (ret & VM_FAULT_ERROR)
 		goto put_copy;
 	bytes_copy(folio_virt(ram, copy), folio_virt(ram, folio), mm_page_size(vmf->vma->vm_mm));

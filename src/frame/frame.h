@@ -308,6 +308,13 @@ extern __thread unsigned long frames_refused __attribute__((tls_model("initial-e
  * now, reclaim has freed frames since. (They are free before they are counted.)
  */
 extern __thread unsigned long long frames_stolen __attribute__((tls_model("initial-exec")));
+/*
+ * How many frames the calling thread's operation had, and gave back, when it was refused another
+ * one: that many free frames are not enough for it. A refusal sets it to 0, or FRAMES_NO_BLOCK if
+ * a block of several was asked for; an operation that holds frames adds them.
+ */
+#define FRAMES_NO_BLOCK (1UL << 62)
+extern __thread unsigned long frames_returned __attribute__((tls_model("initial-exec")));
 
 /* It has no reference left. Only folio_put() and folio_unmap() call it. */
 void folio_free(struct ram *ram, struct folio *folio);

@@ -179,6 +179,7 @@ static __noinline unsigned long take_drained(struct ram *ram, unsigned int order
 
 __thread unsigned long frames_refused;
 __thread unsigned long long frames_stolen;
+__thread unsigned long frames_returned;
 
 static bool admit(void)
 {
@@ -220,6 +221,7 @@ struct folio *folio_alloc(struct ram *ram, unsigned int order, enum folio_fill f
 		atomic_inc(&frame_site.asked);
 		site_refused(&frame_site, 1);
 		frames_refused++;
+		frames_returned = order ? FRAMES_NO_BLOCK : 0;
 		return NULL;
 	}
 	return begin(ram, pfn, order, fill);

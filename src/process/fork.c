@@ -214,6 +214,7 @@ int dup_mmap(struct samara_mm *parent, struct samara_mm *child)
 	}
 	mmap_write_unlock(child);
 	if (err) {
+		frames_returned += child->count.copied;
 		exit_mmap(child, &dead);
 		if (until)
 			pages_take_back(parent, until);

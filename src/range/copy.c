@@ -61,6 +61,7 @@ static pte_t copy_now(struct copy *c, unsigned long addr, struct folio *folio, p
 	uint64_t bits = PTE_DIRTY;
 
 	c->spare = NULL;
+	c->dst->vm_mm->count.copied++;
 	bytes_copy(folio_virt(c->ram, own), folio_virt(c->ram, folio), mm_page_size(c->src->vm_mm));
 	folio_add_new_anon(own, c->dst, addr);
 	lru_add(c->ram, own);

@@ -135,12 +135,18 @@ static struct oom_state ops_of(struct oom_state *oom)
 	return ops;
 }
 
-/* Others may have freed frames since the caller found none: that is no reason for a victim. */
+/*
+ * Others may have freed frames since the caller found none: that is no reason for a victim. Those
+ * that the caller itself has given back were not enough.
+ */
 static bool a_frame_is_free(struct ram *ram)
 {
 	const unsigned long refused = frames_refused;
-	struct folio *folio = folio_alloc(ram, 0, FOLIO_RAW);
+	struct folio *folio;
 
+	if (ram_free_frames(ram) <= frames_returned)
+		return false;
+	folio = folio_alloc(ram, 0, FOLIO_RAW);
 	/* This is not a frame that the caller's operation lacked. */
 	frames_refused = refused;
 	if (!folio)
@@ -176,7 +182,8 @@ bool oom_make_room(struct samara_machine *machine)
 	bool room;
 
 	VM_WARN_ON(lock_rank_holds_any());
-	if (!ops.kill)
+	/* No victim gives back frames that are sure to lie together. */
+	if (!ops.kill || frames_returned >= FRAMES_NO_BLOCK)
 		return false;
 	if (!choose_begin(oom)) {
 		for (unsigned long look = 0; is_choosing(oom); look++)

@@ -97,7 +97,7 @@ static void assert_told(unsigned int n, const struct samara_mm *last)
 }
 
 /* A file that no mm maps gets all frames that are left. */
-static void fill_file(struct samara_file *file)
+static inline void fill_file(struct samara_file *file)
 {
 	char byte = 1;
 

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * An operation that needs several frames at once, and finds some: what it has given back does not
+ * count as room, so it ends, by a victim or without one.
+ */
+#include "oom.h"
+
+static void a_copy_of_a_file_page_that_is_not_there_yet_needs_two(void **state)
+{
+	struct samara_file *file;
+	unsigned long at;
+
+	(void)state;
+	assert_int_equal(samara_file_memfd(m.machine, "f", MEM_PAGE, &file), 0);
+	at = samara_mmap(m.mm, 0, MEM_PAGE, RW, MAP_PRIVATE, file, 0);
+	assert_false(SAMARA_IS_ERR_VALUE(at));
+	fill(mms[1], 10);
+	samara_set_oom_score_adj(m.mm, -1000);
+	fill_up(m.mm, 1);
+	put(m.mm, at, 7);
+	assert_told(1, mms[1]);
+	assert_int_equal(get(m.mm, at), 7);
+	samara_file_put(file);
+}
+
+/* The driver's page is allocated when it is first asked for. */
+static int give_new_block(void *priv, struct samara_vmf *vmf)
+{
+	const unsigned int order = *(unsigned int *)priv;
+	unsigned long frame;
+	const int err = samara_device_alloc(vmf->file, order, &frame);
+
+	return err ? err : samara_vmf_insert(vmf, frame);
+}
+
+static struct samara_file *device_of(unsigned int *order)
+{
+	const struct samara_file_ops device = { .size = sizeof(device), .fault = give_new_block };
+	struct samara_file *file;
+
+	assert_int_equal(samara_file_device(m.machine, &device, order, &file), 0);
+	return file;
+}
+
+static void so_does_a_copy_of_a_new_page_of_a_device(void **state)
+{
+	unsigned int order = 0;
+	struct samara_file *file = device_of(&order);
+	unsigned long at;
+
+	(void)state;
+	at = samara_mmap(m.mm, 0, MEM_PAGE, RW, MAP_PRIVATE, file, 0);
+	assert_false(SAMARA_IS_ERR_VALUE(at));
+	fill(mms[1], 10);
+	samara_set_oom_score_adj(m.mm, -1000);
+	fill_up(m.mm, 1);
+	put(m.mm, at, 7);
+	assert_told(1, mms[1]);
+	samara_file_put(file);
+}
+
+/* Enough frames are free, but every second one only. */
+static void a_block_that_cannot_be_had_is_no_reason_for_a_victim(void **state)
+{
+	const unsigned long pages = FRAMES - mem_frames(&m);
+	struct samara_fault fault = { 0 };
+	unsigned int order = 4;
+	struct samara_file *file = device_of(&order);
+	unsigned long at, block;
+	char byte = 1;
+
+	(void)state;
+	block = samara_mmap(m.mm, 0, MEM_PAGE, RW, MAP_SHARED, file, 0);
+	assert_false(SAMARA_IS_ERR_VALUE(block));
+	at = map_in(mms[1], pages, MAP_PRIVATE);
+	for (unsigned long i = 0; i < pages; i++)
+		put(mms[1], at + i * MEM_PAGE, i);
+	for (unsigned long i = 0; i < pages; i += 2)
+		assert_int_equal(samara_madvise(mms[1], at + i * MEM_PAGE, MEM_PAGE, MADV_DONTNEED),
+				 0);
+	assert_int_equal(samara_write(m.mm, block, &byte, 1, &fault), -ENOMEM);
+	assert_int_equal(told.n, 0);
+	samara_file_put(file);
+}
+
+#define PINNED 160UL
+
+static void a_fork_that_copies_pinned_pages_needs_all_of_them(void **state)
+{
+	static struct samara_pin pins[PINNED];
+	const unsigned long at = fill(m.mm, PINNED);
+	struct samara_mm *child;
+
+	(void)state;
+	assert_int_equal(samara_pin_pages(m.mm, at, PINNED, SAMARA_PIN_WRITE, pins), PINNED);
+	samara_set_oom_score_adj(m.mm, -1000);
+	/* 76 are left, and the victim's 20: still not enough. */
+	fill(mms[1], 20);
+	assert_int_equal(samara_fork(m.mm, &child), -ENOMEM);
+	assert_int_equal(told.n, MMS - 1);
+	assert_ptr_equal(told.victim[0], mms[1]);
+	assert_int_equal(mem_frames(&m), PINNED);
+	samara_unpin_pages(pins, PINNED - 90, 0);
+	child = forked(&m);
+	assert_int_equal(get(child, at + (PINNED - 1) * MEM_PAGE), PINNED - 1);
+	samara_mm_exit(child);
+	samara_unpin_pages(pins + PINNED - 90, 90, 0);
+}
+
+int main(void)
+{
+#define test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+	const struct CMUnitTest tests[] = {
+		test(a_copy_of_a_file_page_that_is_not_there_yet_needs_two),
+		test(so_does_a_copy_of_a_new_page_of_a_device),
+		test(a_block_that_cannot_be_had_is_no_reason_for_a_victim),
+		test(a_fork_that_copies_pinned_pages_needs_all_of_them),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
