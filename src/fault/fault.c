@@ -52,6 +52,9 @@ unsigned int fault_anon_vma(const struct vm_fault *vmf)
 
 static unsigned int fault_empty(struct vm_fault *vmf)
 {
+	/* Here too, so that no other process ends for a frame that would not be mapped. */
+	if (fault_lost(vmf))
+		return VM_FAULT_SIGBUS;
 	if (vma_faults_anon(vmf->vma))
 		return fault_anon(vmf);
 	return inode_is_device(vma_inode(vmf->vma)) ? fault_device(vmf) : fault_file(vmf);

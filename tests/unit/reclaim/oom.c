@@ -127,6 +127,22 @@ static void a_free_frame_is_room_enough(void **state)
 	assert_int_equal(frames_refused, refused);
 }
 
+static void an_access_of_a_victim_makes_no_other_victim(void **state)
+{
+	const unsigned long at = fill(mms[1], 20);
+
+	(void)state;
+	fill(mms[2], 10);
+	samara_set_oom_score_adj(mms[0], -1000);
+	fill_up(mms[0], 0);
+	assert_true(oom_make_room(m.machine));
+	assert_told(1, mms[1]);
+	fill_up(mms[0], 0);
+	assert_signal(mms[1], at, SIGBUS, BUS_ADRERR);
+	assert_int_equal(samara_write(mms[1], at, "x", 1, NULL), 0);
+	assert_told(1, mms[1]);
+}
+
 /* Each owner is told once, though none of them ends its mm. */
 static void the_next_victim_is_another_one_until_none_is_left(void **state)
 {
@@ -200,6 +216,7 @@ int main(void)
 		TEST(the_adjustment_is_checked_and_inherited),
 		TEST(without_ops_there_is_no_victim),
 		TEST(a_free_frame_is_room_enough),
+		TEST(an_access_of_a_victim_makes_no_other_victim),
 		TEST(the_next_victim_is_another_one_until_none_is_left),
 		TEST(an_mm_that_is_dying_ends_the_search),
 		TEST(a_victim_of_before_ends_the_search),
