@@ -119,9 +119,10 @@ struct samara_oom_ops {
  * What is done when reclaim makes no progress: the mm with the highest badness (pages in memory, in
  * swap and in page tables, plus oom_score_adj thousandths of all pages) is chosen, ops->kill is told,
  * and its private memory is taken away at once, locked memory too. If that is not enough the next one is
- * chosen, until none is left. A device's block of several frames has no victim. ops NULL, the default: no victim; the access or call returns -ENOMEM. ops
- * is copied; calls of the former kill may still be under way when this returns. Nothing happens
- * when ops->size is wrong.
+ * chosen, until none is left. Then, and where a device lacks a block of several frames, or a page is only moved
+ * (samara_swapoff(), samara_migrate_pages()), there is no victim, as with ops NULL, the default: the access or call
+ * returns -ENOMEM. ops is copied; calls of the former kill may still be under way when this returns. Nothing
+ * happens when ops->size is wrong.
  */
 SAMARA_API void samara_set_oom(struct samara_machine *machine, const struct samara_oom_ops *ops,
 			       void *priv);

@@ -133,7 +133,7 @@ int folio_soft_offline(struct file_store *store, struct folio *folio)
 	if (folio_test(folio, FOLIO_POISONED))
 		return 0;
 	while (!(to = folio_alloc(store->ram, 0, FOLIO_RAW)))
-		if (store_make_room(store, &refused))
+		if (reclaim_make_room(store, &refused))
 			return -ENOMEM;
 	err = move_folio(store, folio, to);
 	/* Nothing has it any more but those that wait for it. */

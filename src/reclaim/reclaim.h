@@ -46,6 +46,12 @@ void reclaim_before_reading(struct file_store *store);
 /* The store's machine, with a reference; NULL: it has ended, and files still have the store. */
 struct samara_machine *reclaim_machine(struct file_store *store) __must_check;
 
+/*
+ * As store_make_room(), of an operation that no process has to end for: one that moves pages, or
+ * brings them back. 0 or -ENOMEM. No lock is held.
+ */
+int reclaim_make_room(struct file_store *store, unsigned long *refused) __must_check;
+
 /* shrink.c ------------------------------------------------------------------------ */
 
 #define RECLAIM_BATCH 32U

@@ -16,6 +16,9 @@
  *
  * A page of shared memory that cannot be read is lost (shmem_swap_lose()).
  *
+ * No process is ended to make room: swapoff fails instead. Linux, too, has only the one that calls
+ * swapoff(2) end then.
+ *
  * Locks: one mm's mmap_lock for reading at a time, a folio's in the cache; none between rounds,
  * where it waits for memory and for other threads.
  */
@@ -64,7 +67,7 @@ static int read_in_mm(struct file_store *store, struct samara_mm *mm, unsigned i
 		mmap_read_lock(mm);
 		err = read_in_vmas(mm, area, &addr);
 		mmap_read_unlock(mm);
-	} while (err == -ENOMEM && !store_make_room(store, &refused));
+	} while (err == -ENOMEM && !reclaim_make_room(store, &refused));
 	return err;
 }
 
@@ -98,7 +101,7 @@ static int read_in_page(struct inode *inode, unsigned long index, swp_entry_t en
 
 	do
 		err = shmem_swap_in(inode, index, entry);
-	while (err == -ENOMEM && !store_make_room(inode->store, &refused));
+	while (err == -ENOMEM && !reclaim_make_room(inode->store, &refused));
 	if (err != -EIO)
 		return err;
 	shmem_swap_lose(inode, index, entry);

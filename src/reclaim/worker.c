@@ -14,6 +14,8 @@
  * A thread that frees nothing VAIN_ROUNDS times is not woken again before a door has freed
  * something: memory is full of what cannot leave.
  */
+#include <errno.h>
+
 #include "frame/vm_event.h"
 #include "reclaim/reclaim.h"
 #include "store/file.h"
@@ -69,8 +71,7 @@ static bool end_victim(struct file_store *store)
 	return room;
 }
 
-/* file_store.make_room. */
-static bool make_room(struct file_store *store)
+static bool free_some(struct file_store *store)
 {
 	/* oom.c and the page tables of what is written allocate too. */
 	const unsigned long long before = frames_stolen;
@@ -82,7 +83,22 @@ static bool make_room(struct file_store *store)
 		return true;
 	}
 	/* Or have others freed frames since the caller found none? */
-	return vm_event_sum(store->ram, PGSTEAL) != before || end_victim(store);
+	return vm_event_sum(store->ram, PGSTEAL) != before;
+}
+
+/* file_store.make_room. */
+static bool make_room(struct file_store *store)
+{
+	return free_some(store) || end_victim(store);
+}
+
+int reclaim_make_room(struct file_store *store, unsigned long *refused)
+{
+	const bool lacked_frames = *refused != frames_refused;
+
+	VM_WARN_ON(lock_rank_holds_any());
+	*refused = frames_refused;
+	return lacked_frames && free_some(store) ? 0 : -ENOMEM;
 }
 
 void reclaim_before_reading(struct file_store *store)

@@ -74,7 +74,7 @@ static long migrate_one(struct file_store *store, struct folio *folio)
 	if (!folio_test(folio, FOLIO_LRU))
 		return 0;
 	while (!(to = folio_alloc(store->ram, 0, FOLIO_RAW)))
-		if (store_make_room(store, &refused))
+		if (reclaim_make_room(store, &refused))
 			return -ENOMEM;
 	err = move_folio(store, folio, to);
 	folio_put(store->ram, to);

@@ -4,6 +4,7 @@
  * count as room, so it ends, by a victim or without one.
  */
 #include "oom.h"
+#include "syscall/advise_pages.h"
 
 static void a_copy_of_a_file_page_that_is_not_there_yet_needs_two(void **state)
 {
@@ -107,6 +108,37 @@ static void a_fork_that_copies_pinned_pages_needs_all_of_them(void **state)
 	samara_unpin_pages(pins + PINNED - 90, 90, 0);
 }
 
+/* Two processes that do not fit into memory without the area. */
+static void swapoff_ends_no_process(void **state)
+{
+	struct samara_swap *swap;
+	unsigned long at[2];
+
+	(void)state;
+	assert_int_equal(samara_swapon_compressed(m.machine, 1 << 20, "lz4", &swap), 0);
+	for (int i = 0; i < 2; i++)
+		at[i] = fill(mms[i], FRAMES - 56);
+	assert_int_equal(samara_swapoff(swap), -ENOMEM);
+	assert_int_equal(told.n, 0);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(get(mms[i], at[i] + 9 * MEM_PAGE), 9);
+	assert_int_equal(samara_munmap(mms[0], at[0], (FRAMES - 56) * MEM_PAGE), 0);
+	assert_int_equal(samara_swapoff(swap), 0);
+	assert_int_equal(told.n, 0);
+}
+
+static void a_move_ends_no_process(void **state)
+{
+	const unsigned long at = fill(mms[1], 10);
+
+	(void)state;
+	fill_up(mms[2], 0);
+	assert_int_equal(samara_migrate_pages(mms[1], at, 10), -ENOMEM);
+	samara_set_caps(mms[1], SAMARA_CAP_SYS_ADMIN);
+	assert_int_equal(samara_madvise(mms[1], at, MEM_PAGE, ADV_SOFT_OFFLINE), -ENOMEM);
+	assert_int_equal(told.n, 0);
+}
+
 int main(void)
 {
 #define test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -114,6 +146,8 @@ int main(void)
 		test(a_copy_of_a_file_page_that_is_not_there_yet_needs_two),
 		test(so_does_a_copy_of_a_new_page_of_a_device),
 		test(a_block_that_cannot_be_had_is_no_reason_for_a_victim),
+		test(swapoff_ends_no_process),
+		test(a_move_ends_no_process),
 		test(a_fork_that_copies_pinned_pages_needs_all_of_them),
 	};
 
