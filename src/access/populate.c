@@ -27,8 +27,22 @@ struct populate {
 };
 
 /*
+ * The VMA is locked in memory: reclaim, which may have looked at its flags before they changed, is
+ * done with the entry once its leaf's lock is had, and later finds the flag.
+ */
+static pte_t settled(struct table *leaf, const pte_t *at)
+{
+	pte_t pte;
+
+	table_lock(leaf);
+	pte = pte_read(at);
+	table_unlock(leaf);
+	return pte;
+}
+
+/*
  * Whether the page is there already. The VMA cannot change, so an entry that allows it goes on
- * doing so.
+ * doing so, or reclaim has taken the page since.
  */
 static bool there(struct vma *vma, unsigned long addr, unsigned int flags)
 {
@@ -38,6 +52,8 @@ static bool there(struct vma *vma, unsigned long addr, unsigned int flags)
 	if (!leaf)
 		return false;
 	pte = pte_read(table_pte(vma->vm_mm, leaf, addr));
+	if (pte_present(pte) && (vma->vm_flags & VM_LOCKED))
+		pte = settled(leaf, table_pte(vma->vm_mm, leaf, addr));
 	if (flags & FAULT_WRITE)
 		return pte_present(pte) && pte_write(pte) && pte_dirty(pte);
 	return pte_present(pte);

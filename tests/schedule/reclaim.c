@@ -8,6 +8,7 @@
  *   last_put   The last put of a file beside reclaim of its pages leaves nothing.
  *   anon       Stores to a private page are not lost: they are in memory, or in its slot.
  *   fork       Parent and child both have what was written.
+ *   lock       Memory that mlock() has locked is there when it returns, and stays.
  *   unmap      What is unmapped has no frame and no slot any more.
  *   room       Memory is not full as long as a page that another thread has isolated can leave.
  */
@@ -286,6 +287,32 @@ static const struct scenario fork_scenario = {
 	.check = both_have_theirs,
 };
 
+static void lock_both(void *arg)
+{
+	struct reclaim_world *r = arg;
+
+	samara_set_caps(r->w.mm, SAMARA_CAP_IPC_LOCK);
+	schedule_require(!samara_mlock(r->w.mm, PG(1), 2 * WORLD_PAGE));
+}
+
+static void both_are_there(void *arg)
+{
+	struct reclaim_world *r = arg;
+
+	schedule_require(mm_rss_sum(r->w.mm, MM_ANONPAGES) == 2);
+	schedule_require(!mm_rss_sum(r->w.mm, MM_SWAPENTS));
+	close_world(arg);
+}
+
+static const struct scenario lock_scenario = {
+	.name = "lock",
+	.what = "a page that leaves while it is locked in memory is there again",
+	.world_size = sizeof(struct reclaim_world),
+	.setup = open_anon,
+	.threads = { { "lock", lock_both }, { "all", take_all } },
+	.check = both_are_there,
+};
+
 static void unmap_both(void *arg)
 {
 	struct reclaim_world *r = arg;
@@ -355,8 +382,8 @@ static const struct scenario room_scenario = {
 int main(int argc, char **argv)
 {
 	static const struct scenario *const all[] = {
-		&read_scenario, &write_scenario, &truncate_scenario, &last_put, &anon_scenario,
-		&fork_scenario, &unmap_scenario, &room_scenario,     NULL,
+		&read_scenario, &write_scenario, &truncate_scenario, &last_put,      &anon_scenario,
+		&fork_scenario, &lock_scenario,  &unmap_scenario,    &room_scenario, NULL,
 	};
 
 	return schedule_main(argc, argv, all);
