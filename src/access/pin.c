@@ -47,6 +47,18 @@ static int check_vma(const struct vma *vma, const struct pin_ask *ask)
 	return 0;
 }
 
+/*
+ * How a page that is not there is faulted. A file's page that has to be unshared is at once: else it
+ * might leave each time to make room for its copy.
+ */
+static unsigned int first_fault(const struct vma *vma, const struct pin_ask *ask)
+{
+	if ((ask->pin & PIN_WRITE_LONG) == SAMARA_PIN_LONGTERM && vm_is_cow(vma->vm_flags) &&
+	    vma->vm_file && !vma->is_anon)
+		return ask->fault | FAULT_UNSHARE;
+	return ask->fault;
+}
+
 /* What the entry lacks: 0, or how it has to be faulted. */
 static unsigned int lacking(const struct vma *vma, const struct folio *folio, pte_t pte,
 			    const struct pin_ask *ask)
@@ -85,7 +97,7 @@ static int follow(struct vma *vma, unsigned long addr, const struct pin_ask *ask
 	int ret = 1;
 	pte_t pte;
 
-	*need = ask->fault;
+	*need = first_fault(vma, ask);
 	if (!leaf)
 		return 1; /* or a huge entry, which the fault refuses */
 	table_lock(leaf);

@@ -3,7 +3,7 @@
  * The first access to a page of a file, or of shared memory.
  *
  *   read            the cache's page; and those around it that are there already
- *   private write   a copy of the cache's page
+ *   private write   a copy of the cache's page; read-only where it is only unshared
  *   shared write    the cache's page, writable and dirty, if the file agrees
  *
  * Pages around (fault-around): within the aligned window of 64 KiB that holds the address, as
@@ -199,7 +199,11 @@ static unsigned int shared_write(struct vm_fault *vmf)
 
 unsigned int fault_file(struct vm_fault *vmf)
 {
-	if (!(vmf->flags & FAULT_WRITE))
+	/*
+	 * Unsharing copies at once too. The page itself may not stay until the access is tried
+	 * again: it would leave to make room for its copy, for ever.
+	 */
+	if (!(vmf->flags & (FAULT_WRITE | FAULT_UNSHARE)))
 		return read_fault(vmf);
 	return vmf->vma->vm_flags & VM_SHARED ? shared_write(vmf) : private_write(vmf);
 }

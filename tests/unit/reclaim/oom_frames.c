@@ -3,7 +3,10 @@
  * An operation that needs several frames at once, and finds some: what it has given back does not
  * count as room, so it ends, by a victim or without one.
  */
+#include <unistd.h>
+
 #include "oom.h"
+#include "support/store_box.h"
 #include "syscall/advise_pages.h"
 
 static void a_copy_of_a_file_page_that_is_not_there_yet_needs_two(void **state)
@@ -22,6 +25,26 @@ static void a_copy_of_a_file_page_that_is_not_there_yet_needs_two(void **state)
 	assert_told(1, mms[1]);
 	assert_int_equal(get(m.mm, at), 7);
 	samara_file_put(file);
+}
+
+/* The page itself must not leave for the copy, and come back for it, and so on. */
+static void so_does_a_pin_of_a_file_page_for_long(void **state)
+{
+	struct samara_file *file;
+	struct samara_pin pin;
+	unsigned long at;
+	const int fd = box_host_file(MEM_PAGE);
+
+	(void)state;
+	assert_int_equal(samara_file_from_fd(m.machine, fd, &file), 0);
+	at = samara_mmap(m.mm, 0, MEM_PAGE, RW, MAP_PRIVATE, file, 0);
+	assert_false(SAMARA_IS_ERR_VALUE(at));
+	samara_set_oom(m.machine, NULL, NULL);
+	fill_up(m.mm, 1);
+	assert_int_equal(samara_pin_pages(m.mm, at, 1, SAMARA_PIN_LONGTERM, &pin), -ENOMEM);
+	assert_int_equal(samara_munmap(m.mm, at, MEM_PAGE), 0);
+	samara_file_put(file);
+	close(fd);
 }
 
 /* The driver's page is allocated when it is first asked for. */
@@ -144,6 +167,7 @@ int main(void)
 #define test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
 		test(a_copy_of_a_file_page_that_is_not_there_yet_needs_two),
+		test(so_does_a_pin_of_a_file_page_for_long),
 		test(so_does_a_copy_of_a_new_page_of_a_device),
 		test(a_block_that_cannot_be_had_is_no_reason_for_a_victim),
 		test(swapoff_ends_no_process),
