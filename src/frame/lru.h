@@ -21,8 +21,9 @@ void lru_del(struct ram *ram, struct folio *folio);
 /* Its flags have changed: onto the list that they name now, hot end, if it is on one. */
 void lru_move(struct ram *ram, struct folio *folio);
 /*
- * A thread that isolates pages to evict or to move holds this for reading until it has put them
- * back. A thread that holds it for writing finds all that can be evicted on the lists.
+ * A thread that isolates pages to evict or to move, or takes free frames that it will give back,
+ * holds this for reading until it has put them back. A thread that holds it for writing finds all
+ * that can be evicted on the lists.
  */
 struct rwsem *lru_isolation(struct ram *ram) __must_check;
 /* Up to n folios from the cold end of a list, each with a reference, off the list. How many. */

@@ -10,6 +10,9 @@
  *   4. all that was taken is free again, and the buddy joins it
  *
  * Another thread may take a frame that was given back. Then the next block is tried.
+ *
+ * While frames are taken lru_isolation() is held: a thread that finds none waits for them there
+ * before it says that memory is full (worker.c).
  */
 #include <errno.h>
 
@@ -21,17 +24,26 @@
 /* A lookup, or a thread that waits for an entry, holds a folio for a moment only. */
 #define MOVE_TRIES 3
 
+/* lru_isolation() is held. */
+static int move_isolated(struct file_store *store, struct folio *folio, struct folio *to)
+{
+	int err = -EBUSY;
+
+	if (!lru_isolate_folio(store->ram, folio))
+		return -EBUSY;
+	for (int i = 0; err && i < MOVE_TRIES; i++)
+		err = folio_migrate(store, folio, to);
+	lru_add(store->ram, err ? folio : to);
+	return err;
+}
+
 int move_folio(struct file_store *store, struct folio *folio, struct folio *to)
 {
 	struct rwsem *isolation = lru_isolation(store->ram);
-	int err = -EBUSY;
+	int err;
 
 	down_read(isolation);
-	if (lru_isolate_folio(store->ram, folio)) {
-		for (int i = 0; err && i < MOVE_TRIES; i++)
-			err = folio_migrate(store, folio, to);
-		lru_add(store->ram, err ? folio : to);
-	}
+	err = move_isolated(store, folio, to);
 	up_read(isolation);
 	return err;
 }
@@ -95,7 +107,7 @@ static bool move_out(struct block *block, struct folio *folio)
 
 	if (!to)
 		return false;
-	err = move_folio(block->store, folio, to);
+	err = move_isolated(block->store, folio, to);
 	folio_put(block->store->ram, to);
 	return !err;
 }
@@ -137,18 +149,29 @@ static bool may_be_emptied(const struct block *block)
 	return used >= 0 && used <= (long)ram_free_frames(block->store->ram) - inside;
 }
 
+/* A free block of that order exists: there was one, or block has been emptied. */
+static bool make_block(struct block *block, unsigned int order, bool (*how)(struct block *block))
+{
+	struct rwsem *isolation = lru_isolation(block->store->ram);
+	bool made;
+
+	down_read(isolation);
+	made = (!how || how(block)) && is_free(block->store->ram, order);
+	up_read(isolation);
+	return made;
+}
+
 int compact(struct samara_machine *machine, unsigned int order)
 {
-	struct ram *ram = machine->ram;
 	struct block block = { .store = machine->store };
 
 	if (order >= FRAME_ORDERS)
 		return -EINVAL;
 	block.n = 1U << order;
-	if (is_free(ram, order))
+	if (make_block(&block, order, NULL))
 		return 0;
-	for (; block.first + block.n <= ram_view(ram)->nr_frames; block.first += block.n)
-		if (may_be_emptied(&block) && empty(&block) && is_free(ram, order))
+	for (; block.first + block.n <= ram_view(machine->ram)->nr_frames; block.first += block.n)
+		if (may_be_emptied(&block) && make_block(&block, order, empty))
 			return 0;
 	return -ENOMEM;
 }

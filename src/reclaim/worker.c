@@ -82,8 +82,9 @@ static bool free_some(struct file_store *store)
 		WRITE_ONCE(store->reclaim.vain, 0);
 		return true;
 	}
-	/* Or have others freed frames since the caller found none? */
-	return vm_event_sum(store->ram, PGSTEAL) != before;
+	/* Or have others freed frames since the caller found none, or given back what they had? */
+	return vm_event_sum(store->ram, PGSTEAL) != before ||
+	       ram_free_frames(store->ram) > frames_returned;
 }
 
 /* file_store.make_room. */

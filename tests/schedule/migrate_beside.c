@@ -9,6 +9,7 @@
  *   twice            Two threads move it.
  *   bad              Its frame is told to be bad: the page is lost, or had moved before.
  *   compact          Pages move to make room, beside stores.
+ *   compact_full     The same where few frames are free, beside stores to new pages.
  */
 #include "schedule/migrate.h"
 
@@ -229,11 +230,41 @@ static const struct scenario compact_scenario = {
 	.check = has_room,
 };
 
+/* All pages but four: every second one of the lower ones is free. */
+static void open_nearly_full(void *arg)
+{
+	struct migrate_world *m = arg;
+
+	world_open(&m->w);
+	world_map(m->w.mm, 1, 15, WORLD_RW, MAP_PRIVATE, NULL);
+	for (unsigned long page = 1; page < WORLD_FRAMES; page++)
+		world_set(m->w.mm, page, page);
+	for (unsigned long page = 1; page < 9; page += 2)
+		schedule_require(!samara_madvise(m->w.mm, PG(page), WORLD_PAGE, MADV_DONTNEED));
+}
+
+static void store_new(void *arg)
+{
+	struct migrate_world *m = arg;
+
+	world_set(m->w.mm, 1, 1);
+	world_set(m->w.mm, 3, 3);
+}
+
+static const struct scenario compact_full = {
+	.name = "compact_full",
+	.what = "frames that are taken to make room are not missed",
+	.world_size = sizeof(struct migrate_world),
+	.setup = open_nearly_full,
+	.threads = { { "compact", compact_all }, { "writer", store_new } },
+	.check = close_all,
+};
+
 int main(int argc, char **argv)
 {
 	static const struct scenario *const all[] = {
-		&truncate_scenario, &write_back, &exit_scenario, &pin, &pin_file, &twice, &bad,
-		&compact_scenario,  NULL,
+		&truncate_scenario, &write_back,   &exit_scenario, &pin, &pin_file, &twice, &bad,
+		&compact_scenario,  &compact_full, NULL,
 	};
 
 	return schedule_main(argc, argv, all);
