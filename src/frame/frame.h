@@ -297,25 +297,6 @@ enum folio_fill { FOLIO_ZEROED, FOLIO_RAW /* the caller writes all of it */ };
  */
 struct folio *folio_alloc(struct ram *ram, unsigned int order, enum folio_fill fill) __must_check;
 
-/*
- * How often the calling thread was given NULL because no frame was free. An operation that fails
- * and finds it changed lacked frames; if not, it lacked what no freed frame gives. A refusal that
- * was asked for (samara/inject.h) is none of these.
- */
-extern __thread unsigned long frames_refused __attribute__((tls_model("initial-exec")));
-/*
- * PGSTEAL (vm_event.h) as it was when the calling thread last found no frame free. If it is larger
- * now, reclaim has freed frames since. (They are free before they are counted.)
- */
-extern __thread unsigned long long frames_stolen __attribute__((tls_model("initial-exec")));
-/*
- * How many frames the calling thread's operation had, and gave back, when it was refused another
- * one: that many free frames are not enough for it. A refusal sets it to 0, or FRAMES_NO_BLOCK if
- * a block of several was asked for; an operation that holds frames adds them.
- */
-#define FRAMES_NO_BLOCK (1UL << 62)
-extern __thread unsigned long frames_returned __attribute__((tls_model("initial-exec")));
-
 /* It has no reference left. Only folio_put() and folio_unmap() call it. */
 void folio_free(struct ram *ram, struct folio *folio);
 
@@ -450,6 +431,7 @@ void folio_lock_nested(struct folio *folio);
 __must_check bool folio_trylock(struct folio *folio);
 void folio_unlock(struct folio *folio);
 
+#include "frame/lacked.h"
 #include "frame/lru.h"
 #include "frame/moving.h"
 

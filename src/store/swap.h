@@ -164,7 +164,9 @@ void swap_cache_replace(struct file_store *store, struct folio *folio, struct fo
 /* The slot's folio, with a reference; NULL: not in memory. */
 struct folio *swap_cache_find(struct file_store *store, swp_entry_t entry) __must_check;
 
-/* Whether the slot of a folio in the cache could not be written, and never will be. Folio's lock. */
+/*
+ * Whether the slot of a folio in the cache could not be written, and never will be. Folio's lock.
+ */
 bool swap_slot_is_bad(struct file_store *store, const struct folio *folio);
 
 /* The family of an anonymous folio in the cache, or NULL. Folio's lock. */
