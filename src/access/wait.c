@@ -109,11 +109,11 @@ static int read_slot(struct samara_mm *mm, const struct awaited *what, struct wa
  * A folio stays locked until each entry of its migration is a page's again. The reference is taken
  * under the leaf's lock, while the entry keeps the folio.
  */
-static void wait_for_folio(struct ram *ram, struct folio *folio)
+static void wait_for_folio(struct file_store *store, struct folio *folio)
 {
 	folio_lock(folio);
-	folio_unlock(folio);
-	folio_put(ram, folio);
+	folio_unlock_cached(store, folio);
+	folio_put(store->ram, folio);
 }
 
 int access_wait(struct samara_mm *mm, unsigned long addr, unsigned int codes, struct waited *waited)
@@ -125,6 +125,6 @@ int access_wait(struct samara_mm *mm, unsigned long addr, unsigned int codes, st
 	VM_WARN_ON(lock_rank_holds_any());
 	what = look(mm, addr);
 	if (what.folio)
-		wait_for_folio(mm->machine->ram, what.folio);
+		wait_for_folio(mm->machine->store, what.folio);
 	return swp_none(what.swap) ? 0 : read_slot(mm, &what, waited);
 }

@@ -51,7 +51,7 @@ static bool leave_swap_cache(struct file_store *store, struct folio *folio)
 	if (!folio_trylock(folio))
 		return false;
 	alone = swap_cache_free(store, folio) && folio_count(folio) == 1;
-	folio_unlock(folio);
+	folio_unlock_cached(store, folio);
 	return alone;
 }
 

@@ -82,7 +82,7 @@ bool folio_trylock(struct folio *folio)
 	return true;
 }
 
-void folio_unlock(struct folio *folio)
+static uint64_t unlock(struct folio *folio)
 {
 	uint64_t old;
 
@@ -91,4 +91,17 @@ void folio_unlock(struct folio *folio)
 	BUG_ON(!(old & LOCKED));
 	if (unlikely(old & WAITED))
 		futex_wake(upper_half(folio), 1, FUTEX_ANYONE);
+	return old;
+}
+
+void folio_unlock(struct folio *folio)
+{
+	const uint64_t old = unlock(folio);
+
+	VM_WARN_ON(old & (uint64_t)FOLIO_SWAPCACHE << FOLIO_FLAGS_SHIFT);
+}
+
+void folio_unlock_unseen(struct folio *folio)
+{
+	(void)unlock(folio);
 }

@@ -424,12 +424,13 @@ unsigned int folio_unmap_many(struct ram *ram, struct folio **folios, unsigned i
 
 /* lock (RANK_FOLIO) ---------------------------------------------------------- */
 
-/* The caller has a reference. */
+/* The caller has a reference. A second lock: only of a higher frame number than those held. */
 void folio_lock(struct folio *folio);
-/* A second one: only of a higher frame number than those held already. */
 void folio_lock_nested(struct folio *folio);
 __must_check bool folio_trylock(struct folio *folio);
+/* One that is not in the swap cache. Others: folio_unlock_cached(), which calls the second. */
 void folio_unlock(struct folio *folio);
+void folio_unlock_unseen(struct folio *folio);
 
 #include "frame/lacked.h"
 #include "frame/lru.h"

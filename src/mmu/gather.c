@@ -98,22 +98,6 @@ void tlb_flush_delayed(struct mmu_gather *tlb)
 		flush_range(tlb);
 }
 
-void folio_leave_cache(struct file_store *store, struct folio *folio)
-{
-	if (!folio_try_get(folio))
-		return;
-	if (folio_test(folio, FOLIO_SWAPCACHE) && !folio_maps(folio) && folio_trylock(folio))
-		swap_cache_unlock(store, folio);
-	folio_put(store->ram, folio);
-}
-
-void folio_unlock_cached(struct file_store *store, struct folio *folio)
-{
-	folio_unlock(folio);
-	if (folio_test(folio, FOLIO_SWAPCACHE) && !folio_maps(folio))
-		folio_leave_cache(store, folio);
-}
-
 static void unmap_folios(const struct mmu_gather *tlb, struct folio **folios, unsigned int n)
 {
 	n = folio_unmap_many(tlb->ram, folios, n);

@@ -71,24 +71,6 @@ enum gather_when { GATHER_LATER, GATHER_DELAYED };
  */
 bool tlb_remove_folio(struct mmu_gather *tlb, struct folio *folio, unsigned long addr,
 		      enum gather_when when) __must_check;
-/* folio, which nothing mapped, was in the swap cache; it may be any other by now: leaves it. */
-void folio_leave_cache(struct file_store *store, struct folio *folio);
-/*
- * folio_unmap() of one that may be in the swap cache; if nothing else maps it, it leaves. The
- * caller has a reference.
- */
-static inline void folio_unmap_cached(struct file_store *store, struct folio *folio)
-{
-	const uint64_t state = atomic_sub_return_acq_rel(&folio->state, FOLIO_MAP_ONE);
-
-	if (unlikely(folio_state_only_cached(state)))
-		folio_leave_cache(store, folio);
-}
-/*
- * folio_unlock() of one that may be in the swap cache, with a reference. A thread that took its
- * last mapping or entry away meanwhile has left it there, because it was locked: then it leaves.
- */
-void folio_unlock_cached(struct file_store *store, struct folio *folio);
 /* Entries without a folio were cleared in [addr, addr + size). */
 void tlb_remove_entry(struct mmu_gather *tlb, unsigned long addr, unsigned long size);
 /* The table's lock is held: flush if a delayed folio is pending. */

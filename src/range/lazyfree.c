@@ -41,7 +41,7 @@ static bool clean_folio(struct file_store *store, struct folio *folio)
 	alone = folio_maps(folio) == 1 && swap_cache_free(store, folio);
 	if (alone)
 		folio_test_clear(folio, FOLIO_DIRTY);
-	folio_unlock(folio);
+	folio_unlock_cached(store, folio);
 	return alone;
 }
 

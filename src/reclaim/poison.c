@@ -67,7 +67,7 @@ static int fail(struct file_store *store, struct folio *folio)
 
 	folio_lock(folio);
 	err = fail_locked(store, folio);
-	swap_cache_unlock(store, folio);
+	folio_unlock_cached(store, folio);
 	return err;
 }
 

@@ -205,7 +205,7 @@ static void look_at_unevictable(struct file_store *store)
 		if (!folio_trylock(folio[i]))
 			continue;
 		folio_still_mlocked(store, folio[i]);
-		folio_unlock(folio[i]);
+		folio_unlock_cached(store, folio[i]);
 	}
 	lru_putback(store->ram, folio, n);
 }

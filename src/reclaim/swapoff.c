@@ -147,7 +147,7 @@ static void drop_alone(struct file_store *store, struct samara_swap *area)
 		folio_lock(folio);
 		if (swap_cache_is(folio, mk_swp_entry(number, slot)))
 			(void)swap_cache_free(store, folio);
-		folio_unlock(folio);
+		folio_unlock_cached(store, folio);
 		folio_put(store->ram, folio);
 	}
 }

@@ -231,16 +231,6 @@ static bool may_move(const struct ram *ram, const struct folio *old, const struc
 	       folio_maps(old) <= FOLIO_MAPS_LIMIT / 2;
 }
 
-/* One that nothing maps any more leaves the swap cache, if no entry names its slot: see zap. */
-static void unlock(struct file_store *store, struct folio *folio)
-{
-	const bool cached = folio_test(folio, FOLIO_SWAPCACHE);
-
-	folio_unlock(folio);
-	if (cached && !folio_maps(folio) && folio_trylock(folio))
-		swap_cache_unlock(store, folio);
-}
-
 int folio_migrate(struct file_store *store, struct folio *folio, struct folio *to)
 {
 	int err = -EBUSY;
@@ -251,9 +241,9 @@ int folio_migrate(struct file_store *store, struct folio *folio, struct folio *t
 	if (folio_trylock(to)) {
 		if (may_move(store->ram, folio, to))
 			err = migrate_locked(store, folio, to);
-		unlock(store, to);
+		folio_unlock_cached(store, to);
 	}
-	unlock(store, folio);
+	folio_unlock_cached(store, folio);
 out:
 	vm_event_add(store->ram, err ? MIGRATE_FAIL : MIGRATE_SUCCESS, 1);
 	return err;

@@ -189,8 +189,8 @@ int shmem_swap_out(struct inode *inode, struct folio *folio)
 
 /* in --------------------------------------------------------------------------------------- */
 
-/* folio, locked, is the slot's. False: inode has something else at index by now. */
-static bool enter(struct inode *inode, unsigned long index, swp_entry_t entry, struct folio *folio)
+/* folio, locked, is the slot's. It is index's page now, unless inode has something else there. */
+static void enter(struct inode *inode, unsigned long index, swp_entry_t entry, struct folio *folio)
 {
 	MA_STATE(mas, &inode->pages.tree, index, index);
 	bool here;
@@ -205,13 +205,12 @@ static bool enter(struct inode *inode, unsigned long index, swp_entry_t entry, s
 	mutex_unlock(&inode->pages.lock);
 	if (!here) {
 		folio_put(inode->ram, folio);
-		return false;
+		return;
 	}
 	swap_put(inode->store, entry);
 	BUG_ON(!swap_cache_free(inode->store, folio));
 	folio->index = index;
 	folio->mapping = inode;
-	return true;
 }
 
 int shmem_swap_read(struct inode *inode, unsigned long index, swp_entry_t entry, bool *major)
@@ -227,10 +226,9 @@ int shmem_swap_read(struct inode *inode, unsigned long index, swp_entry_t entry,
 	if (err)
 		return err == -ENOENT ? 0 : err;
 	folio_lock(folio);
-	if (swap_cache_is(folio, entry) && enter(inode, index, entry, folio))
-		folio_unlock(folio);
-	else
-		swap_cache_unlock(store, folio);
+	if (swap_cache_is(folio, entry))
+		enter(inode, index, entry, folio);
+	folio_unlock_cached(store, folio);
 	folio_put(inode->ram, folio);
 	return 0;
 }

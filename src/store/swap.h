@@ -152,10 +152,24 @@ void swap_cache_del(struct file_store *store, struct folio *folio);
  */
 bool swap_cache_free(struct file_store *store, struct folio *folio);
 /*
- * folio_unlock() of a folio that may be in the cache, with a reference: if the last entry was put
- * while it was locked, it leaves.
+ * folio_unlock() of a folio that may be in the cache, with a reference. A thread that took its last
+ * mapping or entry away meanwhile has left it there, because it was locked: then it leaves. Any
+ * lock up to RANK_PAGE_TABLE may be held.
  */
-void swap_cache_unlock(struct file_store *store, struct folio *folio);
+void folio_unlock_cached(struct file_store *store, struct folio *folio);
+/* folio, which nothing mapped, was in the cache; it may be any other by now: the same. */
+void folio_leave_cache(struct file_store *store, struct folio *folio);
+/*
+ * folio_unmap() of one that may be in the swap cache; if nothing else maps it, it leaves. The
+ * caller has a reference.
+ */
+static inline void folio_unmap_cached(struct file_store *store, struct folio *folio)
+{
+	const uint64_t state = atomic_sub_return_acq_rel(&folio->state, FOLIO_MAP_ONE);
+
+	if (unlikely(folio_state_only_cached(state)))
+		folio_leave_cache(store, folio);
+}
 /*
  * Another folio takes folio's place in the cache (migration). Both are locked, folio is frozen. The
  * slot's family stays; folio's mapping is NULL, and the cache has a reference to by instead.

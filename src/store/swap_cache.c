@@ -5,8 +5,7 @@
  *   find    RCU: load the word, try to get its frame's folio, load again: still the same, so it
  *           was the slot's while we had it
  *   put     the last entry goes while the folio is cached: it leaves too, unless a thread has it
- *           locked. That thread looks behind its unlocking: swap_cache_unlock(); or the folio
- *           stays alone in the cache until reclaim or swapoff meets it
+ *           locked. That thread looks behind its unlocking: folio_unlock_cached()
  */
 #include <errno.h>
 
@@ -50,14 +49,32 @@ unsigned long swap_count(struct file_store *store, swp_entry_t entry)
 	return slot_count(smp_load_acquire(word_of(store, entry)));
 }
 
-/* folio, which the caller has a reference to, leaves the cache if it is alone and not locked. */
+/*
+ * For a thread that has just unlocked the slot's folio. A change of nothing: it is seen by, or
+ * sees, the change that made the count 0. An RCU section.
+ */
+static bool last_was_put(struct file_store *store, swp_entry_t entry)
+{
+	struct samara_swap *area = swap_area_at(store, swp_area(entry));
+
+	return area && swp_slot(entry) < area->slots.nr &&
+	       !slot_count(atomic_fetch_or_acq_rel(swap_word(area, entry), 0));
+}
+
+/*
+ * folio, which the caller has a reference to, leaves the cache if no entry names its slot and it is
+ * not locked. An RCU section.
+ */
 static void drop_alone(struct file_store *store, struct folio *folio, swp_entry_t entry)
 {
-	if (!folio_trylock(folio))
-		return;
-	if (swap_cache_is(folio, entry) && swap_cache_free(store, folio))
-		VM_WARN_ON(folio_test(folio, FOLIO_SWAPCACHE));
-	folio_unlock(folio);
+	bool named;
+
+	do {
+		if (!folio_trylock(folio))
+			return;
+		named = swap_cache_is(folio, entry) && !swap_cache_free(store, folio);
+		folio_unlock_unseen(folio);
+	} while (named && last_was_put(store, entry));
 }
 
 /* The slot's folio, with a reference. An RCU section. */
@@ -270,22 +287,27 @@ bool swap_cache_free(struct file_store *store, struct folio *folio)
 	return true;
 }
 
-void swap_cache_unlock(struct file_store *store, struct folio *folio)
+void folio_unlock_cached(struct file_store *store, struct folio *folio)
 {
 	const swp_entry_t entry = folio_swap(folio);
 	const bool cached = folio_test(folio, FOLIO_SWAPCACHE);
-	struct samara_swap *area;
 
-	folio_unlock(folio);
-	if (!cached)
+	folio_unlock_unseen(folio);
+	if (!cached || folio_maps(folio))
 		return;
 	rcu_read_lock();
-	area = swap_area_at(store, swp_area(entry));
-	/* A change of nothing: it is seen by, or sees, the change that made the count 0. */
-	if (area && swp_slot(entry) < area->slots.nr &&
-	    !slot_count(atomic_fetch_or_acq_rel(swap_word(area, entry), 0)))
+	if (last_was_put(store, entry))
 		drop_alone(store, folio, entry);
 	rcu_read_unlock();
+}
+
+void folio_leave_cache(struct file_store *store, struct folio *folio)
+{
+	if (!folio_try_get(folio))
+		return;
+	if (folio_test(folio, FOLIO_SWAPCACHE) && !folio_maps(folio) && folio_trylock(folio))
+		folio_unlock_cached(store, folio);
+	folio_put(store->ram, folio);
 }
 
 void swap_cache_replace(struct file_store *store, struct folio *folio, struct folio *by)

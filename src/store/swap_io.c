@@ -78,7 +78,7 @@ static void finish(struct samara_swap *area, struct folio *folio, int err)
 	folio_set(folio, FOLIO_UPTODATE);
 	folio_refaulted(area->store->ram, folio);
 	lru_add(area->store->ram, folio);
-	swap_cache_unlock(area->store, folio);
+	folio_unlock_cached(area->store, folio);
 }
 
 static bool is_zero_slot(const struct samara_swap *area, unsigned long slot)
@@ -243,7 +243,7 @@ static int read_slot(struct samara_swap *area, unsigned long slot, struct folio 
 }
 
 /* Wait until folio, found as that of entry, is read. False: it is not the entry's any more. */
-static bool wait_read(struct folio *folio, swp_entry_t entry)
+static bool wait_read(struct file_store *store, struct folio *folio, swp_entry_t entry)
 {
 	bool here;
 
@@ -251,7 +251,7 @@ static bool wait_read(struct folio *folio, swp_entry_t entry)
 		return true;
 	folio_lock(folio);
 	here = swap_cache_is(folio, entry) && folio_test(folio, FOLIO_UPTODATE);
-	folio_unlock(folio);
+	folio_unlock_cached(store, folio);
 	return here;
 }
 
@@ -268,7 +268,7 @@ static int read_in_area(struct samara_swap *area, swp_entry_t entry, struct foli
 		if (!*out) {
 			err = read_slot(area, swp_slot(entry), out);
 			*major |= !err;
-		} else if (wait_read(*out, entry)) {
+		} else if (wait_read(store, *out, entry)) {
 			err = 0;
 		} else {
 			folio_put(store->ram, *out);

@@ -325,8 +325,6 @@ static void no_slot_left(void *arg)
 	struct reclaim_world *r = arg;
 	struct swap_stats stats;
 
-	/* A page that was locked when its last entry went is alone in the cache until it is met. */
-	take_all(arg);
 	swap_stats(r->w.machine->store, &stats);
 	schedule_require(stats.free == stats.total && !stats.cached && !world_frames(&r->w));
 	close_world(arg);

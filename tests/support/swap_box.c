@@ -169,7 +169,7 @@ int swap_uncache(struct store_box *box, swp_entry_t entry)
 	err = swap_write(box->store, folio);
 	if (!err)
 		swap_cache_del(box->store, folio);
-	folio_unlock(folio);
+	folio_unlock_unseen(folio);
 	folio_put(box->ram, folio);
 	return err;
 }
@@ -183,7 +183,7 @@ swp_entry_t swap_page_out(struct store_box *box, unsigned long stamp)
 	assert_int_equal(swap_cache_add(box->store, folio), 0);
 	entry = folio_swap(folio);
 	assert_true(swap_dup(box->store, entry));
-	folio_unlock(folio);
+	folio_unlock_unseen(folio);
 	folio_put(box->ram, folio);
 	assert_int_equal(swap_uncache(box, entry), 0);
 	return entry;

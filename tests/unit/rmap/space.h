@@ -125,7 +125,7 @@ static inline void hold(struct folio *folio)
 
 static inline void let_go(struct ram *ram, struct folio *folio)
 {
-	folio_unlock(folio);
+	folio_unlock_unseen(folio);
 	folio_put(ram, folio);
 }
 

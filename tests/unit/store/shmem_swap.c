@@ -37,7 +37,7 @@ static int out(struct store_box *box, struct samara_file *file, unsigned long in
 		swap_cache_del(box->store, folio);
 		folio_unfreeze(folio);
 	}
-	swap_cache_unlock(box->store, folio);
+	folio_unlock_cached(box->store, folio);
 	folio_put(box->ram, folio);
 	return err;
 }
@@ -122,7 +122,7 @@ static void a_page_in_the_swap_cache_is_in_memory_for_mincore(void **state)
 	put_byte(file, 3, 'x');
 	folio = page_cache_find_locked(file->inode, 0);
 	assert_int_equal(shmem_swap_out(file->inode, folio), 0);
-	folio_unlock(folio);
+	folio_unlock_unseen(folio);
 	assert_true(in_swap(file, 0));
 	assert_true(page_cache_incore(file->inode, 0));
 	check(box, file);

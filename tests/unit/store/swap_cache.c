@@ -51,7 +51,7 @@ static void a_page_of_zeros_needs_no_io(void **state)
 		folio_lock(folio);
 		swap_set_stamp(box, folio, 5);
 		folio_set(folio, FOLIO_DIRTY);
-		folio_unlock(folio);
+		folio_unlock_unseen(folio);
 		folio_put(box->ram, folio);
 	}
 	assert_int_equal(swap_uncache(box, entry), 0);
@@ -212,7 +212,7 @@ static void the_last_entry_takes_a_cached_page_with_it(void **state)
 	/* It is locked, so it stays, and whoever has locked it looks. */
 	assert_true(swap_cache_is(folio, entry));
 	assert_int_equal(swap_area_used(area), 1);
-	swap_cache_unlock(box->store, folio);
+	folio_unlock_cached(box->store, folio);
 	assert_false(folio_test(folio, FOLIO_SWAPCACHE));
 	assert_true(folio_test(folio, FOLIO_DIRTY));
 	assert_null(folio->mapping);
@@ -254,8 +254,8 @@ static void a_family_stays_with_the_cached_page(void **state)
 	assert_true(swap_cache_free(box->store, by));
 	assert_ptr_equal(by->mapping, &other);
 	assert_true(swap_cache_free(box->store, by));
-	folio_unlock(by);
-	folio_unlock(folio);
+	folio_unlock_unseen(by);
+	folio_unlock_unseen(folio);
 	by->mapping = NULL;
 	folio_put(box->ram, by);
 	folio_put(box->ram, folio);

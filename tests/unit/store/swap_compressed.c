@@ -77,7 +77,7 @@ static swp_entry_t leave(struct store_box *box, unsigned long n,
 	assert_int_equal(swap_cache_add(box->store, folio), 0);
 	entry = folio_swap(folio);
 	assert_true(swap_dup(box->store, entry));
-	folio_unlock(folio);
+	folio_unlock_unseen(folio);
 	folio_put(box->ram, folio);
 	assert_int_equal(swap_uncache(box, entry), 0);
 	return entry;
@@ -150,7 +150,7 @@ static void a_page_that_changes_replaces_its_bytes(void **state)
 		folio_lock(folio);
 		swap_set_stamp(box, folio, stamp % 4 ? stamp : 0);
 		folio_set(folio, FOLIO_DIRTY);
-		folio_unlock(folio);
+		folio_unlock_unseen(folio);
 		folio_put(box->ram, folio);
 		assert_int_equal(swap_uncache(box, entry), 0);
 		assert_int_equal(swap_look(box, entry), stamp % 4 ? stamp : 0);
@@ -172,7 +172,7 @@ static void refused_memory_is_a_write_that_fails(void **state)
 		assert_int_equal(swap_cache_add(box->store, folio), 0);
 		entry = folio_swap(folio);
 		assert_true(swap_dup(box->store, entry));
-		folio_unlock(folio);
+		folio_unlock_unseen(folio);
 		samara_inject_nth(1);
 		assert_int_equal(swap_uncache(box, entry), -EIO);
 		samara_inject_nth(0);

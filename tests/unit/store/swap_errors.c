@@ -19,7 +19,7 @@ static struct folio *cached_page(struct store_box *box, unsigned long stamp, swp
 	assert_int_equal(swap_cache_add(box->store, folio), 0);
 	*entry = folio_swap(folio);
 	assert_true(swap_dup(box->store, *entry));
-	folio_unlock(folio);
+	folio_unlock_unseen(folio);
 	return folio;
 }
 
@@ -56,7 +56,7 @@ static void a_page_that_cannot_be_written_stays_and_its_slot_is_dead(void **stat
 	}
 	folio_lock(folio);
 	assert_int_equal(swap_cache_add(box->store, folio), -ENOSPC);
-	folio_unlock(folio);
+	folio_unlock_unseen(folio);
 	for (unsigned int i = 0; i < 3; i++)
 		swap_put(box->store, other[i]);
 	folio_put(box->ram, folio);

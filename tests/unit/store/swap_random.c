@@ -63,7 +63,7 @@ static void add(struct world *w, struct page *page)
 		*page = (struct page){ folio_swap(folio), stamp, 1, false };
 		assert_true(swap_dup(w->box->store, page->entry));
 	}
-	folio_unlock(folio);
+	folio_unlock_unseen(folio);
 	folio_put(w->box->ram, folio);
 }
 
@@ -113,7 +113,7 @@ static void change(struct world *w, struct page *page)
 	page->written = false;
 	swap_set_stamp(w->box, folio, page->stamp);
 	folio_set(folio, FOLIO_DIRTY);
-	folio_unlock(folio);
+	folio_unlock_unseen(folio);
 	folio_put(w->box->ram, folio);
 }
 

@@ -42,7 +42,7 @@ static void each_slot_is_given_once_and_then_none_is_left(void **state)
 	assert_int_equal(swap_cache_add(box->store, more), 0);
 	assert_int_equal(folio_swap(more).v, entry[600].v);
 	assert_true(swap_cache_free(box->store, more));
-	folio_unlock(more);
+	folio_unlock_unseen(more);
 	folio_put(box->ram, more);
 	for (unsigned long i = 0; i < pages; i++) {
 		if (i == 600)
@@ -241,7 +241,7 @@ static void an_area_that_is_on_ends_with_the_store(void **state)
 	swap_disk_on(box, &disk, 16, 0);
 	folio_lock(folio);
 	assert_int_equal(swap_cache_add(box->store, folio), 0);
-	folio_unlock(folio);
+	folio_unlock_unseen(folio);
 	folio_put(box->ram, folio);
 	swap_areas_end(box->store);
 	assert_int_equal(disk.releases, 1);

@@ -52,7 +52,7 @@ static void make(struct race *race, struct own *own, unsigned long stamp)
 		own->stamp = stamp;
 		assert_true(swap_dup(race->box->store, own->entry));
 	}
-	swap_cache_unlock(race->box->store, folio);
+	folio_unlock_cached(race->box->store, folio);
 	folio_put(race->box->ram, folio);
 }
 
@@ -66,13 +66,13 @@ static void look(struct race *race, const struct own *own)
 		folio_lock(folio);
 		if (swap_cache_is(folio, own->entry))
 			break;
-		folio_unlock(folio);
+		folio_unlock_unseen(folio);
 		folio_put(race->box->ram, folio);
 	}
 	assert_int_equal(swap_stamp(race->box, folio), own->stamp);
 	/* As if it was written to, so that it has to be written again. */
 	folio_set(folio, FOLIO_DIRTY);
-	swap_cache_unlock(race->box->store, folio);
+	folio_unlock_cached(race->box->store, folio);
 	folio_put(race->box->ram, folio);
 }
 
@@ -148,7 +148,7 @@ static void *writer(void *arg)
 			swap_cache_del(race->box->store, folio);
 			folio_unfreeze(folio);
 		}
-		swap_cache_unlock(race->box->store, folio);
+		folio_unlock_cached(race->box->store, folio);
 		folio_put(race->box->ram, folio);
 	}
 	return NULL;
@@ -178,7 +178,7 @@ static void drop_orphans(struct race *race)
 		assert_non_null(folio);
 		folio_lock(folio);
 		assert_true(swap_cache_free(race->box->store, folio));
-		folio_unlock(folio);
+		folio_unlock_unseen(folio);
 		folio_put(race->box->ram, folio);
 	}
 }
