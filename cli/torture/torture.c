@@ -15,6 +15,7 @@
 
 #include <jansson.h>
 #include <samara/inject.h>
+#include <samara/reclaim.h>
 
 #include "common.h"
 
@@ -268,7 +269,13 @@ static void add_up(const struct torture *t, const struct worker *workers, struct
 		sums->killed = t->pressure->victim.killed;
 }
 
-/* All pages of all slots, and the whole address space. */
+static void wrong_in_the_end(struct torture *t, const struct samara_report *report)
+{
+	snprintf(t->wrong.text, sizeof(t->wrong.text), "in the end: %s: %.200s", report->invariant,
+		 report->text);
+}
+
+/* All pages of all slots, the whole address space, and the machine. */
 static void check_all(struct torture *t, struct worker *w)
 {
 	struct samara_report report = { 0 };
@@ -279,8 +286,9 @@ static void check_all(struct torture *t, struct worker *w)
 			check_page(w, t->mm, page_addr(t, &t->slot[i], page),
 				   &t->slot[i].page[page]);
 	if (!t->wrong.text[0] && samara_mm_validate(t->mm, &report))
-		snprintf(t->wrong.text, sizeof(t->wrong.text), "in the end: %s: %.200s",
-			 report.invariant, report.text);
+		wrong_in_the_end(t, &report);
+	if (!t->wrong.text[0] && samara_machine_validate(t->machine, &report))
+		wrong_in_the_end(t, &report);
 }
 
 static int torture(struct torture *t, bool json)

@@ -167,6 +167,12 @@ SAMARA_API int samara_machine_memory(struct samara_machine *machine,
 /* The text of /proc/meminfo and /proc/vmstat, those lines that mean something here. 0, or what write(2) gave. */
 SAMARA_API int samara_print_meminfo(struct samara_machine *machine, int fd);
 SAMARA_API int samara_print_vmstat(struct samara_machine *machine, int fd);
+/*
+ * Check every written invariant of the machine's frames, lists and swap areas. No other thread is inside a call on the
+ * machine; its own thread is held off. 0, or -EUCLEAN with the first broken one in out (may be NULL).
+ */
+SAMARA_API SAMARA_MUST_CHECK int samara_machine_validate(struct samara_machine *machine,
+							 struct samara_report *out);
 
 SAMARA_END_DECLS
 

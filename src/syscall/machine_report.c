@@ -4,6 +4,7 @@
  * /proc/meminfo and /proc/vmstat that mean something here.
  */
 #include <stdio.h>
+#include <string.h>
 
 #include <samara/reclaim.h>
 
@@ -11,6 +12,7 @@
 #include "core/mms.h"
 #include "frame/frame.h"
 #include "frame/vm_event.h"
+#include "reclaim/reclaim.h"
 #include "store/file.h"
 #include "base/host.h"
 
@@ -77,6 +79,24 @@ int samara_machine_memory(struct samara_machine *machine, struct samara_machine_
 		return refused;
 	take_all(machine, &all);
 	return sized_put(out, &all.memory, sizeof(all.memory));
+}
+
+int samara_machine_validate(struct samara_machine *machine, struct samara_report *out)
+{
+	int err = gate_check(machine->gate);
+	struct rwsem *isolation;
+
+	if (err)
+		return err;
+	if (out)
+		memset(out, 0, sizeof(*out));
+	isolation = lru_isolation(machine->ram);
+	down_write(isolation);
+	err = ram_validate(machine->ram, out);
+	if (!err)
+		err = reclaim_validate(machine, out);
+	up_write(isolation);
+	return err;
 }
 
 /* texts ---------------------------------------------------------------------------- */

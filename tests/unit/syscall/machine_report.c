@@ -121,6 +121,23 @@ static void texts_are_as_in_proc(void **state)
 	assert_int_equal(value(samara_print_vmstat, "pgmigrate_fail"), 0);
 }
 
+static void a_machine_that_is_in_order_and_one_that_is_not(void **state)
+{
+	const unsigned long addr = mem_map(&m, 1, RW, MAP_PRIVATE | MAP_POPULATE, NULL);
+	struct folio *folio = mem_folio(&m, addr);
+	struct samara_report report;
+
+	(void)state;
+	assert_int_equal(samara_machine_validate(m.machine, &report), 0);
+	assert_int_equal(report.text[0], '\0');
+	folio_set(folio, FOLIO_FROZEN);
+	assert_int_equal(samara_machine_validate(m.machine, &report), -EUCLEAN);
+	assert_string_equal(report.invariant, "frozen");
+	assert_int_equal(samara_machine_validate(m.machine, NULL), -EUCLEAN);
+	folio_test_clear(folio, FOLIO_FROZEN);
+	assert_int_equal(samara_machine_validate(m.machine, NULL), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -128,6 +145,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(what_is_refused_and_what_older_callers_get, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(texts_are_as_in_proc, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_machine_that_is_in_order_and_one_that_is_not,
+						set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
