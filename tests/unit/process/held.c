@@ -302,6 +302,26 @@ static void the_reaper_stays_out_of_a_child_that_is_being_built(void **state)
 	at_each_step(check_reaped);
 }
 
+/* Copied as lost, or taken from both: the child is entered while it is built. */
+static void check_failed(enum fork_step step)
+{
+	struct samara_mm *child = forked_beside(step, fail_frames);
+
+	assert_lost(m.mm);
+	assert_lost(child);
+	give_lost_up();
+	assert_lost(child);
+	assert_int_equal(get(m.mm, nth(shared, BAD)), 0);
+	assert_int_equal(get(child, nth(anon, BAD + 1)), BAD + 301);
+	gone(child);
+}
+
+static void a_page_on_a_bad_frame_is_lost_in_both(void **state)
+{
+	(void)state;
+	at_each_step(check_failed);
+}
+
 static void a_report_waits(void **state)
 {
 	(void)state;
@@ -352,6 +372,7 @@ int main(void)
 		TEST(reclaim_loses_nothing_of_a_child_that_is_being_built),
 		TEST(swapoff_brings_back_what_a_child_that_is_being_built_has),
 		TEST(a_page_does_not_move_under_a_child_that_is_being_built),
+		TEST(a_page_on_a_bad_frame_is_lost_in_both),
 		TEST(the_reaper_stays_out_of_a_child_that_is_being_built),
 		TEST(whoever_goes_through_a_files_mappings_meets_the_child_after_the_parent),
 	};

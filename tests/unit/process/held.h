@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include "family.h"
@@ -186,6 +187,47 @@ static void *reap(void *arg)
 	return arg;
 }
 
+static int failed[2];
+#define BAD 4UL /* the page of each mapping that fail_frames() takes */
+
+/* The frames of a written page of the file and of an anonymous one are bad. */
+static void *fail_frames(void *arg)
+{
+	failed[0] = samara_memory_failure(m.machine, pfn_of(&m, nth(shared, BAD)), 0);
+	failed[1] = samara_memory_failure(m.machine, pfn_of(&m, nth(anon, BAD)), 0);
+	return arg;
+}
+
+static inline void assert_lost(struct samara_mm *mm)
+{
+	assert_signal(mm, nth(shared, BAD), SIGBUS, BUS_MCEERR_AR);
+	assert_signal(mm, nth(copied, BAD), SIGBUS, BUS_MCEERR_AR);
+	assert_signal(mm, nth(anon, BAD), SIGBUS, BUS_MCEERR_AR);
+}
+
+static unsigned long bad_frames(void)
+{
+	struct ram_stats stats;
+
+	ram_stats(m.machine->ram, &stats);
+	return stats.poisoned;
+}
+
+/* Both frames are free of the file and of all processes, and not used again. */
+static void give_lost_up(void)
+{
+	assert_int_equal(failed[0], 0);
+	assert_int_equal(failed[1], 0);
+	assert_lost(m.mm);
+	assert_int_equal(samara_file_punch_hole(file, BAD * MEM_PAGE, MEM_PAGE), 0);
+	/* A hole leaves private copies, and for all it knows poison stands for one. */
+	assert_lost(m.mm);
+	assert_int_equal(samara_madvise(m.mm, nth(shared, BAD), MEM_PAGE, MADV_DONTNEED), 0);
+	assert_int_equal(samara_madvise(m.mm, nth(copied, BAD), MEM_PAGE, MADV_DONTNEED), 0);
+	assert_int_equal(samara_madvise(m.mm, nth(anon, BAD), MEM_PAGE, MADV_DONTNEED), 0);
+	assert_int_equal(bad_frames(), 2);
+}
+
 static struct samara_swap *area;
 
 /* The upper half of the anonymous pages is in a swap area. */
@@ -219,13 +261,14 @@ static void swap_is_off(void)
 	assert_int_equal(swapped_off, 0);
 }
 
-/* Those that come to pages, or all mms. What they do to the parent is nothing, or truncation. */
+/* Those that come to pages, or all mms. What they do to the parent is nothing, or is said here. */
 struct walker {
 	const char *name;
 	void *(*run)(void *);
 	void (*prepare)(void); /* before the fork; or NULL */
 	void (*finish)(void);  /* behind the fork or exit; or NULL */
 	bool truncates;
+	bool loses; /* the pages BAD */
 	bool looks; /* at folios[], which are held for it; others do not want them held */
 	bool waits; /* it takes mmap_locks, so it may end only when the fork or exit has */
 };
@@ -245,6 +288,7 @@ static const struct walker walkers[] = {
 	  .finish = swap_is_off,
 	  .waits = true },
 	{ .name = "reaper", .run = reap },
+	{ .name = "memory failure", .run = fail_frames, .loses = true },
 };
 #define WALKERS (sizeof(walkers) / sizeof(walkers[0]))
 

@@ -77,14 +77,17 @@ static void assert_word(unsigned long mapping, unsigned long i, unsigned long wo
 static void assert_whole(void)
 {
 	const bool truncated = now.walker->truncates;
+	const unsigned long lost = now.walker->loses ? BAD : PAGES;
 	unsigned long frames;
 
 	for (unsigned long i = 0; i < (truncated ? KEPT : PAGES - 1); i++)
-		assert_word(shared, i, i + 100);
+		assert_word(shared, i, i == lost ? 0 : i + 100);
 	for (unsigned long i = 0; i < (truncated ? KEPT : PAGES); i++)
-		assert_word(copied, i, i < PAGES / 2 ? i + 100 : i + 200);
+		assert_word(copied, i, i == lost ? 0 : i < PAGES / 2 ? i + 100 : i + 200);
 	for (unsigned long i = 0; i < PAGES; i++)
-		assert_word(anon, i, i + 300);
+		assert_word(anon, i, i == lost ? 0 : i + 300);
+	if (now.walker->loses)
+		put(m.mm, nth(anon, BAD), 0);
 	/* They are the parent's alone: a write copies nothing. */
 	frames = mem_frames(&m);
 	for (unsigned long i = 0; i < PAGES; i++)
@@ -107,6 +110,8 @@ static void check_one(void)
 	walk_end(now.walker);
 	if (now.walker->looks)
 		give_folios();
+	if (now.walker->loses)
+		give_lost_up();
 	assert_whole();
 }
 
