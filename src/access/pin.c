@@ -48,8 +48,8 @@ static int check_vma(const struct vma *vma, const struct pin_ask *ask)
 }
 
 /*
- * How a page that is not there is faulted. A file's page that has to be unshared is at once: else it
- * might leave each time to make room for its copy.
+ * How a page that is not there is faulted. A file's page that has to be unshared is at once: else
+ * it might leave each time to make room for its copy.
  */
 static unsigned int first_fault(const struct vma *vma, const struct pin_ask *ask)
 {
