@@ -174,6 +174,9 @@ static enum evicted evict_locked(struct file_store *store, struct folio *folio, 
 		return EVICT_ACTIVE;
 	if (use == USED_ONCE)
 		return EVICT_USED;
+	/* MADV_FREE may have come while it was put there, and takes no lock. It is kept then. */
+	if (folio_test(folio, FOLIO_SWAPCACHE))
+		folio_set(folio, FOLIO_SWAPBACKED);
 	if (folio_test(folio, FOLIO_SWAPBACKED))
 		return evict_swapbacked(store, folio);
 	if (folio_test(folio, FOLIO_ANON))

@@ -9,6 +9,7 @@
  *   anon       Stores to a private page are not lost: they are in memory, or in its slot.
  *   fork       Parent and child both have what was written.
  *   lock       Memory that mlock() has locked is there when it returns, and stays.
+ *   lazy       What MADV_FREE has marked can leave, also while it moves.
  *   unmap      What is unmapped has no frame and no slot any more.
  *   room       Memory is not full as long as a page that another thread has isolated can leave.
  */
@@ -313,6 +314,43 @@ static const struct scenario lock_scenario = {
 	.check = both_are_there,
 };
 
+static void mark_both(void *arg)
+{
+	struct reclaim_world *r = arg;
+
+	schedule_require(!samara_madvise(r->w.mm, PG(1), 2 * WORLD_PAGE, MADV_FREE));
+}
+
+static void move_both(void *arg)
+{
+	struct reclaim_world *r = arg;
+
+	(void)!samara_migrate_pages(r->w.mm, PG(1), 2);
+}
+
+static void can_leave(void *arg)
+{
+	struct reclaim_world *r = arg;
+	uint64_t value;
+
+	/* Written since it came back, or dropped: the second round takes all. */
+	take_all(arg);
+	take_all(arg);
+	schedule_require(!world_frames(&r->w));
+	value = world_value(r->w.mm, 1);
+	schedule_require(value == 5 || !value);
+	close_world(arg);
+}
+
+static const struct scenario lazy_scenario = {
+	.name = "lazy",
+	.what = "a page that MADV_FREE marks while it leaves can leave later",
+	.world_size = sizeof(struct reclaim_world),
+	.setup = open_anon,
+	.threads = { { "mark", mark_both }, { "move", move_both }, { "unused", take_unused } },
+	.check = can_leave,
+};
+
 static void unmap_both(void *arg)
 {
 	struct reclaim_world *r = arg;
@@ -380,8 +418,17 @@ static const struct scenario room_scenario = {
 int main(int argc, char **argv)
 {
 	static const struct scenario *const all[] = {
-		&read_scenario, &write_scenario, &truncate_scenario, &last_put,      &anon_scenario,
-		&fork_scenario, &lock_scenario,  &unmap_scenario,    &room_scenario, NULL,
+		&read_scenario,
+		&write_scenario,
+		&truncate_scenario,
+		&last_put,
+		&anon_scenario,
+		&fork_scenario,
+		&lock_scenario,
+		&lazy_scenario,
+		&unmap_scenario,
+		&room_scenario,
+		NULL,
 	};
 
 	return schedule_main(argc, argv, all);
