@@ -26,6 +26,13 @@ static inline bool fork_steps_told(fork_step_fn fn)
 #endif
 }
 
+/* For a test that makes things before it forks. */
+static inline void wants_steps(void)
+{
+	if (!fork_steps_told(NULL))
+		skip();
+}
+
 static inline void at_fork_steps(fork_step_fn fn)
 {
 	if (!fork_steps_told(fn))

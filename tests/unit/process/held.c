@@ -42,6 +42,7 @@ static struct samara_mm *forked_beside(enum fork_step step, void *(*what)(void *
 /* Each test runs once for each step, in a world of its own. */
 static void at_each_step(void (*check)(enum fork_step step))
 {
+	wants_steps();
 	for (enum fork_step step = FORK_VMAS; step < FORK_STEPS; step++) {
 		check(step);
 		if (step + 1 < FORK_STEPS) {

@@ -117,6 +117,7 @@ static void check_one(void)
 
 static void check_all(enum ending ending, unsigned int first, unsigned int end)
 {
+	wants_steps();
 	now.ending = ending;
 	for (size_t w = 0; w < WALKERS; w++) {
 		for (unsigned int step = first; step < end; step++) {
@@ -152,6 +153,7 @@ static void check_reaper(enum ending ending, const int *expected)
 {
 	const struct walker reaper = { .name = "reaper", .run = reap };
 
+	wants_steps();
 	now.ending = ending;
 	now.walker = &reaper;
 	for (now.step = EXIT_BEGIN; now.step < EXIT_STEPS; now.step++) {
