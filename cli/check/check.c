@@ -228,7 +228,7 @@ static const char *host_reason(struct options *o)
 	settings_find_out(&o->set);
 	why = facts_cannot_judge(&o->set.found.facts);
 	if (!why && o->set.plan.profile == PROFILE_SWAP)
-		why = host_swap_open();
+		why = host_swap_open((int)o->set.patience);
 	if (why)
 		return why;
 	err = side_open(&s, &o->set);

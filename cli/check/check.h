@@ -161,7 +161,7 @@ struct settings {
 		unsigned long every; /* VmFlags and totals */
 		unsigned long pages; /* contents, pagemap, frames */
 	} look;
-	unsigned long patience; /* seconds without a call done on the host */
+	unsigned long patience; /* seconds without a call done on the host, or a turn to swap */
 	/* What the library assumes. -1: what the host has. */
 	struct {
 		int overcommit, max_map_count;

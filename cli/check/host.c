@@ -325,7 +325,7 @@ static void ask(struct host *h, const struct seq *seq)
 const char *host_run(struct host *h, const struct seq *seq)
 {
 	const bool swaps = seq_swaps(seq);
-	const char *why = swaps ? host_swap_lock(h->swap_lock, &h->other_swap) : NULL;
+	const char *why = swaps ? host_swap_lock(h->swap_lock, h->patience, &h->other_swap) : NULL;
 	char byte = 0;
 
 	h->head->result.done = 0;

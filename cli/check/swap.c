@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -14,6 +15,7 @@
 #include <sys/swap.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "check/keeper.h"
@@ -53,6 +55,16 @@ static const char *because(const char *what, int err)
 	static char text[160];
 
 	snprintf(text, sizeof(text), "the host cannot swap: %s: %s", what, strerror(err));
+	return text;
+}
+
+static const char *others_swap(int seconds)
+{
+	static char text[160];
+
+	snprintf(text, sizeof(text),
+		 "the host cannot swap: other checks have had their areas on for %d s (--patience)",
+		 seconds);
 	return text;
 }
 
@@ -153,7 +165,7 @@ static const char *try_it(void)
 	return why;
 }
 
-const char *host_swap_open(void)
+const char *host_swap_open(int patience)
 {
 	const char *why;
 	bool others;
@@ -167,7 +179,7 @@ const char *host_swap_open(void)
 	why = make_file();
 	lock = host_swap_lock_file();
 	if (!why)
-		why = host_swap_lock(lock, &others);
+		why = host_swap_lock(lock, patience, &others);
 	if (!why) {
 		why = try_it();
 		host_swap_unlock(lock);
@@ -215,15 +227,55 @@ int host_swap_lock_file(void)
 	return open("/proc/swaps", O_RDONLY | O_CLOEXEC);
 }
 
-const char *host_swap_lock(int lock, bool *others)
+static void interrupt(int signo)
 {
-	const char *why = host_swap_open();
+	(void)signo;
+}
+
+/*
+ * This thread's system calls end with EINTR from then on, each second again: a first time that
+ * comes before the call is not the last.
+ */
+static int interrupt_after(int seconds, timer_t *timer)
+{
+	const struct sigaction act = { .sa_handler = interrupt };
+	const struct itimerspec when = { .it_value.tv_sec = seconds, .it_interval.tv_sec = 1 };
+	struct sigevent event = { .sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGALRM };
+
+	event._sigev_un._tid = gettid();
+	if (sigaction(SIGALRM, &act, NULL) || timer_create(CLOCK_MONOTONIC, &event, timer))
+		return -1;
+	return timer_settime(*timer, 0, &when, NULL);
+}
+
+/* In the order of asking, which trying now and then would not keep. 0 or errno. */
+static int wait_for_lock(int lock, int seconds)
+{
+	timer_t timer;
+	int err = 0;
+
+	if (!flock(lock, LOCK_EX | LOCK_NB))
+		return 0;
+	if (errno != EWOULDBLOCK || interrupt_after(seconds, &timer))
+		return errno;
+	if (flock(lock, LOCK_EX))
+		err = errno;
+	timer_delete(timer);
+	return err;
+}
+
+const char *host_swap_lock(int lock, int patience, bool *others)
+{
+	const char *why = host_swap_open(patience);
+	int err;
 
 	if (why)
 		return why;
-	while (flock(lock, LOCK_EX))
-		if (errno != EINTR)
-			return because("flock(2) of /proc/swaps", errno);
+	err = wait_for_lock(lock, patience);
+	if (err == EINTR)
+		return others_swap(patience);
+	if (err)
+		return because("flock(2) of /proc/swaps", err);
 	(void)swapoff(area.path); /* what a process of this run that was killed has left on */
 	*others = areas_on() > 0;
 	return NULL;

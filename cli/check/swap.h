@@ -24,9 +24,9 @@ bool seq_swaps(const struct seq *seq);
 
 /*
  * The file is made, and a page goes there and comes back. NULL, or why the host cannot swap: then
- * it is as it was.
+ * it is as it was. patience: as of host_swap_lock().
  */
-const char *host_swap_open(void);
+const char *host_swap_open(int patience);
 /* The area is off, and the file is gone, once all processes of the run have done so or ended. */
 void host_swap_close(void);
 /*
@@ -35,10 +35,10 @@ void host_swap_close(void);
  */
 int host_swap_lock_file(void);
 /*
- * Opened if need be; waits until no other check has its area on. The area is off. *others: the host
- * has other areas. NULL, or why not.
+ * Opened if need be; waits until no other check has its area on, for so many seconds. The area is
+ * off. *others: the host has other areas. NULL, or why not.
  */
-const char *host_swap_lock(int lock, bool *others);
+const char *host_swap_lock(int lock, int patience, bool *others);
 /* The area is off. */
 void host_swap_unlock(int lock);
 const char *host_swap_path(void);

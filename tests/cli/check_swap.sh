@@ -110,7 +110,7 @@ killed() {
 	local check status=0 tries
 	# shellcheck disable=SC2016
 	unshare -m sh -c 'mount --bind "$1" /var/tmp; shift; exec "$@"' - "$folder" \
-		"${swap[@]}" --seqs=1000 --seed=$RANDOM --patience=2 >"$tmp/out" 2>"$tmp/err" &
+		"${swap[@]}" --seqs=1000 --seed=$RANDOM --patience=5 >"$tmp/out" 2>"$tmp/err" &
 	check=$!
 	for tries in $(seq 1000); do
 		[ "$(victim_of $check 3)" ] && break
@@ -147,6 +147,30 @@ swap_is_off_however_it_ends() {
 	done
 }
 
+# waits_in_vain ARGUMENT...: status 2, and one line that says that others have the lock
+waits_in_vain() {
+	local status=0
+	"${swap[@]}" --patience=1 "$@" >"$tmp/out" 2>"$tmp/err" 9<&- || status=$?
+	if [ $status != 2 ] || [ "$(wc -l <"$tmp/err")" != 1 ] || ! grep -q 'for 1 s' "$tmp/err"; then
+		die "waited: status $status: $(head -n 20 "$tmp/err" "$tmp/out")"
+	fi
+}
+
+# The lock is another's before the run, and from somewhere in it on.
+waiting_has_an_end() {
+	local pid
+	exec 9</proc/swaps
+	flock 9
+	waits_in_vain --seqs=2 --ops=40
+	flock -u 9
+	waits_in_vain --seqs=100000 --ops=40 &
+	pid=$!
+	sleep 0.3
+	flock 9
+	wait $pid || die "a run that lost the lock"
+	exec 9<&-
+}
+
 status=0
 "${swap[@]}" --seqs=1 --ops=40 >"$tmp/out" 2>"$tmp/err" || status=$?
 if [ $status = 2 ] && grep -q 'nothing was compared' "$tmp/err"; then
@@ -157,6 +181,7 @@ fi
 [ $status = 0 ] || die "a plain run: status $status: $(cat "$tmp/err" "$tmp/out")"
 hosts_that_cannot_swap
 several_at_once
+waiting_has_an_end
 cases_have_an_area_too
 swap_is_off_however_it_ends
 echo ok
