@@ -54,6 +54,27 @@ class Tidy(HouseTest):
         self.passes({"include/samara/cpu.h": many})
         self.breaks({"src/mmu/cpu.h": many}, "src/mmu/cpu.h:2", "members:samara_cpu: 13")
 
+    def test_a_condition_that_changes_something_and_vanishes(self):
+        for change, named in (("n++", "++"), ("--n", "--"), ("n = 1", "="), ("(a |= b)", "|="),
+                              ("n <<= 1", "<<="), ("!folio_trylock(f)", "folio_trylock"),
+                              ("mutex_lock(m)", "mutex_lock"), ("folio_try_get(f)", "folio_try_get"),
+                              ("atomic_inc(&n) > 1", "atomic_inc"), ("folio_put(r,\n\tf)", "folio_put"),
+                              ("is_set(x) && take_slot(x)", "take_slot"), ("WRITE_ONCE(n, 1)", "WRITE_ONCE"),
+                              ("f(g(h), folio_test_clear(f, X))", "folio_test_clear")):
+            for macro in ("VM_WARN_ON", "VM_BUG_ON", "VM_WARN_ON_ONCE"):
+                self.breaks({"src/base/a.c": C + "void f(void)\n{\n\tif (%s(%s))\n\t\t;\n}\n" %
+                             (macro, change)}, "src/base/a.c:4", "%s(): a release build does not "
+                            "do '%s'" % (macro, named))
+
+    def test_a_condition_that_only_looks(self):
+        for look in ("a == b || a <= b || a != b || a >= b", "atomic_read(&n)", "spin_is_locked(l)",
+                     "lock_rank_holds(RANK_MM)", "f(a) && !list_empty(&l)", "a->b - c",
+                     "folio_test(f, FOLIO_LOCKED)", "READ_ONCE(n)", "is_set(x)"):
+            self.passes({"src/base/a.c": C + "void f(void)\n{\n\tVM_WARN_ON(%s);\n\tn++;\n}\n" %
+                         look})
+        self.passes({"src/base/a.h": C + "#define VM_WARN_ON(cond) ({ bool hit = !!(cond); hit; })\n",
+                     "src/base/a.c": C + "void f(void)\n{\n\tBUG_ON(!folio_trylock(f));\n}\n"})
+
     def test_a_wide_line(self):
         self.breaks({"src/base/a.c": C + "\t" + "x" * 93 + "\n"}, "src/base/a.c:2", "columns: 101")
         self.passes({"include/samara/a.h": C + "\t" + "x" * 93 + "\n"})
