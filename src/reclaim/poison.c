@@ -84,10 +84,13 @@ int folio_failure(struct file_store *store, struct folio *folio)
 	return set_poisoned(folio) ? -EHWPOISON : fail(store, folio);
 }
 
-/* Given out, and not yet what it will be; or moved away, and about to be freed. */
+/*
+ * Given out, and not yet what it will be; or moved away, and about to be freed. Its flags say so:
+ * its mapping may be read under its lock only.
+ */
 static bool is_coming(const struct folio *folio)
 {
-	return !folio->mapping && !folio_test(folio, FOLIO_UPTODATE) && folio_count(folio) > 1;
+	return !folio_test(folio, FOLIO_ANON | FOLIO_UPTODATE) && folio_count(folio) > 1;
 }
 
 #define LOOKS_COMING (LOOKS_SPUN + 20UL)
