@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Pages that nothing needs in memory leave it, whatever happened to them before. */
+#define _GNU_SOURCE
 #include <errno.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <samara/reclaim.h>
@@ -113,14 +115,12 @@ static void a_page_whose_slot_was_bad_leaves_to_another_one(void **state)
 }
 
 /* Another program has made the file shorter, and no process can reach the pages any more. */
-static void pages_behind_the_end_that_the_host_moved_leave(void **state)
+static void behind_the_end_of(int fd)
 {
-	const int fd = box_host_file(PAGES * MEM_PAGE);
 	struct samara_file *file;
 	unsigned long at;
 	char byte;
 
-	(void)state;
 	assert_int_equal(samara_file_from_fd(m.machine, fd, &file), 0);
 	at = mem_map(&m, PAGES, RW, MAP_SHARED, file);
 	for (unsigned long i = 0; i < PAGES; i++)
@@ -136,6 +136,22 @@ static void pages_behind_the_end_that_the_host_moved_leave(void **state)
 	close(fd);
 }
 
+static void pages_behind_the_end_that_the_host_moved_leave(void **state)
+{
+	(void)state;
+	behind_the_end_of(box_host_file(PAGES * MEM_PAGE));
+}
+
+/* Stores behind the end stay, but only on the page that has the end. */
+static void so_do_those_of_a_file_in_the_hosts_memory(void **state)
+{
+	const int fd = memfd_create("host", MFD_CLOEXEC);
+
+	(void)state;
+	assert_int_equal(ftruncate(fd, PAGES * MEM_PAGE), 0);
+	behind_the_end_of(fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -145,6 +161,8 @@ int main(void)
 						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(pages_behind_the_end_that_the_host_moved_leave,
 						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(so_do_those_of_a_file_in_the_hosts_memory, set_up,
+						tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
