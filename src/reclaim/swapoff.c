@@ -195,9 +195,8 @@ static int promised_without(struct file_store *store, unsigned long pages)
 	return err;
 }
 
-int swapoff(struct samara_swap *area)
+static int switch_off(struct file_store *store, struct samara_swap *area)
 {
-	struct file_store *store = swap_area_store(area);
 	int err = promised_without(store, swap_area_pages(area));
 
 	if (!err)
@@ -211,4 +210,14 @@ int swapoff(struct samara_swap *area)
 	}
 	swap_area_end(area);
 	return 0;
+}
+
+int swapoff(struct samara_swap *area)
+{
+	/* The machine may end meanwhile, with its last mm. */
+	struct file_store *store = file_store_get(swap_area_store(area));
+	const int err = switch_off(store, area);
+
+	file_store_put(store);
+	return err;
 }

@@ -7,6 +7,7 @@
  *   fail_N    A fork whose Nth allocation is refused leaves no entry behind.
  *   exit      A child that has the page exits.
  *   fault     A thread reads the page, and then writes to it.
+ *   end       The machine ends with its last mm.
  *   pageout   A page that came back leaves again, if there is an area still.
  */
 #include "schedule/world.h"
@@ -24,7 +25,8 @@ struct swapoff_world {
 	struct world w;
 	struct samara_mm *child;
 	struct samara_swap *area;
-	unsigned int released; /* atomic */
+	unsigned int released;   /* atomic */
+	struct world_flag begun; /* it is being read */
 	char bytes[SLOTS][WORLD_PAGE];
 };
 
@@ -33,6 +35,7 @@ static int read_slot(void *priv, unsigned long slot, void *page)
 	struct swapoff_world *s = priv;
 
 	schedule_require(!READ_ONCE(s->released));
+	world_raise(&s->begun);
 	memcpy(page, s->bytes[slot], WORLD_PAGE);
 	return 0;
 }
@@ -222,12 +225,44 @@ FORK_FAILS(4);
 FORK_FAILS(5);
 FORK_FAILS(6);
 
+static void open_last(void *arg)
+{
+	struct swapoff_world *s = arg;
+
+	open_paged(arg);
+	samara_machine_destroy(s->w.machine);
+}
+
+static void end_last(void *arg)
+{
+	struct swapoff_world *s = arg;
+
+	world_await(&s->begun);
+	samara_mm_exit(s->w.mm);
+}
+
+static void nothing_left(void *arg)
+{
+	struct swapoff_world *s = arg;
+
+	schedule_require(READ_ONCE(s->released));
+	schedule_require(samara_live_objects() == s->w.live);
+}
+
+static const struct scenario end_scenario = {
+	.name = "end",
+	.what = "an area is switched off while its machine ends",
+	.world_size = sizeof(struct swapoff_world),
+	.setup = open_last,
+	.threads = { { "off", switch_off }, { "exit", end_last } },
+	.check = nothing_left,
+};
+
 int main(int argc, char **argv)
 {
 	static const struct scenario *const all[] = {
-		&fork_scenario,    &exit_scenario, &fault_scenario,
-		&pageout_scenario, &fail_2,        &fail_4,
-		&fail_5,           &fail_6,        NULL,
+		&fork_scenario, &exit_scenario, &fault_scenario, &pageout_scenario, &fail_2,
+		&fail_4,        &fail_5,        &fail_6,         &end_scenario,     NULL,
 	};
 
 	return schedule_main(argc, argv, all);
