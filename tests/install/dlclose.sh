@@ -9,11 +9,15 @@ lib=$(dirname "$(find "$prefix" -name libsamara.a)")
 export PKG_CONFIG_PATH=$lib/pkgconfig
 
 mkdir -p "$work"
-"$CC" -Wall -Wextra -Werror -I"$prefix/include" "$here/dlclose.c" -o "$work/dlclose" -pthread -ldl
-"$work/dlclose" "$lib/libsamara.so"
+for program in dlclose dlclose_swap; do
+	"$CC" -Wall -Wextra -Werror -I"$prefix/include" "$here/$program.c" -o "$work/$program" \
+		-pthread -ldl
+	"$work/$program" "$lib/libsamara.so"
+done
 
 # -l:libsamara.a: beside the shared one the linker would take that.
 libs=$(pkg-config --static --libs samara)
 "$CC" -shared -o "$work/plugin.so" -Wl,--whole-archive "$lib/libsamara.a" -Wl,--no-whole-archive \
 	${libs/-lsamara/}
 "$work/dlclose" "$work/plugin.so"
+"$work/dlclose_swap" "$work/plugin.so"
