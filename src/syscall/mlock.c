@@ -88,6 +88,14 @@ static enum span set_range(struct vma_walk *walk, unsigned long addr, unsigned l
 	return mm_span(walk->mm, walk->start, len + (addr - walk->start), &walk->end);
 }
 
+/* The range is locked, and its pages come in. mlock(2) has other names for what fails then. */
+static int bring_in(struct samara_mm *mm, unsigned long start, unsigned long end)
+{
+	const int err = populate_range(mm, start, end);
+
+	return err == -ENOMEM ? -EAGAIN : err ? -ENOMEM : 0;
+}
+
 static int lock(struct samara_mm *mm, unsigned long addr, unsigned long len, unsigned long flags)
 {
 	struct door door;
@@ -101,9 +109,7 @@ static int lock(struct samara_mm *mm, unsigned long addr, unsigned long len, uns
 	else if (within_limit(mm, walk.start, walk.end, span))
 		err = change_range(&walk, span);
 	door_leave(&door);
-	if (!err && populate_range(mm, walk.start, walk.end))
-		err = -ENOMEM;
-	return err;
+	return err ? err : bring_in(mm, walk.start, walk.end);
 }
 
 int samara_mlock(struct samara_mm *mm, unsigned long addr, unsigned long len)

@@ -138,6 +138,9 @@ static void pins_and_populating_say_so(void **state)
 	assert_int_equal(samara_madvise(mm, RICH_AT(RICH_ANON, 6), RICH_PAGE, MADV_POPULATE_WRITE),
 			 -ENOMEM);
 	nothing_has_changed(f, "populating with full RAM");
+	assert_int_equal(samara_mlock(mm, RICH_AT(RICH_ANON, 6), RICH_PAGE), -EAGAIN);
+	assert_int_equal(samara_munlock(mm, RICH_AT(RICH_ANON, 6), RICH_PAGE), 0);
+	nothing_has_changed(f, "locking with full RAM");
 	let_go(f);
 	rich_check(&f->w, "with RAM again");
 }

@@ -97,7 +97,7 @@ static bool is_mapped(struct bench *b, unsigned long addr)
 static bool is_atomic(struct bench *b, const struct mm_call *call)
 {
 	switch (call->nr) {
-	case SYS_mlock: /* locked, but not there: Linux says -ENOMEM */
+	case SYS_mlock: /* locked, but not there: Linux says -EAGAIN */
 	case SYS_mlock2:
 	case SYS_munlockall:
 		return false;
