@@ -51,6 +51,11 @@ static bool free_some(struct file_store *store)
 	return !samara_munmap(m.mm, world.hog + world.hog_pages * MEM_PAGE, 2 * MEM_PAGE);
 }
 
+static void stay_asleep(void *arg)
+{
+	(void)arg;
+}
+
 static int set_up(void **state)
 {
 	(void)state;
@@ -58,6 +63,8 @@ static int set_up(void **state)
 	mem_open(&m, 1 << 20);
 	samara_set_caps(m.mm, SAMARA_CAP_IPC_LOCK);
 	m.machine->store->make_room = free_some;
+	/* The machine's thread would make room too, now or then. */
+	ram_watch(m.machine->ram, stay_asleep, NULL);
 	return 0;
 }
 
