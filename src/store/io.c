@@ -83,23 +83,6 @@ static void mark_accessed(struct inode *inode, struct folio *folio, unsigned lon
 	folio_mark_accessed(inode->ram, folio);
 }
 
-static int read_part(struct inode *inode, struct part part, char *buf)
-{
-	struct folio *folio;
-	int err = page_to_read(inode, part.index, &folio);
-
-	if (err)
-		return err;
-	if (!folio) {
-		memset(buf, 0, part.size);
-		return 0;
-	}
-	bytes_load(buf, (char *)folio_virt(inode->ram, folio) + part.from, part.size);
-	mark_accessed(inode, folio, part.index);
-	folio_put(inode->ram, folio);
-	return 0;
-}
-
 /* Bytes from offset to the end as it is now. */
 static unsigned long long to_end(const struct inode *inode, unsigned long long offset)
 {
@@ -107,6 +90,28 @@ static unsigned long long to_end(const struct inode *inode, unsigned long long o
 		inode_pages(inode) == ULONG_MAX ? LLONG_MAX : READ_ONCE(inode->length);
 
 	return length > offset ? length - offset : 0;
+}
+
+/*
+ * *part, which begins at offset, becomes what was read of it: nothing at the end. The length is looked
+ * at again behind the page: a truncation that has taken the page away has made it shorter before.
+ */
+static int read_part(struct inode *inode, unsigned long long offset, struct part *part, char *buf)
+{
+	struct folio *folio;
+	int err = page_to_read(inode, part->index, &folio);
+
+	if (err)
+		return err;
+	part->size = min((unsigned long long)part->size, to_end(inode, offset));
+	if (!folio) {
+		memset(buf, 0, part->size);
+		return 0;
+	}
+	bytes_load(buf, (char *)folio_virt(inode->ram, folio) + part->from, part->size);
+	mark_accessed(inode, folio, part->index);
+	folio_put(inode->ram, folio);
+	return 0;
 }
 
 /* One call, as far as it has come. */
@@ -127,13 +132,13 @@ static int read_on(struct transfer *t)
 	inode_refresh(inode);
 	while (t->done < t->len) {
 		const unsigned long long at = t->offset + t->done, left = to_end(inode, at);
-		const struct part part =
+		struct part part =
 			part_at(inode, at, min((unsigned long long)(t->len - t->done), left));
 
 		if (!part.size)
 			return 0;
-		err = read_part(inode, part, t->to + t->done);
-		if (err)
+		err = read_part(inode, at, &part, t->to + t->done);
+		if (err || !part.size)
 			return err;
 		t->done += part.size;
 	}

@@ -6,6 +6,7 @@
  *              a truncation.
  *   truncate   A read beside a truncation to nothing and back sees the old bytes, zeros, or the
  *              end. A mapping sees the old bytes, zeros or SIGBUS, and the old ones never again.
+ *   shrink     A read beside a truncation alone sees the old bytes or the end.
  *   revoke     After samara_file_unmap_pages() has returned, no access reads the old frame.
  *   last_put   The last reference to a host file goes while the file is opened and mapped again:
  *              what was stored before is read, from the cache or from the host.
@@ -132,6 +133,33 @@ static const struct scenario truncate_scenario = {
 	.threads = { { "mapping", read_by_mapping },
 		     { "pread", read_by_call },
 		     { "truncate", truncate_and_grow } },
+	.check = close_world,
+};
+
+/* shrink ------------------------------------------------------------------------------- */
+
+static void truncate_only(void *arg)
+{
+	struct file_world *f = arg;
+
+	schedule_require(!samara_file_set_length(f->w.file, 0));
+}
+
+static void read_bytes_or_end(void *arg)
+{
+	struct file_world *f = arg;
+	uint64_t value = 0;
+	const long n = samara_file_pread(f->w.file, &value, sizeof(value), 0);
+
+	schedule_require(!n || (n == sizeof(value) && value == 7));
+}
+
+static const struct scenario shrink = {
+	.name = "shrink",
+	.what = "a read finds the bytes, or the end: no zeros behind it",
+	.world_size = sizeof(struct file_world),
+	.setup = open_shmem,
+	.threads = { { "pread", read_bytes_or_end }, { "truncate", truncate_only } },
 	.check = close_world,
 };
 
@@ -289,7 +317,8 @@ static const struct scenario two_reads = {
 int main(int argc, char **argv)
 {
 	static const struct scenario *const all[] = {
-		&lookup, &truncate_scenario, &revoke_scenario, &last_put, &two_reads, NULL,
+		&lookup,    &truncate_scenario, &shrink, &revoke_scenario, &last_put,
+		&two_reads, NULL,
 	};
 
 	return schedule_main(argc, argv, all);
