@@ -93,8 +93,9 @@ static unsigned long long to_end(const struct inode *inode, unsigned long long o
 }
 
 /*
- * *part, which begins at offset, becomes what was read of it: nothing at the end. The length is looked
- * at again behind the page: a truncation that has taken the page away has made it shorter before.
+ * *part, which begins at offset, becomes what was read of it: nothing at the end. The length is
+ * looked at again behind the page: a truncation that has taken the page away has made it shorter
+ * before.
  */
 static int read_part(struct inode *inode, unsigned long long offset, struct part *part, char *buf)
 {
