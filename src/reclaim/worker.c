@@ -6,7 +6,9 @@
  *                           ^       |     '-- an access waits in store_make_room(): make_room()
  *                           '-------'  the thread is woken at low, and frees until high
  *
- * A door that frees nothing takes the memory of a victim: oom.c.
+ * A door that frees nothing looks once more while no other thread has isolated pages, then takes
+ * the memory of a victim: oom.c. A door that is about to read ahead frees a batch where the thread
+ * has fallen behind: reclaim_before_reading().
  *
  * Both work on the store, which files may keep when the machine has ended. The thread ends with the
  * machine; the door's part is as long as the store.
@@ -73,7 +75,7 @@ static bool end_victim(struct file_store *store)
 
 static bool free_some(struct file_store *store)
 {
-	/* oom.c and the page tables of what is written allocate too. */
+	/* Reclaim may be refused a frame itself, which changes it. */
 	const unsigned long long before = frames_stolen;
 
 	vm_event_add(store->ram, ALLOCSTALL, 1);
