@@ -147,6 +147,7 @@ static void a_dirty_page_of_shared_memory_is_lost_behind_swapoff(void **state)
 	page_0_fails(SLOT_HAS_NOTHING);
 	assert_int_equal(samara_swapon_compressed(m.machine, 1 << 20, "lz4", &other), 0);
 	assert_int_equal(samara_swapoff(p.area), 0);
+	swap_disk_free(&p.disk);
 	p.area = other;
 	shm_is_lost();
 	give_up_shm();
