@@ -93,6 +93,8 @@ void world_check(struct world *w)
 	struct samara_report report = { 0 };
 	struct samara_mm *mm;
 
+	/* On real threads the machine has one of its own, which must not change what is looked at. */
+	worker_end(&w->machine->store->reclaim.worker);
 	for_each_mm(w->machine, mm)
 	{
 		check(samara_mm_validate(mm, &report), &report);
@@ -105,11 +107,15 @@ void world_check(struct world *w)
 	check(ram_validate(w->machine->ram, &report), &report);
 }
 
+/* The machine's own thread may have a page in hand that is about to be free: it is waited for. */
 unsigned long world_frames(const struct world *w)
 {
+	struct rwsem *isolation = lru_isolation(w->machine->ram);
 	struct ram_stats stats;
 
+	down_write(isolation);
 	ram_stats(w->machine->ram, &stats);
+	up_write(isolation);
 	return stats.frames - stats.free - stats.cached - stats.poisoned;
 }
 

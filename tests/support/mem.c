@@ -95,8 +95,11 @@ void mem_check(const struct mem *m)
 			check_all_places(m);
 		mmap_read_unlock(mm);
 	}
+	/* Not while the machine's own thread has pages in hand. */
+	down_write(lru_isolation(m->machine->ram));
 	check(ram_validate(m->machine->ram, &report), &report);
 	check(reclaim_validate(m->machine, &report), &report);
+	up_write(lru_isolation(m->machine->ram));
 }
 
 unsigned long mem_map(const struct mem *m, unsigned long pages, int prot, int flags,
@@ -180,9 +183,15 @@ unsigned char *mem_bytes(const struct mem *m, unsigned long addr)
 
 unsigned long mem_frames(const struct mem *m)
 {
+	struct rwsem *isolation = lock_rank_holds_any() ? NULL : lru_isolation(m->machine->ram);
 	struct ram_stats stats;
 
+	/* The machine's own thread may have a page in hand that is about to be free. */
+	if (isolation)
+		down_write(isolation);
 	ram_stats(m->machine->ram, &stats);
+	if (isolation)
+		up_write(isolation);
 	return stats.frames - stats.free - stats.cached - stats.poisoned;
 }
 
