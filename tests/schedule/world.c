@@ -93,7 +93,7 @@ void world_check(struct world *w)
 	struct samara_report report = { 0 };
 	struct samara_mm *mm;
 
-	/* On real threads the machine has one of its own, which must not change what is looked at. */
+	/* On real threads the machine has one of its own, which would change what is seen. */
 	worker_end(&w->machine->store->reclaim.worker);
 	for_each_mm(w->machine, mm)
 	{
