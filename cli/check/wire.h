@@ -153,7 +153,7 @@ struct wire_head {
 		uint32_t over;    /* all end */
 		uint32_t carried; /* the call of the process before is done, and to be answered */
 		uint32_t forks;
-		int32_t pid[WIRE_FORKS + 1];
+		int32_t pid[WIRE_FORKS + 1], parent[WIRE_FORKS + 1];
 	} procs;
 	/* The access under way. */
 	struct {

@@ -163,19 +163,32 @@ descendant() {
 	echo "$pid"
 }
 
+# ends PID: within five seconds
+ends() {
+	for _ in $(seq 50); do
+		kill -0 "$1" 2>/dev/null || return 0
+		sleep 0.1
+	done
+	return 1
+}
+
 # signalled SIGNAL GENERATION WHY: the check's host side gets that signal while it works.
-# Generations: a job, its child on the host, the process of a sequence.
+# Generations: a job, its child on the host, the process of a sequence. One that had just ended by
+# itself is not missed: then the next one gets it.
 signalled() {
-	local check victim=''
+	local check victim hits=0
 	"$SAMARA" check --seqs=1000000 --profile=pages --patience=1 >"$tmp/out" 2>"$tmp/err" &
 	check=$!
 	for _ in $(seq 600); do
+		kill -0 $check 2>/dev/null || break
 		[ "$(descendant $check 3)" ] && victim=$(descendant $check "$2") && [ "$victim" ] &&
-			kill -s "$1" "$victim" 2>/dev/null && break
-		victim=''
+			kill -s "$1" "$victim" 2>/dev/null && hits=$((hits + 1)) && ends $check && break
 		sleep 0.01
 	done
-	[ "$victim" ] || die "no process of the check to send $1"
+	if kill -0 $check 2>/dev/null; then
+		kill -KILL $check
+		die "generation $2 was sent $1 $hits times, and the check goes on"
+	fi
 	status=0
 	wait $check || status=$?
 	# A process that is killed may show first by what it no longer shares with the others.

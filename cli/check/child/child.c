@@ -40,13 +40,15 @@ static uint64_t stack_top(unsigned int nr)
 	return WIRE_ARENA + WIRE_STACKS_AT + (nr + 1) * WIRE_STACK;
 }
 
-/* A new process that runs fn on its own stack. Returns its number, in the old one. */
-static long spawn(unsigned int stack, void (*fn)(void))
+/* A new process that runs fn on the stack of process nr. Returns its number, in the old one. */
+static long spawn(uint32_t nr, void (*fn)(void))
 {
+	const uint64_t stack = stack_top(FIRST_STACK + nr);
 	register uint64_t r10 __asm__("r10") = 0;
 	register uint64_t r8 __asm__("r8") = 0;
 	long ret;
 
+	HEAD->procs.parent[nr] = (int32_t)sys3(__NR_getpid, 0, 0, 0);
 	__asm__ volatile("syscall\n\t"
 			 "test %%rax, %%rax\n\t"
 			 "jnz 1f\n\t"
@@ -55,7 +57,7 @@ static long spawn(unsigned int stack, void (*fn)(void))
 			 "ud2\n"
 			 "1:"
 			 : "=a"(ret)
-			 : "a"(__NR_clone), "D"((long)SIGNAL_CHILD), "S"(stack_top(stack)), "d"(0L),
+			 : "a"(__NR_clone), "D"((long)SIGNAL_CHILD), "S"(stack), "d"(0L),
 			   "r"(r10), "r"(r8), [fn] "b"(fn)
 			 : "rcx", "r11", "memory");
 	return ret;
@@ -189,7 +191,7 @@ static long fork_and_go_on(int as_child)
 
 	if (nr > WIRE_FORKS)
 		return -11;
-	pid = spawn(FIRST_STACK + nr, run);
+	pid = spawn(nr, run);
 	if (pid < 0)
 		return pid;
 	HEAD->procs.forks = nr;
@@ -304,6 +306,17 @@ static int step(long maps)
 	return 0;
 }
 
+/*
+ * Killed with its parent. One whose parent was killed before ends here: it would never have a turn,
+ * and keeps the pipes open that samara check reads.
+ */
+static void end_with_parent(uint32_t me)
+{
+	sys3(__NR_prctl, SET_DEATH_SIGNAL, 9, 0);
+	if (sys3(__NR_getppid, 0, 0, 0) != HEAD->procs.parent[me])
+		leave(1);
+}
+
 /* A process of the sequence; which one its stack tells. */
 static void run(void)
 {
@@ -311,7 +324,7 @@ static void run(void)
 	const uint32_t me = (uint32_t)(stack / WIRE_STACK);
 	const long maps = open_file("/proc/self/maps");
 
-	sys3(__NR_prctl, SET_DEATH_SIGNAL, 9, 0);
+	end_with_parent(me);
 	sys3(__NR_prctl, SET_PTRACER, ANYBODY, 0);
 	if (me == 0) {
 		HEAD->procs.pid[0] = (int32_t)sys3(__NR_getpid, 0, 0, 0);
@@ -374,7 +387,7 @@ static __attribute__((noreturn, used)) void serve(void)
 	HEAD->result.broken = set_break() ? 1 : catch_faults() ? 2 : 0;
 	while (sys3(__NR_write, WIRE_FD_TO, (uint64_t)&byte, 1) == 1 &&
 	       sys3(__NR_read, WIRE_FD_FROM, (uint64_t)&byte, 1) == 1) {
-		const long pid = spawn(FIRST_STACK, run);
+		const long pid = spawn(0, run);
 
 		HEAD->result.status = pid < 0 ? -1 : wait_for(pid);
 	}
