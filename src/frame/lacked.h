@@ -12,6 +12,14 @@
  * was asked for (samara/inject.h) is none of these.
  */
 extern __thread unsigned long frames_refused __attribute__((tls_model("initial-exec")));
+/* Whether it has changed since *refused was taken from it, which is done again. */
+static inline bool frames_were_refused(unsigned long *refused)
+{
+	const bool were = *refused != frames_refused;
+
+	*refused = frames_refused;
+	return were;
+}
 /*
  * PGSTEAL (vm_event.h) as it was when the calling thread last found no frame free. If it is larger
  * now, reclaim has freed frames since. (They are free before they are counted.)

@@ -13,10 +13,9 @@
  * memory (and shared memory). One step:
  *
  *   1. A pair is chosen. Anonymous memory has a turn only where a slot is free, or a page has one
- *      already. Files have it while
- *      their inactive list is not short and holds a sixteenth of all: pages that were used once
- *      leave before anything that was used again. Else turns are shared, 60 to 140 (Linux's
- *      swappiness of 60) weighted by what either has cost lately (lru_cost()).
+ *      already. Files have it while their inactive list is not short and holds a sixteenth of all:
+ *      pages that were used once leave before anything that was used again. Else turns are shared,
+ *      60 to 140 (Linux's swappiness of 60) weighted by what either has cost lately (lru_cost()).
  *   2. If its inactive list is short, a batch from the cold end of the active one goes to the hot
  *      end of the inactive one, used lately or not; accessed bits begin anew.
  *   3. A batch from the cold end of the inactive list, at most as many as are still wanted, is
@@ -144,8 +143,10 @@ static unsigned int evict_batch(struct file_store *store, struct folio **folio, 
 	struct host_call writes;
 	unsigned int kept = 0;
 
-	host_begin_grow(&writes);
 	*used = 0;
+	if (!n)
+		return 0;
+	host_begin_grow(&writes);
 	for (unsigned int i = 0; i < n; i++) {
 		switch (folio_evict(store, folio[i], how)) {
 		case EVICT_FREED:

@@ -97,11 +97,8 @@ static bool make_room(struct file_store *store)
 
 int reclaim_make_room(struct file_store *store, unsigned long *refused)
 {
-	const bool lacked_frames = *refused != frames_refused;
-
 	VM_WARN_ON(lock_rank_holds_any());
-	*refused = frames_refused;
-	return lacked_frames && free_some(store) ? 0 : -ENOMEM;
+	return frames_were_refused(refused) && free_some(store) ? 0 : -ENOMEM;
 }
 
 void reclaim_before_reading(struct file_store *store)

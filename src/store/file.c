@@ -48,13 +48,10 @@ void file_store_put(struct file_store *store)
 
 int store_make_room(struct file_store *store, unsigned long *refused)
 {
-	const bool lacked_frames = *refused != frames_refused;
-
 	VM_WARN_ON(lock_rank_holds_any());
-	*refused = frames_refused;
-	if (!lacked_frames)
+	if (!frames_were_refused(refused) || !store->make_room)
 		return -ENOMEM;
-	return store->make_room && store->make_room(store) ? 0 : -ENOMEM;
+	return store->make_room(store) ? 0 : -ENOMEM;
 }
 
 int file_open(struct inode *inode, const char *name, unsigned int flags, struct samara_file **out)

@@ -232,7 +232,7 @@ static bool has_only_copy(const struct inode *inode, const struct folio *folio)
 
 	if (folio_test(folio, FOLIO_DIRTY))
 		return true;
-	return inode->in_memory && folio->index == length >> shift && length << (64 - shift);
+	return inode->in_memory && folio->index == length >> shift && length % (1ULL << shift);
 }
 
 bool page_cache_evict(struct inode *inode, struct folio *folio)

@@ -200,9 +200,8 @@ struct swap_around {
  * The slot's folio, with a reference and its contents valid, not locked: the cache's, or a new one
  * that is read. Slots around it that are used are read too, as far as frames are free, and while
  * that has been of use. around (or NULL) has the entries of the pages around the one that entry is
- * of. *major becomes true if the slot itself was read. 0; -ENOENT: no entry
- * names it any more; -ENOMEM: no frame; -EIO: it cannot be read (now). Sleeps. No lock from
- * RANK_FOLIO on is held.
+ * of. *major becomes true if the slot itself was read. 0; -ENOENT: no entry names it any more;
+ * -ENOMEM: no frame; -EIO: it cannot be read (now). Sleeps. No lock from RANK_FOLIO on is held.
  */
 int swap_read(struct file_store *store, swp_entry_t entry, const struct swap_around *around,
 	      struct folio **out, bool *major) __must_check;

@@ -8,8 +8,8 @@
  * Read ahead are slots that are used and not in memory: those of the aligned window around the
  * wanted slot, and those of the pages in the aligned window around its page. The window is doubled
  * where at least half of what was read ahead has been asked for since the last look, and where
- * slots are asked for one after the other. Else it is halved, down to the slot alone: pages that
- * are read in vain take the place of others.
+ * slots are asked for one after the other. It is halved, down to the slot alone, where less has
+ * been: pages that are read in vain take the place of others.
  *
  * Locks: the folios' that are read or written, no other.
  */

@@ -9,13 +9,15 @@
 #include <samara/mm.h>
 #include <samara/reclaim.h>
 
-#include <dirent.h>
 #include <dlfcn.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
 
+#include "../support/own_threads.h"
+
+#define RECLAIMER "samara-reclaim"
 #define ROUNDS 50
 #define LEFT_EACH 10 /* in each tenth round the machine is left */
 #define PAGE 4096ul
@@ -62,42 +64,6 @@ static bool find_all(void *library)
 	return all;
 }
 
-/* Threads of this process that have that name. */
-static int threads_named(const char *name)
-{
-	DIR *tasks = opendir("/proc/self/task");
-	const struct dirent *task;
-	int found = 0;
-
-	while (tasks && (task = readdir(tasks))) {
-		char path[300], is[32] = "";
-		FILE *f;
-
-		snprintf(path, sizeof(path), "/proc/self/task/%s/comm", task->d_name);
-		f = fopen(path, "re");
-		if (f && fgets(is, sizeof(is), f))
-			found += !strncmp(is, name, strlen(name));
-		if (f)
-			fclose(f);
-	}
-	if (tasks)
-		closedir(tasks);
-	return found;
-}
-
-/* A thread names itself, and is listed for a moment when it has been joined. */
-static bool reclaimers_become(int n)
-{
-	const struct timespec nap = { .tv_nsec = 1000000 };
-
-	for (int i = 0; i < 10000; i++) {
-		if (threads_named("samara-reclaim") == n)
-			return true;
-		nanosleep(&nap, NULL);
-	}
-	return false;
-}
-
 static const char *fill(struct samara_mm *mm)
 {
 	unsigned long value;
@@ -128,7 +94,7 @@ static const char *use(int round)
 		return "no machine with swap";
 	failure = fill(mm);
 	/* This machine's, and one of each that was left. */
-	if (!failure && !reclaimers_become(1 + round / LEFT_EACH))
+	if (!failure && !own_threads_become(RECLAIMER, 1 + round / LEFT_EACH))
 		failure = "not one thread that reclaims";
 	if (round % LEFT_EACH == LEFT_EACH - 1)
 		return failure;
@@ -155,5 +121,5 @@ int main(int argc, char **argv)
 			return 1;
 		}
 	}
-	return reclaimers_become(ROUNDS / LEFT_EACH) ? 0 : 3;
+	return own_threads_become(RECLAIMER, ROUNDS / LEFT_EACH) ? 0 : 3;
 }

@@ -95,11 +95,7 @@ void mem_check(const struct mem *m)
 			check_all_places(m);
 		mmap_read_unlock(mm);
 	}
-	/* Not while the machine's own thread has pages in hand. */
-	down_write(lru_isolation(m->machine->ram));
-	check(ram_validate(m->machine->ram, &report), &report);
-	check(reclaim_validate(m->machine, &report), &report);
-	up_write(lru_isolation(m->machine->ram));
+	check(samara_machine_validate(m->machine, &report), &report);
 }
 
 unsigned long mem_map(const struct mem *m, unsigned long pages, int prot, int flags,

@@ -43,12 +43,13 @@ static uint64_t stack_top(unsigned int nr)
 /* A new process that runs fn on the stack of process nr. Returns its number, in the old one. */
 static long spawn(uint32_t nr, void (*fn)(void))
 {
+	const int32_t self = (int32_t)sys3(__NR_getpid, 0, 0, 0);
 	const uint64_t stack = stack_top(FIRST_STACK + nr);
 	register uint64_t r10 __asm__("r10") = 0;
 	register uint64_t r8 __asm__("r8") = 0;
 	long ret;
 
-	HEAD->procs.parent[nr] = (int32_t)sys3(__NR_getpid, 0, 0, 0);
+	HEAD->procs.parent[nr] = self;
 	__asm__ volatile("syscall\n\t"
 			 "test %%rax, %%rax\n\t"
 			 "jnz 1f\n\t"

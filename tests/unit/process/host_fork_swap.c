@@ -6,9 +6,9 @@
  */
 #include "support/cmocka_all.h"
 #include "support/forked.h"
+#include "support/own_threads.h"
 #include "support/random.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -25,6 +25,7 @@
 
 #include "base/compiler.h"
 
+#define RECLAIMER "samara-reclaim"
 #define AREA 0x20000000UL
 #define PAGE 4096UL
 #define RAM (1UL << 20)
@@ -119,42 +120,6 @@ static void *on_and_off(void *arg)
 	return arg;
 }
 
-/* Threads of this process that reclaim. */
-static int reclaimers(void)
-{
-	DIR *tasks = opendir("/proc/self/task");
-	const struct dirent *task;
-	int found = 0;
-
-	while (tasks && (task = readdir(tasks))) {
-		char path[300], name[32] = "";
-		FILE *f;
-
-		snprintf(path, sizeof(path), "/proc/self/task/%s/comm", task->d_name);
-		f = fopen(path, "re");
-		if (f && fgets(name, sizeof(name), f))
-			found += !strcmp(name, "samara-reclaim\n");
-		if (f)
-			fclose(f);
-	}
-	if (tasks)
-		closedir(tasks);
-	return found;
-}
-
-/* A thread names itself, and is listed for a moment when it has been joined. */
-static bool reclaimers_become(int n)
-{
-	const struct timespec nap = { .tv_nsec = 1000000 };
-
-	for (int i = 0; i < 10000; i++) {
-		if (reclaimers() == n)
-			return true;
-		nanosleep(&nap, NULL);
-	}
-	return false;
-}
-
 /* what a child does: 0, or the line that went wrong ------------------------------- */
 
 #define REFUSED(call) \
@@ -194,18 +159,18 @@ static int machine_of_its_own(void)
 	if (!machine || !map_all(mm) || !write_all(mm, 0) || !is_written(mm, 0) ||
 	    samara_machine_validate(machine, NULL))
 		return __LINE__;
-	if (!reclaimers_become(1))
+	if (!own_threads_become(RECLAIMER, 1))
 		return __LINE__;
 	if (samara_munmap(mm, AREA, BUSY * PAGES * PAGE) || samara_swapoff(swap))
 		return __LINE__;
 	samara_mm_exit(mm);
 	samara_machine_destroy(machine);
-	return reclaimers_become(0) ? 0 : __LINE__;
+	return own_threads_become(RECLAIMER, 0) ? 0 : __LINE__;
 }
 
 static int everything(void)
 {
-	int line = reclaimers() ? __LINE__ : refused_calls();
+	int line = own_threads(RECLAIMER) ? __LINE__ : refused_calls();
 
 	line = line ? line : machine_of_its_own();
 	samara_mm_exit(w.mm);
@@ -250,7 +215,7 @@ static void a_process_whose_machine_reclaims_may_fork(void **state)
 	}
 	assert_int_equal(pthread_create(&switcher, NULL, on_and_off, NULL), 0);
 	for (int i = 0; i < rounds; i++) {
-		assert_true(reclaimers_become(1));
+		assert_true(own_threads_become(RECLAIMER, 1));
 		fork_one(i);
 	}
 	__atomic_store_n(&w.stop, 1, __ATOMIC_RELAXED);
@@ -266,7 +231,7 @@ static void a_process_whose_machine_reclaims_may_fork(void **state)
 	samara_mm_exit(w.mm);
 	assert_int_equal(samara_swapoff(w.swap), 0);
 	samara_machine_destroy(w.machine);
-	assert_true(reclaimers_become(0));
+	assert_true(own_threads_become(RECLAIMER, 0));
 	assert_int_equal(samara_live_objects(), 0);
 }
 

@@ -9,6 +9,25 @@
 #include "support/store_box.h"
 #include "syscall/advise_pages.h"
 
+/* A private mapping of a page of file. */
+static unsigned long map_page(struct samara_file *file)
+{
+	const unsigned long at = samara_mmap(m.mm, 0, MEM_PAGE, RW, MAP_PRIVATE, file, 0);
+
+	assert_false(SAMARA_IS_ERR_VALUE(at));
+	return at;
+}
+
+/* With one frame free a store to the page at at is done, and the other process was ended for it. */
+static void store_ends_the_other(unsigned long at)
+{
+	fill(mms[1], 10);
+	samara_set_oom_score_adj(m.mm, -1000);
+	fill_up(m.mm, 1);
+	put(m.mm, at, 7);
+	assert_told(1, mms[1]);
+}
+
 static void a_copy_of_a_file_page_that_is_not_there_yet_needs_two(void **state)
 {
 	struct samara_file *file;
@@ -16,13 +35,8 @@ static void a_copy_of_a_file_page_that_is_not_there_yet_needs_two(void **state)
 
 	(void)state;
 	assert_int_equal(samara_file_memfd(m.machine, "f", MEM_PAGE, &file), 0);
-	at = samara_mmap(m.mm, 0, MEM_PAGE, RW, MAP_PRIVATE, file, 0);
-	assert_false(SAMARA_IS_ERR_VALUE(at));
-	fill(mms[1], 10);
-	samara_set_oom_score_adj(m.mm, -1000);
-	fill_up(m.mm, 1);
-	put(m.mm, at, 7);
-	assert_told(1, mms[1]);
+	at = map_page(file);
+	store_ends_the_other(at);
 	assert_int_equal(get(m.mm, at), 7);
 	samara_file_put(file);
 }
@@ -37,8 +51,7 @@ static void so_does_a_pin_of_a_file_page_for_long(void **state)
 
 	(void)state;
 	assert_int_equal(samara_file_from_fd(m.machine, fd, &file), 0);
-	at = samara_mmap(m.mm, 0, MEM_PAGE, RW, MAP_PRIVATE, file, 0);
-	assert_false(SAMARA_IS_ERR_VALUE(at));
+	at = map_page(file);
 	samara_set_oom(m.machine, NULL, NULL);
 	fill_up(m.mm, 1);
 	assert_int_equal(samara_pin_pages(m.mm, at, 1, SAMARA_PIN_LONGTERM, &pin), -ENOMEM);
@@ -70,16 +83,9 @@ static void so_does_a_copy_of_a_new_page_of_a_device(void **state)
 {
 	unsigned int order = 0;
 	struct samara_file *file = device_of(&order);
-	unsigned long at;
 
 	(void)state;
-	at = samara_mmap(m.mm, 0, MEM_PAGE, RW, MAP_PRIVATE, file, 0);
-	assert_false(SAMARA_IS_ERR_VALUE(at));
-	fill(mms[1], 10);
-	samara_set_oom_score_adj(m.mm, -1000);
-	fill_up(m.mm, 1);
-	put(m.mm, at, 7);
-	assert_told(1, mms[1]);
+	store_ends_the_other(map_page(file));
 	samara_file_put(file);
 }
 
