@@ -271,8 +271,64 @@ static void moved_bits(void)
 	close(fd);
 }
 
+/* mremap of several mappings, or beside registered memory; the soft-dirty door. */
+static void moved_together(void)
+{
+	char *n, *at;
+	int refs;
+	long ret;
+
+	fd = uffd(UFFD_FEATURE_EVENT_REMOVE);
+	m = mem(ANON, 8);
+	memset(m, 1, 8 * PAGE);
+	mprotect(m + 4 * PAGE, 4 * PAGE, PROT_READ);
+	at = free_place(8);
+	reg(fd, m, 4, WP);
+	n = mremap(m, 8 * PAGE, 8 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, at);
+	FACT("mremap of two VMAs, the first registered", P("%s", err(n == MAP_FAILED ? -errno : 0)),
+	     P("; %s", vmflags(m)), P("; %s", vmflags(at)));
+	m = mem(ANON, 8);
+	memset(m, 1, 8 * PAGE);
+	mprotect(m, 4 * PAGE, PROT_READ);
+	at = free_place(8);
+	reg(fd, m + 4 * PAGE, 4, WP);
+	n = mremap(m, 8 * PAGE, 8 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, at);
+	FACT("mremap of two VMAs, the second registered",
+	     P("%s", err(n == MAP_FAILED ? -errno : 0)), P("; first: %s", vmflags(m)),
+	     P("; there: %s", vmflags(at)));
+	/* Untouched registered memory moves to the end of more of it; no EVENT_REMAP. */
+	m = mem(ANON, 12);
+	n = mem(ANON, 4);
+	reg(fd, m, 4, WP);
+	reg(fd, n, 4, WP);
+	n = mremap(n, 4 * PAGE, 4 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, m + 4 * PAGE);
+	FACT("registered memory moves beside registered memory, no EVENT_REMAP",
+	     P("beside: %s", vmflags(m)), P("; moved: %s", vmflags(n)));
+	close(fd);
+	fd = uffd(0);
+	m = mem(ANON, 12);
+	munmap(m + 8 * PAGE, 4 * PAGE);
+	reg(fd, m, 4, WP);
+	FACT("mremap grows registered memory that is followed by other",
+	     P("%s", err(mremap(m, 4 * PAGE, 5 * PAGE, 0) == MAP_FAILED ? -errno : 0)));
+	reg(fd, m + 4 * PAGE, 4, WP);
+	m = mremap(m + 6 * PAGE, 2 * PAGE, 4 * PAGE, 0);
+	FACT("mremap grows registered memory in place",
+	     P("%s", m == MAP_FAILED ? err(-errno) : vmflags(m)));
+	refs = open("/proc/self/clear_refs", O_WRONLY);
+	for (char what = '0'; what < '8'; what++) {
+		char name[60];
+
+		ret = write(refs, &what, 1);
+		snprintf(name, sizeof(name), "clear_refs %c (soft-dirty is not configured)", what);
+		FACT(name, P("%s", err(ret < 0 ? -errno : ret)));
+	}
+	close(fd);
+}
+
 void group_more(void)
 {
+	moved_together();
 	moved_bits();
 	removed_when();
 	markers_written();

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A userfaultfd: who waits for it, and what it has yet to be told. (Sketch of decision 11.)
+ *
+ *   samara_mm.uffds --> uffd --> uffd                     (all of an mm)
+ *   vma.uffd ----------->|
+ *                        |-- pending   sleepers whose message was not read      oldest first
+ *                        |-- told      sleepers whose message was read
+ *                        |-- posts     faults of accesses that do not wait
+ *                        |-- events    messages of calls that changed the map   oldest first
+ *                        '-- forked    children whose FORK was read, and not taken
+ *
+ * Who protects a field:
+ *   (i) set when it is made, or by UFFDIO_API before it is published (features)
+ *   (m) mmap_lock of its mm: written by holders for writing
+ *   (q) lock, RANK_EVENT
+ *   (a) atomic
+ *
+ * References: the handle; each sleeper, from being queued until it has left; each event, from its
+ * preparation until it is read, dropped or abandoned; a child in a FORK message. VMAs have none: as
+ * long as a VMA points here the handle is open, because closing clears them first.
+ *
+ * Invariants (uffd/validate_uffd.c checks them by these names)
+ *   uffd_vma       a VMA has a uffd exactly when it has one of VM_UFFD_FLAGS; that uffd is its mm's
+ *                  and not closed
+ *   uffd_sleeper   each sleeper is in one list, called ones in none
+ *   uffd_changing  changing equals the events that are prepared, queued or not yet waited for
+ *   uffd_readable  the descriptor is readable exactly if pending, unread posts or events has one
+ *   uffd_bits      no entry of a VMA without VM_UFFD_WP is stopped by its uffd-wp bit (faults), and
+ *                  unregistering leaves none
+ *
+ * No wake-up is lost. A sleeper is queued while its VMA is held, and then looks at the entry again
+ * under the leaf's lock. A request changes the entry under that lock and wakes afterwards. So either
+ * the sleeper sees the new entry and leaves, or it was queued before the request looks for sleepers.
+ * Unregistering and closing write-lock the VMA, which waits for those that are about to queue.
+ */
+#ifndef UFFD_UFFD_H
+#define UFFD_UFFD_H
+
+#include <samara/uffd.h>
+
+#include "base/list.h"
+#include "core/mm.h"
+
+#define VM_UFFD_FLAGS (VM_UFFD_MISSING | VM_UFFD_WP | VM_UFFD_MINOR)
+
+/* A thread in a page fault. On its stack; not touched by others once word is CALLED. */
+struct uffd_sleeper {
+	struct list_head in;      /* (q) pending or told */
+	struct samara_uffd *uffd; /* with a reference; NULL: none is waited for */
+	unsigned long addr;       /* as in msg */
+	unsigned int word;        /* (a) futex: UFFD_ASLEEP, UFFD_CALLED, UFFD_INTERRUPTED */
+	unsigned int tid;
+	struct uffd_msg msg;
+};
+enum { UFFD_ASLEEP, UFFD_CALLED, UFFD_INTERRUPTED };
+
+/* A change to the map, from its preparation on. Allocated before the point of no return. */
+struct uffd_event {
+	struct uffd_event *next;   /* of one call, in the order of delivery */
+	struct list_head in;       /* (q) events */
+	struct samara_uffd *uffd;  /* with a reference */
+	struct samara_uffd *child; /* FORK: the child's, until it is taken; else NULL */
+	unsigned int word;         /* (a) futex: 1 once it was read or dropped */
+	struct uffd_msg msg;
+};
+/* Of one call; an empty one is all zero. The place where REMAP goes: behind what made room. */
+struct uffd_events {
+	struct uffd_event *first, **end;
+};
+
+struct uffd_queues {
+	struct samara_spinlock lock; /* RANK_EVENT */
+	struct list_head pending, told, events, forked;
+	struct uffd_posts *posts;
+	unsigned int readers; /* futex: raised when a message comes */
+	int eventfd;          /* -1: not asked for yet */
+	bool closed;
+};
+
+struct samara_uffd {
+	struct samara_mm *mm;     /* (i) counted */
+	struct samara_mm *source; /* (q) counted, or NULL */
+	struct list_head in_mm;   /* mm's uffds.lock, RANK_EVENT */
+	refcount_t refs;
+	unsigned int flags;    /* (i) */
+	unsigned int features; /* (a) UFFD_FEATURE_*, and UFFD_READY once UFFDIO_API was called */
+	unsigned int changing; /* (a) events that make fills say -EAGAIN */
+	/* RANK_UFFD. For reading: pages are filled. For writing: changing rises for REMOVE. */
+	struct rwsem fills;
+	struct uffd_queues q;
+	struct samara_uffd *forked_from; /* fork.c, until the fork is live; counted */
+	struct samara_uffd *next_fork;
+};
+
+/* faults (wait.c) ------------------------------------------------------------------ */
+
+/*
+ * A fault in vma said codes, VM_FAULT_UFFD among them; vma is held. Queues sleeper. The caller
+ * looks at the entry once more (fault_uffd_waits()), drops vma and calls uffd_sleep() or uffd_leave().
+ */
+void uffd_queue(struct vma *vma, unsigned long addr, unsigned int codes, unsigned int fault_flags,
+		struct uffd_sleeper *sleeper);
+/* Off the lists, whether called or not. */
+void uffd_leave(struct uffd_sleeper *sleeper);
+/* 0: called, try again; -EAGAIN: interrupted. No lock is held. */
+int uffd_sleep(struct uffd_sleeper *sleeper) __must_check;
+/* NOWAIT: the handler is told, once. -EAGAIN or -ENOMEM. vma is held. */
+int uffd_post(struct vma *vma, unsigned long addr, unsigned int codes, unsigned int fault_flags);
+/* Sleepers and posts in [start, end) go on. The entries are changed. */
+void uffd_wake(struct samara_uffd *uffd, unsigned long start, unsigned long end);
+
+/* events (event.c) ----------------------------------------------------------------- */
+
+/*
+ * mmap_lock for writing. Events for the VMAs of [start, end) whose uffd wants UNMAP, one for each
+ * uffd, at the end of events. 0 or -ENOMEM, and then none were added.
+ */
+int uffd_unmap_prepare(struct uffd_events *events, struct samara_mm *mm, unsigned long start,
+		       unsigned long end) __must_check;
+/* The same from a reserve; and REMAP, whose place is at *at. */
+int uffd_remap_prepare(struct uffd_events *events, const struct vma *vma) __must_check;
+/* The call failed, or was undone: nothing is told. */
+void uffd_events_drop(struct uffd_events *events);
+/* One after the other; each is read before the next is queued. No lock is held. */
+void uffd_events_deliver(struct uffd_events *events);
+/* REMOVE of [start, end) of vma, which is held for reading. 0 or -ENOMEM. */
+int uffd_remove_prepare(struct uffd_events *events, struct vma *vma, unsigned long start,
+			unsigned long end) __must_check;
+
+/* fork (fork.c) -------------------------------------------------------------------- */
+
+/* The children of a fork under way, one for each parent's that wants FORK. */
+struct uffd_forks {
+	struct samara_uffd *first;
+};
+/*
+ * copy, of vma, gets the child's uffd, or is not registered. Both mmap_locks for writing. 0 or
+ * -ENOMEM; uffd_forks_drop() undoes all.
+ */
+int uffd_fork_vma(struct uffd_forks *forks, struct vma *copy, const struct vma *vma) __must_check;
+/* The fork failed, and the child has exited. The parent's lock may be held. */
+void uffd_forks_drop(struct uffd_forks *forks);
+/* Behind FORK_LIVE, no lock is held: FORK is told to each parent's, one after the other. */
+void uffd_forks_deliver(struct uffd_forks *forks);
+
+/* The mm ends, and has no VMA any more: threads that still sleep in it go on. */
+void uffd_mm_exit(struct samara_mm *mm);
+
+#endif
