@@ -30,8 +30,9 @@
  *                  unregistering leaves none
  *
  * No wake-up is lost. A sleeper is queued while its VMA is held, and then looks at the entry again
- * under the leaf's lock. A request changes the entry under that lock and wakes afterwards. So either
- * the sleeper sees the new entry and leaves, or it was queued before the request looks for sleepers.
+ * under the leaf's lock. A request changes the entry under that lock and wakes afterwards. So
+ * either the sleeper sees the new entry and leaves, or it was queued before the request looks for
+ * sleepers.
  * Unregistering and closing write-lock the VMA, which waits for those that are about to queue.
  */
 #ifndef UFFD_UFFD_H
@@ -97,7 +98,8 @@ struct samara_uffd {
 
 /*
  * A fault in vma said codes, VM_FAULT_UFFD among them; vma is held. Queues sleeper. The caller
- * looks at the entry once more (fault_uffd_waits()), drops vma and calls uffd_sleep() or uffd_leave().
+ * looks at the entry once more (fault_uffd_waits()), drops vma and calls uffd_sleep() or
+ * uffd_leave().
  */
 void uffd_queue(struct vma *vma, unsigned long addr, unsigned int codes, unsigned int fault_flags,
 		struct uffd_sleeper *sleeper);

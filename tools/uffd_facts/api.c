@@ -24,6 +24,33 @@ static const char *reading(int fd, size_t size)
 	return err(ret < 0 ? -errno : ret);
 }
 
+static void later_answers(void)
+{
+	struct uffdio_api out;
+	struct uffd_msg two[1];
+	struct doer a = { 0 };
+	char *m;
+	int fd;
+
+	fd = uffd_raw(O_CLOEXEC);
+	api(fd, 0, NULL);
+	FACT("poll of a blocking descriptor", P("%s", polled(fd)));
+	close(fd);
+	fd = uffd_raw(O_CLOEXEC);
+	FACT("WP_ASYNC alone", P("%s", err(api(fd, UFFD_FEATURE_WP_ASYNC, &out))));
+	FACT("... features", P("%#llx", (unsigned long long)out.features));
+	close(fd);
+	m = mem(ANON, 4);
+	fd = uffd(UFFD_FEATURE_THREAD_ID | UFFD_FEATURE_EXACT_ADDRESS);
+	reg(fd, m, 4, MISSING);
+	doer_start(&a, do_read, m + 7);
+	if (next_message(fd, &two[0], 200))
+		FACT("THREAD_ID, EXACT_ADDRESS",
+		     P("own tid or pid %s",
+		       two[0].arg.pagefault.feat.ptid == (unsigned)getpid() ? "pid" : "tid"),
+		     P(", offset %d", (int)(two[0].arg.pagefault.address & (PAGE - 1))));
+}
+
 void group_api(void)
 {
 	struct uffdio_api arg = { .api = 0xAB };
@@ -80,23 +107,7 @@ void group_api(void)
 	nap(20);
 	FACT("sleepers after close", P("%s", doer_state(&a, 50)), P(", %s", doer_state(&b, 50)));
 
-	fd = uffd_raw(O_CLOEXEC);
-	api(fd, 0, NULL);
-	FACT("poll of a blocking descriptor", P("%s", polled(fd)));
-	close(fd);
-	fd = uffd_raw(O_CLOEXEC);
-	FACT("WP_ASYNC alone", P("%s", err(api(fd, UFFD_FEATURE_WP_ASYNC, &out))));
-	FACT("... features", P("%#llx", (unsigned long long)out.features));
-	close(fd);
-	m = mem(ANON, 4);
-	fd = uffd(UFFD_FEATURE_THREAD_ID | UFFD_FEATURE_EXACT_ADDRESS);
-	reg(fd, m, 4, MISSING);
-	doer_start(&a, do_read, m + 7);
-	if (next_message(fd, &two[0], 200))
-		FACT("THREAD_ID, EXACT_ADDRESS",
-		     P("own tid or pid %s",
-		       two[0].arg.pagefault.feat.ptid == (unsigned)getpid() ? "pid" : "tid"),
-		     P(", offset %d", (int)(two[0].arg.pagefault.address & (PAGE - 1))));
+	later_answers();
 }
 
 static void one(const char *what, enum mem kind, uint64_t mode, int fd)
@@ -110,13 +121,10 @@ static void one(const char *what, enum mem kind, uint64_t mode, int fd)
 	munmap(m, 4 * PAGE);
 }
 
-void group_register(void)
+static void kinds_and_modes(int fd)
 {
 	static const char *const kinds[] = { "anon",          "shared anon",  "memfd",
 					     "memfd private", "file private", "file shared" };
-	int fd = uffd(0), other = uffd(0);
-	char *m = mem(ANON, 8), *n;
-	uint64_t ioctls;
 
 	for (int kind = ANON; kind <= FILE_SHARED; kind++) {
 		for (uint64_t mode = 1; mode < 8; mode++) {
@@ -131,6 +139,10 @@ void group_register(void)
 			one(name, (enum mem)kind, mode, fd);
 		}
 	}
+}
+
+static void ranges(int fd, int other, char *m)
+{
 	FACT("mode 0", P("%s", err(reg(fd, m, 4, 0))));
 	FACT("unknown mode", P("%s", err(reg(fd, m, 4, 8 | MISSING))));
 	FACT("length 0", P("%s", err(reg(fd, m, 0, MISSING))));
@@ -164,6 +176,13 @@ void group_register(void)
 	FACT("UNREGISTER of all, by both", P("%s", err(unreg(fd, m, 6))),
 	     P(", %s", err(unreg(other, m, 8))));
 	FACT("... merged again", P("%s", vmflags(m)));
+}
+
+static void odd_mappings(int fd, char *m)
+{
+	uint64_t ioctls;
+	char *n;
+
 	mprotect(m, 4 * PAGE, PROT_NONE);
 	FACT("PROT_NONE, private", P("%s", err(reg(fd, m, 4, MISSING))));
 	n = mem(ANON, 4);
@@ -215,4 +234,14 @@ void group_register(void)
 				at = strtoul(line, NULL, 16);
 		FACT("[vdso], WP", P("%s", at ? err(reg(fd, (void *)at, 1, WP)) : "none"));
 	}
+}
+
+void group_register(void)
+{
+	int fd = uffd(0), other = uffd(0);
+	char *m = mem(ANON, 8);
+
+	kinds_and_modes(fd);
+	ranges(fd, other, m);
+	odd_mappings(fd, m);
 }

@@ -172,14 +172,102 @@ static long brk_down(void)
 	return brk(brk_at) ? -errno : 0;
 }
 
-void group_events(void)
+static void at_close(void)
 {
-	struct doer f = { 0 }, c = { 0 };
+	static struct doer c;
+	struct uffd_msg msg;
+	int second;
+
+	/* Close while a call waits for its event to be read. */
+	m += PAGE;
+	c.arg = (long)(uintptr_t)unmap_one;
+	doer_start(&c, made, NULL);
+	nap(30);
+	FACT("munmap, event unread", P("%s", doer_state(&c, 0)));
+	close(fd);
+	FACT("... after close", P("%s", doer_state(&c, 200)), P(", answer %s", err(c.ret)));
+
+	/* Two descriptors in one munmap. */
+	fd = uffd(ALL_EVENTS);
+	second = uffd(ALL_EVENTS);
+	m = mem(ANON, 8);
+	memset(m, 1, 8 * PAGE);
+	reg(fd, m + 2 * PAGE, 2, MISSING);
+	reg(second, m + 4 * PAGE, 2, MISSING);
+	c.arg = (long)(uintptr_t)unmap_two;
+	doer_start(&c, made, NULL);
+	nap(30);
+	FACT("munmap over two descriptors: second has a message before the first is read",
+	     P("%d", next_message(second, &msg, 50)));
+	FACT("... read of the first", P("%s", messages(fd, m)));
+	FACT("... of the second then", P("%s", messages(second, m)));
+	FACT("... the call", P("%s", doer_state(&c, 200)));
+}
+
+static void at_once(void)
+{
+	static struct doer f, c;
 	struct uffd_msg msg;
 	char text[80];
-	int second;
 	long done;
 
+	/* A fault and an event wait at once. */
+	close(fd);
+	fd = uffd(ALL_EVENTS);
+	m = mem(ANON, 8);
+	m[0] = 1;
+	reg(fd, m, 8, MISSING);
+	c.arg = (long)(uintptr_t)unmap_one;
+	doer_start(&c, made, NULL);
+	nap(30);
+	doer_start(&f, do_read, m + 4 * PAGE);
+	nap(30);
+	next_message(fd, &msg, 100);
+	FACT("an event waits, then a fault comes: read first",
+	     P("%s", message_text(&msg, m, text, 80)));
+	nap(20);
+	FACT("... the call before its event is read", P("%s", doer_state(&c, 0)));
+	FACT("COPY while an event waits (mmap_changing)",
+	     P("%s", err(zeropage(fd, m + 4 * PAGE, 1, 0, &done))), P(", field %s", err(done)));
+	FACT("WRITEPROTECT meanwhile", P("%s", err(wp(fd, m + 4 * PAGE, 1, 1))));
+	FACT("REGISTER meanwhile", P("%s", err(reg(fd, m + 4 * PAGE, 1, MISSING | WP))));
+	FACT("WAKE meanwhile", P("%s", err(wake(fd, m + 7 * PAGE, 1))));
+	next_message(fd, &msg, 100);
+	FACT("... read next", P("%s", message_text(&msg, m, text, 80)));
+	FACT("... the call then", P("%s", doer_state(&c, 200)));
+	FACT("ZEROPAGE then", P("%s", err(zeropage(fd, m + 4 * PAGE, 1, 0, &done))));
+	FACT("... the sleeper", P("%s", doer_state(&f, 200)));
+
+	at_close();
+}
+
+static void of_files(void)
+{
+	mfd = memfd_create("events", 0);
+	if (ftruncate(mfd, 8 * PAGE))
+		abort();
+	s = mmap(NULL, 8 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, mfd, 0);
+	memset(s, 's', 8 * PAGE);
+	reg(fd, s, 8, MISSING | WP);
+	m = s;
+	asked("MADV_REMOVE of a memfd's page", remove_hole);
+	asked("MADV_DONTNEED of a memfd's page", dontneed_memfd);
+	asked("fallocate(PUNCH_HOLE) of the memfd", punch);
+	asked("ftruncate of the memfd", truncated);
+
+	brk_at = sbrk(0);
+	brk_at = (char *)(((uintptr_t)brk_at + PAGE - 1) & ~(PAGE - 1));
+	if (!brk(brk_at + 4 * PAGE)) {
+		m = brk_at;
+		FACT("(brk registered)", P("%s", err(reg(fd, brk_at, 4, MISSING))));
+		asked("brk shrinks", brk_down);
+	}
+
+	at_once();
+}
+
+void group_events(void)
+{
 	fd = uffd(ALL_EVENTS);
 	m = mem(ANON, 32);
 	memset(m, 'm', 32 * PAGE);
@@ -214,77 +302,5 @@ void group_events(void)
 	asked("fork", forks);
 	asked("vfork", vforks);
 
-	mfd = memfd_create("events", 0);
-	if (ftruncate(mfd, 8 * PAGE))
-		abort();
-	s = mmap(NULL, 8 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, mfd, 0);
-	memset(s, 's', 8 * PAGE);
-	reg(fd, s, 8, MISSING | WP);
-	m = s;
-	asked("MADV_REMOVE of a memfd's page", remove_hole);
-	asked("MADV_DONTNEED of a memfd's page", dontneed_memfd);
-	asked("fallocate(PUNCH_HOLE) of the memfd", punch);
-	asked("ftruncate of the memfd", truncated);
-
-	brk_at = sbrk(0);
-	brk_at = (char *)(((uintptr_t)brk_at + PAGE - 1) & ~(PAGE - 1));
-	if (!brk(brk_at + 4 * PAGE)) {
-		m = brk_at;
-		FACT("(brk registered)", P("%s", err(reg(fd, brk_at, 4, MISSING))));
-		asked("brk shrinks", brk_down);
-	}
-
-	/* A fault and an event wait at once. */
-	m = mem(ANON, 8);
-	close(fd);
-
-	fd = uffd(ALL_EVENTS);
-	m = mem(ANON, 8);
-	m[0] = 1;
-	reg(fd, m, 8, MISSING);
-	c.arg = (long)(uintptr_t)unmap_one;
-	doer_start(&c, made, NULL);
-	nap(30);
-	doer_start(&f, do_read, m + 4 * PAGE);
-	nap(30);
-	next_message(fd, &msg, 100);
-	FACT("an event waits, then a fault comes: read first",
-	     P("%s", message_text(&msg, m, text, 80)));
-	nap(20);
-	FACT("... the call before its event is read", P("%s", doer_state(&c, 0)));
-	FACT("COPY while an event waits (mmap_changing)",
-	     P("%s", err(zeropage(fd, m + 4 * PAGE, 1, 0, &done))), P(", field %s", err(done)));
-	FACT("WRITEPROTECT meanwhile", P("%s", err(wp(fd, m + 4 * PAGE, 1, 1))));
-	FACT("REGISTER meanwhile", P("%s", err(reg(fd, m + 4 * PAGE, 1, MISSING | WP))));
-	FACT("WAKE meanwhile", P("%s", err(wake(fd, m + 7 * PAGE, 1))));
-	next_message(fd, &msg, 100);
-	FACT("... read next", P("%s", message_text(&msg, m, text, 80)));
-	FACT("... the call then", P("%s", doer_state(&c, 200)));
-	FACT("ZEROPAGE then", P("%s", err(zeropage(fd, m + 4 * PAGE, 1, 0, &done))));
-	FACT("... the sleeper", P("%s", doer_state(&f, 200)));
-
-	/* Close while a call waits for its event to be read. */
-	m += PAGE;
-	c.arg = (long)(uintptr_t)unmap_one;
-	doer_start(&c, made, NULL);
-	nap(30);
-	FACT("munmap, event unread", P("%s", doer_state(&c, 0)));
-	close(fd);
-	FACT("... after close", P("%s", doer_state(&c, 200)), P(", answer %s", err(c.ret)));
-
-	/* Two descriptors in one munmap. */
-	fd = uffd(ALL_EVENTS);
-	second = uffd(ALL_EVENTS);
-	m = mem(ANON, 8);
-	memset(m, 1, 8 * PAGE);
-	reg(fd, m + 2 * PAGE, 2, MISSING);
-	reg(second, m + 4 * PAGE, 2, MISSING);
-	c.arg = (long)(uintptr_t)unmap_two;
-	doer_start(&c, made, NULL);
-	nap(30);
-	FACT("munmap over two descriptors: second has a message before the first is read",
-	     P("%d", next_message(second, &msg, 50)));
-	FACT("... read of the first", P("%s", messages(fd, m)));
-	FACT("... of the second then", P("%s", messages(second, m)));
-	FACT("... the call", P("%s", doer_state(&c, 200)));
+	of_files();
 }

@@ -96,6 +96,9 @@ const char *doer_state(struct doer *d, int ms);
 const char *touch(void *at, bool write);
 void nap(int ms);
 
+/* A write by a thread, and the message that it gives; then it is let go. */
+void writes(const char *what, int fd, char *base, char *at);
+
 extern const char *swap_file;
 
 void group_api(void);

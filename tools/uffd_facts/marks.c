@@ -2,15 +2,13 @@
 /* The uffd-wp bit and its markers; asynchronous write protection; PAGEMAP_SCAN. */
 #include "facts.h"
 
-#include <sys/file.h>
-#include <sys/swap.h>
 #include <sys/wait.h>
 
 #define SHMEM \
 	(UFFD_FEATURE_WP_HUGETLBFS_SHMEM | UFFD_FEATURE_MISSING_SHMEM | UFFD_FEATURE_MINOR_SHMEM)
 
 /* A write by a thread, and the message that it gives; then it is let go. */
-static void writes(const char *what, int fd, char *base, char *at)
+void writes(const char *what, int fd, char *base, char *at)
 {
 	struct doer d = { 0 };
 	struct uffd_msg msg;
@@ -26,6 +24,47 @@ static void writes(const char *what, int fd, char *base, char *at)
 		doer_state(&d, 100);
 		FACT("... after WRITEPROTECT off", P("%s", doer_state(&d, 50)), P(", %s", pm(at)));
 	}
+}
+
+static void unpopulated(void)
+{
+	int fd;
+	char *m;
+
+	fd = uffd(UFFD_FEATURE_WP_UNPOPULATED);
+	m = mem(ANON, 8);
+	reg(fd, m, 8, WP | MISSING);
+	FACT("WP_UNPOPULATED: WRITEPROTECT of nothing", P("%s", err(wp(fd, m, 4, 1))),
+	     P(", %s", pm(m)));
+	writes("... write (MISSING too)", fd, m, m);
+	{
+		static char filled[PAGE] = "c";
+		long done;
+		int ret = zeropage(fd, m + PAGE, 1, 0, &done);
+
+		FACT("ZEROPAGE over a marker", P("%s", err(ret)), P(", %s", pm(m + PAGE)));
+		ret = copy(fd, m + 2 * PAGE, filled, 1, 0, &done);
+		FACT("COPY over a marker", P("%s", err(ret)), P(", %s", pm(m + 2 * PAGE)));
+	}
+	madvise(m + 3 * PAGE, PAGE, MADV_DONTNEED);
+	FACT("MADV_DONTNEED of an anonymous marker", P("%s", pm(m + 3 * PAGE)));
+	wp(fd, m + 3 * PAGE, 1, 1);
+	FACT("marker again", P("%s", pm(m + 3 * PAGE)));
+	wp(fd, m + 3 * PAGE, 1, 0);
+	FACT("WRITEPROTECT off on a marker", P("%s", pm(m + 3 * PAGE)));
+	close(fd);
+	fd = uffd(UFFD_FEATURE_WP_UNPOPULATED);
+	reg(fd, m + 4 * PAGE, 4, WP);
+	wp(fd, m + 4 * PAGE, 4, 1);
+	FACT("only WP: read of a marker", P("%s", touch(m + 4 * PAGE, false)),
+	     P(", then %s", pm(m + 4 * PAGE)));
+	writes("only WP: write to a marker", fd, m, m + 5 * PAGE);
+	unreg(fd, m + 6 * PAGE, 1);
+	FACT("UNREGISTER of a marker", P("%s", pm(m + 6 * PAGE)));
+	madvise(m + 7 * PAGE, PAGE, 102);
+	FACT("MADV_GUARD_INSTALL over a marker", P("%s", pm(m + 7 * PAGE)));
+	madvise(m + 7 * PAGE, PAGE, 103);
+	FACT("MADV_GUARD_REMOVE then", P("%s", pm(m + 7 * PAGE)));
 }
 
 static void anon_marks(void)
@@ -77,40 +116,7 @@ static void anon_marks(void)
 	close(fd);
 	FACT("close: bits after", P("%s", pm(m)), P(", %s", vmflags(m)));
 
-	fd = uffd(UFFD_FEATURE_WP_UNPOPULATED);
-	m = mem(ANON, 8);
-	reg(fd, m, 8, WP | MISSING);
-	FACT("WP_UNPOPULATED: WRITEPROTECT of nothing", P("%s", err(wp(fd, m, 4, 1))),
-	     P(", %s", pm(m)));
-	writes("... write (MISSING too)", fd, m, m);
-	{
-		static char filled[PAGE] = "c";
-		long done;
-		int ret = zeropage(fd, m + PAGE, 1, 0, &done);
-
-		FACT("ZEROPAGE over a marker", P("%s", err(ret)), P(", %s", pm(m + PAGE)));
-		ret = copy(fd, m + 2 * PAGE, filled, 1, 0, &done);
-		FACT("COPY over a marker", P("%s", err(ret)), P(", %s", pm(m + 2 * PAGE)));
-	}
-	madvise(m + 3 * PAGE, PAGE, MADV_DONTNEED);
-	FACT("MADV_DONTNEED of an anonymous marker", P("%s", pm(m + 3 * PAGE)));
-	wp(fd, m + 3 * PAGE, 1, 1);
-	FACT("marker again", P("%s", pm(m + 3 * PAGE)));
-	wp(fd, m + 3 * PAGE, 1, 0);
-	FACT("WRITEPROTECT off on a marker", P("%s", pm(m + 3 * PAGE)));
-	close(fd);
-	fd = uffd(UFFD_FEATURE_WP_UNPOPULATED);
-	reg(fd, m + 4 * PAGE, 4, WP);
-	wp(fd, m + 4 * PAGE, 4, 1);
-	FACT("only WP: read of a marker", P("%s", touch(m + 4 * PAGE, false)),
-	     P(", then %s", pm(m + 4 * PAGE)));
-	writes("only WP: write to a marker", fd, m, m + 5 * PAGE);
-	unreg(fd, m + 6 * PAGE, 1);
-	FACT("UNREGISTER of a marker", P("%s", pm(m + 6 * PAGE)));
-	madvise(m + 7 * PAGE, PAGE, 102);
-	FACT("MADV_GUARD_INSTALL over a marker", P("%s", pm(m + 7 * PAGE)));
-	madvise(m + 7 * PAGE, PAGE, 103);
-	FACT("MADV_GUARD_REMOVE then", P("%s", pm(m + 7 * PAGE)));
+	unpopulated();
 }
 
 static void shmem_marks(void)
@@ -155,6 +161,8 @@ static void shmem_marks(void)
 	reg(fd, m, 8, MISSING | WP | MINOR);
 	wp(fd, m, 8, 1);
 	writes("memfd MISSING WP MINOR: write to a marker, nothing in the cache", fd, m, m);
+	close(fd);
+	fd = uffd(SHMEM);
 	n = mem(MEMFD, 8);
 	n[0] = n[PAGE] = 1;
 	madvise(n, 2 * PAGE, MADV_DONTNEED);
@@ -206,6 +214,10 @@ static void scan(const char *what, char *base, struct pm_scan_arg arg)
 			 ((long)vec[i].start - (long)base) / (long)PAGE,
 			 ((long)vec[i].end - (long)base) / (long)PAGE,
 			 (unsigned long long)vec[i].categories);
+	if (!arg.walk_end) {
+		FACT(what, P("%s, walk_end not written", err(ret)));
+		return;
+	}
 	FACT(what, P("%s", err(ret)),
 	     P(", walk_end %+ld", ((long)arg.walk_end - (long)base) / (long)PAGE), P(":%s", text));
 }
@@ -219,10 +231,45 @@ static void scan(const char *what, char *base, struct pm_scan_arg arg)
 			       .return_mask = 0x1ff, \
 			       __VA_ARGS__ })
 
+static void scan_kinds(int fd)
+{
+	char *m, *s;
+
+	s = mem(ANON, 8);
+	s[0] = 1;
+	m = s;
+	scan("CHECK_WPASYNC over memory not registered", m, ARG(.flags = PM_SCAN_CHECK_WPASYNC));
+	scan("WP_MATCHING over memory not registered", m, ARG(.flags = PM_SCAN_WP_MATCHING));
+	scan("both over memory not registered", m,
+	     ARG(.flags = PM_SCAN_CHECK_WPASYNC | PM_SCAN_WP_MATCHING));
+	madvise(m + PAGE, PAGE, 102);
+	scan("a guard", m, ARG(.end = (uintptr_t)m + 3 * PAGE));
+	m = mem(MEMFD, 8);
+	m[0] = m[PAGE] = 1;
+	reg(fd, m, 8, WP);
+	scan("memfd", m, ARG(.flags = 0));
+	scan("memfd, WP_MATCHING", m, ARG(.flags = PM_SCAN_WP_MATCHING));
+	m[0] = 2;
+	m[4 * PAGE] = 1;
+	scan("memfd, after writes to 0 and 4", m, ARG(.flags = 0));
+	madvise(m, PAGE, MADV_DONTNEED);
+	scan("memfd, 0 zapped after its write", m, ARG(.flags = 0));
+	wp(fd, m, 1, 1);
+	scan("memfd, 0 zapped and protected", m, ARG(.flags = 0));
+	fd = uffd(SHMEM);
+	m = mem(ANON, 8);
+	m[0] = 1;
+	reg(fd, m, 8, WP);
+	wp(fd, m, 8, 1);
+	scan("registered without WP_ASYNC", m, ARG(.flags = 0));
+	scan("registered without WP_ASYNC, CHECK_WPASYNC", m, ARG(.flags = PM_SCAN_CHECK_WPASYNC));
+	scan("registered without WP_ASYNC, WP_MATCHING", m, ARG(.flags = PM_SCAN_WP_MATCHING));
+}
+
 void group_scan(void)
 {
 	int fd = uffd(UFFD_FEATURE_WP_ASYNC | UFFD_FEATURE_WP_UNPOPULATED | SHMEM);
-	char *m = mem(ANON, 8), *s;
+	char *m = mem(ANON, 8);
 
 	maps_fd = open("/proc/self/pagemap", O_RDONLY);
 	m[0] = m[PAGE] = m[5 * PAGE] = 1;
@@ -270,183 +317,5 @@ void group_scan(void)
 	scan("end beyond the task size", m, ARG(.end = 1UL << 56));
 	scan("over unmapped memory", m,
 	     ARG(.start = (uintptr_t)m - PAGE, .end = (uintptr_t)m + 9 * PAGE));
-	s = mem(ANON, 8);
-	s[0] = 1;
-	m = s;
-	scan("CHECK_WPASYNC over memory not registered", m, ARG(.flags = PM_SCAN_CHECK_WPASYNC));
-	scan("WP_MATCHING over memory not registered", m, ARG(.flags = PM_SCAN_WP_MATCHING));
-	scan("both over memory not registered", m,
-	     ARG(.flags = PM_SCAN_CHECK_WPASYNC | PM_SCAN_WP_MATCHING));
-	madvise(m + PAGE, PAGE, 102);
-	scan("a guard", m, ARG(.end = (uintptr_t)m + 3 * PAGE));
-	m = mem(MEMFD, 8);
-	m[0] = m[PAGE] = 1;
-	reg(fd, m, 8, WP);
-	scan("memfd", m, ARG(.flags = 0));
-	scan("memfd, WP_MATCHING", m, ARG(.flags = PM_SCAN_WP_MATCHING));
-	m[0] = 2;
-	m[4 * PAGE] = 1;
-	scan("memfd, after writes to 0 and 4", m, ARG(.flags = 0));
-	madvise(m, PAGE, MADV_DONTNEED);
-	scan("memfd, 0 zapped after its write", m, ARG(.flags = 0));
-	wp(fd, m, 1, 1);
-	scan("memfd, 0 zapped and protected", m, ARG(.flags = 0));
-	fd = uffd(SHMEM);
-	m = mem(ANON, 8);
-	m[0] = 1;
-	reg(fd, m, 8, WP);
-	wp(fd, m, 8, 1);
-	scan("registered without WP_ASYNC", m, ARG(.flags = 0));
-	scan("registered without WP_ASYNC, CHECK_WPASYNC", m, ARG(.flags = PM_SCAN_CHECK_WPASYNC));
-	scan("registered without WP_ASYNC, WP_MATCHING", m, ARG(.flags = PM_SCAN_WP_MATCHING));
-}
-
-/* features that change how faults are told -------------------------------------------- */
-
-void group_modes(void)
-{
-	int fd = uffd(UFFD_FEATURE_SIGBUS | SHMEM);
-	char *m = mem(ANON, 8), *s;
-	long done, ret;
-	int in[2], n;
-	struct doer d = { 0 };
-
-	reg(fd, m, 8, MISSING);
-	FACT("SIGBUS: read of a missing page", P("%s", touch(m, false)));
-	FACT("SIGBUS: a message", P("%s", messages(fd, m)));
-	zeropage(fd, m, 1, 0, &done);
-	FACT("SIGBUS: read after ZEROPAGE", P("%s", touch(m, false)));
-	s = mem(ANON, 4);
-	s[0] = 1;
-	reg(fd, s, 4, WP);
-	wp(fd, s, 1, 1);
-	FACT("SIGBUS: write to a protected page", P("%s", touch(s, true)));
-	if (pipe(in))
-		return;
-	n = (int)write(in[1], "x", 1);
-	ret = read(in[0], m + PAGE, 1);
-	FACT("SIGBUS: read(2) into a missing page", P("%s", err(ret < 0 ? -errno : ret)));
-	close(fd);
-
-	fd = uffd_raw(O_NONBLOCK | UFFD_USER_MODE_ONLY);
-	api(fd, 0, NULL);
-	m = mem(ANON, 8);
-	reg(fd, m, 8, MISSING);
-	n = (int)write(in[1], "x", 1);
-	ret = read(in[0], m + PAGE, 1);
-	FACT("USER_MODE_ONLY: read(2) into a missing page", P("%s", err(ret < 0 ? -errno : ret)),
-	     P(" (%d)", n));
-	ret = madvise(m + 2 * PAGE, PAGE, 22);
-	FACT("USER_MODE_ONLY: MADV_POPULATE_READ", P("%s", err(ret ? -errno : 0)));
-	ret = mlock(m + 3 * PAGE, PAGE);
-	FACT("USER_MODE_ONLY: mlock", P("%s", err(ret ? -errno : 0)));
-	doer_start(&d, do_read, m + 4 * PAGE);
-	FACT("USER_MODE_ONLY: a touch", P("%s", messages(fd, m)));
-	close(fd);
-	doer_state(&d, 100);
-
-	/* MISSING and MINOR and the kinds of access. */
-	fd = uffd(SHMEM);
-	s = mem(MEMFD, 8);
-	s[0] = 1;
-	madvise(s, PAGE, MADV_DONTNEED);
-	reg(fd, s, 8, MISSING | MINOR);
-	doer_start(&d, do_read, s);
-	FACT("memfd, MISSING|MINOR, page in the cache, read", P("%s", messages(fd, s)));
-	cont(fd, s, 1, 0, &done);
-	doer_state(&d, 100);
-	doer_start(&d, do_write, s + PAGE);
-	FACT("memfd, MISSING|MINOR, not in the cache, write", P("%s", messages(fd, s)));
-	FACT("... ZEROPAGE", P("%s", err(zeropage(fd, s + PAGE, 1, 0, &done))),
-	     P(", %s", doer_state(&d, 100)), P(", then %s", pm(s + PAGE)));
-	s = mem(MEMFD, 16);
-	reg(fd, s, 16, MINOR);
-	doer_start(&d, do_read, s);
-	FACT("memfd, MINOR only, not in the cache: read", P("%s", messages(fd, s)),
-	     P(", %s", doer_state(&d, 50)));
-	s = mem(MEMFD, 16);
-	memset(s, 1, 16 * PAGE);
-	madvise(s, 16 * PAGE, MADV_DONTNEED);
-	reg(fd, s, 1, MINOR);
-	(void)*(volatile char *)(s + PAGE);
-	FACT("fault-around beside MINOR: the pages around", P("registered %s", pm(s)),
-	     P("; next %s", pm(s + 2 * PAGE)));
-	s = mem(MEMFD_PRIVATE, 8);
-	reg(fd, s, 8, MISSING);
-	doer_start(&d, do_read, s);
-	FACT("memfd private, MISSING: read of a hole", P("%s", messages(fd, s)));
-	{
-		static char page[PAGE] = "p";
-
-		FACT("... COPY of a page", P("%s", err(copy(fd, s, page, 1, 0, &done))),
-		     P(", %s", doer_state(&d, 100)), P(", %s", pm(s)));
-	}
-	madvise(s, PAGE, MADV_DONTNEED);
-	FACT("... the cache got it? after MADV_DONTNEED, mincore", P("%s", pm(s)));
-}
-
-void group_swap(void)
-{
-	int fd;
-	char *m, *s;
-	long done;
-
-	/* As samara check: one program at a time uses the host's swap. */
-	if (!swap_file || flock(open("/proc/swaps", O_RDONLY), LOCK_EX | LOCK_NB) ||
-	    swapon(swap_file, 0)) {
-		fact("swap", "not asked for, or refused");
-		return;
-	}
-	fd = uffd(UFFD_FEATURE_POISON | SHMEM | UFFD_FEATURE_MOVE);
-	m = mem(ANON, 8);
-	memset(m, 's', 8 * PAGE);
-	reg(fd, m, 8, WP);
-	wp(fd, m, 4, 1);
-	madvise(m, 8 * PAGE, MADV_PAGEOUT);
-	FACT("anon wp, then paged out", P("%s", pm(m)), P("; not wp: %s", pm(m + 5 * PAGE)));
-	FACT("WRITEPROTECT off while it is out", P("%s", err(wp(fd, m + PAGE, 1, 0))),
-	     P(", %s", pm(m + PAGE)));
-	FACT("WRITEPROTECT on while it is out", P("%s", err(wp(fd, m + 5 * PAGE, 1, 1))),
-	     P(", %s", pm(m + 5 * PAGE)));
-	FACT("read brings it back", P("%s", touch(m, false)), P(", %s", pm(m)));
-	writes("... write", fd, m, m);
-	writes("write to one that is out", fd, m, m + 2 * PAGE);
-	{
-		char *n = mem(ANON, 4);
-
-		reg(fd, n, 4, MISSING);
-		madvise(m, 8 * PAGE, MADV_PAGEOUT);
-		FACT("MOVE of one that is out",
-		     P("%s", err(move(fd, n, m + 6 * PAGE, 1, 0, &done))), P(", dst %s", pm(n)),
-		     P(", src %s", pm(m + 6 * PAGE)));
-		FACT("COPY over one that is out",
-		     P("%s", err(copy(fd, m + 7 * PAGE, n, 1, 0, &done))));
-		unreg(fd, m, 8);
-		FACT("UNREGISTER: what is out", P("%s", pm(m + 3 * PAGE)));
-	}
-	s = mem(MEMFD, 8);
-	memset(s, 's', 8 * PAGE);
-	reg(fd, s, 8, WP);
-	wp(fd, s, 4, 1);
-	madvise(s, 8 * PAGE, MADV_PAGEOUT);
-	FACT("memfd wp, then paged out", P("%s", pm(s)), P("; not wp: %s", pm(s + 5 * PAGE)));
-	FACT("... read", P("%s", touch(s, false)), P(", %s", pm(s)));
-	writes("... write", fd, s, s + PAGE);
-	close(fd);
-	fd = uffd(SHMEM);
-	s = mem(MEMFD, 8);
-	memset(s, 's', 8 * PAGE);
-	madvise(s, 8 * PAGE, MADV_PAGEOUT);
-	reg(fd, s, 8, MISSING | MINOR);
-	{
-		struct doer d = { 0 };
-
-		doer_start(&d, do_read, s);
-		FACT("memfd MISSING|MINOR, page is out: read", P("%s", messages(fd, s)));
-		FACT("... CONTINUE", P("%s", err(cont(fd, s, 1, 0, &done))),
-		     P(", %s", doer_state(&d, 100)));
-	}
-	munmap(m, 8 * PAGE);
-	munmap(s, 8 * PAGE);
-	swapoff(swap_file);
+	scan_kinds(fd);
 }

@@ -326,8 +326,64 @@ static void moved_together(void)
 	close(fd);
 }
 
+/* Which error comes first; private shared memory; a mapping that goes while REMOVE waits. */
+static void orders(void)
+{
+	char *none = mem(ANON, 4), *n, *p;
+	struct doer d = { 0 };
+	static char page[4 * PAGE] = "o";
+	long done;
+	int ret;
+
+	fd = uffd(UFFD_FEATURE_EVENT_REMOVE | UFFD_FEATURE_MINOR_SHMEM |
+		  UFFD_FEATURE_MISSING_SHMEM | UFFD_FEATURE_WP_HUGETLBFS_SHMEM);
+	mprotect(none, 4 * PAGE, PROT_NONE);
+	m = mem(ANON, 8);
+	n = mem(ANON, 4);
+	reg(fd, m, 8, MISSING | WP);
+	zeropage(fd, m, 1, 0, &done);
+	FACT("COPY, a page is there and the source unreadable",
+	     P("%s", err(copy(fd, m, none, 1, 0, &done))));
+	FACT("COPY, not registered and the source unreadable",
+	     P("%s", err(copy(fd, n, none, 1, 0, &done))));
+	doer_start(&d, do_read, m + 4 * PAGE);
+	nap(30);
+	zeropage(fd, m + 6 * PAGE, 1, 0, &done);
+	ret = copy(fd, m + 4 * PAGE, page, 4, 0, &done);
+	FACT("COPY stops after 2 of 4, a sleeper at the first", P("%s", err(ret)),
+	     P(", field %s", err(done)), P(", %s", doer_state(&d, 100)));
+	messages(fd, m);
+	doer_start(&d, dontneed, m + 4 * PAGE);
+	nap(30);
+	munmap(m + 4 * PAGE, 4 * PAGE);
+	messages(fd, m);
+	FACT("MADV_DONTNEED, the mapping goes while REMOVE waits", P("%s", doer_state(&d, 100)),
+	     P(", answer %s", err(d.ret)));
+	p = mem(MEMFD_PRIVATE, 8);
+	{
+		int mfd = memfd_create("private", 0);
+
+		if (ftruncate(mfd, 8 * PAGE) || pwrite(mfd, page, PAGE, 0) != (long)PAGE)
+			abort();
+		p = mmap(NULL, 8 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, mfd, 0);
+	}
+	reg(fd, p, 8, MISSING | MINOR | WP);
+	doer_start(&d, do_write, p);
+	FACT("memfd private, MISSING|MINOR, in the cache: write", P("%s", messages(fd, p)));
+	ret = cont(fd, p, 1, 0, &done);
+	FACT("... CONTINUE", P("%s", err(ret)), P(", %s", doer_state(&d, 100)), P(", %s", pm(p)));
+	ret = zeropage(fd, p + PAGE, 1, 0, &done);
+	FACT("memfd private: ZEROPAGE of a hole", P("%s", err(ret)), P(", %s", pm(p + PAGE)));
+	ret = copy(fd, p + 2 * PAGE, page, 1, UFFDIO_COPY_MODE_WP, &done);
+	FACT("memfd private: COPY with WP", P("%s", err(ret)), P(", %s", pm(p + 2 * PAGE)));
+	ret = poison(fd, p + 3 * PAGE, 1, 0, &done);
+	FACT("memfd private: POISON", P("%s", err(ret)), P(", %s", pm(p + 3 * PAGE)));
+	close(fd);
+}
+
 void group_more(void)
 {
+	orders();
 	moved_together();
 	moved_bits();
 	removed_when();

@@ -24,68 +24,29 @@ static char *fresh(unsigned long pages)
 	return src;
 }
 
-void group_move(void)
+static void not_asked_for(void)
 {
-	char *dst, *src, *zero, *other;
+	char *dst, *src;
+	long done;
+
+	close(fd);
+	fd = uffd(0);
+	dst = mem(ANON, 4);
+	reg(fd, dst, 4, MISSING);
+	src = fresh(4);
+	FACT("MOVE without UFFD_FEATURE_MOVE asked for",
+	     P("%s", err(move(fd, dst, src, 1, 0, &done))));
+	FACT("POISON without UFFD_FEATURE_POISON asked for",
+	     P("%s", err(poison(fd, dst + PAGE, 1, 0, &done))));
+}
+
+static void move_shared(char *dst)
+{
+	char *src, byte;
+	int hold[2];
 	long done;
 	pid_t pid;
-	int hold[2];
-	char byte;
 
-	fd = uffd(UFFD_FEATURE_MOVE);
-	dst = mem(ANON, 8);
-	reg(fd, dst, 8, MISSING);
-	moved("MOVE of one page", dst, fresh(4), 1, 0);
-	src = fresh(4);
-	moved("source and destination overlap", dst, dst + PAGE, 2, 0);
-	moved("MOVE to the page itself (missing)", dst, dst, 1, 0);
-	moved("source not mapped", dst, src - PAGE, 1, 0);
-	moved("source over the end of its VMA", dst, src + 3 * PAGE, 2, 0);
-	moved("source unaligned", dst, src + 8, 1, 0);
-	madvise(src + PAGE, PAGE, MADV_DONTNEED);
-	moved("source is a hole", dst, src + PAGE, 1, 0);
-	moved("source is a hole, ALLOW_SRC_HOLES", dst, src + PAGE, 1,
-	      UFFDIO_MOVE_MODE_ALLOW_SRC_HOLES);
-	moved("4 pages, the second is a hole", dst, src, 4, 0);
-	src = fresh(4);
-	madvise(src + PAGE, PAGE, MADV_DONTNEED);
-	moved("4 pages, the second is a hole, ALLOW_SRC_HOLES", dst, src, 4,
-	      UFFDIO_MOVE_MODE_ALLOW_SRC_HOLES);
-	moved("source has no anon_vma", dst, mem(ANON, 4), 1, 0);
-	zero = mem(ANON, 4);
-	(void)*(volatile char *)zero;
-	moved("source is the zero page", dst, zero, 1, 0);
-	src = fresh(4);
-	zeropage(fd, dst, 1, 0, &done);
-	moved("destination has a page", dst, src, 1, 0);
-	mprotect(src, 4 * PAGE, PROT_READ);
-	moved("source read-only", dst, src, 1, 0);
-	src = fresh(4);
-	mlock(src, 4 * PAGE);
-	moved("source locked, destination not", dst, src, 1, 0);
-	moved("source is a memfd's", dst, mem(MEMFD, 4), 1, 0);
-	src = mem(MEMFD_PRIVATE, 4);
-	src[0] = 1;
-	moved("source is a private page of a memfd", dst, src, 1, 0);
-	src = fresh(4);
-	other = mem(ANON, 4);
-	moved("destination not registered", other, src, 1, 0);
-	reg(fd, other, 4, WP);
-	moved("destination registered for WP only", other, src, 1, 0);
-	src = fresh(4);
-	reg(fd, src, 4, MISSING);
-	moved("source registered by the same descriptor", dst, src, 1, 0);
-	src = fresh(4);
-	reg(uffd(0), src, 4, MISSING);
-	moved("source registered by another descriptor", dst, src, 1, 0);
-	src = fresh(4);
-	reg(fd, src, 4, WP);
-	wp(fd, src, 1, 1);
-	moved("source write-protected (uffd-wp)", dst, src, 1, 0);
-	src = fresh(8);
-	reg(fd, src + 4 * PAGE, 4, MISSING);
-	madvise(src + 4 * PAGE, PAGE, MADV_DONTNEED);
-	moved("within one range, to a hole of it", src + 4 * PAGE, src + 5 * PAGE, 1, 0);
 	src = fresh(4);
 	if (pipe(hold))
 		return;
@@ -122,15 +83,122 @@ void group_move(void)
 		wake(fd, dst + 5 * PAGE, 1);
 		FACT("... WAKE", P("%s", doer_state(&d, 60)), P(", it read %c", (char)d.ret));
 	}
-	close(fd);
-	fd = uffd(0);
-	dst = mem(ANON, 4);
-	reg(fd, dst, 4, MISSING);
+	not_asked_for();
+}
+
+static void move_registered(char *dst)
+{
+	char *src, *other;
+
 	src = fresh(4);
-	FACT("MOVE without UFFD_FEATURE_MOVE asked for",
-	     P("%s", err(move(fd, dst, src, 1, 0, &done))));
-	FACT("POISON without UFFD_FEATURE_POISON asked for",
-	     P("%s", err(poison(fd, dst + PAGE, 1, 0, &done))));
+	other = mem(ANON, 4);
+	moved("destination not registered", other, src, 1, 0);
+	reg(fd, other, 4, WP);
+	moved("destination registered for WP only", other, src, 1, 0);
+	src = fresh(4);
+	reg(fd, src, 4, MISSING);
+	moved("source registered by the same descriptor", dst, src, 1, 0);
+	src = fresh(4);
+	reg(uffd(0), src, 4, MISSING);
+	moved("source registered by another descriptor", dst, src, 1, 0);
+	src = fresh(4);
+	reg(fd, src, 4, WP);
+	wp(fd, src, 1, 1);
+	moved("source write-protected (uffd-wp)", dst, src, 1, 0);
+	src = fresh(8);
+	reg(fd, src + 4 * PAGE, 4, MISSING);
+	madvise(src + 4 * PAGE, PAGE, MADV_DONTNEED);
+	moved("within one range, to a hole of it", src + 4 * PAGE, src + 5 * PAGE, 1, 0);
+	move_shared(dst);
+}
+
+void group_move(void)
+{
+	char *dst, *src, *zero;
+	long done;
+
+	fd = uffd(UFFD_FEATURE_MOVE);
+	dst = mem(ANON, 8);
+	reg(fd, dst, 8, MISSING);
+	moved("MOVE of one page", dst, fresh(4), 1, 0);
+	src = fresh(4);
+	src = fresh(4);
+	reg(fd, src, 4, MISSING);
+	madvise(src, PAGE, MADV_DONTNEED);
+	moved("source and destination overlap, downwards", src, src + PAGE, 2, 0);
+	src = fresh(4);
+	moved("MOVE to the page itself (missing)", dst, dst, 1, 0);
+	moved("source not mapped", dst, src - PAGE, 1, 0);
+	moved("source over the end of its VMA", dst, src + 3 * PAGE, 2, 0);
+	moved("source unaligned", dst, src + 8, 1, 0);
+	madvise(src + PAGE, PAGE, MADV_DONTNEED);
+	moved("source is a hole", dst, src + PAGE, 1, 0);
+	moved("source is a hole, ALLOW_SRC_HOLES", dst, src + PAGE, 1,
+	      UFFDIO_MOVE_MODE_ALLOW_SRC_HOLES);
+	moved("4 pages, the second is a hole", dst, src, 4, 0);
+	src = fresh(4);
+	madvise(src + PAGE, PAGE, MADV_DONTNEED);
+	moved("4 pages, the second is a hole, ALLOW_SRC_HOLES", dst, src, 4,
+	      UFFDIO_MOVE_MODE_ALLOW_SRC_HOLES);
+	moved("source has no anon_vma", dst, mem(ANON, 4), 1, 0);
+	zero = mem(ANON, 4);
+	(void)*(volatile char *)zero;
+	moved("source is the zero page", dst, zero, 1, 0);
+	src = fresh(4);
+	zeropage(fd, dst, 1, 0, &done);
+	moved("destination has a page", dst, src, 1, 0);
+	mprotect(src, 4 * PAGE, PROT_READ);
+	moved("source read-only", dst, src, 1, 0);
+	src = fresh(4);
+	mlock(src, 4 * PAGE);
+	moved("source locked, destination not", dst, src, 1, 0);
+	moved("source is a memfd's", dst, mem(MEMFD, 4), 1, 0);
+	src = mem(MEMFD_PRIVATE, 4);
+	src[0] = 1;
+	moved("source is a private page of a memfd", dst, src, 1, 0);
+	move_registered(dst);
+}
+
+static void poison_and_calls(char *m, char *s)
+{
+	long done;
+
+	poison(fd, m + 2 * PAGE, 1, 0, &done);
+	mprotect(m + 2 * PAGE, PAGE, PROT_READ);
+	FACT("mprotect", P("%s", pm(m + 2 * PAGE)), P(", touch %s", touch(m + 2 * PAGE, false)));
+	mprotect(m + 2 * PAGE, PAGE, PROT_READ | PROT_WRITE);
+	madvise(m + 2 * PAGE, PAGE, MADV_DONTNEED);
+	FACT("MADV_DONTNEED", P("%s", pm(m + 2 * PAGE)));
+	poison(fd, m + 3 * PAGE, 1, 0, &done);
+	madvise(m + 3 * PAGE, PAGE, MADV_FREE);
+	FACT("MADV_FREE", P("%s", pm(m + 3 * PAGE)));
+	poison(fd, m + 4 * PAGE, 1, 0, &done);
+	madvise(m + 4 * PAGE, PAGE, 102);
+	FACT("MADV_GUARD_INSTALL over poison", P("%s", pm(m + 4 * PAGE)),
+	     P(", touch %s", touch(m + 4 * PAGE, false)));
+	FACT("POISON over a guard", P("%s", err(poison(fd, m + 4 * PAGE, 1, 0, &done))));
+	FACT("COPY over a guard", P("%s", err(zeropage(fd, m + 4 * PAGE, 1, 0, &done))));
+	FACT("WRITEPROTECT over a guard", P("%s", err(wp(fd, m + 4 * PAGE, 1, 1))),
+	     P(", %s", pm(m + 4 * PAGE)));
+	poison(fd, m + 5 * PAGE, 1, 0, &done);
+	unreg(fd, m, 8);
+	FACT("UNREGISTER: poison", P("%s", pm(m + 5 * PAGE)),
+	     P(", touch %s", touch(m + 5 * PAGE, false)));
+	FACT("POISON of a memfd's missing page", P("%s", err(poison(fd, s, 1, 0, &done))),
+	     P(", %s", pm(s)), P(", touch %s", touch(s, false)));
+	madvise(s + PAGE, PAGE, MADV_DONTNEED);
+	FACT("POISON of a memfd's page in the cache, not mapped",
+	     P("%s", err(poison(fd, s + PAGE, 1, 0, &done))), P(", %s", pm(s + PAGE)),
+	     P(", touch %s", touch(s + PAGE, false)));
+	madvise(s, 2 * PAGE, MADV_DONTNEED);
+	FACT("MADV_DONTNEED of the memfd's", P("%s", pm(s)), P(", %s", pm(s + PAGE)));
+	{
+		unsigned char vec = 9;
+
+		poison(fd, s, 1, 0, &done);
+		mincore(s, PAGE, &vec);
+		FACT("mincore of poison", P("%d", vec & 1));
+	}
 }
 
 void group_poison(void)
@@ -176,40 +244,5 @@ void group_poison(void)
 	moved_to = mremap(m, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, free_place(4));
 	FACT("mremap (no EVENT_REMAP): the new place", P("%s", pm(moved_to)),
 	     P(", %s", vmflags(moved_to)), P(", touch %s", touch(moved_to, false)));
-	poison(fd, m + 2 * PAGE, 1, 0, &done);
-	mprotect(m + 2 * PAGE, PAGE, PROT_READ);
-	FACT("mprotect", P("%s", pm(m + 2 * PAGE)), P(", touch %s", touch(m + 2 * PAGE, false)));
-	mprotect(m + 2 * PAGE, PAGE, PROT_READ | PROT_WRITE);
-	madvise(m + 2 * PAGE, PAGE, MADV_DONTNEED);
-	FACT("MADV_DONTNEED", P("%s", pm(m + 2 * PAGE)));
-	poison(fd, m + 3 * PAGE, 1, 0, &done);
-	madvise(m + 3 * PAGE, PAGE, MADV_FREE);
-	FACT("MADV_FREE", P("%s", pm(m + 3 * PAGE)));
-	poison(fd, m + 4 * PAGE, 1, 0, &done);
-	madvise(m + 4 * PAGE, PAGE, 102);
-	FACT("MADV_GUARD_INSTALL over poison", P("%s", pm(m + 4 * PAGE)),
-	     P(", touch %s", touch(m + 4 * PAGE, false)));
-	FACT("POISON over a guard", P("%s", err(poison(fd, m + 4 * PAGE, 1, 0, &done))));
-	FACT("COPY over a guard", P("%s", err(zeropage(fd, m + 4 * PAGE, 1, 0, &done))));
-	FACT("WRITEPROTECT over a guard", P("%s", err(wp(fd, m + 4 * PAGE, 1, 1))),
-	     P(", %s", pm(m + 4 * PAGE)));
-	poison(fd, m + 5 * PAGE, 1, 0, &done);
-	unreg(fd, m, 8);
-	FACT("UNREGISTER: poison", P("%s", pm(m + 5 * PAGE)),
-	     P(", touch %s", touch(m + 5 * PAGE, false)));
-	FACT("POISON of a memfd's missing page", P("%s", err(poison(fd, s, 1, 0, &done))),
-	     P(", %s", pm(s)), P(", touch %s", touch(s, false)));
-	madvise(s + PAGE, PAGE, MADV_DONTNEED);
-	FACT("POISON of a memfd's page in the cache, not mapped",
-	     P("%s", err(poison(fd, s + PAGE, 1, 0, &done))), P(", %s", pm(s + PAGE)),
-	     P(", touch %s", touch(s + PAGE, false)));
-	madvise(s, 2 * PAGE, MADV_DONTNEED);
-	FACT("MADV_DONTNEED of the memfd's", P("%s", pm(s)), P(", %s", pm(s + PAGE)));
-	{
-		unsigned char vec = 9;
-
-		poison(fd, s, 1, 0, &done);
-		mincore(s, PAGE, &vec);
-		FACT("mincore of poison", P("%d", vec & 1));
-	}
+	poison_and_calls(m, s);
 }
