@@ -10,19 +10,20 @@
 /* A write by a thread, and the message that it gives; then it is let go. */
 void writes(const char *what, int fd, char *base, char *at)
 {
-	struct doer d = { 0 };
+	/* A thread that goes on sleeping writes to it later: it is never freed. */
+	struct doer *d = calloc(1, sizeof(*d));
 	struct uffd_msg msg;
 	char text[80];
 	bool told;
 
-	doer_start(&d, do_write, at);
+	doer_start(d, do_write, at);
 	told = next_message(fd, &msg, 80);
 	FACT(what, P("%s", told ? message_text(&msg, base, text, 80) : "no message"),
-	     P(", %s", doer_state(&d, told ? 0 : 50)));
+	     P(", %s", doer_state(d, told ? 0 : 50)));
 	if (told) {
 		wp(fd, at, 1, 0);
-		doer_state(&d, 100);
-		FACT("... after WRITEPROTECT off", P("%s", doer_state(&d, 50)), P(", %s", pm(at)));
+		doer_state(d, 100);
+		FACT("... after WRITEPROTECT off", P("%s", doer_state(d, 50)), P(", %s", pm(at)));
 	}
 }
 
