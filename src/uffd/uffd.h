@@ -65,7 +65,7 @@ struct uffd_event {
 	unsigned int word;         /* (a) futex: 1 once it was read or dropped */
 	struct uffd_msg msg;
 };
-/* Of one call; an empty one is all zero. The place where REMAP goes: behind what made room. */
+/* Of one call (in core/vma.h: struct vma_dead has one); an empty one is all zero. */
 struct uffd_events {
 	struct uffd_event *first, **end;
 };
@@ -82,7 +82,7 @@ struct uffd_queues {
 struct samara_uffd {
 	struct samara_mm *mm;     /* (i) counted */
 	struct samara_mm *source; /* (q) counted, or NULL */
-	struct list_head in_mm;   /* mm's uffds.lock, RANK_EVENT */
+	struct list_head in_mm;   /* mm's uffds.lock, RANK_MMS */
 	refcount_t refs;
 	unsigned int flags;    /* (i) */
 	unsigned int features; /* (a) UFFD_FEATURE_*, and UFFD_READY once UFFDIO_API was called */
