@@ -170,7 +170,7 @@ struct samara_mapping {
 	struct samara_file *file;  /* NULL: anonymous (with MAP_SHARED: a fresh shared memory) */
 	unsigned long offset;      /* bytes */
 	const char *name;          /* NULL, or "[stack]", "[heap]", "[vdso]", "[vvar]", "[vvar_vclock]", ... */
-	unsigned long vm_flags;    /* SAMARA_VM_* to set besides what follows from the above */
+	unsigned long vm_flags;    /* SAMARA_VM_* to set besides what follows from the above; _UFFD_* are ignored */
 	bool touched;              /* pages of it were written to (smaps: Anonymous above 0); see samara_touch() */
 };
 
@@ -255,8 +255,10 @@ SAMARA_API int samara_set_touch_policy(struct samara_mm *mm, enum samara_touch_p
 #define SAMARA_VM_MAYEXEC     (1UL << 6)  /* me */
 #define SAMARA_VM_MAYSHARE    (1UL << 7)  /* ms */
 #define SAMARA_VM_GROWSDOWN   (1UL << 8)  /* gd */
+#define SAMARA_VM_UFFD_MISSING (1UL << 9) /* um */
 #define SAMARA_VM_PFNMAP      (1UL << 10) /* pf */
 #define SAMARA_VM_MAYBE_GUARD (1UL << 11) /* gu */
+#define SAMARA_VM_UFFD_WP     (1UL << 12) /* uw */
 #define SAMARA_VM_LOCKED      (1UL << 13) /* lo */
 #define SAMARA_VM_IO          (1UL << 14) /* io */
 #define SAMARA_VM_SEQ_READ    (1UL << 15) /* sr */
@@ -275,6 +277,7 @@ SAMARA_API int samara_set_touch_policy(struct samara_mm *mm, enum samara_touch_p
 #define SAMARA_VM_NOHUGEPAGE  (1UL << 30) /* nh */
 #define SAMARA_VM_MERGEABLE   (1UL << 31) /* mg */
 #define SAMARA_VM_DROPPABLE   (1UL << 40) /* dp */
+#define SAMARA_VM_UFFD_MINOR  (1UL << 41) /* ui */
 #define SAMARA_VM_SEALED      (1UL << 42) /* sl */
 
 struct samara_vma_info {

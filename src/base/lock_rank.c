@@ -19,6 +19,7 @@ static const char *const rank_names[RANK_COUNT] = {
 	[RANK_NOTIFIERS] = "notifiers",
 	[RANK_MMAP] = "mmap_lock",
 	[RANK_VMA] = "vma lock",
+	[RANK_UFFD] = "userfaultfd fills",
 	[RANK_ISOLATED] = "isolated pages",
 	[RANK_INODE] = "inode",
 	[RANK_FOLIO] = "folio lock",

@@ -22,6 +22,7 @@ enum lock_rank {
 	RANK_NOTIFIERS,   /* an mm's list of notifiers, while it is changed */
 	RANK_MMAP,        /* mmap_lock: the set of VMAs of one mm */
 	RANK_VMA,         /* one VMA's own lock, taken by faults */
+	RANK_UFFD,        /* a userfaultfd: pages are filled, or a change to the map begins */
 	RANK_ISOLATED,    /* pages taken off the LRU lists, to be evicted or moved */
 	RANK_INODE,       /* one file's length: truncation, holes and writes against each other */
 	RANK_FOLIO,       /* one folio: contents valid, not moved, not truncated */

@@ -37,6 +37,7 @@ struct samara_mm *mm_alloc(struct samara_machine *machine)
 	mt_init_flags(&mm->mt, MM_TREE_FLAGS);
 	maple_writer_init(&mm->writer, &mm->mt);
 	rwsem_init(&mm->mmap_lock.sem, RANK_MMAP);
+	list_init(&mm->watch.uffds.head);
 	mm->machine = machine;
 	mm->geo = &machine->geo;
 	/* A VMA's vm_lock.seq begins at 0, and is not to look locked by it. */

@@ -160,7 +160,13 @@ struct mm_tables {
 	struct samara_spinlock anon_lock;
 };
 
-/* What is told of changes to the page table. */
+/* Its userfaultfds: uffd/uffd.h. */
+struct mm_uffds {
+	struct samara_spinlock lock; /* RANK_MMS, never with the machine's */
+	struct list_head head;       /* lock; samara_uffd.in_mm */
+};
+
+/* What is told of changes to the page table, and of faults. */
 struct mm_watch {
 	struct tlb_unit *cpus;                 /* cpus_lock; those that run this mm */
 	unsigned int cpus_young;               /* cpus_lock; how many have tlb_ops.young */
@@ -168,6 +174,7 @@ struct mm_watch {
 	struct samara_notifier *notifiers;     /* notifiers_lock; walked inside a pair */
 	unsigned long notifier_seq;            /* (a) changed under notifiers_lock */
 	struct samara_spinlock notifiers_lock; /* RANK_NOTIFIERS */
+	struct mm_uffds uffds;
 	char apart[CACHE_LINE];
 };
 

@@ -27,6 +27,7 @@
  *   vma_anon     anon_vma exactly when rmap.anon_links > 0
  *   vma_behind   shared memory has a file
  *   vma_attached vm_lock.refcnt is not 0
+ *   vma_uffd     rare.uffd exactly when one of VM_UFFD_FLAGS is set
  */
 #ifndef CORE_VMA_H
 #define CORE_VMA_H
@@ -47,7 +48,9 @@
 #define VM_GROWSDOWN SAMARA_VM_GROWSDOWN
 #define VM_PFNMAP SAMARA_VM_PFNMAP
 #define VM_MAYBE_GUARD SAMARA_VM_MAYBE_GUARD
-#define VM_UFFD_WP (1UL << 12) /* as in Linux; no call sets it yet */
+#define VM_UFFD_MISSING SAMARA_VM_UFFD_MISSING
+#define VM_UFFD_WP SAMARA_VM_UFFD_WP
+#define VM_UFFD_MINOR SAMARA_VM_UFFD_MINOR
 #define VM_LOCKED SAMARA_VM_LOCKED
 #define VM_IO SAMARA_VM_IO
 #define VM_SEQ_READ SAMARA_VM_SEQ_READ
@@ -75,6 +78,8 @@
 #define VM_SPECIAL (VM_IO | VM_DONTEXPAND | VM_PFNMAP | VM_MIXEDMAP)
 /* Keeps nothing from merging, and what merges has it. */
 #define VM_STICKY VM_MAYBE_GUARD
+/* What a userfaultfd wants to be told of a VMA: uffd/uffd.h. */
+#define VM_UFFD_FLAGS (VM_UFFD_MISSING | VM_UFFD_WP | VM_UFFD_MINOR)
 /* From an access flag to its VM_MAY* bit. */
 #define VM_MAY_SHIFT 4
 
@@ -86,11 +91,18 @@ struct vma_special {
 
 struct anon_vma;
 struct rmap_link;
+struct samara_uffd;
 
 struct vma_rmap {
 	struct rmap_link *links; /* (w) the families it is in: rmap/rmap.h */
 	/* anon_vmas that may hold pages of this VMA: 0, 1, or one more with each fork above it */
 	unsigned int anon_links; /* (w) */
+};
+
+/* What few VMAs have. */
+struct vma_rare {
+	const struct vma_special *special; /* (i) NULL: an ordinary mapping */
+	struct samara_uffd *uffd;          /* (m) not counted (uffd/uffd.h); NULL: not registered */
 };
 
 /* vma_lock.h. A free VMA keeps both words as they are (vma.c). */
@@ -109,14 +121,14 @@ struct vma {
 	unsigned char is_anon;          /* (i) private, and no file behind it */
 
 	/* The second line. Faults of several threads write to vm_lock and read nothing else. */
-	const struct vma_special *special; /* (i) NULL: an ordinary mapping */
+	struct vma_rare rare;
 	struct vma *dead_next; /* (m) the list of what is to leave, or has left, the tree */
 	struct vma_rmap rmap;
 	struct vma_lock vm_lock;
 };
 
 _Static_assert(sizeof(struct vma) <= 2 * CACHE_LINE, "two cache lines");
-_Static_assert(offsetof(struct vma, special) == CACHE_LINE, "what faults read");
+_Static_assert(offsetof(struct vma, rare) == CACHE_LINE, "what faults read");
 
 /* VMAs that have left the tree; what they hold is given back after mmap_lock is dropped. */
 struct vma_dead {
@@ -153,7 +165,7 @@ static inline bool vma_sealed(const struct vma *vma)
 /* Splitting it would break what the kernel expects of it. */
 static inline bool vma_may_split(const struct vma *vma)
 {
-	return !vma->special;
+	return !vma->rare.special;
 }
 
 /* Private, and it is or may become writable: a write leaves a private copy of the page. */

@@ -37,7 +37,8 @@ static struct vma *copy_vma(const struct vma *vma, struct samara_mm *child)
 	if (!copy)
 		return NULL;
 	vma_copy_fields(copy, vma, vma->vm_start, vma->vm_end);
-	copy->vm_flags &= ~VM_LOCKED_MASK;
+	copy->vm_flags &= ~(VM_LOCKED_MASK | VM_UFFD_FLAGS);
+	copy->rare.uffd = NULL;
 	if (!(vma->vm_flags & VM_WIPEONFORK) && anon_vma_fork(copy, vma))
 		goto discard;
 	if (vma_link_file(copy))

@@ -49,7 +49,7 @@ void range_mincore(struct vma *vma, unsigned long start, unsigned long end, unsi
 	rwsem_assert_held(&vma->vm_mm->mmap_lock.sem);
 	for (unsigned long addr = start; addr < end; addr += page) {
 		/* The kernel's own mappings have no page cache and are always there. */
-		if (vma->special)
+		if (vma->rare.special)
 			*vec++ = 1;
 		else if (vma->vm_flags & VM_PFNMAP) /* Linux does not look at its entries. */
 			*vec++ = in_cache(vma, addr);

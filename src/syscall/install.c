@@ -27,10 +27,12 @@ static int look_up_name(const struct samara_mapping *mapping, const struct vma_s
 	return *special ? 0 : -EINVAL;
 }
 
+/* A snapshot's userfaultfds are gone: nothing would answer. */
 static unsigned long flags_of(const struct samara_mm *mm, const struct samara_mapping *mapping,
 			      const struct vma_special *special)
 {
-	unsigned long flags = vm_flags_of_prot(mapping->prot) | mapping->vm_flags;
+	unsigned long flags = vm_flags_of_prot(mapping->prot) |
+			      (mapping->vm_flags & ~VM_UFFD_FLAGS);
 
 	if (special)
 		return flags | special->vm_flags;
@@ -100,7 +102,7 @@ int install_mapping(struct samara_mm *mm, const struct samara_mapping *mapping)
 	vma = vma_alloc(mm);
 	if (!vma)
 		return -ENOMEM;
-	vma->special = special;
+	vma->rare.special = special;
 	vma->vm_flags = flags_of(mm, mapping, special);
 	vma->is_anon = !special && !(vma->vm_flags & VM_SHARED) && !mapping->file;
 	vma_set_range(vma, mapping->start, mapping->end,

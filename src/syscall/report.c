@@ -52,7 +52,7 @@ void vma_describe(const struct vma *vma, struct samara_vma_info *out)
 		out->dev_minor = file->inode->id.dev_minor;
 		out->name = file->name;
 	} else {
-		out->name = vma->special ? vma->special->name : place_name(vma);
+		out->name = vma->rare.special ? vma->rare.special->name : place_name(vma);
 	}
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A userfaultfd: who waits for it, and what it has yet to be told. (Sketch of decision 11.)
+ * A userfaultfd: who waits for it, and what it has yet to be told.
  *
- *   samara_mm.uffds --> uffd --> uffd                     (all of an mm)
+ *   mm.watch.uffds --> uffd --> uffd                     (all of an mm)
  *   vma.uffd ----------->|
  *                        |-- pending   sleepers whose message was not read      oldest first
  *                        |-- told      sleepers whose message was read
@@ -43,7 +43,8 @@
 #include "base/list.h"
 #include "core/mm.h"
 
-#define VM_UFFD_FLAGS (VM_UFFD_MISSING | VM_UFFD_WP | VM_UFFD_MINOR)
+/* In features, from UFFDIO_API on. */
+#define UFFD_READY (1U << 31)
 
 /* A thread in a page fault. On its stack; not touched by others once word is CALLED. */
 struct uffd_sleeper {
@@ -93,6 +94,28 @@ struct samara_uffd {
 	struct samara_uffd *forked_from; /* fork.c, until the fork is live; counted */
 	struct samara_uffd *next_fork;
 };
+
+/* life (uffd.c) -------------------------------------------------------------------- */
+
+/* One of mm's, with the handle's reference; the caller has checked flags. NULL when refused. */
+struct samara_uffd *uffd_alloc(struct samara_mm *mm, unsigned int flags) __must_check;
+static inline void uffd_get(struct samara_uffd *uffd)
+{
+	refcount_inc(&uffd->refs);
+}
+/* One reference less. No lock is held: the last one drops the mm's, too. */
+void uffd_put(struct samara_uffd *uffd);
+/*
+ * No thread waits for uffd from here on, and what was not read is dropped. Its VMAs may still point
+ * to it. No lock is held.
+ */
+void uffd_close(struct samara_uffd *uffd);
+
+/* Features that UFFDIO_API has turned on; 0 before it has. */
+static inline unsigned int uffd_features(const struct samara_uffd *uffd)
+{
+	return smp_load_acquire(&uffd->features) & ~UFFD_READY;
+}
 
 /* faults (wait.c) ------------------------------------------------------------------ */
 

@@ -3,8 +3,8 @@
  * When two neighbours may become one VMA, and making them one.
  *
  * Conditions, as /proc/PID/maps shows them on Linux 6.18:
- *  1. equal flags but for VM_STICKY, which the merged VMA takes from each; equal file and special
- *     mapping; one's offsets continue the other's
+ *  1. equal flags but for VM_STICKY, which the merged VMA takes from each; equal file, special
+ *     mapping and userfaultfd; one's offsets continue the other's
  *  2. none of VM_SPECIAL
  *  3. one anon_vma, or only one side has any. A VMA that has inherited pages by fork merges with no
  *     VMA that has no anon_vma: this keeps families small, on which rmap walks
@@ -22,7 +22,8 @@
 static bool same_kind(const struct vma_merge_request *req, const struct vma *vma)
 {
 	return !((vma->vm_flags ^ req->traits.flags) & ~VM_STICKY) &&
-	       vma->vm_file == req->traits.file && vma->special == req->traits.special;
+	       vma->vm_file == req->traits.file && vma->rare.special == req->traits.special &&
+	       vma->rare.uffd == req->traits.uffd;
 }
 
 /* Condition 3 for the range and a neighbour. */

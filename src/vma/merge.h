@@ -37,11 +37,18 @@ struct vma_traits {
 	struct samara_file *file;
 	const struct vma_special *special;
 	struct anon_vma *anon_vma;
+	struct samara_uffd *uffd;
 };
 
 static inline struct vma_traits vma_traits(const struct vma *vma)
 {
-	return (struct vma_traits){ vma->vm_flags, vma->vm_file, vma->special, vma->anon_vma };
+	return (struct vma_traits){
+		.flags = vma->vm_flags,
+		.file = vma->vm_file,
+		.special = vma->rare.special,
+		.anon_vma = vma->anon_vma,
+		.uffd = vma->rare.uffd,
+	};
 }
 
 struct vma_merge_request {

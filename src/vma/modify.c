@@ -16,7 +16,8 @@ static struct vma *neighbour_below(struct samara_mm *mm, unsigned long start)
 }
 
 /* 1: done by merging; 0: no merge is possible; or -ENOMEM. */
-static int try_merge(struct vma_part *part, unsigned long flags, struct vma_dead *dead)
+static int try_merge(struct vma_part *part, unsigned long flags, struct samara_uffd *uffd,
+		     struct vma_dead *dead)
 {
 	struct vma *vma = part->vma;
 	struct vma_merge_request req;
@@ -33,6 +34,7 @@ static int try_merge(struct vma_part *part, unsigned long flags, struct vma_dead
 		.traits = vma_traits(vma),
 	};
 	req.traits.flags = flags;
+	req.traits.uffd = uffd;
 	if (req.start == vma->vm_start)
 		req.prev = neighbour_below(req.mm, req.start);
 	if (req.end == vma->vm_end)
@@ -110,17 +112,19 @@ static int cut(struct vma_part *part)
 	return cut_in_two_or_three(part);
 }
 
-int vma_modify_flags(struct vma_part *part, unsigned long flags, struct vma_dead *dead)
+int vma_modify_flags_uffd(struct vma_part *part, unsigned long flags, struct samara_uffd *uffd,
+			  struct vma_dead *dead)
 {
 	int err;
 
 	vma_start_write(part->vma);
-	err = try_merge(part, flags, dead);
+	err = try_merge(part, flags, uffd, dead);
 	if (!err)
 		err = cut(part);
 	if (err < 0)
 		return err;
 	vma_set_flags(part->vma, flags | (part->vma->vm_flags & VM_STICKY));
+	part->vma->rare.uffd = uffd;
 	return 0;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Changing the flags of a part of one VMA: what mprotect, madvise, mlock and
- * mseal have in common. mmap_lock is held for writing.
+ * Changing the flags of a part of one VMA: what mprotect, madvise, mlock, mseal and
+ * userfaultfd have in common. mmap_lock is held for writing.
  *
  *   vma        |================================|
  *   range      |====|           changed, then merged with prev if that fits,
@@ -24,11 +24,18 @@ struct vma_part {
 };
 
 /*
- * part gets flags, and part->vma becomes the VMA that then holds it. VMAs that leave go onto dead.
- * 0; -ENOMEM: memory, or vm.max_map_count; -EINVAL: a mapping that cannot be cut.
+ * part gets flags and userfaultfd, and part->vma becomes the VMA that then holds it. VMAs that
+ * leave go onto dead. 0; -ENOMEM: memory, or vm.max_map_count; -EINVAL: a mapping that cannot be cut.
  */
-int vma_modify_flags(struct vma_part *part, unsigned long flags,
-		     struct vma_dead *dead) __must_check;
+int vma_modify_flags_uffd(struct vma_part *part, unsigned long flags, struct samara_uffd *uffd,
+			  struct vma_dead *dead) __must_check;
+
+/* The same, and its userfaultfd stays. */
+static inline __must_check int vma_modify_flags(struct vma_part *part, unsigned long flags,
+						struct vma_dead *dead)
+{
+	return vma_modify_flags_uffd(part, flags, part->vma->rare.uffd, dead);
+}
 
 /* Calls step for each VMA of a range in order, until it returns other than 0. */
 struct vma_walk {

@@ -16,7 +16,8 @@ void vma_copy_fields(struct vma *copy, const struct vma *vma, unsigned long star
 {
 	vma_set_range(copy, start, end, vma_pgoff_at(vma, start));
 	copy->vm_flags = vma->vm_flags;
-	copy->special = vma->special;
+	copy->rare.special = vma->rare.special;
+	copy->rare.uffd = vma->rare.uffd;
 	copy->is_anon = vma->is_anon;
 	if (vma->vm_file)
 		copy->vm_file = file_get(vma->vm_file);

@@ -5,6 +5,7 @@
 #include "base/report.h"
 #include "core/vma_lock.h"
 #include "rmap/rmap.h"
+#include "uffd/validate_uffd.h"
 #include "vma/account.h"
 #include "vma/find.h"
 #include "vma/validate_mm.h"
@@ -15,7 +16,7 @@ static int check_flags(const struct vma *vma, struct samara_report *out)
 	const unsigned long may = (flags & VM_MAY_ACCESS) >> VM_MAY_SHIFT;
 
 	/* Special mappings (vdso) may be executable without VM_MAYEXEC. */
-	if (!vma->special && (flags & VM_ACCESS_FLAGS & ~may))
+	if (!vma->rare.special && (flags & VM_ACCESS_FLAGS & ~may))
 		return report_broken(out, "vma_flags",
 				     "%lx..%lx: flags %lx: access without VM_MAY*", vma->vm_start,
 				     vma->vm_end, flags);
@@ -111,6 +112,8 @@ int mm_validate(struct samara_mm *mm, struct samara_report *out)
 		err = check_vma(mm, vma, out);
 		if (!err)
 			err = rmap_validate_vma(vma, out);
+		if (!err)
+			err = uffd_validate_vma(vma, out);
 		if (err)
 			return err;
 		add(&sum, vma);

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The doors of <samara/uffd.h>: handles, UFFDIO_API, and which function answers a request.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "syscall/uffd_calls.h"
+
+#ifndef UFFD_USER_MODE_ONLY
+#define UFFD_USER_MODE_ONLY 1
+#endif
+
+/* Linux 6.18's, but for those of hugetlb pages. */
+#define FEATURES \
+	(UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_EVENT_FORK | UFFD_FEATURE_EVENT_REMAP | \
+	 UFFD_FEATURE_EVENT_REMOVE | UFFD_FEATURE_MISSING_SHMEM | UFFD_FEATURE_EVENT_UNMAP | \
+	 UFFD_FEATURE_SIGBUS | UFFD_FEATURE_THREAD_ID | UFFD_FEATURE_MINOR_SHMEM | \
+	 UFFD_FEATURE_EXACT_ADDRESS | UFFD_FEATURE_WP_HUGETLBFS_SHMEM | \
+	 UFFD_FEATURE_WP_UNPOPULATED | UFFD_FEATURE_POISON | UFFD_FEATURE_WP_ASYNC | \
+	 UFFD_FEATURE_MOVE)
+
+int samara_uffd_create(struct samara_mm *mm, int flags, struct samara_uffd **out)
+{
+	const int refused = mm_call(mm);
+	struct samara_uffd *uffd;
+
+	if (refused)
+		return refused;
+	if (flags & ~(O_NONBLOCK | O_CLOEXEC | UFFD_USER_MODE_ONLY))
+		return -EINVAL;
+	if (uffd_mm_ended(mm))
+		return -ESRCH;
+	uffd = uffd_alloc(mm, (unsigned int)flags);
+	if (!uffd)
+		return -ENOMEM;
+	*out = uffd;
+	return 0;
+}
+
+void samara_uffd_put(struct samara_uffd *uffd)
+{
+	if (!uffd || mm_is_foreign(uffd->mm))
+		return;
+	uffd_unregister_all(uffd);
+	uffd_close(uffd);
+	uffd_put(uffd);
+}
+
+static int api(struct samara_uffd *uffd, void *arg)
+{
+	struct uffdio_api *api = arg;
+	unsigned long long features = api->features;
+	unsigned int none = 0;
+
+	if (api->api != UFFD_API || (features & ~(unsigned long long)FEATURES))
+		goto refuse;
+	if (features & UFFD_FEATURE_WP_ASYNC)
+		features |= UFFD_FEATURE_WP_UNPOPULATED;
+	if (!try_cmpxchg_acq_rel(&uffd->features, &none, (unsigned int)features | UFFD_READY))
+		goto refuse;
+	api->features = FEATURES;
+	api->ioctls = UFFD_API_IOCTLS;
+	return 0;
+refuse:
+	memset(api, 0, sizeof(*api));
+	return -EINVAL;
+}
+
+static const struct {
+	unsigned long request;
+	int (*run)(struct samara_uffd *uffd, void *arg);
+} requests[] = {
+	{ UFFDIO_API, api },
+	{ UFFDIO_REGISTER, uffd_register },
+	{ UFFDIO_UNREGISTER, uffd_unregister },
+};
+
+int samara_uffd_ioctl(struct samara_uffd *uffd, unsigned long request, void *arg)
+{
+	const int refused = mm_call(uffd->mm);
+
+	if (refused)
+		return refused;
+	if (request != UFFDIO_API && !smp_load_acquire(&uffd->features))
+		return -EINVAL;
+	for (size_t i = 0; i < ARRAY_SIZE(requests); i++)
+		if (requests[i].request == request)
+			return arg ? requests[i].run(uffd, arg) : -EFAULT;
+	return -EINVAL;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The requests of samara_uffd_ioctl(), one function each. arg is the caller's structure, not NULL.
+ * They give 0 or -errno, and write its output field where Linux writes it. The structure may lie in
+ * memory that a guest writes to meanwhile, so each reads it once.
+ */
+#ifndef SYSCALL_UFFD_CALLS_H
+#define SYSCALL_UFFD_CALLS_H
+
+#include <errno.h>
+
+#include "core/mm.h"
+#include "uffd/uffd.h"
+
+int uffd_register(struct samara_uffd *uffd, void *arg);
+int uffd_unregister(struct samara_uffd *uffd, void *arg);
+/* uffd is closed: none of its mm's VMAs points to it any more. Cannot fail. No lock is held. */
+void uffd_unregister_all(struct samara_uffd *uffd);
+
+/* Whole pages that an mm may map: 0, or -EINVAL. */
+static inline int uffd_check_range(const struct samara_mm *mm, const struct uffdio_range *range)
+{
+	const unsigned long top = mm->geo->task_size;
+
+	if (!range->len || !mm_page_aligned(mm, range->start | range->len) || range->start >= top ||
+	    range->len > top - range->start)
+		return -EINVAL;
+	return 0;
+}
+
+/* Under the mmap_lock: the address space has ended, and has no VMA. */
+static inline bool uffd_mm_ended(const struct samara_mm *mm)
+{
+	return smp_load_acquire(&mm->life.state) == MM_DYING;
+}
+
+#endif

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A userfaultfd as an object.
+ */
+#include "uffd/uffd.h"
+
+#include "alloc/mem.h"
+#include "core/mms.h"
+
+static DEFINE_ALLOC_SITE(uffd_site, "uffd");
+
+struct samara_uffd *uffd_alloc(struct samara_mm *mm, unsigned int flags)
+{
+	struct samara_uffd *uffd = mem_zalloc(&uffd_site, sizeof(*uffd));
+
+	if (!uffd)
+		return NULL;
+	mm_get(mm);
+	uffd->mm = mm;
+	uffd->flags = flags;
+	uffd->q.eventfd = -1;
+	refcount_set(&uffd->refs, 1);
+	list_init(&uffd->q.pending);
+	list_init(&uffd->q.told);
+	list_init(&uffd->q.events);
+	list_init(&uffd->q.forked);
+	rwsem_init(&uffd->fills, RANK_UFFD);
+	spin_lock(&mm->watch.uffds.lock, RANK_MMS);
+	list_add_tail(&uffd->in_mm, &mm->watch.uffds.head);
+	spin_unlock(&mm->watch.uffds.lock);
+	return uffd;
+}
+
+void uffd_put(struct samara_uffd *uffd)
+{
+	struct samara_mm *mm = uffd->mm, *source = uffd->source;
+
+	if (!refcount_dec_and_test(&uffd->refs))
+		return;
+	mem_free(&uffd_site, uffd);
+	if (source)
+		mm_put(source);
+	mm_put(mm);
+}
+
+void uffd_close(struct samara_uffd *uffd)
+{
+	struct samara_mm *mm = uffd->mm;
+
+	spin_lock(&uffd->q.lock, RANK_EVENT);
+	uffd->q.closed = true;
+	spin_unlock(&uffd->q.lock);
+	spin_lock(&mm->watch.uffds.lock, RANK_MMS);
+	list_del(&uffd->in_mm);
+	spin_unlock(&mm->watch.uffds.lock);
+}
