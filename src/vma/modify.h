@@ -24,8 +24,8 @@ struct vma_part {
 };
 
 /*
- * part gets flags and userfaultfd, and part->vma becomes the VMA that then holds it. VMAs that
- * leave go onto dead. 0; -ENOMEM: memory, or vm.max_map_count; -EINVAL: a mapping that cannot be cut.
+ * part gets flags and userfaultfd. part->vma becomes the VMA that then holds it. VMAs that leave
+ * go onto dead. 0; -ENOMEM: memory, or vm.max_map_count; -EINVAL: a mapping that cannot be cut.
  */
 int vma_modify_flags_uffd(struct vma_part *part, unsigned long flags, struct samara_uffd *uffd,
 			  struct vma_dead *dead) __must_check;
