@@ -12,7 +12,7 @@ static unsigned int map_zero_frame(struct vm_fault *vmf)
 	unsigned int ret = VM_FAULT_DONE;
 
 	if (fault_lock_empty(vmf, &ret)) {
-		table_fill(vmf->leaf, vmf->pte, pte_with(pte, PTE_SPECIAL));
+		fault_put(vmf, vmf->pte, pte_with(pte, PTE_SPECIAL));
 		table_unlock(vmf->leaf);
 	}
 	return ret;
@@ -27,15 +27,17 @@ void fault_set_anon(const struct vm_fault *vmf, struct folio *folio)
 	lru_add(fault_ram(vmf), folio);
 	if (vmf->flags & FAULT_WRITE)
 		pte = pte_written(pte, vma->vm_flags);
-	table_fill(vmf->leaf, vmf->pte, pte);
+	fault_put(vmf, vmf->pte, pte);
 	mm_rss_add(vma->vm_mm, MM_ANONPAGES, 1);
 }
 
 unsigned int fault_anon(struct vm_fault *vmf)
 {
+	unsigned int ret = fault_uffd(vmf);
 	struct folio *folio;
-	unsigned int ret;
 
+	if (ret)
+		return ret;
 	/*
 	 * Unsharing nothing: the zero frame first, which is unshared when the access is tried
 	 * again.

@@ -102,7 +102,7 @@ static unsigned int set_frame(const struct vm_fault *vmf, unsigned long frame)
 	} else {
 		return VM_FAULT_OOM;
 	}
-	table_fill(vmf->leaf, vmf->pte, pte);
+	fault_put(vmf, vmf->pte, pte);
 	return VM_FAULT_DONE;
 }
 

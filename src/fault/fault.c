@@ -65,8 +65,11 @@ static unsigned int fault_present(struct vm_fault *vmf)
 {
 	if (!(vmf->flags & (FAULT_WRITE | FAULT_UNSHARE)))
 		return VM_FAULT_DONE;
-	if (!pte_write(vmf->orig))
-		return fault_wp(vmf);
+	if (!pte_write(vmf->orig)) {
+		const unsigned int stopped = fault_uffd(vmf);
+
+		return stopped ? stopped : fault_wp(vmf);
+	}
 	if ((vmf->flags & FAULT_WRITE) && fault_lock(vmf)) {
 		pte_set(vmf->pte, pte_written(vmf->orig, vmf->vma->vm_flags));
 		table_unlock(vmf->leaf);
@@ -84,7 +87,9 @@ static unsigned int fault_swp(struct vm_fault *vmf)
 	if (marker & MARKER_GUARD)
 		return VM_FAULT_SIGSEGV;
 	if (marker) {
-		/* Write protection of a page to come, in a VMA that is not registered. */
+		/* Write protection of a page to come, which has it if it is still wanted. */
+		if (vma_uffd_wp(vmf->vma))
+			return fault_empty(vmf);
 		if (fault_lock(vmf)) {
 			table_clear(vmf->leaf, vmf->pte);
 			table_unlock(vmf->leaf);

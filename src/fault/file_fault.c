@@ -12,6 +12,8 @@
  *   leaf  |...............|###.....X.......|........|
  *                          ^ VMA's start    ^ window's end moves on by as much
  *
+ * None where a userfaultfd has a say in each page that is mapped (WP, MINOR).
+ *
  * A page is mapped while its folio is locked, so that truncation, which locks it too, either
  * comes first and the page is not found, or comes after and finds the mapping.
  */
@@ -19,8 +21,12 @@
 
 #include "base/bytes.h"
 #include "fault/parts.h"
+#include "store/pages.h"
 
 #define FAULT_AROUND_BYTES 65536UL
+
+/* There is no page, and nothing more to do. */
+#define NO_PAGE (VM_FAULT_ERROR | (unsigned int)VM_FAULT_UFFD)
 
 static pte_t file_pte(const struct vm_fault *vmf, const struct folio *folio)
 {
@@ -37,19 +43,15 @@ static bool set_file(const struct vm_fault *vmf, pte_t *at, struct folio *folio,
 		return false;
 	if (pte_dirty(pte))
 		folio_set(folio, FOLIO_DIRTY);
-	table_fill(vmf->leaf, at, pte);
+	fault_put(vmf, at, pte);
 	mm_rss_add(vmf->vma->vm_mm, folio_rss(folio), 1);
 	return true;
 }
 
-/* The file's page, locked and held, or what to answer. */
-static unsigned int get_page(const struct vm_fault *vmf, struct folio **out)
+/* Of a page that could not be had. */
+static unsigned int code_of(int err)
 {
-	bool major = false;
-
-	switch (page_cache_get(vma_inode(vmf->vma), fault_index(vmf), out, &major)) {
-	case 0:
-		return major ? VM_FAULT_MAJOR : VM_FAULT_DONE;
+	switch (err) {
 	case -ENOMEM:
 		return VM_FAULT_OOM;
 	case -EHWPOISON:
@@ -63,6 +65,58 @@ static void put_page(const struct vm_fault *vmf, struct folio *folio)
 {
 	folio_unlock(folio);
 	folio_put(fault_ram(vmf), folio);
+}
+
+/*
+ * The page that a userfaultfd lets this access have: with MISSING one that is there, with MINOR
+ * alone one that was not. -EAGAIN: it was taken away, or has come, since the userfaultfd was asked.
+ */
+static int get_allowed(const struct vm_fault *vmf, struct folio **out)
+{
+	struct inode *inode = vma_inode(vmf->vma);
+	int err;
+
+	if (fault_index(vmf) >= inode_pages(inode))
+		return -EFAULT;
+	if (!(vmf->vma->vm_flags & VM_UFFD_MISSING)) {
+		err = page_cache_make(inode, fault_index(vmf), out);
+		return err == -EEXIST ? -EAGAIN : err;
+	}
+	err = page_cache_get_existing(inode, fault_index(vmf), out);
+	if (err || !*out)
+		return err ? err : -EAGAIN;
+	if (likely(!folio_test(*out, FOLIO_POISONED)))
+		return 0;
+	put_page(vmf, *out);
+	return -EHWPOISON;
+}
+
+static unsigned int ask_and_get(const struct vm_fault *vmf, struct folio **out)
+{
+	unsigned int stopped;
+	int err;
+
+	do {
+		stopped = fault_uffd(vmf);
+		if (stopped)
+			return stopped;
+		err = get_allowed(vmf, out);
+	} while (err == -EAGAIN);
+	return err ? code_of(err) : VM_FAULT_DONE;
+}
+
+/* The file's page, locked and held, or what to answer (NO_PAGE). */
+static unsigned int get_page(const struct vm_fault *vmf, struct folio **out)
+{
+	bool major = false;
+	int err;
+
+	if (unlikely(vmf->vma->vm_flags & (VM_UFFD_MISSING | VM_UFFD_MINOR)))
+		return ask_and_get(vmf, out);
+	err = page_cache_get(vma_inode(vmf->vma), fault_index(vmf), out, &major);
+	if (err)
+		return code_of(err);
+	return major ? VM_FAULT_MAJOR : VM_FAULT_DONE;
 }
 
 /* around ----------------------------------------------------------------------- */
@@ -104,6 +158,8 @@ static void map_around(const struct vm_fault *vmf)
 				       place - (unsigned int)min((unsigned long)place, below));
 	const unsigned long end = min(min(first + pages, 1u << mm->geo->level_bits), place + above);
 
+	if (vma->vm_flags & (VM_UFFD_WP | VM_UFFD_MINOR))
+		return;
 	for (unsigned int i = first; i < end; i++)
 		map_cached(vmf, &vmf->leaf->entry[i], fault_index(vmf) + i - place);
 }
@@ -120,8 +176,8 @@ static unsigned int read_fault(struct vm_fault *vmf)
 	ret = get_page(vmf, &folio);
 	if (ret & VM_FAULT_OOM)
 		return ret;
-	if (ret & VM_FAULT_ERROR) {
-		/* Beyond the end; Linux has looked around before it notices. */
+	if (ret & NO_PAGE) {
+		/* Beyond the end, or missing; Linux has looked around before it notices. */
 		table_lock(vmf->leaf);
 		if (fault_holds(vmf) && !fault_lost(vmf))
 			map_around(vmf);
@@ -158,7 +214,7 @@ static unsigned int private_write(struct vm_fault *vmf)
 	ret = get_page(vmf, &folio);
 	if (ret & VM_FAULT_OOM)
 		frames_returned++;
-	if (ret & VM_FAULT_ERROR)
+	if (ret & NO_PAGE)
 		goto put_copy;
 	bytes_copy(folio_virt(ram, copy), folio_virt(ram, folio), mm_page_size(vmf->vma->vm_mm));
 	if (!fault_lock_empty(vmf, &ret)) {
@@ -181,7 +237,7 @@ static unsigned int shared_write(struct vm_fault *vmf)
 	unsigned int ret = get_page(vmf, &folio);
 	bool set;
 
-	if (ret & VM_FAULT_ERROR)
+	if (ret & NO_PAGE)
 		return ret;
 	if (!fault_lock(vmf)) {
 		put_page(vmf, folio);

@@ -16,16 +16,23 @@
 
 #include "fault/fault.h"
 #include "frame/frame.h"
+#include "mmu/entry.h"
 #include "rmap/rmap.h"
 
 /* fault.c: the VMA has an anon_vma from here on, or what to answer. */
 unsigned int fault_anon_vma(const struct vm_fault *vmf);
 
+/*
+ * uffd.c: whether vma's userfaultfd stops an access that finds vmf->orig. 0: it does not; else
+ * VM_FAULT_UFFD with its reason, or VM_FAULT_SIGBUS.
+ */
+unsigned int fault_ask_uffd(const struct vm_fault *vmf);
+
 /* anon.c */
 unsigned int fault_anon(struct vm_fault *vmf);
 /*
- * folio, new and filled, goes into the place of an entry that was empty or has been cleared.
- * Leaf's lock.
+ * folio, new and filled, goes into the place of an entry that is empty or a uffd-wp marker
+ * (fault_put()). Leaf's lock.
  */
 void fault_set_anon(const struct vm_fault *vmf, struct folio *folio);
 
@@ -73,6 +80,22 @@ static inline pte_t mk_file_pte(const struct vma *vma, unsigned long pfn)
 	if ((vma->vm_flags & both) != both || vma_tracks_writes(vma))
 		return pte;
 	return pte_with(pte, PTE_WRITE);
+}
+
+static inline unsigned int fault_uffd(const struct vm_fault *vmf)
+{
+	return likely(!(vmf->vma->vm_flags & VM_UFFD_FLAGS)) ? 0 : fault_ask_uffd(vmf);
+}
+
+/*
+ * pte goes to at, where nothing is, or a uffd-wp marker: the page that the marker was put for is
+ * write-protected, as long as a userfaultfd wants to know. Leaf's lock.
+ */
+static inline void fault_put(const struct vm_fault *vmf, pte_t *at, pte_t pte)
+{
+	if (unlikely(!pte_none(pte_read(at))) && vma_uffd_wp(vmf->vma))
+		pte = pte_with(pte_without(pte, PTE_WRITE), PTE_UFFD_WP);
+	table_put(vmf->leaf, at, pte);
 }
 
 /* The folio that a present entry points to; NULL: the zero frame, or a device's page. */

@@ -167,6 +167,16 @@ static inline void table_fill(struct table *leaf, pte_t *at, pte_t pte)
 	leaf->used++;
 	pte_set(at, pte);
 }
+/* The same where a marker may be. */
+static inline void table_put(struct table *leaf, pte_t *at, pte_t pte)
+{
+	const pte_t old = pte_read(at);
+
+	spin_assert_held(&leaf->lock);
+	VM_WARN_ON((!pte_none(old) && !pte_marker(old)) || pte_none(pte));
+	leaf->used += pte_none(old);
+	pte_set(at, pte);
+}
 static inline pte_t table_clear(struct table *leaf, pte_t *at)
 {
 	const pte_t old = pte_read(at);

@@ -80,14 +80,14 @@ struct inode_host {
 
 /* The page cache. */
 struct page_cache {
-	struct maple_tree tree; /* index -> folio or swap entry; writers pages.lock, readers RCU */
-	struct mutex lock;      /* RANK_PAGE_CACHE */
-	unsigned long nr;       /* pages.lock; folios */
-	unsigned long swapped;  /* pages.lock; swap entries (shmem_swap.c) */
-	unsigned long charged;  /* pages.lock; of both, with charge_each */
-	unsigned long reserved; /* lock: pages of shared memory that were charged at once */
-	unsigned long last;     /* atomic, a hint: the page that was read or written last */
-	bool charge_each;       /* (i) shared memory whose pages are charged as they come */
+	struct maple_tree tree;  /* index -> folio or swap entry; writers pages.lock, readers RCU */
+	struct mutex lock;       /* RANK_PAGE_CACHE */
+	unsigned long nr;        /* pages.lock; folios */
+	unsigned long swapped;   /* pages.lock; swap entries (shmem_swap.c) */
+	unsigned long charged;   /* pages.lock; of both, with charge_each */
+	unsigned long reserved;  /* lock: pages of shared memory that were charged at once */
+	unsigned long last;      /* atomic, a hint: the page that was read or written last */
+	bool charge_each;        /* (i) shared memory whose pages are charged as they come */
 	struct list_head listed; /* the store's swap.swapped_lock: swap.swapped; or not there */
 };
 
@@ -157,6 +157,8 @@ void inode_put(struct inode *inode);
 struct folio *page_cache_find(struct inode *inode, unsigned long index) __must_check;
 /* Whether mincore(2) calls it in memory: here or, of shared memory, in the swap cache. */
 bool page_cache_incore(struct inode *inode, unsigned long index);
+/* Whether the cache or swap has the page. Takes nothing. */
+bool page_cache_has(struct inode *inode, unsigned long index);
 /* The first folio of [*index, last], with a reference; *index becomes its index. NULL: none. */
 struct folio *page_cache_next(struct inode *inode, unsigned long *index,
 			      unsigned long last) __must_check;

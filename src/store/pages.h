@@ -11,6 +11,11 @@
 /* As page_cache_get(), also beyond the end. inode->lock is held for writing, against truncation. */
 int page_cache_get_to_write(struct inode *inode, unsigned long index,
 			    struct folio **out) __must_check;
+/*
+ * A new page of shared memory, zeros, locked, with a reference. 0; -EEXIST: the cache or swap has
+ * one; -EFAULT: beyond the end; -ENOMEM; -ENOSPC: as page_cache_get().
+ */
+int page_cache_make(struct inode *inode, unsigned long index, struct folio **out) __must_check;
 /* folio, locked, leaves the cache; the caller has a reference. */
 void page_cache_remove(struct inode *inode, struct folio *folio);
 /*
@@ -20,10 +25,17 @@ void page_cache_remove(struct inode *inode, struct folio *folio);
 struct folio *page_cache_look(struct inode *inode, unsigned long index,
 			      swp_entry_t *swap) __must_check;
 /*
- * The page, locked, with a reference, from swap too; *out NULL: there is none. 0, -ENOMEM, -EIO.
+ * The page, locked, with a reference, from swap too; *out NULL: there is none. 0, -ENOMEM, -EIO. A
+ * page that was lost is a page (FOLIO_POISONED).
  */
 int page_cache_get_existing(struct inode *inode, unsigned long index,
 			    struct folio **out) __must_check;
+/* Whether folio, locked, is still page index of inode. */
+static inline bool page_is_here(const struct inode *inode, const struct folio *folio,
+				unsigned long index)
+{
+	return folio->mapping == inode && folio->index == index;
+}
 /* The next index from *index to last at which the tree has a page or a swap entry; false: none. */
 bool page_cache_next_used(struct inode *inode, unsigned long *index,
 			  unsigned long last) __must_check;

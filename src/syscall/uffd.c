@@ -8,10 +8,6 @@
 
 #include "syscall/uffd_calls.h"
 
-#ifndef UFFD_USER_MODE_ONLY
-#define UFFD_USER_MODE_ONLY 1
-#endif
-
 /* Linux 6.18's, but for those of hugetlb pages. */
 #define FEATURES \
 	(UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_EVENT_FORK | UFFD_FEATURE_EVENT_REMAP | \

@@ -43,6 +43,10 @@
 #include "base/list.h"
 #include "core/mm.h"
 
+#ifndef UFFD_USER_MODE_ONLY
+#define UFFD_USER_MODE_ONLY 1
+#endif
+
 /* In features, from UFFDIO_API on. */
 #define UFFD_READY (1U << 31)
 
