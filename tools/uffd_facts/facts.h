@@ -115,5 +115,6 @@ void group_scan(void);
 void group_modes(void);
 void group_swap(void);
 void group_more(void);
+void group_bits(void);
 
 #endif

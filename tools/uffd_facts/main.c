@@ -16,6 +16,7 @@ static const struct {
 	{ "poison", group_poison }, { "marks", group_marks },
 	{ "scan", group_scan },     { "modes", group_modes },
 	{ "more", group_more },     { "swap", group_swap },
+	{ "bits", group_bits },
 };
 
 static void run(const char *name, void (*group)(void))
