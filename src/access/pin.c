@@ -23,6 +23,7 @@
 #include "access/wait.h"
 #include "core/vma_lock.h"
 #include "frame/pfn.h"
+#include "mmu/entry.h"
 #include "reclaim/reclaim.h"
 #include "vma/find.h"
 
@@ -75,7 +76,7 @@ static unsigned int lacking(const struct vma *vma, const struct folio *folio, pt
 		 * own.
 		 */
 		if ((ask->pin & SAMARA_PIN_FORCE) && !(vma->vm_flags & VM_WRITE) && own &&
-		    pte_dirty(pte))
+		    pte_dirty(pte) && !pte_stops_write(vma, pte))
 			return 0;
 		return FAULT_WRITE;
 	}

@@ -11,14 +11,31 @@
  * entry writable. Afterwards the page is anonymous and exclusive, and no later write moves the
  * process away from it.
  *
+ * Write protection by userfaultfd: a write that it stops does not come here (fault.c). One that it
+ * only writes down takes the bit away. Unsharing keeps it.
+ *
  * A copy is made without the leaf's lock, from a page that is held meanwhile. A CPU must not use
  * the old page once another CPU can use the new one. So the entry is empty while TLBs are flushed.
  */
 #include "base/bytes.h"
 #include "fault/parts.h"
+#include "mmu/entry.h"
 #include "mmu/gather.h"
 #include "mmu/notifier.h"
 #include "mmu/tlb.h"
+
+/*
+ * The entry once it was written to. A write that comes here although userfaultfd protects the page
+ * is one that is only written down (UFFD_FEATURE_WP_ASYNC): the bit goes.
+ */
+static pte_t written(const struct vm_fault *vmf)
+{
+	pte_t pte = vmf->orig;
+
+	if (pte_stops_write(vmf->vma, pte))
+		pte = pte_without(pte, PTE_UFFD_WP);
+	return pte_written(pte, vmf->vma->vm_flags);
+}
 
 static unsigned int wp_shared(struct vm_fault *vmf)
 {
@@ -35,7 +52,7 @@ static unsigned int wp_shared(struct vm_fault *vmf)
 	 */
 	if (folio)
 		folio_set(folio, FOLIO_DIRTY);
-	pte_set(vmf->pte, pte_written(vmf->orig, vmf->vma->vm_flags));
+	pte_set(vmf->pte, written(vmf));
 	table_unlock(vmf->leaf);
 	return VM_FAULT_DONE;
 }
@@ -99,6 +116,9 @@ static void replace(const struct vm_fault *vmf, struct folio *folio, const struc
 	table_clear(vmf->leaf, vmf->pte);
 	tlb_flush_range(mm, vmf->addr, vmf->addr + mm_page_size(mm));
 	fault_set_anon(vmf, folio);
+	/* A page that is only unshared stays protected. */
+	if (!(vmf->flags & FAULT_WRITE) && unlikely(pte_uffd_wp(vmf->orig)))
+		pte_set(vmf->pte, pte_with(pte_read(vmf->pte), PTE_UFFD_WP));
 	if (old)
 		mm_rss_add(mm, folio_rss(old), -1);
 }
@@ -146,7 +166,7 @@ unsigned int fault_wp(struct vm_fault *vmf)
 		return VM_FAULT_DONE;
 	if (may_reuse(fault_store(vmf), folio)) {
 		if (vmf->flags & FAULT_WRITE)
-			pte_set(vmf->pte, pte_written(vmf->orig, vmf->vma->vm_flags));
+			pte_set(vmf->pte, written(vmf));
 		table_unlock(vmf->leaf);
 		return VM_FAULT_DONE;
 	}

@@ -106,7 +106,7 @@ static pte_t accessed_pte(const struct swapin *in, pte_t pte)
 	const unsigned long vm_flags = in->vma->vm_flags;
 
 	if (!folio_test(in->folio, FOLIO_EXCLUSIVE) || !(vm_flags & VM_WRITE) ||
-	    (pte_uffd_wp(pte) && vma_uffd_wp(in->vma)))
+	    pte_stops_write(in->vma, pte))
 		return pte;
 	return in->write ? pte_written(pte, vm_flags) : pte_with(pte, PTE_WRITE);
 }

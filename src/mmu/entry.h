@@ -4,11 +4,13 @@
  *
  *   walker           guard         poison        uffd-wp         migration     swap area
  *   ---------------- ------------- ------------- --------------- ------------- -------------
- *   fault, pin       SIGSEGV       SIGBUS        clears, again   waits         brings it back
+ *   fault, pin       SIGSEGV       SIGBUS        as empty [1]    waits         brings it back
  *   zap              keeps or clears: range/zap.c                as its page   slot given back
  *   copy (fork)      copies        copies        if registered   as its page   slot shared
  *   move             moves         moves         moves           moves         moves
  *   protect          leaves        leaves        leaves          as its page   leaves
+ *   uffd protect     leaves        leaves        leaves          read-only     marks
+ *   uffd unprotect   leaves        leaves        clears          unmarks       unmarks
  *   lazyfree         leaves        clears        leaves          leaves        slot given back
  *   guard install    a page's or a file's entry is zapped first; then only empty entries are left
  *   guard remove     clears        leaves        leaves          leaves        leaves
@@ -17,6 +19,8 @@
  *   pagemap          bit 58        swap marker   bits 57, 62     bit 62        bits 57, 62
  *   rmap walk        not met       not met       not met         not met       not met
  *   unuse (swapoff)  passes        passes        passes          passes        brings it back
+ *
+ * [1] The page that comes is write-protected. The marker is cleared if the VMA has no VM_UFFD_WP.
  *
  * tests/unit/range/kinds.c goes through the table.
  */
@@ -61,6 +65,55 @@ static inline bool pte_any_uffd_wp(pte_t pte)
 static inline bool vma_uffd_wp(const struct vma *vma)
 {
 	return READ_ONCE(vma->vm_flags) & VM_UFFD_WP;
+}
+
+/*
+ * Whether userfaultfd stops a write to the page of a present entry. A bit that was left behind when
+ * the VMA lost VM_UFFD_WP stops nothing.
+ */
+static inline bool pte_stops_write(const struct vma *vma, pte_t pte)
+{
+	return unlikely(pte_uffd_wp(pte)) && vma_uffd_wp(vma);
+}
+
+/*
+ * An entry of any kind but an empty one, write-protected by userfaultfd: it has the bit, and allows
+ * no write. Markers stay as they are: guards and poison outrank it.
+ */
+static inline pte_t pte_protected(const struct vma *vma, pte_t pte)
+{
+	if (pte_present(pte))
+		return pte_with(pte_without(pte, PTE_WRITE), PTE_UFFD_WP);
+	switch (swp_kind(pte)) {
+	case SWP_KIND_MARKER:
+		return pte;
+	case SWP_KIND_MIGRATION:
+		/* What is writable in a private mapping is exclusive. */
+		if (swp_type(pte) == SWP_MIGRATION_WRITE)
+			pte = migration_as(pte, vma->vm_flags & VM_SHARED ? SWP_MIGRATION_READ :
+									    SWP_MIGRATION_EXCL);
+		return swp_with(pte, MIGRATION_UFFD_WP);
+	default:
+		return swp_with(pte, SWP_UFFD_WP);
+	}
+}
+
+/* The same without the bit; it gets no right. Empty: it was a marker of nothing else. */
+static inline pte_t pte_unprotected(pte_t pte)
+{
+	unsigned int marker;
+
+	if (!pte_swp(pte))
+		return pte_without(pte, PTE_UFFD_WP);
+	switch (swp_kind(pte)) {
+	case SWP_KIND_MARKER:
+		marker = pte_marker(pte) & ~(unsigned int)MARKER_UFFD_WP;
+		return marker ? mk_marker(marker) : pte_empty();
+	case SWP_KIND_MIGRATION:
+		return swp_without(pte, MIGRATION_UFFD_WP);
+	default:
+		return swp_without(pte, SWP_UFFD_WP);
+	}
 }
 
 #endif

@@ -325,6 +325,7 @@ int copy_page_range(struct vma *dst, struct vma *src)
 	VM_WARN_ON(dst->vm_start != src->vm_start || dst->vm_end != src->vm_end);
 	if (!vma_needs_copy(dst, src))
 		return 0;
+	WRITE_ONCE(dst->vm_mm->watch.uffds.bits, READ_ONCE(src->vm_mm->watch.uffds.bits));
 	share_drops(&c);
 	while (!err && leaf_next(src->vm_mm, &part, src->vm_end))
 		err = copy_leaf(&c, &part);

@@ -24,23 +24,13 @@
 #include "range/zap.h"
 #include "rmap/rmap.h"
 
-static int make_tables(struct samara_mm *mm, unsigned long start, unsigned long end)
-{
-	struct table *leaf;
-
-	for (unsigned long addr = start; addr < end; addr = leaf_end(mm->geo, addr, end))
-		if (table_get(mm, addr, &leaf))
-			return -ENOMEM;
-	return 0;
-}
-
 /* As zap_leaf(), with a guard in each place. */
 static bool install_leaf(struct zap *z, struct leaf_part *part)
 {
 	const unsigned long page = mm_page_size(z->tlb->mm);
 	bool full = false;
 
-	part_refuse_huge(part); /* make_tables() has found none */
+	part_refuse_huge(part); /* leaves_make() has found none */
 	table_lock(part->leaf);
 	for (unsigned long addr = part->addr; addr < part->end; addr += page) {
 		pte_t *at = table_pte(z->tlb->mm, part->leaf, addr);
@@ -66,7 +56,7 @@ int guard_install(struct vma *vma, unsigned long start, unsigned long end)
 	struct mmu_gather tlb;
 
 	rwsem_assert_held(&mm->mmap_lock.sem);
-	if ((vma->is_anon && anon_vma_prepare(vma)) || make_tables(mm, start, end))
+	if ((vma->is_anon && anon_vma_prepare(vma)) || leaves_make(mm, start, end))
 		return -ENOMEM;
 	notifier_start(mm, &range);
 	tlb_gather_mmu(&tlb, mm, GATHER_RANGE);

@@ -15,6 +15,8 @@
 #ifndef RANGE_LEAF_H
 #define RANGE_LEAF_H
 
+#include <errno.h>
+
 #include "frame/frame.h"
 #include "mmu/entry.h"
 #include "mmu/table.h"
@@ -37,6 +39,21 @@ static inline unsigned long leaf_end(const struct samara_geometry *geo, unsigned
 	const unsigned long last = addr | ((1UL << level_shift(geo, 1)) - 1);
 
 	return min(last, end - 1) + 1;
+}
+
+/*
+ * All leaf tables of [start, end), before entries that may be put into empty places. 0; -ENOMEM:
+ * also where a huge entry is in the way; some may have been made.
+ */
+static inline __must_check int leaves_make(struct samara_mm *mm, unsigned long start,
+					   unsigned long end)
+{
+	struct table *leaf;
+
+	for (unsigned long addr = start; addr < end; addr = leaf_end(mm->geo, addr, end))
+		if (table_get(mm, addr, &leaf))
+			return -ENOMEM;
+	return 0;
 }
 
 /* On to the next part of [.., end), from where the last one ended; false: that was all. */

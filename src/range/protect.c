@@ -23,6 +23,7 @@
 #include "mmu/notifier.h"
 #include "mmu/tlb.h"
 #include "range/leaf.h"
+#include "range/protect.h"
 #include "range/range.h"
 #include "rmap/rmap.h"
 
@@ -35,16 +36,18 @@ struct protect {
 	unsigned long flush_start, flush_end;
 };
 
-static bool may_stay_writable(const struct protect *p, pte_t pte)
+bool entry_may_write(const struct vma *vma, unsigned long vm_flags, pte_t pte)
 {
 	const struct folio *folio;
 
-	if (!(p->vm_flags & VM_WRITE) || (pte_uffd_wp(pte) && vma_uffd_wp(p->vma)))
+	if (!(vm_flags & VM_WRITE) || pte_stops_write(vma, pte))
 		return false;
+	/* A driver that asks to be told of writes to its frames has been told of this one. */
 	if (pte_special(pte))
-		return p->vm_flags & VM_SHARED;
-	folio = pfn_folio(vma_ram(p->vma), pte_pfn(pte));
-	if (!(p->vm_flags & VM_SHARED))
+		return (vm_flags & VM_SHARED) &&
+		       (pte_dirty(pte) || !inode_has_mkwrite(vma->vm_file->inode));
+	folio = pfn_folio(vma_ram(vma), pte_pfn(pte));
+	if (!(vm_flags & VM_SHARED))
 		return folio_test(folio, FOLIO_EXCLUSIVE);
 	return pte_dirty(pte) || folio_rss(folio) == MM_SHMEMPAGES;
 }
@@ -77,7 +80,7 @@ static void protect_entry(struct protect *p, pte_t *at, unsigned long addr)
 		return;
 	}
 	now = pte_with(pte_without(old, PTE_RIGHTS), pte_prot(p->vm_flags));
-	if (may_stay_writable(p, now))
+	if (entry_may_write(p->vma, p->vm_flags, now))
 		now = pte_with(now, PTE_WRITE);
 	if (pte_same(old, now))
 		return;

@@ -6,6 +6,7 @@
  *   copy.c     pages for a forked child     lazyfree.c  pages that may be dropped
  *   protect.c  other access rights          look.c      what reports see
  *   move.c     to another place             mincore.c   which pages are in memory
+ *   writeprotect.c   userfaultfd's write protection
  *
  * Unless said otherwise, the VMA is write-locked (vma_start_write()) under the mmap_lock for
  * writing, so that no page fault runs in it. [start, end) is whole pages within the VMA.
@@ -64,6 +65,22 @@ void copy_undo(struct vma *src);
  */
 unsigned long change_protection(struct vma *vma, unsigned long start, unsigned long end,
 				unsigned long vm_flags);
+
+/* writeprotect.c -------------------------------------------------------------- */
+
+/*
+ * UFFDIO_WRITEPROTECT: pages of [start, end) cannot be written to, wherever they are. So do places
+ * without a page, by markers, if vma is no anonymous memory, or its userfaultfd has
+ * UFFD_FEATURE_WP_UNPOPULATED. mmap_lock for reading is enough. Flushes. 0; -ENOMEM (tables), and
+ * then nothing has changed.
+ */
+int range_uffd_protect(struct vma *vma, unsigned long start, unsigned long end) __must_check;
+/*
+ * None of [start, end) is protected so any more, and markers of nothing else have gone. What vma's
+ * flags allow is allowed again, at once or by the next fault. mmap_lock for reading is enough; not
+ * all of vma needs be in one registration.
+ */
+void range_uffd_unprotect(struct vma *vma, unsigned long start, unsigned long end);
 
 /* move.c ---------------------------------------------------------------------- */
 

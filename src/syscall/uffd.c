@@ -71,6 +71,7 @@ static const struct {
 	{ UFFDIO_API, api },
 	{ UFFDIO_REGISTER, uffd_register },
 	{ UFFDIO_UNREGISTER, uffd_unregister },
+	{ UFFDIO_WRITEPROTECT, uffd_writeprotect },
 };
 
 int samara_uffd_ioctl(struct samara_uffd *uffd, unsigned long request, void *arg)

@@ -4,6 +4,7 @@
  * are looked at before the first is changed; then they change one by one, as for mprotect.
  */
 #include "core/vma_lock.h"
+#include "range/range.h"
 #include "store/inode.h"
 #include "syscall/call_door.h"
 #include "syscall/uffd_calls.h"
@@ -84,11 +85,30 @@ static bool has_it(const struct uffd_range *range, const struct vma *vma)
 	return vma->rare.uffd == range->uffd && (vma->vm_flags & range->flags) == range->flags;
 }
 
+/*
+ * part was registered with these flags until now. Write protection goes with the registration. With
+ * another mode that replaces it, bits and markers stay, and stop nothing: as in Linux.
+ */
+static void forget_protection(const struct vma_part *part, unsigned long flags)
+{
+	if (!(flags & VM_UFFD_WP) || (part->vma->vm_flags & VM_UFFD_WP))
+		return;
+	if (part->vma->rare.uffd)
+		WRITE_ONCE(part->vma->vm_mm->watch.uffds.bits, UFFD_BITS_STALE);
+	else
+		range_uffd_unprotect(part->vma, part->start, part->end);
+}
+
 static int change_part(const struct uffd_range *range, struct vma_part *part, struct vma_dead *dead)
 {
-	const unsigned long flags = (part->vma->vm_flags & ~VM_UFFD_FLAGS) | range->flags;
+	const unsigned long old = part->vma->vm_flags;
+	const unsigned long flags = (old & ~VM_UFFD_FLAGS) | range->flags;
+	int err;
 
-	return vma_modify_flags_uffd(part, flags, range->flags ? range->uffd : NULL, dead);
+	err = vma_modify_flags_uffd(part, flags, range->flags ? range->uffd : NULL, dead);
+	if (!err)
+		forget_protection(part, old);
+	return err;
 }
 
 static int change_all(const struct uffd_range *range, struct vma_dead *dead)
@@ -163,14 +183,15 @@ int uffd_unregister(struct samara_uffd *uffd, void *arg)
 /* All of vma, also where a merge is refused memory: then it stays apart from its neighbours. */
 static struct vma *forget_vma(struct vma *vma, struct vma_dead *dead)
 {
-	const unsigned long flags = vma->vm_flags & ~VM_UFFD_FLAGS;
+	const unsigned long old = vma->vm_flags, flags = old & ~VM_UFFD_FLAGS;
 	struct vma_part part = { vma, vma->vm_start, vma->vm_end };
 
-	if (!vma_modify_flags_uffd(&part, flags, NULL, dead))
-		return part.vma;
-	vma_set_flags(vma, flags);
-	vma->rare.uffd = NULL;
-	return vma;
+	if (vma_modify_flags_uffd(&part, flags, NULL, dead)) {
+		vma_set_flags(vma, flags);
+		vma->rare.uffd = NULL;
+	}
+	forget_protection(&part, old);
+	return part.vma;
 }
 
 void uffd_unregister_all(struct samara_uffd *uffd)

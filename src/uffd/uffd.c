@@ -27,6 +27,8 @@ struct samara_uffd *uffd_alloc(struct samara_mm *mm, unsigned int flags)
 	rwsem_init(&uffd->fills, RANK_UFFD);
 	spin_lock(&mm->watch.uffds.lock, RANK_MMS);
 	list_add_tail(&uffd->in_mm, &mm->watch.uffds.head);
+	if (READ_ONCE(mm->watch.uffds.bits) == UFFD_BITS_NONE)
+		WRITE_ONCE(mm->watch.uffds.bits, UFFD_BITS_SOME);
 	spin_unlock(&mm->watch.uffds.lock);
 	return uffd;
 }

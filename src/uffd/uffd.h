@@ -26,8 +26,9 @@
  *   uffd_sleeper   each sleeper is in one list, called ones in none
  *   uffd_changing  changing equals the events that are prepared, queued or not yet waited for
  *   uffd_readable  the descriptor is readable exactly if pending, unread posts or events has one
- *   uffd_bits      no entry of a VMA without VM_UFFD_WP is stopped by its uffd-wp bit (faults), and
- *                  unregistering leaves none
+ *   uffd_bits      (range/validate_bits.c) in a VMA with VM_UFFD_WP an entry that has the uffd-wp
+ *                  bit allows no write; in one without it no entry has the bit. Not once the mm
+ *                  may have stale ones (enum uffd_bits, core/mm.h)
  *
  * No wake-up is lost. A sleeper is queued while its VMA is held, and then looks at the entry again
  * under the leaf's lock. A request changes the entry under that lock and wakes afterwards. So
@@ -119,6 +120,12 @@ void uffd_close(struct samara_uffd *uffd);
 static inline unsigned int uffd_features(const struct samara_uffd *uffd)
 {
 	return smp_load_acquire(&uffd->features) & ~UFFD_READY;
+}
+
+/* An event of a change to the map was not read yet: requests that change pages say -EAGAIN. */
+static inline bool uffd_changing(const struct samara_uffd *uffd)
+{
+	return smp_load_acquire(&uffd->changing);
 }
 
 /* faults (wait.c) ------------------------------------------------------------------ */

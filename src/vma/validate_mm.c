@@ -4,6 +4,7 @@
  */
 #include "base/report.h"
 #include "core/vma_lock.h"
+#include "range/validate_bits.h"
 #include "rmap/rmap.h"
 #include "uffd/validate_uffd.h"
 #include "vma/account.h"
@@ -114,6 +115,8 @@ int mm_validate(struct samara_mm *mm, struct samara_report *out)
 			err = rmap_validate_vma(vma, out);
 		if (!err)
 			err = uffd_validate_vma(vma, out);
+		if (!err)
+			err = range_validate_bits(vma, out);
 		if (err)
 			return err;
 		add(&sum, vma);

@@ -9,6 +9,7 @@
 
 #include <samara/inject.h>
 
+#include "store/swap_area.h"
 #include "support/page_world.h"
 
 static struct vma *fork_pages(struct world *w, struct vma *src)
@@ -258,6 +259,52 @@ static void undoing_takes_nothing_from_a_child_that_still_has_it(void **state)
 	assert_world(w);
 }
 
+/* A fork that stops at a slot's limit leaves the parent as it was. */
+static void a_fork_fails_where_a_slot_has_too_many_entries(void **state)
+{
+	struct world *w = *state;
+	struct vma *vma = world_vma(w, 0, 16, VM_RW, NULL), *child;
+	pte_t first, second;
+
+	world_anon_vma(vma);
+	first = put_swap(vma, 1, 0x5a, SWP_EXCLUSIVE);
+	second = put_swap(vma, 2, 0x5a, 0);
+	assert_true(swap_dup(w->box.store, pte_swap_entry(second)));
+	child = world_fork(w, world_mm(w), vma);
+#ifdef SAMARA_DEBUG /* in others the limit stays */
+	swap_count_max = 2;
+	assert_int_equal(copy_page_range(child, vma), -ENOMEM);
+	swap_count_max = SWAP_COUNT_LIMIT;
+#endif
+	swap_put(w->box.store, pte_swap_entry(second));
+	assert_world(w);
+	world_vma_gone(w, child);
+	copy_undo(vma);
+	assert_true(pte_same(pte_of(w->mm[0], 1), first));
+	assert_true(pte_same(pte_of(w->mm[0], 2), second));
+	assert_world(w);
+}
+
+/* One that was shared before is not exclusive after a fork that failed. */
+static void a_failed_fork_makes_nothing_exclusive_that_was_not(void **state)
+{
+	struct world *w = *state;
+	struct vma *vma = world_vma(w, 0, 16, VM_RW, NULL), *first, *second;
+
+	put_swap(vma, 1, 0x5a, SWP_EXCLUSIVE);
+	first = world_fork(w, world_mm(w), vma);
+	assert_int_equal(copy_page_range(first, vma), 0);
+	second = world_fork(w, world_mm(w), vma);
+	assert_int_equal(copy_page_range(second, vma), 0);
+	world_vma_gone(w, second);
+	copy_undo(vma);
+	assert_false(swp_value(pte_of(w->mm[0], 1)) & SWP_EXCLUSIVE);
+	world_vma_gone(w, first);
+	copy_undo(vma);
+	assert_false(swp_value(pte_of(w->mm[0], 1)) & SWP_EXCLUSIVE);
+	assert_world(w);
+}
+
 #define test(name) cmocka_unit_test_setup_teardown(name, world_up, world_down)
 
 int main(void)
@@ -273,6 +320,8 @@ int main(void)
 		test(markers_go_on_as_far_as_the_child_wants_them),
 		test(a_failed_fork_leaves_the_parent_as_it_was),
 		test(undoing_takes_nothing_from_a_child_that_still_has_it),
+		test(a_fork_fails_where_a_slot_has_too_many_entries),
+		test(a_failed_fork_makes_nothing_exclusive_that_was_not),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,8 +7,8 @@
  *   =  as it was            r  migrates, shared       s  the same slot, not exclusive
  *                           x  migrates, exclusive, read-only
  *   0, 1  as it was, and what mincore says            .  not asked
+ *   W, X  as = and x, and write-protected by userfaultfd
  */
-#include <errno.h>
 #include <samara/access.h>
 
 #include "fault/swapin.h"
@@ -16,6 +16,7 @@
 #include "store/swap_area.h"
 #include "support/cmocka_all.h"
 #include "support/page_world.h"
+#include "uffd/uffd.h"
 
 #define AT_PAGE 5UL
 #define BYTE 0x5a
@@ -221,6 +222,31 @@ static char protect_back(struct scene *s)
 	return letter_at(s, AT_PAGE);
 }
 
+/* Registered for write protection by a userfaultfd that has asked for nothing else. */
+static char uffd_protect(struct scene *s)
+{
+	struct samara_uffd uffd = { .features = UFFD_READY };
+	char is;
+	pte_t now;
+
+	s->vma->vm_flags |= VM_UFFD_WP;
+	s->vma->rare.uffd = &uffd;
+	assert_int_equal(range_uffd_protect(s->vma, PG(0), PG(16)), 0);
+	now = pte_of(s->vma->vm_mm, AT_PAGE);
+	s->vma->rare.uffd = NULL;
+	if (pte_marker(now) || !pte_any_uffd_wp(now))
+		return letter(s, now);
+	is = letter(s, swp_without(now, pte_migration(now) ? MIGRATION_UFFD_WP : SWP_UFFD_WP));
+	return is == '=' ? 'W' : is == 'x' ? 'X' : '?';
+}
+
+static char uffd_unprotect(struct scene *s)
+{
+	uffd_protect(s);
+	range_uffd_unprotect(s->vma, PG(0), PG(16));
+	return letter_at(s, AT_PAGE);
+}
+
 static char lazyfree(struct scene *s)
 {
 	range_lazyfree(s->vma, PG(0), PG(16));
@@ -273,6 +299,8 @@ static const struct row {
 	{ "move", move, false, "=========" },
 	{ "protect", protect, false, "====x====" },
 	{ "protect, and back", protect_back, false, "====x====" },
+	{ "uffd protect", uffd_protect, false, "===WXWWWW" },
+	{ "uffd unprotect", uffd_unprotect, false, "==-=x====" },
 	{ "lazyfree", lazyfree, true, "=-====.--" },
 	{ "guard install", install, false, "=gggggggg" },
 	{ "guard remove", remove_guard, false, "-========" },
@@ -387,52 +415,6 @@ static void uffd_wp_of_a_swapped_page_goes_where_the_page_goes(void **state)
 	assert_world(w);
 }
 
-/* A fork that stops at a slot's limit leaves the parent as it was. */
-static void a_fork_fails_where_a_slot_has_too_many_entries(void **state)
-{
-	struct world *w = *state;
-	struct vma *vma = world_vma(w, 0, 16, VM_RW, NULL), *child;
-	pte_t first, second;
-
-	world_anon_vma(vma);
-	first = put_swap(vma, 1, BYTE, SWP_EXCLUSIVE);
-	second = put_swap(vma, 2, BYTE, 0);
-	assert_true(swap_dup(w->box.store, pte_swap_entry(second)));
-	child = world_fork(w, world_mm(w), vma);
-#ifdef SAMARA_DEBUG /* in others the limit stays */
-	swap_count_max = 2;
-	assert_int_equal(copy_page_range(child, vma), -ENOMEM);
-	swap_count_max = SWAP_COUNT_LIMIT;
-#endif
-	swap_put(w->box.store, pte_swap_entry(second));
-	assert_world(w);
-	world_vma_gone(w, child);
-	copy_undo(vma);
-	assert_true(pte_same(pte_of(w->mm[0], 1), first));
-	assert_true(pte_same(pte_of(w->mm[0], 2), second));
-	assert_world(w);
-}
-
-/* One that was shared before is not exclusive after a fork that failed. */
-static void a_failed_fork_makes_nothing_exclusive_that_was_not(void **state)
-{
-	struct world *w = *state;
-	struct vma *vma = world_vma(w, 0, 16, VM_RW, NULL), *first, *second;
-
-	put_swap(vma, 1, BYTE, SWP_EXCLUSIVE);
-	first = world_fork(w, world_mm(w), vma);
-	assert_int_equal(copy_page_range(first, vma), 0);
-	second = world_fork(w, world_mm(w), vma);
-	assert_int_equal(copy_page_range(second, vma), 0);
-	world_vma_gone(w, second);
-	copy_undo(vma);
-	assert_false(swp_value(pte_of(w->mm[0], 1)) & SWP_EXCLUSIVE);
-	world_vma_gone(w, first);
-	copy_undo(vma);
-	assert_false(swp_value(pte_of(w->mm[0], 1)) & SWP_EXCLUSIVE);
-	assert_world(w);
-}
-
 #define test(name) cmocka_unit_test_setup_teardown(name, world_up, world_down)
 
 int main(void)
@@ -442,8 +424,6 @@ int main(void)
 		test(smaps_counts_what_is_swapped_or_on_its_way),
 		test(pagemap_tells_type_and_place),
 		test(uffd_wp_of_a_swapped_page_goes_where_the_page_goes),
-		test(a_fork_fails_where_a_slot_has_too_many_entries),
-		test(a_failed_fork_makes_nothing_exclusive_that_was_not),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
