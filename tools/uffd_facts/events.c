@@ -7,28 +7,9 @@
 static int fd;
 static char *m;
 
-/* A call in a thread of its own, and what its monitor reads. */
-static long made(struct doer *d)
-{
-	long (*make)(void) = (long (*)(void))(uintptr_t)d->arg;
-
-	return make();
-}
-
 static void asked(const char *what, long (*make)(void))
 {
-	static struct doer d;
-	const char *before;
-	char *text;
-
-	d.arg = (long)(uintptr_t)make;
-	doer_start(&d, made, NULL);
-	nap(40);
-	before = doer_state(&d, 0);
-	text = messages(fd, m);
-	FACT(what, P("%s", text), P("; call %s", before),
-	     P(" before they were read, then %s", doer_state(&d, 300)),
-	     P(", answer %s", err(d.ret)));
+	told(what, fd, m, make);
 }
 
 static long ret_of(long ret)
@@ -180,8 +161,7 @@ static void at_close(void)
 
 	/* Close while a call waits for its event to be read. */
 	m += PAGE;
-	c.arg = (long)(uintptr_t)unmap_one;
-	doer_start(&c, made, NULL);
+	doer_calls(&c, unmap_one);
 	nap(30);
 	FACT("munmap, event unread", P("%s", doer_state(&c, 0)));
 	close(fd);
@@ -194,8 +174,7 @@ static void at_close(void)
 	memset(m, 1, 8 * PAGE);
 	reg(fd, m + 2 * PAGE, 2, MISSING);
 	reg(second, m + 4 * PAGE, 2, MISSING);
-	c.arg = (long)(uintptr_t)unmap_two;
-	doer_start(&c, made, NULL);
+	doer_calls(&c, unmap_two);
 	nap(30);
 	FACT("munmap over two descriptors: second has a message before the first is read",
 	     P("%d", next_message(second, &msg, 50)));
@@ -217,8 +196,7 @@ static void at_once(void)
 	m = mem(ANON, 8);
 	m[0] = 1;
 	reg(fd, m, 8, MISSING);
-	c.arg = (long)(uintptr_t)unmap_one;
-	doer_start(&c, made, NULL);
+	doer_calls(&c, unmap_one);
 	nap(30);
 	doer_start(&f, do_read, m + 4 * PAGE);
 	nap(30);

@@ -90,11 +90,14 @@ struct doer {
 long do_read(struct doer *d);
 long do_write(struct doer *d);
 void doer_start(struct doer *d, long (*what)(struct doer *), void *at);
+void doer_calls(struct doer *d, long (*make)(void));
 /* "asleep" after ms, "done", or the signal. */
 const char *doer_state(struct doer *d, int ms);
 /* What a touch in this thread gives: "ok", "SIGBUS 2", ... */
 const char *touch(void *at, bool write);
 void nap(int ms);
+/* Row what: the events of a call that a thread makes, addresses from base on, and its answer. */
+void told(const char *what, int fd, const void *base, long (*make)(void));
 
 /* A write by a thread, and the message that it gives; then it is let go. */
 void writes(const char *what, int fd, char *base, char *at);
@@ -116,5 +119,6 @@ void group_modes(void);
 void group_swap(void);
 void group_more(void);
 void group_bits(void);
+void group_told(void);
 
 #endif

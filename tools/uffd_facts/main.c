@@ -17,6 +17,7 @@ static const struct {
 	{ "scan", group_scan },     { "modes", group_modes },
 	{ "more", group_more },     { "swap", group_swap },
 	{ "bits", group_bits },
+	{ "told", group_told },
 };
 
 static void run(const char *name, void (*group)(void))
