@@ -78,6 +78,7 @@ void mm_inherit(struct samara_mm *mm, const struct samara_mm *from)
 	mm->layout = from->layout;
 	mm->limits = from->limits;
 	mm->limits.def_flags = 0; /* a child has no MCL_FUTURE */
+	mm->watch.uffds.no_wait = READ_ONCE(from->watch.uffds.no_wait);
 }
 
 void mm_free(struct samara_mm *mm)

@@ -176,6 +176,7 @@ struct mm_uffds {
 	struct samara_spinlock lock; /* RANK_MMS, never with the machine's */
 	struct list_head head;       /* lock; samara_uffd.in_mm */
 	enum uffd_bits bits;         /* (m), and (a) from NONE to SOME */
+	unsigned int no_wait;        /* (a) calls leave their events queued, and return */
 };
 
 /* What is told of changes to the page table, and of faults. */
@@ -423,7 +424,7 @@ static inline bool mm_map_full(const struct samara_mm *mm)
 
 /* An empty mm with Linux's default limits. The reference to machine is the caller's to take. */
 struct samara_mm *mm_alloc(struct samara_machine *machine) __must_check;
-/* Limits, capabilities, layout as in from. */
+/* Limits, capabilities, layout, whether events are waited for: as in from. */
 void mm_inherit(struct samara_mm *mm, const struct samara_mm *from);
 /*
  * No VMA may be left; the machine's reference is the caller's to drop. An mm that has joined the

@@ -92,6 +92,7 @@ struct vma_special {
 struct anon_vma;
 struct rmap_link;
 struct samara_uffd;
+struct uffd_event;
 
 struct vma_rmap {
 	struct rmap_link *links; /* (w) the families it is in: rmap/rmap.h */
@@ -130,9 +131,18 @@ struct vma {
 _Static_assert(sizeof(struct vma) <= 2 * CACHE_LINE, "two cache lines");
 _Static_assert(offsetof(struct vma, rare) == CACHE_LINE, "what faults read");
 
-/* VMAs that have left the tree; what they hold is given back after mmap_lock is dropped. */
+/* What one call tells userfaultfds, in the order of delivery: uffd/uffd.h. Empty: first is NULL. */
+struct uffd_events {
+	struct uffd_event *first, *last;
+};
+
+/*
+ * What a call leaves until mmap_lock is dropped: VMAs that have left the tree hold files, and their
+ * userfaultfds are told.
+ */
 struct vma_dead {
 	struct vma *first;
+	struct uffd_events events;
 };
 
 static inline unsigned long vma_size(const struct vma *vma)

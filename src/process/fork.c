@@ -13,6 +13,7 @@
 #include "process/exit.h"
 #include "range/range.h"
 #include "rmap/rmap.h"
+#include "uffd/uffd.h"
 #include "vma/account.h"
 #include "vma/find.h"
 #include "vma/unmap.h"
@@ -30,15 +31,17 @@ static void begin(enum fork_step step, struct samara_mm *parent, struct samara_m
 #endif
 
 /* A copy that is linked to vma's families and to one of its own, or NULL. */
-static struct vma *copy_vma(const struct vma *vma, struct samara_mm *child)
+static struct vma *copy_vma(const struct vma *vma, struct samara_mm *child,
+			    struct uffd_events *forks)
 {
 	struct vma *copy = vma_alloc(child);
 
 	if (!copy)
 		return NULL;
 	vma_copy_fields(copy, vma, vma->vm_start, vma->vm_end);
-	copy->vm_flags &= ~(VM_LOCKED_MASK | VM_UFFD_FLAGS);
-	copy->rare.uffd = NULL;
+	copy->vm_flags &= ~VM_LOCKED_MASK;
+	if (unlikely(copy->vm_flags & VM_UFFD_FLAGS) && uffd_fork_vma(forks, copy, vma))
+		goto discard;
 	if (!(vma->vm_flags & VM_WIPEONFORK) && anon_vma_fork(copy, vma))
 		goto discard;
 	if (vma_link_file(copy))
@@ -60,7 +63,8 @@ static void copies_discard(struct vma *copies)
 }
 
 /* FORK_VMAS: copies in address order. Each VMA is write-locked, so no page fault runs in it. */
-static int copies_make(struct samara_mm *parent, struct samara_mm *child, struct vma **first)
+static int copies_make(struct samara_mm *parent, struct samara_mm *child, struct vma **first,
+		       struct uffd_events *forks)
 {
 	MA_STATE(mas, &parent->mt, 0, 0);
 	struct vma **at = first, *vma;
@@ -70,7 +74,7 @@ static int copies_make(struct samara_mm *parent, struct samara_mm *child, struct
 		if (vma->vm_flags & VM_DONTCOPY)
 			continue;
 		vma_start_write(vma);
-		*at = copy_vma(vma, child);
+		*at = copy_vma(vma, child, forks);
 		if (!*at) {
 			copies_discard(*first);
 			return -ENOMEM;
@@ -120,13 +124,13 @@ static void copies_place(struct samara_mm *child, struct vma *copies)
 }
 
 /* FORK_VMAS to FORK_PLACE. */
-static int map_copy(struct samara_mm *parent, struct samara_mm *child)
+static int map_copy(struct samara_mm *parent, struct samara_mm *child, struct uffd_events *forks)
 {
 	struct vma *copies;
 	int err;
 
 	begin(FORK_VMAS, parent, child);
-	err = copies_make(parent, child, &copies);
+	err = copies_make(parent, child, &copies, forks);
 	if (err)
 		return err;
 	begin(FORK_CHARGE, parent, child);
@@ -193,9 +197,9 @@ static void pages_take_back(struct samara_mm *parent, unsigned long until)
 			copy_undo(vma);
 }
 
-int dup_mmap(struct samara_mm *parent, struct samara_mm *child)
+int dup_mmap(struct samara_mm *parent, struct samara_mm *child, struct uffd_events *forks)
 {
-	struct vma_dead dead = { NULL };
+	struct vma_dead dead = { 0 };
 	unsigned long until = 0;
 	int err;
 
@@ -206,17 +210,19 @@ int dup_mmap(struct samara_mm *parent, struct samara_mm *child)
 	mm_join(child);
 	mm_inherit(child, parent);
 	/* What the reaper has taken from the parent must not be zeros in the child. */
-	err = mm_pages_lost(parent) ? -ENOMEM : map_copy(parent, child);
+	err = mm_pages_lost(parent) ? -ENOMEM : map_copy(parent, child, forks);
 	if (!err && mm_has_tables(parent))
 		err = pages_copy(parent, child, &until);
 	if (!err) {
 		begin(FORK_LIVE, parent, child);
+		uffd_forks_join(forks);
 		smp_store_release(&child->life.state, MM_LIVE);
 	}
 	mmap_write_unlock(child);
 	if (err) {
 		frames_returned += child->count.copied;
 		exit_mmap(child, &dead);
+		uffd_events_drop(forks);
 		if (until)
 			pages_take_back(parent, until);
 	}

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the system calls have in common: take the mmap_lock, do the work, drop it, and only then
- * give back what left the map (files may have to be closed) and fault in what was asked for (a
- * fault may have to wait).
+ * give back what left the map (files may have to be closed), tell userfaultfds (which waits until
+ * they have read it) and fault in what was asked for (a fault may have to wait).
  */
 #ifndef SYSCALL_CALL_DOOR_H
 #define SYSCALL_CALL_DOOR_H
@@ -20,7 +20,7 @@ struct door {
 static inline void door_enter(struct door *door, struct samara_mm *mm)
 {
 	door->mm = mm;
-	door->dead.first = NULL;
+	door->dead = (struct vma_dead){ 0 };
 	door->populate = (struct populate_later){ 0 };
 	mmap_write_lock(mm);
 }

@@ -18,6 +18,7 @@
 #include "reclaim/reclaim.h"
 #include "store/file.h"
 #include "syscall/call_door.h"
+#include "syscall/uffd_calls.h"
 
 static DEFINE_ALLOC_SITE(machine_site, "machine");
 
@@ -141,7 +142,7 @@ int samara_mm_create(struct samara_machine *machine, struct samara_mm **out)
 	return 0;
 }
 
-static int fork_once(struct samara_mm *parent, struct samara_mm **child)
+static int fork_once(struct samara_mm *parent, struct samara_mm **child, struct uffd_events *forks)
 {
 	struct samara_mm *mm = mm_alloc(parent->machine);
 	int err;
@@ -149,7 +150,7 @@ static int fork_once(struct samara_mm *parent, struct samara_mm **child)
 	if (!mm)
 		return -ENOMEM;
 	machine_get(parent->machine, 1);
-	err = dup_mmap(parent, mm);
+	err = dup_mmap(parent, mm, forks);
 	if (err) {
 		mm_put(mm);
 		return err;
@@ -162,19 +163,25 @@ static int fork_once(struct samara_mm *parent, struct samara_mm **child)
 int samara_fork(struct samara_mm *parent, struct samara_mm **child)
 {
 	unsigned long refused = frames_refused;
+	struct uffd_events forks = { 0 };
 	int err = mm_call(parent);
+	LIST_HEAD(closing);
 
 	if (err)
 		return err;
 	do
-		err = fork_once(parent, child);
+		err = fork_once(parent, child, &forks);
 	while (err == -ENOMEM && !store_make_room(parent->machine->store, &refused));
+	if (unlikely(forks.first)) {
+		uffd_events_deliver(&forks, &closing);
+		uffd_close_all(&closing);
+	}
 	return err;
 }
 
 void samara_mm_exit(struct samara_mm *mm)
 {
-	struct vma_dead dead = { NULL };
+	struct vma_dead dead = { 0 };
 
 	if (!mm || mm_is_foreign(mm))
 		return;

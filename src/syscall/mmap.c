@@ -198,6 +198,7 @@ unsigned long do_mmap(struct mmap_desc *d)
 		.pgoff = d->pgoff,
 		.flags = vm_flags,
 		.file = d->file,
+		.untold = d->untold,
 		.vacant = !(d->flags & MAP_FIXED),
 		.around = around,
 		.huge_pages = mm_pages(mm, d->huge),

@@ -36,6 +36,7 @@ struct mmap_desc {
 	struct samara_file *file; /* NULL: anonymous */
 	unsigned long pgoff;
 	unsigned long huge; /* MAP_HUGETLB: bytes of a huge page, else 0 */
+	bool untold;        /* as in struct map_request */
 	struct door *door;
 };
 

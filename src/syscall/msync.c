@@ -159,6 +159,7 @@ int samara_remap_file_pages(struct samara_mm *mm, unsigned long addr, unsigned l
 		.len = size & mm_page_mask(mm),
 		.flags = flags,
 		.pgoff = pgoff,
+		.untold = true,
 		.door = &door,
 	};
 	unsigned long end;

@@ -31,17 +31,19 @@ int samara_uffd_create(struct samara_mm *mm, int flags, struct samara_uffd **out
 	uffd = uffd_alloc(mm, (unsigned int)flags);
 	if (!uffd)
 		return -ENOMEM;
+	uffd_join(uffd);
 	*out = uffd;
 	return 0;
 }
 
 void samara_uffd_put(struct samara_uffd *uffd)
 {
+	LIST_HEAD(closing);
+
 	if (!uffd || mm_is_foreign(uffd->mm))
 		return;
-	uffd_unregister_all(uffd);
-	uffd_close(uffd);
-	uffd_put(uffd);
+	list_add_tail(&uffd->fork.in, &closing);
+	uffd_close_all(&closing);
 }
 
 static int api(struct samara_uffd *uffd, void *arg)

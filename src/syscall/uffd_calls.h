@@ -18,6 +18,12 @@ int uffd_writeprotect(struct samara_uffd *uffd, void *arg);
 /* uffd is closed: none of its mm's VMAs points to it any more. Cannot fail. No lock is held. */
 void uffd_unregister_all(struct samara_uffd *uffd);
 
+/*
+ * Closes userfaultfds, listed by fork.in, and children of theirs that were not taken. The list is
+ * empty then. Cannot fail. No lock is held.
+ */
+void uffd_close_all(struct list_head *closing);
+
 /* Whole pages that an mm may map: 0, or -EINVAL. */
 static inline int uffd_check_range(const struct samara_mm *mm, const struct uffdio_range *range)
 {

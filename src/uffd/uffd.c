@@ -25,12 +25,18 @@ struct samara_uffd *uffd_alloc(struct samara_mm *mm, unsigned int flags)
 	list_init(&uffd->q.events);
 	list_init(&uffd->q.forked);
 	rwsem_init(&uffd->fills, RANK_UFFD);
-	spin_lock(&mm->watch.uffds.lock, RANK_MMS);
-	list_add_tail(&uffd->in_mm, &mm->watch.uffds.head);
-	if (READ_ONCE(mm->watch.uffds.bits) == UFFD_BITS_NONE)
-		WRITE_ONCE(mm->watch.uffds.bits, UFFD_BITS_SOME);
-	spin_unlock(&mm->watch.uffds.lock);
 	return uffd;
+}
+
+void uffd_join(struct samara_uffd *uffd)
+{
+	struct mm_uffds *uffds = &uffd->mm->watch.uffds;
+
+	spin_lock(&uffds->lock, RANK_MMS);
+	list_add_tail(&uffd->in_mm, &uffds->head);
+	if (READ_ONCE(uffds->bits) == UFFD_BITS_NONE)
+		WRITE_ONCE(uffds->bits, UFFD_BITS_SOME);
+	spin_unlock(&uffds->lock);
 }
 
 void uffd_put(struct samara_uffd *uffd)
@@ -45,12 +51,13 @@ void uffd_put(struct samara_uffd *uffd)
 	mm_put(mm);
 }
 
-void uffd_close(struct samara_uffd *uffd)
+void uffd_close(struct samara_uffd *uffd, struct list_head *closing)
 {
 	struct samara_mm *mm = uffd->mm;
 
 	spin_lock(&uffd->q.lock, RANK_EVENT);
 	uffd->q.closed = true;
+	uffd_events_close(uffd, closing);
 	spin_unlock(&uffd->q.lock);
 	spin_lock(&mm->watch.uffds.lock, RANK_MMS);
 	list_del(&uffd->in_mm);

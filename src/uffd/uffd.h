@@ -24,7 +24,7 @@
  *   uffd_vma       a VMA has a uffd exactly when it has one of VM_UFFD_FLAGS; that uffd is its mm's
  *                  and not closed
  *   uffd_sleeper   each sleeper is in one list, called ones in none
- *   uffd_changing  changing equals the events that are prepared, queued or not yet waited for
+ *   uffd_changing  changing equals the events that are prepared or queued
  *   uffd_readable  the descriptor is readable exactly if pending, unread posts or events has one
  *   uffd_bits      (range/validate_bits.c) in a VMA with VM_UFFD_WP an entry that has the uffd-wp
  *                  bit allows no write; in one without it no entry has the bit. Not once the mm
@@ -67,22 +67,28 @@ struct uffd_event {
 	struct uffd_event *next;   /* of one call, in the order of delivery */
 	struct list_head in;       /* (q) events */
 	struct samara_uffd *uffd;  /* with a reference */
-	struct samara_uffd *child; /* FORK: the child's, until it is taken; else NULL */
-	unsigned int word;         /* (a) futex: 1 once it was read or dropped */
+	struct samara_uffd *child; /* FORK: the child's, until it is read; else NULL */
+	unsigned int word;         /* (a) futex: 1 once it was read, or uffd is closed */
+	bool waited;               /* the call sleeps, and frees it; else the reader frees it */
 	struct uffd_msg msg;
 };
-/* Of one call (in core/vma.h: struct vma_dead has one); an empty one is all zero. */
-struct uffd_events {
-	struct uffd_event *first, **end;
-};
+/* Unread events of a userfaultfd whose calls do not wait. */
+#define UFFD_EVENTS_MOST 4096U
 
 struct uffd_queues {
 	struct samara_spinlock lock; /* RANK_EVENT */
 	struct list_head pending, told, events, forked;
 	struct uffd_posts *posts;
+	unsigned int forks;   /* numbers of FORK messages that were given */
 	unsigned int readers; /* futex: raised when a message comes */
 	int eventfd;          /* -1: not asked for yet */
 	bool closed;
+};
+
+/* A fork's child that its parent's userfaultfd has told, until samara_uffd_forked(). */
+struct uffd_forked {
+	struct list_head in; /* (q) of the parent's: forked; or a list of what is to be closed */
+	unsigned int number; /* (q) of the parent's: msg.arg.fork.ufd */
 };
 
 struct samara_uffd {
@@ -96,14 +102,15 @@ struct samara_uffd {
 	/* RANK_UFFD. For reading: pages are filled. For writing: changing rises for REMOVE. */
 	struct rwsem fills;
 	struct uffd_queues q;
-	struct samara_uffd *forked_from; /* fork.c, until the fork is live; counted */
-	struct samara_uffd *next_fork;
+	struct uffd_forked fork;
 };
 
 /* life (uffd.c) -------------------------------------------------------------------- */
 
 /* One of mm's, with the handle's reference; the caller has checked flags. NULL when refused. */
 struct samara_uffd *uffd_alloc(struct samara_mm *mm, unsigned int flags) __must_check;
+/* uffd, which is new, is one of those that walkers of its mm find. */
+void uffd_join(struct samara_uffd *uffd);
 static inline void uffd_get(struct samara_uffd *uffd)
 {
 	refcount_inc(&uffd->refs);
@@ -111,10 +118,17 @@ static inline void uffd_get(struct samara_uffd *uffd)
 /* One reference less. No lock is held: the last one drops the mm's, too. */
 void uffd_put(struct samara_uffd *uffd);
 /*
- * No thread waits for uffd from here on, and what was not read is dropped. Its VMAs may still point
- * to it. No lock is held.
+ * No thread waits for uffd from here on, and what was not read is dropped. None of its VMAs points
+ * to it any more. Children that were not taken go onto closing, by fork.in: the caller closes them
+ * too. No lock is held.
  */
-void uffd_close(struct samara_uffd *uffd);
+void uffd_close(struct samara_uffd *uffd, struct list_head *closing);
+
+/* Whether an event is unread: fills say -EAGAIN. Once fills is held it does not become so. */
+static inline bool uffd_is_changing(const struct samara_uffd *uffd)
+{
+	return smp_load_acquire(&uffd->changing);
+}
 
 /* Features that UFFDIO_API has turned on; 0 before it has. */
 static inline unsigned int uffd_features(const struct samara_uffd *uffd)
@@ -149,36 +163,64 @@ void uffd_wake(struct samara_uffd *uffd, unsigned long start, unsigned long end)
 /* events (event.c) ----------------------------------------------------------------- */
 
 /*
- * mmap_lock for writing. Events for the VMAs of [start, end) whose uffd wants UNMAP, one for each
- * uffd, at the end of events. 0 or -ENOMEM, and then none were added.
+ * Those that prepare add to the end of events. 0; -ENOMEM, and then they have added nothing:
+ * memory, or too many events are unread. mmap_lock is held for writing, but for
+ * uffd_remove_prepare().
  */
+
+/* [start, end) leaves the map: an event for each userfaultfd of its VMAs that wants UNMAP. */
 int uffd_unmap_prepare(struct uffd_events *events, struct samara_mm *mm, unsigned long start,
 		       unsigned long end) __must_check;
-/* The same from a reserve; and REMAP, whose place is at *at. */
-int uffd_remap_prepare(struct uffd_events *events, const struct vma *vma) __must_check;
-/* The call failed, or was undone: nothing is told. */
-void uffd_events_drop(struct uffd_events *events);
-/* One after the other; each is read before the next is queued. No lock is held. */
-void uffd_events_deliver(struct uffd_events *events);
-/* REMOVE of [start, end) of vma, which is held for reading. 0 or -ENOMEM. */
-int uffd_remove_prepare(struct uffd_events *events, struct vma *vma, unsigned long start,
+
+struct uffd_remap {
+	unsigned long from, to, len;
+};
+/* A part of vma moves. */
+int uffd_remap_prepare(struct uffd_events *events, const struct vma *vma,
+		       const struct uffd_remap *remap) __must_check;
+/* Whether vma is registered, and stays so where it moves to. */
+bool uffd_remap_told(const struct vma *vma);
+
+/* Pages [start, end) of vma are about to go. mmap_lock is held for reading. */
+int uffd_remove_prepare(struct uffd_events *events, const struct vma *vma, unsigned long start,
 			unsigned long end) __must_check;
+
+/* Puts those of from, which becomes empty, behind those of to. */
+void uffd_events_move(struct uffd_events *to, struct uffd_events *from);
+/*
+ * The call failed: nothing is told. The mmap_lock has been held since they were prepared, or still
+ * is: so the handles are open. A child has exited, and its userfaultfds are freed.
+ */
+void uffd_events_drop(struct uffd_events *events);
+/*
+ * One after the other; each is read before the next is queued, unless samara_uffd_events_wait() is
+ * off. Children whose parent's userfaultfd is closed go onto closing (uffd_close(); NULL: there is
+ * no FORK). No lock is held.
+ */
+void uffd_events_deliver(struct uffd_events *events, struct list_head *closing);
+
+/* The next event, if there is one. q.lock is held. */
+bool uffd_event_take(struct samara_uffd *uffd, struct uffd_msg *msg);
+/* Of uffd_close(). q.lock is held. */
+void uffd_events_close(struct samara_uffd *uffd, struct list_head *closing);
 
 /* fork (fork.c) -------------------------------------------------------------------- */
 
-/* The children of a fork under way, one for each parent's that wants FORK. */
-struct uffd_forks {
-	struct samara_uffd *first;
-};
 /*
- * copy, of vma, gets the child's uffd, or is not registered. Both mmap_locks for writing. 0 or
- * -ENOMEM; uffd_forks_drop() undoes all.
+ * copy, of vma, which is registered, gets the child's userfaultfd, or is not registered. forks are
+ * the FORK events of this fork, one for each userfaultfd of the parent that wants them. Both
+ * mmap_locks for writing. 0 or -ENOMEM; behind the child's exit uffd_events_drop() undoes all.
  */
-int uffd_fork_vma(struct uffd_forks *forks, struct vma *copy, const struct vma *vma) __must_check;
-/* The fork failed, and the child has exited. The parent's lock may be held. */
-void uffd_forks_drop(struct uffd_forks *forks);
-/* Behind FORK_LIVE, no lock is held: FORK is told to each parent's, one after the other. */
-void uffd_forks_deliver(struct uffd_forks *forks);
+int uffd_fork_vma(struct uffd_events *forks, struct vma *copy, const struct vma *vma) __must_check;
+/* FORK_LIVE: walkers of the child's mm find its userfaultfds from here on. Both locks are held. */
+void uffd_forks_join(const struct uffd_events *forks);
+/* FORK is prepared: event.c's part. */
+int uffd_fork_prepare(struct uffd_events *events, struct samara_uffd *uffd,
+		      struct samara_uffd *child) __must_check;
+/* FORK is read: the child's waits in uffd for uffd_fork_take(). Its number. q.lock is held. */
+unsigned int uffd_fork_read(struct samara_uffd *uffd, struct samara_uffd *child);
+/* The child's of that number, which is the caller's to close; or NULL. No lock is held. */
+struct samara_uffd *uffd_fork_take(struct samara_uffd *uffd, unsigned int number) __must_check;
 
 /* The mm ends, and has no VMA any more: threads that still sleep in it go on. */
 void uffd_mm_exit(struct samara_mm *mm);

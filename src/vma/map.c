@@ -259,7 +259,11 @@ int map_region(const struct map_request *req, struct vma **out)
 	struct samara_mm *mm = req->mm;
 	struct map_plan plan = {
 		.req = req,
-		.remove = { .mm = mm, .start = req->start, .end = req->end, .around = true },
+		.remove = { .mm = mm,
+			    .start = req->start,
+			    .end = req->end,
+			    .around = true,
+			    .untold = req->untold },
 		.flags = req->flags,
 		.pages = mm_pages(mm, req->end - req->start),
 	};

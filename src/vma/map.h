@@ -27,6 +27,7 @@ struct map_request {
 		MAP_ORDINARY,
 		MAP_HEAP
 	} kind;                    /* MAP_HEAP: only a VMA that ends above start_brk grows */
+	bool untold;               /* what was there leaves without UNMAP: remap_file_pages */
 	bool vacant;               /* the caller knows that the range is empty */
 	struct area_around around; /* of a vacant range, if the search found it */
 	unsigned long huge_pages;  /* VM_HUGETLB: ordinary pages in a huge one */

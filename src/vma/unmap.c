@@ -6,6 +6,7 @@
 
 #include "base/assert.h"
 #include "core/vma_lock.h"
+#include "uffd/uffd.h"
 #include "vma/account.h"
 #include "vma/find.h"
 #include "vma/pages.h"
@@ -84,6 +85,8 @@ void vma_dead_release(struct vma_dead *dead)
 		file_put(vma->vm_file);
 		vma_free(vma);
 	}
+	if (unlikely(dead->events.first))
+		uffd_events_deliver(&dead->events, NULL);
 }
 
 int vma_split(struct vma *vma, unsigned long at)
@@ -112,6 +115,7 @@ static void count_leaving(struct unmap_plan *plan, struct vma *vma)
 	const unsigned long from = max(vma->vm_start, req->start), to = min(vma->vm_end, req->end);
 	const unsigned long pages = mm_pages(req->mm, to - from), flags = vma->vm_flags;
 
+	plan->flags |= flags;
 	counters_add(&plan->leaves, flags, pages);
 	if (flags & VM_LOCKED)
 		plan->leaves.locked_vm += pages;
@@ -215,10 +219,22 @@ int unmap_gather(const struct unmap_request *req, struct unmap_plan *plan)
 	return err ? err : gather(req, NULL, plan);
 }
 
+/* 0 or -ENOMEM. */
+static int prepare_events(struct unmap_plan *plan)
+{
+	const struct unmap_request *req = plan->req;
+
+	if (likely(!(plan->flags & VM_UFFD_FLAGS)) || req->untold)
+		return 0;
+	return uffd_unmap_prepare(&plan->events, req->mm, req->start, req->end);
+}
+
 int unmap_prepare(struct unmap_plan *plan)
 {
 	struct vma *head = plan->head;
 
+	if (prepare_events(plan))
+		return -ENOMEM;
 	if (head)
 		vma_start_write(head);
 	if (plan->tail)
@@ -226,13 +242,17 @@ int unmap_prepare(struct unmap_plan *plan)
 	if (!head || head != plan->tail)
 		return 0;
 	plan->top = vma_dup_part(head, plan->req->end, head->vm_end, plan->req->reserve);
-	return plan->top ? 0 : -ENOMEM;
+	if (plan->top)
+		return 0;
+	unmap_abort(plan);
+	return -ENOMEM;
 }
 
 void unmap_abort(struct unmap_plan *plan)
 {
 	vma_discard(plan->top);
 	plan->top = NULL;
+	uffd_events_drop(&plan->events);
 }
 
 /* The doomed leave, head and tail shrink. */
@@ -263,6 +283,8 @@ void unmap_complete(struct unmap_plan *plan, struct vma_dead *dead)
 	if (!plan->first)
 		return;
 	trim(plan, dead);
+	if (unlikely(plan->events.first))
+		uffd_events_move(&dead->events, &plan->events);
 	count = &plan->req->mm->count;
 	count->map_count += !!plan->top - leaves->map_count;
 	count->total_vm -= leaves->total_vm;

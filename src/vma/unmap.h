@@ -18,7 +18,8 @@
  *   unmap_gather()    looks only: the request becomes a plan. Answers that Linux gives (a sealed
  *                     VMA, too many VMAs) are found here. It cuts VMAs where Linux leaves them
  *                     cut, and those of drivers
- *   unmap_prepare()   allocates top, and keeps page faults out of head and tail
+ *   unmap_prepare()   allocates top and what is told of it, and keeps page faults out of head and
+ *                     tail
  *   ---- point of no return: the store ----
  *   unmap_complete()  the doomed lose their pages and go onto the dead list, head and tail shrink,
  *                     the counters follow
@@ -40,6 +41,7 @@ struct unmap_request {
 	bool around;                 /* the caller asks for the neighbours */
 	bool keep_tables;            /* mremap has made page tables for the range */
 	bool keep_accounted;         /* the charge goes over to what comes in its place */
+	bool untold;                 /* no UNMAP: the caller tells, or as in Linux no one is told */
 };
 
 /* One that is all zero takes nothing out. The request outlives its plan. */
@@ -51,6 +53,8 @@ struct unmap_plan {
 	struct vma *doomed;        /* those wholly inside, by dead_next; still in the tree */
 	struct vma *top;           /* allocated by unmap_prepare() */
 	struct mm_counters leaves; /* pages that the mm loses; map_count: VMAs that leave */
+	unsigned long flags;       /* VM_* that some VMA of the range has */
+	struct uffd_events events; /* made by unmap_prepare() */
 };
 
 /*
@@ -65,7 +69,7 @@ int unmap_prepare(struct unmap_plan *plan) __must_check;
 /* After unmap_prepare(), when the store was refused. */
 void unmap_abort(struct unmap_plan *plan);
 
-/* After the store. The plan is used up. */
+/* After the store. The plan is used up; dead gets VMAs and events. */
 void unmap_complete(struct unmap_plan *plan, struct vma_dead *dead);
 
 /* Prepare, store, complete. 0 or -ENOMEM, and then nothing has changed and nothing is held. */
@@ -107,7 +111,10 @@ void vma_leave(struct vma_dead *dead, struct vma *vma);
 /* Whether vma's driver has a close operation. */
 bool vma_has_close(const struct vma *vma);
 
-/* Frees the VMAs on the list: drivers are told, file references dropped. No lock is held. */
+/*
+ * Frees the VMAs on the list: drivers are told, file references dropped. Then userfaultfds are
+ * told, which waits for their handlers. No lock is held.
+ */
 void vma_dead_release(struct vma_dead *dead);
 
 #endif

@@ -47,7 +47,7 @@ static void what_was_unmapped_meanwhile_is_not_found(void **state)
 	const unsigned long a = mem_map(&m, PAGES, RW, MAP_PRIVATE, NULL);
 	struct look look = { .addr = a + MEM_PAGE };
 	struct waiting_call c = { .call = call_read, .arg = &look };
-	struct vma_dead dead = { NULL };
+	struct vma_dead dead = { 0 };
 
 	(void)state;
 	mmap_write_lock(m.mm);

@@ -19,7 +19,7 @@ MEM_FIXTURE(m, 16 << 20);
 /* samara_mm_exit() up to where mm is freed: it can still be looked at. */
 static void exit_of(struct samara_mm *mm)
 {
-	struct vma_dead dead = { NULL };
+	struct vma_dead dead = { 0 };
 
 	exit_mmap(mm, &dead);
 	vma_dead_release(&dead);

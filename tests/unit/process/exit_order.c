@@ -17,7 +17,7 @@ MEM_FIXTURE(m, 16 << 20);
 
 static void *exit_in_a_thread(void *mm)
 {
-	struct vma_dead dead = { NULL };
+	struct vma_dead dead = { 0 };
 
 	exit_mmap(mm, &dead);
 	vma_dead_release(&dead);

@@ -295,7 +295,7 @@ static void notifiers_are_told(void **state)
 /* The page table of an mm that has exited is not there any more. */
 static void what_has_exited_is_left_alone(void **state)
 {
-	struct vma_dead dead = { NULL };
+	struct vma_dead dead = { 0 };
 	struct samara_mm *mm = forked(&m);
 
 	(void)state;
