@@ -38,9 +38,14 @@ static int check_arguments(const struct remap_request *req)
 	return 0;
 }
 
-/* /dev/zero chooses addresses itself: such a mapping moves alone or not at all. */
+/*
+ * Moves alone or not at all: /dev/zero, which chooses addresses itself, and registered memory, of
+ * which one REMAP is told.
+ */
 static bool moves_alone(const struct vma *vma)
 {
+	if (vma->vm_flags & VM_UFFD_FLAGS)
+		return true;
 	return vma->vm_file && file_is(vma->vm_file, SAMARA_FILE_ZERO);
 }
 

@@ -4,10 +4,11 @@
  * old place cleared.
  *
  *   1. check_cuts(), the commit charge
- *   2. move_reserve(): memory for later stores, page tables for the new place
+ *   2. move_reserve(): memory for later stores, page tables for the new place, events
  *   3. prepare_and_store(): the destination
  *   ---- point of no return ----
- *   4. complete(): the pages move
+ *   4. complete(): the pages move. Where REMAP is not told, the VMA that has them is not registered
+ *      any more, nor what it was merged with, as in Linux
  *   5. clear_source() or keep_source(). The charge of what is cleared stays, for the destination
  *
  * Anonymous memory without an anon_vma takes the page offset of its new address, so that it can
@@ -20,6 +21,7 @@
 #include "core/vma_lock.h"
 #include "range/range.h"
 #include "store/file.h"
+#include "uffd/uffd.h"
 #include "vma/account.h"
 #include "vma/find.h"
 #include "vma/merge.h"
@@ -115,6 +117,29 @@ static struct move_desc pages_of(const struct remap_plan *plan, struct vma *to)
 	};
 }
 
+/* Whether [start, end), which begins in the VMA that moves, may be registered. */
+static bool may_be_told(const struct remap_plan *plan, unsigned long end)
+{
+	return (plan->vma->vm_flags & VM_UFFD_FLAGS) || end > plan->vma->vm_end;
+}
+
+/* REMAP; UNMAP of the tail, which may be other VMAs', and of the source. 0 or -ENOMEM. */
+static int prepare_events(struct remap_plan *plan)
+{
+	const struct remap_request *req = plan->req;
+	const unsigned long start = req->addr, end = start + plan->old_len;
+	const unsigned long kept = min(plan->old_len, req->new_len);
+	const struct uffd_remap remap = { .from = start, .to = plan->new_addr, .len = kept };
+	struct remap_events *events = &plan->events;
+	int err = uffd_remap_prepare(&events->remap, plan->vma, &remap);
+
+	if (!err && kept < plan->old_len)
+		err = uffd_unmap_prepare(&events->tail, req->mm, start + kept, end);
+	if (!err && remap_clears_source(plan))
+		err = uffd_unmap_prepare(&events->source, req->mm, start, start + kept);
+	return err;
+}
+
 /*
  * A copy of plan->vma needs as many links as it has. One more if it has no anon_vma: when it grows
  * into the new place, a neighbour there may give it one before it is cut.
@@ -128,6 +153,8 @@ int move_reserve(struct remap_plan *plan, unsigned int later)
 		return 0;
 	if (later && vma_reserve_fill(&plan->reserve, mm, later,
 				      vma_links_wanted(plan->vma) + !plan->vma->anon_vma))
+		return -ENOMEM;
+	if (unlikely(may_be_told(plan, plan->req->addr + plan->old_len)) && prepare_events(plan))
 		return -ENOMEM;
 	return mm_has_tables(mm) && plan->old_len ? move_prepare(&pages) : 0;
 }
@@ -158,6 +185,21 @@ static int prepare_and_store(struct remap_plan *plan, struct target *t)
 	return 0;
 }
 
+/*
+ * to, which is registered, has the pages. Without REMAP it is not registered any more, nor what was
+ * merged with it.
+ */
+static void keep_registered(struct remap_plan *plan, struct vma *to)
+{
+	if (uffd_remap_told(to))
+		return;
+	vma_set_flags(to, to->vm_flags & ~VM_UFFD_FLAGS);
+	to->rare.uffd = NULL;
+	/* The source was merged into it: clearing that is told to none. */
+	if (plan->vma == to)
+		uffd_events_drop(&plan->events.source);
+}
+
 /* VMAs follow the tree, and the pages move. Returns the VMA at the new place. */
 static struct vma *complete(struct remap_plan *plan, const struct target *t)
 {
@@ -177,6 +219,8 @@ static struct vma *complete(struct remap_plan *plan, const struct target *t)
 		pages = pages_of(plan, to);
 		move_page_tables(&pages);
 	}
+	if (unlikely(to->vm_flags & VM_UFFD_FLAGS))
+		keep_registered(plan, to);
 	return to;
 }
 
@@ -188,6 +232,7 @@ static void clear_source(struct remap_plan *plan)
 		.start = req->addr,
 		.end = req->addr + plan->old_len,
 		.keep_accounted = true,
+		.untold = true,
 		.at_start = plan->vma,
 		.reserve = remap_reserve(plan),
 	};

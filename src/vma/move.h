@@ -11,6 +11,14 @@
 
 enum remap_type { REMAP_NO_RESIZE, REMAP_SHRINK, REMAP_EXPAND };
 
+/* What userfaultfds are told behind UNMAP of the target, in this order. move_reserve() makes it. */
+struct remap_events {
+	struct uffd_events remap;
+	struct uffd_events tail; /* UNMAP of what is shrunk, when a target is given */
+	struct uffd_events source;
+	bool tail_gone; /* so it is told whatever comes */
+};
+
 /* One request under way. vma_remap() makes it; only the steps of remap.c and move.c change it. */
 struct remap_plan {
 	const struct remap_request *req;
@@ -21,6 +29,7 @@ struct remap_plan {
 	unsigned long new_addr;    /* chosen */
 	struct area_around around; /* of new_addr, if clearing that found it */
 	struct vma_reserve reserve;
+	struct remap_events events;
 	bool begun; /* the map is changed: memory comes from the reserve only */
 };
 
@@ -37,8 +46,9 @@ static inline bool remap_clears_source(const struct remap_plan *plan)
 }
 
 /*
- * Before the first store: memory for that many later ones, and page tables for the new place. 0 or
- * -ENOMEM. Does nothing once the first store is done.
+ * Before the first store: memory for that many later ones, page tables for the new place, and
+ * events. 0 or -ENOMEM; vma_remap() gives back what was had. Does nothing once the first store is
+ * done.
  */
 int move_reserve(struct remap_plan *plan, unsigned int later) __must_check;
 /* plan->vma's part goes to plan->new_addr, which is free. 0 or -errno. */

@@ -5,6 +5,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 
+#include "uffd/uffd.h"
 #include "vma/account.h"
 #include "vma/find.h"
 #include "vma/layout.h"
@@ -102,6 +103,7 @@ static int shrink(struct remap_plan *plan)
 		.mm = req->mm,
 		.start = req->addr + req->new_len,
 		.keep_tables = remap_has_target(req),
+		.untold = remap_has_target(req),
 		.reserve = remap_reserve(plan),
 	};
 	struct unmap_plan unmap;
@@ -244,6 +246,7 @@ static int remap_there(struct remap_plan *plan)
 			err = shrink(plan);
 		if (!err) {
 			plan->begun = true;
+			plan->events.tail_gone = true;
 			plan->old_len = req->new_len;
 		}
 	}
@@ -253,6 +256,25 @@ static int remap_there(struct remap_plan *plan)
 	    !may_expand_vm(req->mm, plan->vma->vm_flags, mm_pages(req->mm, plan->old_len)))
 		return -ENOMEM;
 	return move_to(plan);
+}
+
+/* What was done is told, also by a request that failed at a later step. */
+static void hand_over_events(struct remap_plan *plan, int err)
+{
+	struct remap_events *events = &plan->events;
+	struct uffd_events *to = &plan->req->dead->events;
+
+	if (likely(!events->remap.first && !events->tail.first && !events->source.first))
+		return;
+	if (!err)
+		uffd_events_move(to, &events->remap);
+	if (events->tail_gone)
+		uffd_events_move(to, &events->tail);
+	if (!err)
+		uffd_events_move(to, &events->source);
+	uffd_events_drop(&events->remap);
+	uffd_events_drop(&events->tail);
+	uffd_events_drop(&events->source);
 }
 
 int vma_remap(const struct remap_request *req, struct vma *vma, struct remap_result *result)
@@ -269,6 +291,7 @@ int vma_remap(const struct remap_request *req, struct vma *vma, struct remap_res
 	if (!err)
 		err = remap_has_target(req) ? remap_there(&plan) : remap_here(&plan);
 	vma_reserve_drop(&plan.reserve);
+	hand_over_events(&plan, err);
 	if (err)
 		return err;
 	*result = (struct remap_result){ .addr = plan.new_addr };
