@@ -54,24 +54,38 @@ static int zap(struct vma *vma, unsigned long start, unsigned long end)
 	return 0;
 }
 
-/* A hole in the file. fallocate(2)'s errors are among the answers. */
-static int punch(struct vma *vma, unsigned long start, unsigned long end)
+bool advice_removes(int advice)
 {
-	const unsigned int shift = vma->vm_mm->geo->page_shift;
-	unsigned long offset;
+	return advice == MADV_DONTNEED || advice == ADV_DONTNEED_LOCKED || advice == MADV_FREE ||
+	       advice == MADV_REMOVE;
+}
 
-	if ((vma->vm_flags & VM_LOCKED) || !vma->vm_file)
+int advice_may_remove(const struct vma *vma, int advice)
+{
+	const unsigned long flags = vma->vm_flags;
+
+	if (advice != MADV_REMOVE)
+		return flags & VM_PFNMAP || (flags & VM_LOCKED && advice != ADV_DONTNEED_LOCKED) ?
+			       -EINVAL :
+			       0;
+	if ((flags & VM_LOCKED) || !vma->vm_file)
 		return -EINVAL;
-	if ((vma->vm_flags & (VM_SHARED | VM_MAYWRITE)) != (VM_SHARED | VM_MAYWRITE))
-		return -EACCES;
-	offset = (vma->vm_pgoff << shift) + (start - vma->vm_start);
+	return (flags & (VM_SHARED | VM_MAYWRITE)) == (VM_SHARED | VM_MAYWRITE) ? 0 : -EACCES;
+}
+
+/* A hole in the file. fallocate(2)'s errors are among the answers. */
+int advise_hole(struct samara_file *file, unsigned long offset, unsigned long len)
+{
+	unsigned int shift;
+
 	if ((long)offset < 0)
 		return -EINVAL;
-	if (offset + (end - start) > min(vma->vm_file->max_length, (unsigned long long)LLONG_MAX))
+	if (offset + len > min(file->max_length, (unsigned long long)LLONG_MAX))
 		return -EFBIG;
-	if (file_is(vma->vm_file, SAMARA_FILE_NO_FALLOCATE))
+	if (file_is(file, SAMARA_FILE_NO_FALLOCATE))
 		return -EOPNOTSUPP;
-	return file_punch(vma->vm_file, offset >> shift, (offset + (end - start) - 1) >> shift);
+	shift = ram_view(file->inode->ram)->page_shift;
+	return file_punch(file, offset >> shift, (offset + len - 1) >> shift);
 }
 
 /*
@@ -144,14 +158,16 @@ static int guard(struct vma *vma, unsigned long start, unsigned long end, int ad
 int advise_pages(struct vma *vma, unsigned long start, unsigned long end, int advice)
 {
 	const unsigned long flags = vma->vm_flags;
+	const int refused = advice_removes(advice) ? advice_may_remove(vma, advice) : 0;
 
+	if (refused)
+		return refused;
 	switch (advice) {
 	case MADV_DONTNEED:
-		return flags & (VM_PFNMAP | VM_LOCKED) ? -EINVAL : zap(vma, start, end);
 	case ADV_DONTNEED_LOCKED:
-		return flags & VM_PFNMAP ? -EINVAL : zap(vma, start, end);
+		return zap(vma, start, end);
 	case MADV_FREE:
-		if ((flags & (VM_PFNMAP | VM_LOCKED)) || !vma->is_anon)
+		if (!vma->is_anon)
 			return -EINVAL;
 		range_lazyfree(vma, start, end);
 		return 0;
@@ -164,7 +180,9 @@ int advise_pages(struct vma *vma, unsigned long start, unsigned long end, int ad
 		range_cold(vma, start, end);
 		return 0;
 	case MADV_REMOVE:
-		return punch(vma, start, end);
+		return advise_hole(vma->vm_file,
+				   vma_pgoff_at(vma, start) << vma->vm_mm->geo->page_shift,
+				   end - start);
 	case ADV_COLLAPSE:
 		return collapse(vma, start, end);
 	case ADV_GUARD_INSTALL:

@@ -22,6 +22,16 @@
 /* Whether advice is about pages. The map does not change, so mmap_lock for reading is enough. */
 bool advice_is_of_pages(int advice);
 
+/* Whether advice takes pages away, and a userfaultfd that wants REMOVE is told before. */
+bool advice_removes(int advice);
+/* Of advice that removes: what Linux refuses before it tells that. 0, -EINVAL, -EACCES. */
+int advice_may_remove(const struct vma *vma, int advice) __must_check;
+/*
+ * MADV_REMOVE of pages of file at offset, in bytes: 0, -EINVAL, -EFBIG, -EOPNOTSUPP, -ENOMEM. No lock
+ * is needed.
+ */
+int advise_hole(struct samara_file *file, unsigned long offset, unsigned long len) __must_check;
+
 /*
  * Carry advice out on [start, end) of vma. 0; -EINVAL, -EACCES: not on such a mapping; -EFBIG,
  * -EOPNOTSUPP: a hole that the file cannot have; -ENOMEM. mmap_lock is held, for reading at least.

@@ -11,6 +11,7 @@
 #include "core/vma_lock.h"
 #include "fault/fault.h"
 #include "syscall/advise_pages.h"
+#include "syscall/advise_told.h"
 #include "syscall/call_door.h"
 #include "vma/modify.h"
 
@@ -99,6 +100,8 @@ static int step(const struct vma_walk *walk, struct vma_part *part)
 
 	if (sealed_against(part->vma, advice))
 		return -EPERM;
+	if (unlikely(part->vma->vm_flags & VM_UFFD_FLAGS) && advice_removes(advice))
+		return advise_told(walk, part);
 	if (advice_is_of_pages(advice))
 		return advise_pages(part->vma, part->start, part->end, advice);
 	err = advised_flags(part->vma, advice, &flags);
@@ -115,7 +118,10 @@ static bool wants_vma_only(int advice)
 	       advice == ADV_GUARD_REMOVE;
 }
 
-/* Advises under the VMA's lock, as Linux's MADV_DONTNEED. False: the mmap_lock is needed. */
+/*
+ * Advises under the VMA's lock, as Linux's MADV_DONTNEED. False: the mmap_lock is needed; so it is
+ * where a userfaultfd may be told.
+ */
 static bool advise_vma(const struct vma_walk *walk, int *err)
 {
 	struct vma *vma = lock_vma_under_rcu(walk->mm, walk->start);
@@ -124,7 +130,7 @@ static bool advise_vma(const struct vma_walk *walk, int *err)
 
 	if (!vma)
 		return false;
-	whole = walk->end <= vma->vm_end;
+	whole = walk->end <= vma->vm_end && !(vma->vm_flags & VM_UFFD_FLAGS);
 	if (whole)
 		*err = walk->step(walk, &part);
 	vma_end_read(vma);
@@ -142,10 +148,7 @@ static int advise_reading(const struct vma_walk *walk)
 				       advice == ADV_POPULATE_WRITE ? VM_WRITE : VM_READ);
 	if (wants_vma_only(advice) && advise_vma(walk, &err))
 		return err;
-	mmap_read_lock(walk->mm);
-	err = vma_walk_holes(walk);
-	mmap_read_unlock(walk->mm);
-	return err;
+	return advise_walk(walk);
 }
 
 int samara_madvise(struct samara_mm *mm, unsigned long addr, unsigned long len, int advice)

@@ -62,7 +62,7 @@ static void event_free(struct uffd_event *event)
 	uffd_put(uffd);
 }
 
-/* event is the last of events now, and fills of its userfaultfd stop. False: too many are unread. */
+/* event is the last of events now, and fills of its userfaultfd stop. False: too many unread. */
 static bool event_add(struct uffd_events *events, struct uffd_event *event)
 {
 	struct samara_uffd *uffd = event->uffd;

@@ -44,6 +44,7 @@ struct vma_walk {
 	int (*step)(const struct vma_walk *walk, struct vma_part *part);
 	struct vma_dead *dead;
 	unsigned long arg; /* the step's */
+	void *to;          /* the step's, where it leaves something; or NULL */
 	struct vma *first; /* the VMA at start, if the caller knows it; else NULL */
 };
 
