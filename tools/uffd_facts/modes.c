@@ -134,6 +134,9 @@ void group_swap(void)
 		FACT("MOVE of one that is out",
 		     P("%s", err(move(fd, n, m + 6 * PAGE, 1, 0, &done))), P(", dst %s", pm(n)),
 		     P(", src %s", pm(m + 6 * PAGE)));
+		FACT("MOVE of one that is out, write-protected",
+		     P("%s", err(move(fd, n + PAGE, m + 5 * PAGE, 1, 0, &done))),
+		     P(", dst %s", pm(n + PAGE)), P(", src %s", pm(m + 5 * PAGE)));
 		FACT("COPY over one that is out",
 		     P("%s", err(copy(fd, m + 7 * PAGE, n, 1, 0, &done))));
 		unreg(fd, m, 8);

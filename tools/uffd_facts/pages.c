@@ -86,6 +86,20 @@ static void move_shared(char *dst)
 	not_asked_for();
 }
 
+/* The source's part of the page table was never made. */
+static void move_without_table(char *dst)
+{
+	char *area = mem(ANON, 2048);
+	char *src = (char *)(((uintptr_t)area + (4UL << 20) - 1) & ~((2UL << 20) - 1));
+	long done;
+
+	zeropage(fd, dst, 1, 0, &done);
+	moved("source has no page table, destination has a page", dst, src, 1, 0);
+	zeropage(fd, dst, 1, 0, &done);
+	moved("source has no page table, destination has a page, ALLOW_SRC_HOLES", dst, src, 1,
+	      UFFDIO_MOVE_MODE_ALLOW_SRC_HOLES);
+}
+
 static void move_registered(char *dst)
 {
 	char *src, *other;
@@ -105,6 +119,10 @@ static void move_registered(char *dst)
 	reg(fd, src, 4, WP);
 	wp(fd, src, 1, 1);
 	moved("source write-protected (uffd-wp)", dst, src, 1, 0);
+	src = fresh(4);
+	other = mem(ANON, 4);
+	reg(uffd(0), other, 4, MISSING);
+	moved("destination registered by another descriptor", other, src, 1, 0);
 	src = fresh(8);
 	reg(fd, src + 4 * PAGE, 4, MISSING);
 	madvise(src + 4 * PAGE, PAGE, MADV_DONTNEED);
@@ -141,6 +159,7 @@ void group_move(void)
 	moved("4 pages, the second is a hole, ALLOW_SRC_HOLES", dst, src, 4,
 	      UFFDIO_MOVE_MODE_ALLOW_SRC_HOLES);
 	moved("source has no anon_vma", dst, mem(ANON, 4), 1, 0);
+	move_without_table(dst);
 	zero = mem(ANON, 4);
 	(void)*(volatile char *)zero;
 	moved("source is the zero page", dst, zero, 1, 0);
@@ -157,6 +176,28 @@ void group_move(void)
 	src[0] = 1;
 	moved("source is a private page of a memfd", dst, src, 1, 0);
 	move_registered(dst);
+}
+
+/* Page 1 is in the cache, and 0 and 2 are not. */
+static void poisoned_file(char *s)
+{
+	char *from = fresh(1);
+	long done;
+
+	madvise(s, 4 * PAGE, MADV_DONTNEED);
+	poison(fd, s, 4, 0, &done);
+	FACT("COPY over poison of a memfd, not in the cache",
+	     P("%s", err(copy(fd, s, from, 1, 0, &done))), P(", %s", pm(s)));
+	FACT("COPY over poison of a memfd, in the cache",
+	     P("%s", err(copy(fd, s + PAGE, from, 1, 0, &done))), P(", %s", pm(s + PAGE)));
+	FACT("CONTINUE over poison of a memfd", P("%s", err(cont(fd, s + PAGE, 1, 0, &done))),
+	     P(", %s", pm(s + PAGE)), P(", touch %s", touch(s + PAGE, false)));
+	FACT("CONTINUE over poison of a memfd, not in the cache",
+	     P("%s", err(cont(fd, s + 2 * PAGE, 1, 0, &done))), P(", %s", pm(s + 2 * PAGE)));
+	FACT("ZEROPAGE over poison of a memfd",
+	     P("%s", err(zeropage(fd, s + 2 * PAGE, 1, 0, &done))), P(", %s", pm(s + 2 * PAGE)));
+	madvise(s + 3 * PAGE, PAGE, 102);
+	FACT("CONTINUE over a guard", P("%s", err(cont(fd, s + 3 * PAGE, 1, 0, &done))));
 }
 
 static void poison_and_calls(char *m, char *s)
@@ -199,6 +240,7 @@ static void poison_and_calls(char *m, char *s)
 		mincore(s, PAGE, &vec);
 		FACT("mincore of poison", P("%d", vec & 1));
 	}
+	poisoned_file(s);
 }
 
 void group_poison(void)
@@ -217,7 +259,9 @@ void group_poison(void)
 	     P(", field %s", err(done)), P(", %s", pm(m)));
 	FACT("read", P("%s", touch(m, false)));
 	FACT("write", P("%s", touch(m, true)));
-	FACT("COPY over it", P("%s", err(copy(fd, m, s, 0, 0, &done))));
+	poison(fd, m + 7 * PAGE, 1, 0, &done);
+	FACT("COPY over it", P("%s", err(copy(fd, m + 7 * PAGE, s + PAGE, 1, 0, &done))),
+	     P(", %s", pm(m + 7 * PAGE)));
 	ret = zeropage(fd, m, 1, 0, &done);
 	FACT("ZEROPAGE over it", P("%s", err(ret)));
 	FACT("WRITEPROTECT over it", P("%s", err(wp(fd, m, 1, 1))), P(", %s", pm(m)));
