@@ -74,6 +74,23 @@ static void pages_leave(struct samara_mm *mm, struct mmu_gather *tlb)
 	mm_oom_set(mm, MM_OOM_SKIP);
 }
 
+/*
+ * A handler's request may come at any time. Those that have looked at the state before it changed
+ * are over when this returns; they hold the mmap_lock from there to their last page.
+ */
+static void requests_end(struct samara_mm *mm)
+{
+	bool any;
+
+	spin_lock(&mm->watch.uffds.lock, RANK_MMS);
+	any = !list_empty(&mm->watch.uffds.head);
+	spin_unlock(&mm->watch.uffds.lock);
+	if (!any)
+		return;
+	down_write_nested(&mm->mmap_lock.sem);
+	mmap_write_unlock(mm);
+}
+
 void exit_mmap(struct samara_mm *mm, struct vma_dead *dead)
 {
 	struct mmu_gather tlb;
@@ -81,6 +98,7 @@ void exit_mmap(struct samara_mm *mm, struct vma_dead *dead)
 
 	begin(EXIT_BEGIN, mm);
 	smp_store_release(&mm->life.state, MM_DYING);
+	requests_end(mm);
 	begin(EXIT_CPUS, mm);
 	if (READ_ONCE(mm->watch.notifiers))
 		notifier_release_all(mm);

@@ -4,6 +4,7 @@
  *
  *   step         what it does                                           mmap_lock
  *   EXIT_BEGIN   MM_DYING: walkers of reverse mappings no longer enter  -
+ *                requests of userfaultfds are over, later ones -ESRCH   for writing, for a moment
  *   EXIT_CPUS    notifiers end, all CPUs leave the mm                   -
  *   EXIT_PAGES   zapped, the whole mm in one gather                     for reading: the OOM reaper
  *                                                                       may run beside it

@@ -7,6 +7,7 @@
  *   protect.c  other access rights          look.c      what reports see
  *   move.c     to another place             mincore.c   which pages are in memory
  *   writeprotect.c   userfaultfd's write protection
+ *   uffd_move.c  to another mapping
  *
  * Unless said otherwise, the VMA is write-locked (vma_start_write()) under the mmap_lock for
  * writing, so that no page fault runs in it. [start, end) is whole pages within the VMA.
@@ -96,6 +97,26 @@ int move_prepare(const struct move_desc *d) __must_check;
  * families for writing, so the caller holds none of them.
  */
 void move_page_tables(const struct move_desc *d);
+
+/* uffd_move.c ----------------------------------------------------------------- */
+
+/*
+ * Pages of [from, from + len) of src go to [to, ...) of dst, page by page. The VMAs are one mm's
+ * and may be one and the same; both are anonymous and writable, and dst has an anon_vma.
+ */
+struct uffd_move {
+	struct vma *dst, *src;
+	unsigned long to, from, len;
+	enum uffd_move_holes { UFFD_MOVE_NO_HOLES, UFFD_MOVE_HOLES } holes;
+	unsigned long done; /* in and out: bytes */
+	struct folio *busy; /* out, of -EAGAIN: waited for before the next try, with a reference */
+};
+/*
+ * From m->done on. mmap_lock for reading. 0; else m->done is the page that did not move: -ENOENT: a
+ * hole in the source; -EEXIST; -EBUSY: shared or pinned; -EFAULT: a marker in the source; -ENOMEM:
+ * a table; -EAGAIN: m->busy.
+ */
+int uffd_move_pages(struct uffd_move *m) __must_check;
 
 /* guard.c --------------------------------------------------------------------- */
 

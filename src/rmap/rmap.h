@@ -187,6 +187,12 @@ enum rmap_exclusive { RMAP_SHARED, RMAP_EXCLUSIVE };
 bool folio_add_anon(struct folio *folio, struct vma *vma, unsigned long addr,
 		    enum rmap_exclusive exclusive) __must_check;
 
+/*
+ * folio, locked, anonymous and exclusive, is vma's page at addr from now on (UFFDIO_MOVE). vma has
+ * an anon_vma. The locks of the leaves of both places are held.
+ */
+void folio_move_anon(struct folio *folio, const struct vma *vma, unsigned long addr);
+
 /* migrate.c ------------------------------------------------------------------- */
 
 /*

@@ -195,3 +195,10 @@ bool folio_add_anon(struct folio *folio, struct vma *vma, unsigned long addr,
 		folio_set(folio, FOLIO_EXCLUSIVE);
 	return true;
 }
+
+void folio_move_anon(struct folio *folio, const struct vma *vma, unsigned long addr)
+{
+	BUG_ON(!vma->anon_vma);
+	VM_WARN_ON(!folio_test(folio, FOLIO_LOCKED) || !folio_test(folio, FOLIO_EXCLUSIVE));
+	set_family(folio, vma, addr, RMAP_EXCLUSIVE);
+}

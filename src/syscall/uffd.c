@@ -74,6 +74,7 @@ static const struct {
 	{ UFFDIO_REGISTER, uffd_register },
 	{ UFFDIO_UNREGISTER, uffd_unregister },
 	{ UFFDIO_WRITEPROTECT, uffd_writeprotect },
+	{ UFFDIO_MOVE, uffd_move },
 };
 
 int samara_uffd_ioctl(struct samara_uffd *uffd, unsigned long request, void *arg)

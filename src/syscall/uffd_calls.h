@@ -15,6 +15,7 @@
 int uffd_register(struct samara_uffd *uffd, void *arg);
 int uffd_unregister(struct samara_uffd *uffd, void *arg);
 int uffd_writeprotect(struct samara_uffd *uffd, void *arg);
+int uffd_move(struct samara_uffd *uffd, void *arg);
 /* uffd is closed: none of its mm's VMAs points to it any more. Cannot fail. No lock is held. */
 void uffd_unregister_all(struct samara_uffd *uffd);
 
