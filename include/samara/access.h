@@ -106,7 +106,7 @@ SAMARA_API void samara_unpin_pages(struct samara_pin *pins, unsigned long nr, in
 /* /proc/PID/pagemap ---------------------------------------------------------- */
 
 #define SAMARA_PM_PFN ((1ULL << 55) - 1)      /* frame, if present */
-#define SAMARA_PM_SOFT_DIRTY (1ULL << 55)
+#define SAMARA_PM_SOFT_DIRTY (1ULL << 55)     /* written to since samara_clear_refs(mm, 4); SAMARA_MACHINE_SOFT_DIRTY */
 #define SAMARA_PM_MMAP_EXCLUSIVE (1ULL << 56) /* mapped once */
 #define SAMARA_PM_UFFD_WP (1ULL << 57)
 #define SAMARA_PM_GUARD (1ULL << 58)

@@ -59,6 +59,11 @@ enum samara_machine_flags {
 	 */
 	SAMARA_MACHINE_NO_ZERO_PAGE = 1 << 4,
 	SAMARA_MACHINE_NO_1G_PAGES = 1 << 5, /* a CPU without pages of 1 GiB: MAP_HUGETLB knows no such size */
+	/*
+	 * CONFIG_MEM_SOFT_DIRTY: pages say whether they were written to since samara_clear_refs(mm, 4), in
+	 * pagemap's bit 55 and to samara_pagemap_scan(), and new mappings count as written to (sd in VmFlags).
+	 */
+	SAMARA_MACHINE_SOFT_DIRTY = 1 << 6,
 };
 
 /* vm.overcommit_memory */
@@ -272,6 +277,7 @@ SAMARA_API int samara_set_touch_policy(struct samara_mm *mm, enum samara_touch_p
 #define SAMARA_VM_SYNC        (1UL << 23) /* sf */
 #define SAMARA_VM_WIPEONFORK  (1UL << 25) /* wf */
 #define SAMARA_VM_DONTDUMP    (1UL << 26) /* dd */
+#define SAMARA_VM_SOFTDIRTY   (1UL << 27) /* sd */
 #define SAMARA_VM_MIXEDMAP    (1UL << 28) /* mm */
 #define SAMARA_VM_HUGEPAGE    (1UL << 29) /* hg */
 #define SAMARA_VM_NOHUGEPAGE  (1UL << 30) /* nh */

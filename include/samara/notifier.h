@@ -16,7 +16,7 @@ struct samara_notifier;
 enum samara_notifier_why {
 	SAMARA_NOTIFY_UNMAP,   /* the range leaves the map, or is moved */
 	SAMARA_NOTIFY_CLEAR,   /* pages go, the mapping stays (madvise, truncation, copy-on-write) */
-	SAMARA_NOTIFY_PROTECT, /* rights change (mprotect, fork's write protection) */
+	SAMARA_NOTIFY_PROTECT, /* rights change (mprotect, write protection of fork and clear_refs) */
 	SAMARA_NOTIFY_EXIT,    /* the whole mm goes: sent once, before release */
 };
 

@@ -46,6 +46,7 @@ struct samara_mm *mm_alloc(struct samara_machine *machine)
 		limits->rlim[i] = limits->rlim_max[i] = RLIM_INFINITY;
 	limits->rlim[MM_RLIMIT_STACK] = DEFAULT_STACK;
 	limits->rlim[MM_RLIMIT_MEMLOCK] = limits->rlim_max[MM_RLIMIT_MEMLOCK] = DEFAULT_MEMLOCK;
+	mm_set_def_flags(mm, 0);
 	default_layout(mm);
 	return mm;
 }
@@ -77,8 +78,8 @@ void mm_inherit(struct samara_mm *mm, const struct samara_mm *from)
 {
 	mm->layout = from->layout;
 	mm->limits = from->limits;
-	mm->limits.def_flags = 0; /* a child has no MCL_FUTURE */
 	mm->watch.uffds.no_wait = READ_ONCE(from->watch.uffds.no_wait);
+	mm_set_def_flags(mm, 0); /* a child has no MCL_FUTURE */
 }
 
 void mm_free(struct samara_mm *mm)

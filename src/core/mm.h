@@ -205,7 +205,7 @@ struct mmap_lock {
 
 /* What setrlimit(2), mlockall(2) and the embedder set; all (m). */
 struct mm_limits {
-	unsigned long def_flags;        /* VM_LOCKED_MASK of mlockall(MCL_FUTURE) */
+	unsigned long def_flags;        /* of new memory: mm_set_def_flags() */
 	unsigned long rlim[MM_RLIMITS]; /* bytes */
 	unsigned long rlim_max[MM_RLIMITS];
 	unsigned int caps; /* enum samara_caps */
@@ -407,6 +407,27 @@ static inline bool mm_has_thp(const struct samara_mm *mm)
 static inline bool mm_has_zero_page(const struct samara_mm *mm)
 {
 	return !(mm->machine->flags & SAMARA_MACHINE_NO_ZERO_PAGE);
+}
+
+/* Whether pages say that they were written to: range/soft_dirty.c. */
+static inline bool mm_soft_dirty(const struct samara_mm *mm)
+{
+	return mm->machine->flags & SAMARA_MACHINE_SOFT_DIRTY;
+}
+
+/*
+ * A write to a page of vma whose entry is not soft-dirty has to be noticed. Where it is not so, the
+ * whole of vma counts as written to, or nothing does.
+ */
+static inline bool vma_soft_dirty_enabled(const struct vma *vma)
+{
+	return !(READ_ONCE(vma->vm_flags) & VM_SOFTDIRTY) && mm_soft_dirty(vma->vm_mm);
+}
+
+/* locked: VM_LOCKED_MASK of mlockall(MCL_FUTURE), or 0. mmap_lock for writing. */
+static inline void mm_set_def_flags(struct samara_mm *mm, unsigned long locked)
+{
+	mm->limits.def_flags = locked | (mm_soft_dirty(mm) ? VM_SOFTDIRTY : 0);
 }
 
 /* Whether addr lies in the vsyscall page, and there is one. */

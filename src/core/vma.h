@@ -64,6 +64,7 @@
 #define VM_SYNC SAMARA_VM_SYNC
 #define VM_WIPEONFORK SAMARA_VM_WIPEONFORK
 #define VM_DONTDUMP SAMARA_VM_DONTDUMP
+#define VM_SOFTDIRTY SAMARA_VM_SOFTDIRTY
 #define VM_MIXEDMAP SAMARA_VM_MIXEDMAP
 #define VM_HUGEPAGE SAMARA_VM_HUGEPAGE
 #define VM_NOHUGEPAGE SAMARA_VM_NOHUGEPAGE
@@ -77,7 +78,7 @@
 /* Never merged: the driver or the kernel knows the mapping by its bounds. */
 #define VM_SPECIAL (VM_IO | VM_DONTEXPAND | VM_PFNMAP | VM_MIXEDMAP)
 /* Keeps nothing from merging, and what merges has it. */
-#define VM_STICKY VM_MAYBE_GUARD
+#define VM_STICKY (VM_MAYBE_GUARD | VM_SOFTDIRTY)
 /* What a userfaultfd wants to be told of a VMA: uffd/uffd.h. */
 #define VM_UFFD_FLAGS (VM_UFFD_MISSING | VM_UFFD_WP | VM_UFFD_MINOR)
 /* From an access flag to its VM_MAY* bit. */

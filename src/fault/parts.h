@@ -77,7 +77,7 @@ static inline pte_t mk_file_pte(const struct vma *vma, unsigned long pfn)
 	const unsigned long both = VM_SHARED | VM_WRITE;
 	const pte_t pte = mk_pte(pfn, vma->vm_flags);
 
-	if ((vma->vm_flags & both) != both || vma_tracks_writes(vma))
+	if ((vma->vm_flags & both) != both || vma_tracks_writes(vma) || vma_soft_dirty_enabled(vma))
 		return pte;
 	return pte_with(pte, PTE_WRITE);
 }
@@ -151,7 +151,8 @@ static inline bool fault_lock_empty(const struct vm_fault *vmf, unsigned int *re
 /* A written page's entry; not writable where only a debugger may write (FAULT_FORCE). */
 static inline pte_t pte_written(pte_t pte, unsigned long vm_flags)
 {
-	const uint64_t bits = PTE_DIRTY | PTE_ACCESSED | (vm_flags & VM_WRITE ? PTE_WRITE : 0);
+	const uint64_t bits =
+		PTE_WRITTEN | PTE_ACCESSED | (vm_flags & VM_WRITE ? PTE_WRITE : 0);
 
 	return pte_with(pte_without(pte, PTE_WAS_EXCLUSIVE), bits);
 }

@@ -108,6 +108,8 @@ static pte_t accessed_pte(const struct swapin *in, pte_t pte)
 	if (!folio_test(in->folio, FOLIO_EXCLUSIVE) || !(vm_flags & VM_WRITE) ||
 	    pte_stops_write(in->vma, pte))
 		return pte;
+	if (!in->write && !(pte.v & PTE_SOFT_DIRTY) && vma_soft_dirty_enabled(in->vma))
+		return pte;
 	return in->write ? pte_written(pte, vm_flags) : pte_with(pte, PTE_WRITE);
 }
 

@@ -11,6 +11,7 @@
  *   protect          leaves        leaves        leaves          as its page   leaves
  *   uffd protect     leaves        leaves        leaves          read-only     marks
  *   uffd unprotect   leaves        leaves        clears          unmarks       unmarks
+ *   clear_refs       leaves        leaves        leaves          not writable  without the mark
  *   lazyfree         leaves        clears        leaves          leaves        slot given back
  *   guard install    a page's or a file's entry is zapped first; then only empty entries are left
  *   guard remove     clears        leaves        leaves          leaves        leaves
@@ -62,6 +63,25 @@ static inline bool pte_any_uffd_wp(pte_t pte)
 	}
 }
 
+/* The bit that says of an entry of this kind that it is soft-dirty. 0: a marker, or empty. */
+static inline uint64_t pte_soft_dirty_bit(pte_t pte)
+{
+	if (likely(pte_present(pte)))
+		return PTE_SOFT_DIRTY;
+	if (pte_migration(pte))
+		return MIGRATION_SOFT_DIRTY << PTE_SWP_VALUE_SHIFT;
+	return swp_none(pte_swap_entry(pte)) ? 0 : SWP_SOFT_DIRTY << PTE_SWP_VALUE_SHIFT;
+}
+
+/*
+ * A writable migration entry of a mapping with these flags, without its right to write. What is
+ * writable in a private mapping is exclusive.
+ */
+static inline pte_t migration_read_only(pte_t pte, unsigned long vm_flags)
+{
+	return migration_as(pte, vm_flags & VM_SHARED ? SWP_MIGRATION_READ : SWP_MIGRATION_EXCL);
+}
+
 static inline bool vma_uffd_wp(const struct vma *vma)
 {
 	return READ_ONCE(vma->vm_flags) & VM_UFFD_WP;
@@ -88,10 +108,8 @@ static inline pte_t pte_protected(const struct vma *vma, pte_t pte)
 	case SWP_KIND_MARKER:
 		return pte;
 	case SWP_KIND_MIGRATION:
-		/* What is writable in a private mapping is exclusive. */
 		if (swp_type(pte) == SWP_MIGRATION_WRITE)
-			pte = migration_as(pte, vma->vm_flags & VM_SHARED ? SWP_MIGRATION_READ :
-									    SWP_MIGRATION_EXCL);
+			pte = migration_read_only(pte, vma->vm_flags);
 		return swp_with(pte, MIGRATION_UFFD_WP);
 	default:
 		return swp_with(pte, SWP_UFFD_WP);

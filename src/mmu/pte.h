@@ -117,6 +117,9 @@ static inline uint64_t pte_prot(unsigned long vm_flags)
 	return PTE_PRESENT | PTE_USER | (vm_flags & VM_EXEC ? 0 : PTE_NX);
 }
 
+/* What a write leaves in an entry, besides the right to write. */
+#define PTE_WRITTEN (PTE_DIRTY | PTE_SOFT_DIRTY)
+
 /* Young, not writable, not dirty. */
 static inline pte_t mk_pte(unsigned long pfn, unsigned long vm_flags)
 {

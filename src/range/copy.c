@@ -58,7 +58,7 @@ static bool vma_needs_copy(const struct vma *dst, const struct vma *src)
 static pte_t copy_now(struct copy *c, unsigned long addr, struct folio *folio, pte_t pte)
 {
 	struct folio *own = c->spare;
-	uint64_t bits = PTE_DIRTY;
+	uint64_t bits = PTE_WRITTEN;
 
 	c->spare = NULL;
 	c->dst->vm_mm->count.copied++;
@@ -68,7 +68,7 @@ static pte_t copy_now(struct copy *c, unsigned long addr, struct folio *folio, p
 	if (c->dst->vm_flags & VM_WRITE)
 		bits |= PTE_WRITE;
 	if (pte_uffd_wp(pte) && vma_uffd_wp(c->dst))
-		bits = PTE_DIRTY | PTE_UFFD_WP;
+		bits = PTE_WRITTEN | PTE_UFFD_WP;
 	c->rss.pages[MM_ANONPAGES]++;
 	return pte_with(mk_pte(folio_pfn(c->ram, own), c->dst->vm_flags), bits);
 }

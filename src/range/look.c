@@ -5,11 +5,11 @@
  *   pagemap   63       62    61     58     57       56         55          54 .. 0
  *             present  swap  file   guard  uffd-wp  exclusive  soft-dirty  frame
  *
- * As Linux 6.18 without CONFIG_MEM_SOFT_DIRTY writes it (measured): bit 55 is never
- * set; the zero frame is present with its frame number and nothing else; PROT_NONE does
- * not matter; "exclusive" is any page, a file's too, that one entry points to. What is swapped out
- * has 5 bits of type and the rest above them as its frame: an area's number and the slot; 24 to 26
- * (migration) and the frame; 31 (a marker) and its bits.
+ * As Linux 6.18 writes it (measured, but for bit 55): the zero frame is present with its frame
+ * number and nothing else; PROT_NONE does not matter; "exclusive" is any page, a file's too, that
+ * one entry points to. What is swapped out has 5 bits of type and the rest above them as its frame:
+ * an area's number and the slot; 24 to 26 (migration) and the frame; 31 (a marker) and its bits.
+ * Soft-dirty (soft_dirty.c) is what its entry says or its VMA, also where nothing is mapped.
  *
  * Locks: mmap_lock for reading; one leaf's lock at a time.
  */
@@ -194,15 +194,18 @@ unsigned long long pagemap_entry(struct vma *vma, unsigned long addr)
 	/* As in Linux nothing is shown of a PFN map. */
 	const bool shows = vma && !(vma->vm_flags & VM_PFNMAP);
 	struct table *leaf = shows ? table_find(vma->vm_mm, addr) : NULL;
-	unsigned long long entry;
+	bool soft_dirty = vma && vma->vm_flags & VM_SOFTDIRTY;
+	unsigned long long entry = 0;
+	pte_t pte;
 
-	if (!leaf) {
-		if (shows)
-			table_refuse_huge(vma->vm_mm, addr);
-		return 0;
+	if (leaf) {
+		table_lock(leaf);
+		pte = pte_read(table_pte(vma->vm_mm, leaf, addr));
+		entry = pagemap_of(vma, pte);
+		table_unlock(leaf);
+		soft_dirty |= pte.v & pte_soft_dirty_bit(pte) && mm_soft_dirty(vma->vm_mm);
+	} else if (shows) {
+		table_refuse_huge(vma->vm_mm, addr);
 	}
-	table_lock(leaf);
-	entry = pagemap_of(vma, pte_read(table_pte(vma->vm_mm, leaf, addr)));
-	table_unlock(leaf);
-	return entry;
+	return entry | (soft_dirty ? SAMARA_PM_SOFT_DIRTY : 0);
 }

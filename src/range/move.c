@@ -61,16 +61,6 @@ static void unlock_families(const struct move_desc *d)
 		up_write(&d->from->vm_file->inode->i_mmap.lock);
 }
 
-/* A page that has moved counts as written to, wherever it is just now. */
-static pte_t moved(pte_t pte)
-{
-	if (likely(pte_present(pte)))
-		return pte_with(pte, PTE_SOFT_DIRTY);
-	if (pte_migration(pte))
-		return swp_with(pte, MIGRATION_SOFT_DIRTY);
-	return swp_none(pte_swap_entry(pte)) ? pte : swp_with(pte, SWP_SOFT_DIRTY);
-}
-
 /* Entries of part to the leaf "to". Returns whether a CPU may remember one. */
 static bool move_entries(struct samara_mm *mm, const struct leaf_part *part, struct table *to,
 			 unsigned long delta)
@@ -85,7 +75,8 @@ static bool move_entries(struct samara_mm *mm, const struct leaf_part *part, str
 		if (pte_none(pte))
 			continue;
 		table_clear(part->leaf, at);
-		pte = moved(pte);
+		/* A page that has moved counts as written to, wherever it is just now. */
+		pte = pte_with(pte, pte_soft_dirty_bit(pte));
 		flush |= pte_accessible(pte);
 		table_fill(to, table_pte(mm, to, addr + delta), pte);
 	}

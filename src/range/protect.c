@@ -10,6 +10,7 @@
  *
  *   private   exclusive anonymous page
  *   shared    shmem (never written back), PFN; a file's page if the entry is dirty already
+ *   both      if the first write need not be noticed (soft_dirty.c), or was
  *
  * Markers stay: a guard or a poisoned page stops every access anyhow, and uffd-wp
  * is not a matter of mprotect. A swap entry has no rights: it gets those of the VMA when its page
@@ -42,6 +43,8 @@ bool entry_may_write(const struct vma *vma, unsigned long vm_flags, pte_t pte)
 
 	if (!(vm_flags & VM_WRITE) || pte_stops_write(vma, pte))
 		return false;
+	if (!(pte.v & PTE_SOFT_DIRTY) && vma_soft_dirty_enabled(vma))
+		return false;
 	/* A driver that asks to be told of writes to its frames has been told of this one. */
 	if (pte_special(pte))
 		return (vm_flags & VM_SHARED) &&
@@ -59,13 +62,11 @@ static bool allows_less(pte_t old, pte_t now)
 	       ((old.v & ~now.v & (PTE_PRESENT | PTE_WRITE)) || (now.v & ~old.v & PTE_NX));
 }
 
-/* What is writable in a private mapping is exclusive. */
 static void protect_migration(struct protect *p, pte_t *at, pte_t old)
 {
 	if (swp_type(old) != SWP_MIGRATION_WRITE || (p->vm_flags & VM_WRITE))
 		return;
-	pte_set(at, migration_as(old, p->vm_flags & VM_SHARED ? SWP_MIGRATION_READ :
-								SWP_MIGRATION_EXCL));
+	pte_set(at, migration_read_only(old, p->vm_flags));
 	p->pages++;
 }
 

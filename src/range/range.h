@@ -8,6 +8,7 @@
  *   move.c     to another place             mincore.c   which pages are in memory
  *   writeprotect.c   userfaultfd's write protection
  *   uffd_move.c  to another mapping
+ *   soft_dirty.c   what was written to, and used, since clear_refs was last asked
  *
  * Unless said otherwise, the VMA is write-locked (vma_start_write()) under the mmap_lock for
  * writing, so that no page fault runs in it. [start, end) is whole pages within the VMA.
@@ -82,6 +83,17 @@ int range_uffd_protect(struct vma *vma, unsigned long start, unsigned long end) 
  * all of vma needs be in one registration.
  */
 void range_uffd_unprotect(struct vma *vma, unsigned long start, unsigned long end);
+
+/* soft_dirty.c ---------------------------------------------------------------- */
+
+/*
+ * No page of vma is soft-dirty any more, and the first write to each is noticed; not so pages that
+ * are pinned and may be written through the pin. vma is not VM_SOFTDIRTY any more. mmap_lock for
+ * writing; the caller flushes and tells notifiers.
+ */
+void range_clear_soft_dirty(struct vma *vma);
+/* No page of vma counts as referenced any more. mmap_lock for reading; the caller flushes. */
+void range_clear_young(struct vma *vma);
 
 /* move.c ---------------------------------------------------------------------- */
 

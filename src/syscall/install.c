@@ -32,7 +32,8 @@ static unsigned long flags_of(const struct samara_mm *mm, const struct samara_ma
 			      const struct vma_special *special)
 {
 	unsigned long flags = vm_flags_of_prot(mapping->prot) |
-			      (mapping->vm_flags & ~VM_UFFD_FLAGS);
+			      (mapping->vm_flags & ~(VM_UFFD_FLAGS | VM_SOFTDIRTY)) |
+			      (mm->limits.def_flags & VM_SOFTDIRTY);
 
 	if (special)
 		return flags | special->vm_flags;

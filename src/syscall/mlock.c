@@ -175,7 +175,7 @@ int samara_mlockall(struct samara_mm *mm, int flags)
 		   mm->count.total_vm > mm_pages(mm, mm->limits.rlim[MM_RLIMIT_MEMLOCK])) {
 		err = -ENOMEM;
 	} else {
-		mm->limits.def_flags = flags & MCL_FUTURE ? VM_LOCKED | onfault : 0;
+		mm_set_def_flags(mm, flags & MCL_FUTURE ? VM_LOCKED | onfault : 0);
 		if (flags & MCL_CURRENT) {
 			change_all(mm, VM_LOCKED | onfault, &door.dead);
 			door.populate = (struct populate_later){ .end = mm->layout.task_size };
@@ -193,7 +193,7 @@ int samara_munlockall(struct samara_mm *mm)
 	if (refused)
 		return refused;
 	door_enter(&door, mm);
-	mm->limits.def_flags = 0;
+	mm_set_def_flags(mm, 0);
 	change_all(mm, 0, &door.dead);
 	door_leave(&door);
 	return 0;

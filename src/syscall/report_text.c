@@ -155,9 +155,10 @@ static const struct {
 	{ VM_SEQ_READ, "sr" },     { VM_RAND_READ, "rr" },   { VM_DONTCOPY, "dc" },
 	{ VM_DONTEXPAND, "de" },   { VM_LOCKONFAULT, "lf" }, { VM_ACCOUNT, "ac" },
 	{ VM_NORESERVE, "nr" },    { VM_HUGETLB, "ht" },     { VM_SYNC, "sf" },
-	{ VM_WIPEONFORK, "wf" },   { VM_DONTDUMP, "dd" },    { VM_MIXEDMAP, "mm" },
-	{ VM_HUGEPAGE, "hg" },     { VM_NOHUGEPAGE, "nh" },  { VM_MERGEABLE, "mg" },
-	{ VM_DROPPABLE, "dp" },    { VM_UFFD_MINOR, "ui" },  { VM_SEALED, "sl" },
+	{ VM_WIPEONFORK, "wf" },   { VM_DONTDUMP, "dd" },    { VM_SOFTDIRTY, "sd" },
+	{ VM_MIXEDMAP, "mm" },     { VM_HUGEPAGE, "hg" },    { VM_NOHUGEPAGE, "nh" },
+	{ VM_MERGEABLE, "mg" },    { VM_DROPPABLE, "dp" },   { VM_UFFD_MINOR, "ui" },
+	{ VM_SEALED, "sl" },
 };
 
 int samara_vm_flags_text(unsigned long flags, char *buf, size_t size)
