@@ -40,6 +40,7 @@
 #include "base/lock.h"
 #include "base/refcount.h"
 #include "core/geometry.h"
+#include "core/mm_uffds.h"
 #include "core/vma.h"
 #include "maple/writer.h"
 
@@ -158,25 +159,6 @@ struct mm_tables {
 	unsigned long nr;  /* (a) the root included */
 	/* RANK_PAGE_TABLE; a VMA's first family: rmap/rmap.h */
 	struct samara_spinlock anon_lock;
-};
-
-/*
- * What is known of the uffd-wp bits of an mm's entries, for the validator. STALE: a VMA has lost
- * VM_UFFD_WP and not its entries' bits. A page that is then written to is writable although its
- * entry has the bit, also once the VMA has VM_UFFD_WP again: as in Linux.
- */
-enum uffd_bits {
-	UFFD_BITS_NONE, /* neither it nor a parent of it had a userfaultfd */
-	UFFD_BITS_SOME,
-	UFFD_BITS_STALE,
-};
-
-/* Its userfaultfds: uffd/uffd.h. */
-struct mm_uffds {
-	struct samara_spinlock lock; /* RANK_MMS, never with the machine's */
-	struct list_head head;       /* lock; samara_uffd.in_mm */
-	enum uffd_bits bits;         /* (m), and (a) from NONE to SOME */
-	unsigned int no_wait;        /* (a) calls leave their events queued, and return */
 };
 
 /* What is told of changes to the page table, and of faults. */

@@ -27,8 +27,8 @@ bool advice_removes(int advice);
 /* Of advice that removes: what Linux refuses before it tells that. 0, -EINVAL, -EACCES. */
 int advice_may_remove(const struct vma *vma, int advice) __must_check;
 /*
- * MADV_REMOVE of pages of file at offset, in bytes: 0, -EINVAL, -EFBIG, -EOPNOTSUPP, -ENOMEM. No lock
- * is needed.
+ * MADV_REMOVE of pages of file at offset, in bytes: 0, -EINVAL, -EFBIG, -EOPNOTSUPP, -ENOMEM. No
+ * lock is needed.
  */
 int advise_hole(struct samara_file *file, unsigned long offset, unsigned long len) __must_check;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Advice that takes pages away, on memory whose userfaultfd wants REMOVE. It is told before they go,
- * with no lock held:
+ * Advice that takes pages away, on memory whose userfaultfd wants REMOVE. It is told before they
+ * go, with no lock held:
  *
  *   lock      walk to the first such VMA: REMOVE is prepared
  *   unlock    REMOVE is delivered, which waits until it is read
@@ -17,8 +17,8 @@
 #include "vma/modify.h"
 
 /*
- * A step of advise_walk(), for a registered VMA and advice that removes (walk->arg). 0 or -errno, as
- * advise_pages(); or what makes the walk stop until it is told.
+ * A step of advise_walk(), for a registered VMA and advice that removes (walk->arg). 0 or -errno,
+ * as advise_pages(); or what makes the walk stop until it is told.
  */
 int advise_told(const struct vma_walk *walk, const struct vma_part *part) __must_check;
 

@@ -291,7 +291,7 @@ static void an_ended_address_space_is_told_apart(void **state)
 	samara_uffd_put(uffd);
 }
 
-/* Refused memory: the answer is -ENOMEM, earlier VMAs are registered, and close cleans up anyway. */
+/* Refused memory: the answer is -ENOMEM, earlier VMAs stay registered, and close cleans up. */
 static void refused_memory_leaves_a_whole_map(void **state)
 {
 	struct fixture *f = *state;
