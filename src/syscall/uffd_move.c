@@ -68,7 +68,7 @@ static int move_some(struct samara_uffd *uffd, struct uffd_move *m)
 	mmap_read_lock(uffd->mm);
 	if (!uffd_mm_ended(uffd->mm)) {
 		down_read(&uffd->fills);
-		err = smp_load_acquire(&uffd->changing) ? -EAGAIN : move_held(uffd, m);
+		err = uffd_changing(uffd) ? -EAGAIN : move_held(uffd, m);
 		up_read(&uffd->fills);
 	}
 	mmap_read_unlock(uffd->mm);
