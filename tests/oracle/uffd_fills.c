@@ -43,6 +43,8 @@ static struct pair_step any_step(struct rng *rng)
 
 	if (rng_one_in(rng, 2))
 		s.what = often[rng_below(rng, 3)];
+	if (s.what > PAIR_MOVE && s.what < PAIR_WRITEPROTECT)
+		s.what = PAIR_MOVE;
 	switch (s.what) {
 	case PAIR_COPY:
 		s.from = rng_below(rng, (PAIR_SOURCE + 1) * 2) * MEM_PAGE / 2;
@@ -60,6 +62,10 @@ static struct pair_step any_step(struct rng *rng)
 	default:
 		break;
 	}
+	/* What is behind the area is the process's own. */
+	s.len = min(s.len, (PAIR_PAGES * MEM_PAGE - s.at) & ~(MEM_PAGE - 1));
+	if (s.what == PAIR_MOVE)
+		s.len = min(s.len, (PAIR_PAGES * MEM_PAGE - s.from) & ~(MEM_PAGE - 1));
 	return s;
 }
 
@@ -84,7 +90,7 @@ static void run(uint64_t seed, unsigned long long features)
 		skip();
 	}
 	fill_all(&p);
-	for (int i = 0; i < STEPS; i++) {
+	for (int i = 0; i < STEPS && pair_has_hole(&p); i++) {
 		const struct pair_step step = any_step(&rng);
 
 		if (!pair_do(&p, &step)) {

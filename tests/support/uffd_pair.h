@@ -64,6 +64,8 @@ struct pair_step {
 /* False: the host has not what is asked for, and cannot judge. features: of UFFDIO_API. */
 bool pair_open(struct pair *p, unsigned long long features);
 void pair_close(struct pair *p);
+/* False: something else of this process lies in the host's hole by now. No step may follow. */
+bool pair_has_hole(const struct pair *p);
 /* False: they differ, and stderr has how. */
 bool pair_do(struct pair *p, const struct pair_step *step);
 
