@@ -5,8 +5,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "base/assert.h"
 
 void host_begin(struct host_call *call)
 {
@@ -109,6 +114,54 @@ int host_punch_hole(int fd, off_t offset, off_t length)
 	ret = fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, length);
 	host_end(&call);
 	return ret;
+}
+
+int host_eventfd(void)
+{
+	const int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+	return fd < 0 ? -errno : fd;
+}
+
+/* Neither blocks, nor fails: the count is 0 or 1. */
+void host_eventfd_set(int fd)
+{
+	struct host_call call;
+
+	host_begin(&call);
+	(void)!eventfd_write(fd, 1);
+	host_end(&call);
+}
+
+void host_eventfd_clear(int fd)
+{
+	struct host_call call;
+	eventfd_t count;
+
+	host_begin(&call);
+	(void)!eventfd_read(fd, &count);
+	host_end(&call);
+}
+
+unsigned int host_copy_from(unsigned long src, size_t size, unsigned int nr, void *const *to)
+{
+	struct iovec local[HOST_COPY_MOST], remote[HOST_COPY_MOST];
+	const int saved = errno;
+	ssize_t n;
+
+	BUG_ON(nr > HOST_COPY_MOST);
+	for (unsigned int i = 0; i < nr; i++) {
+		local[i] = (struct iovec){ to[i], size };
+		remote[i] = (struct iovec){ (void *)(src + i * size), size };
+	}
+	n = process_vm_readv(getpid(), local, nr, remote, nr, 0);
+	if (n < 0 && (errno == EPERM || errno == ENOSYS || errno == EACCES)) {
+		for (unsigned int i = 0; i < nr; i++)
+			memcpy(to[i], (const void *)(src + i * size), size);
+		n = (ssize_t)(nr * size);
+	}
+	errno = saved;
+	return n < 0 ? 0 : (unsigned int)((size_t)n / size);
 }
 
 int host_print(int fd, const char *buf, size_t len)

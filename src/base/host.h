@@ -37,6 +37,19 @@ int host_fsync(int fd);
 int host_ftruncate(int fd, off_t length);
 int host_punch_hole(int fd, off_t offset, off_t length); /* fallocate(2) */
 
+/* An eventfd(2) that is not readable, or -errno; and it becomes readable, and not any more. */
+int host_eventfd(void);
+void host_eventfd_set(int fd);
+void host_eventfd_clear(int fd);
+
+/*
+ * nr pieces of size bytes each, which follow one another from src on in this process, to the places
+ * in to. src need not be readable. How many whole pieces were copied; fewer than nr: the next one
+ * cannot be read. Where process_vm_readv(2) is forbidden src has to be readable.
+ */
+unsigned int host_copy_from(unsigned long src, size_t size, unsigned int nr, void *const *to);
+#define HOST_COPY_MOST 16U
+
 /* All of buf by write(2), in such pairs. 0, or -errno of it. */
 int host_print(int fd, const char *buf, size_t len) __must_check;
 

@@ -9,6 +9,7 @@
  *   writeprotect.c   userfaultfd's write protection
  *   uffd_move.c  to another mapping
  *   soft_dirty.c   what was written to, and used, since clear_refs was last asked
+ *   fill.c     pages a userfaultfd's handler gives
  *
  * Unless said otherwise, the VMA is write-locked (vma_start_write()) under the mmap_lock for
  * writing, so that no page fault runs in it. [start, end) is whole pages within the VMA.
@@ -160,6 +161,31 @@ unsigned int range_isolate(struct vma *vma, unsigned long *start, unsigned long 
 
 /* mincore.c: a byte for each page of [start, end) of vma. mmap_lock for reading. */
 void range_mincore(struct vma *vma, unsigned long start, unsigned long end, unsigned char *vec);
+
+/* fill.c: mmap_lock for reading --------------------------------------------------- */
+
+enum fill_kind { FILL_COPY, FILL_ZERO };
+#define FILL_MOST 16U
+/* pages of vma, which is registered with a userfaultfd, from addr on. */
+struct fill_desc {
+	struct vma *vma;
+	unsigned long addr;
+	unsigned int pages; /* at most FILL_MOST */
+	enum fill_kind kind;
+	uint64_t bits; /* PTE_UFFD_WP: the pages come write-protected; or 0 */
+	/*
+	 * FILL_COPY: folio[i], filled and the caller's, is for page i. It becomes NULL where it was
+	 * used.
+	 */
+	struct folio **folio;
+};
+/*
+ * Empty entries get pages, one after the other, until one cannot: *err says why. -EEXIST: there is
+ * an entry (for a copy a uffd-wp marker is none); -EFAULT: beyond the end of the file; -ENOMEM: a
+ * table. How many were filled. A private vma has an anon_vma. What waits for the pages is the
+ * caller's to wake.
+ */
+unsigned int range_fill(const struct fill_desc *d, int *err);
 
 /* look.c: mmap_lock for reading ----------------------------------------------- */
 

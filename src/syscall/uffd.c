@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <string.h>
 
+#include "core/mms.h"
 #include "syscall/uffd_calls.h"
 
 /* Linux 6.18's, but for those of hugetlb pages. */
@@ -75,6 +76,8 @@ static const struct {
 	{ UFFDIO_UNREGISTER, uffd_unregister },
 	{ UFFDIO_WRITEPROTECT, uffd_writeprotect },
 	{ UFFDIO_MOVE, uffd_move },
+	{ UFFDIO_COPY, uffd_copy },
+	{ UFFDIO_ZEROPAGE, uffd_zeropage },
 };
 
 int samara_uffd_ioctl(struct samara_uffd *uffd, unsigned long request, void *arg)
@@ -89,4 +92,32 @@ int samara_uffd_ioctl(struct samara_uffd *uffd, unsigned long request, void *arg
 		if (requests[i].request == request)
 			return arg ? requests[i].run(uffd, arg) : -EFAULT;
 	return -EINVAL;
+}
+
+void samara_uffd_source(struct samara_uffd *uffd, struct samara_mm *mm)
+{
+	struct samara_mm *before;
+
+	if (mm_is_foreign(uffd->mm))
+		return;
+	if (mm)
+		mm_get(mm);
+	spin_lock(&uffd->q.lock, RANK_EVENT);
+	before = uffd->source;
+	uffd->source = mm;
+	spin_unlock(&uffd->q.lock);
+	if (before)
+		mm_put(before);
+}
+
+struct samara_mm *uffd_get_source(struct samara_uffd *uffd)
+{
+	struct samara_mm *mm;
+
+	spin_lock(&uffd->q.lock, RANK_EVENT);
+	mm = uffd->source;
+	if (mm)
+		mm_get(mm);
+	spin_unlock(&uffd->q.lock);
+	return mm;
 }

@@ -10,12 +10,15 @@
 #include <errno.h>
 
 #include "core/mm.h"
+#include "store/file.h"
 #include "uffd/uffd.h"
 
 int uffd_register(struct samara_uffd *uffd, void *arg);
 int uffd_unregister(struct samara_uffd *uffd, void *arg);
 int uffd_writeprotect(struct samara_uffd *uffd, void *arg);
 int uffd_move(struct samara_uffd *uffd, void *arg);
+int uffd_copy(struct samara_uffd *uffd, void *arg);
+int uffd_zeropage(struct samara_uffd *uffd, void *arg);
 /* uffd is closed: none of its mm's VMAs points to it any more. Cannot fail. No lock is held. */
 void uffd_unregister_all(struct samara_uffd *uffd);
 
@@ -35,6 +38,23 @@ static inline int uffd_check_range(const struct samara_mm *mm, const struct uffd
 		return -EINVAL;
 	return 0;
 }
+
+/* A change to the map was not told yet: then the output field of a request that fills says so. */
+static inline bool uffd_is_changing(struct samara_uffd *uffd, __s64 *field)
+{
+	if (likely(!smp_load_acquire(&uffd->changing)))
+		return false;
+	*field = -EAGAIN;
+	return true;
+}
+
+static inline bool vma_is_shmem(const struct vma *vma)
+{
+	return vma->vm_file && inode_is_shmem(vma->vm_file->inode);
+}
+
+/* samara_uffd_source(): with a reference of the caller's, or NULL. */
+struct samara_mm *uffd_get_source(struct samara_uffd *uffd);
 
 /* Under the mmap_lock: the address space has ended, and has no VMA. */
 static inline bool uffd_mm_ended(const struct samara_mm *mm)

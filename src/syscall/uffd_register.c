@@ -5,7 +5,6 @@
  */
 #include "core/vma_lock.h"
 #include "range/range.h"
-#include "store/inode.h"
 #include "syscall/call_door.h"
 #include "syscall/uffd_calls.h"
 #include "vma/find.h"
@@ -28,11 +27,6 @@ static unsigned long flags_of_mode(unsigned long long mode)
 	return (mode & UFFDIO_REGISTER_MODE_MISSING ? VM_UFFD_MISSING : 0) |
 	       (mode & UFFDIO_REGISTER_MODE_WP ? VM_UFFD_WP : 0) |
 	       (mode & UFFDIO_REGISTER_MODE_MINOR ? VM_UFFD_MINOR : 0);
-}
-
-static bool vma_is_shmem(const struct vma *vma)
-{
-	return vma->vm_file && vma->vm_file->inode->kind == INODE_SHMEM;
 }
 
 /* Asynchronous write protection alone needs nothing of what is behind vma. */

@@ -6,6 +6,7 @@
 
 #include "alloc/mem.h"
 #include "core/mms.h"
+#include "uffd/queue.h"
 
 static DEFINE_ALLOC_SITE(uffd_site, "uffd");
 
@@ -45,6 +46,7 @@ void uffd_put(struct samara_uffd *uffd)
 
 	if (!refcount_dec_and_test(&uffd->refs))
 		return;
+	uffd_posts_free(uffd);
 	mem_free(&uffd_site, uffd);
 	if (source)
 		mm_put(source);
@@ -62,4 +64,6 @@ void uffd_close(struct samara_uffd *uffd, struct list_head *closing)
 	spin_lock(&mm->watch.uffds.lock, RANK_MMS);
 	list_del(&uffd->in_mm);
 	spin_unlock(&mm->watch.uffds.lock);
+	uffd_wake(uffd, 0, 0); /* all */
+	queue_close(&uffd->q);
 }

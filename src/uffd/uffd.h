@@ -4,9 +4,9 @@
  *
  *   mm.watch.uffds --> uffd --> uffd                     (all of an mm)
  *   vma.uffd ----------->|
- *                        |-- pending   sleepers whose message was not read      oldest first
- *                        |-- told      sleepers whose message was read
- *                        |-- posts     faults of accesses that do not wait
+ *                        |-- pending   sleepers and posts whose message was not read   oldest first
+ *                        |-- told      sleepers and posts whose message was read
+ *                        |-- posts     where posts lie: faults of accesses that do not wait
  *                        |-- events    messages of calls that changed the map   oldest first
  *                        '-- forked    children whose FORK was read, and not taken
  *
@@ -23,9 +23,9 @@
  * Invariants (uffd/validate_uffd.c checks them by these names)
  *   uffd_vma       a VMA has a uffd exactly when it has one of VM_UFFD_FLAGS; that uffd is its mm's
  *                  and not closed
- *   uffd_sleeper   each sleeper is in one list, called ones in none
+ *   uffd_sleeper   each sleeper and each post in use is in one list, called ones in none
  *   uffd_changing  changing equals the events that are prepared or queued
- *   uffd_readable  the descriptor is readable exactly if pending, unread posts or events has one
+ *   uffd_readable  readable, which the descriptor shows, exactly if pending or events has one
  *   uffd_bits      (range/validate_bits.c) in a VMA with VM_UFFD_WP an entry that has the uffd-wp
  *                  bit allows no write; in one without it no entry has the bit. Not once the mm
  *                  may have stale ones (enum uffd_bits, core/mm.h)
@@ -51,16 +51,20 @@
 /* In features, from UFFDIO_API on. */
 #define UFFD_READY (1U << 31)
 
-/* A thread in a page fault. On its stack; not touched by others once word is CALLED. */
+/*
+ * A thread in a page fault, or a post. The thread's is on its stack; others do not touch it once
+ * word is UFFD_CALLED or UFFD_INTERRUPTED.
+ */
 struct uffd_sleeper {
-	struct list_head in;      /* (q) pending or told */
-	struct samara_uffd *uffd; /* with a reference; NULL: none is waited for */
+	struct list_head in;      /* (q) pending or told; or the list of a thread that calls it */
+	struct samara_uffd *uffd; /* a thread's: with a reference; NULL: none is waited for */
 	unsigned long addr;       /* as in msg */
-	unsigned int word;        /* (a) futex: UFFD_ASLEEP, UFFD_CALLED, UFFD_INTERRUPTED */
-	unsigned int tid;
+	unsigned int word;        /* (a) futex: UFFD_* below */
+	unsigned int tid;         /* gettid(2) */
+	bool queued;              /* (q) a thread's: pending or told has it */
 	struct uffd_msg msg;
 };
-enum { UFFD_ASLEEP, UFFD_CALLED, UFFD_INTERRUPTED };
+enum { UFFD_ASLEEP, UFFD_CALLED, UFFD_INTERRUPTED, UFFD_POSTED };
 
 /* A change to the map, from its preparation on. Allocated before the point of no return. */
 struct uffd_event {
@@ -80,8 +84,10 @@ struct uffd_queues {
 	struct list_head pending, told, events, forked;
 	struct uffd_posts *posts;
 	unsigned int forks;   /* numbers of FORK messages that were given */
-	unsigned int readers; /* futex: raised when a message comes */
+	unsigned int readers; /* (a) futex: raised when a message comes; and by closing */
+	unsigned int asleep;  /* readers that sleep, or are about to */
 	int eventfd;          /* -1: not asked for yet */
+	bool readable;        /* what the eventfd shows */
 	bool closed;
 };
 
@@ -124,19 +130,16 @@ void uffd_put(struct samara_uffd *uffd);
  */
 void uffd_close(struct samara_uffd *uffd, struct list_head *closing);
 
-/* Whether an event is unread: fills say -EAGAIN. Once fills is held it does not become so. */
-static inline bool uffd_is_changing(const struct samara_uffd *uffd)
-{
-	return smp_load_acquire(&uffd->changing);
-}
-
 /* Features that UFFDIO_API has turned on; 0 before it has. */
 static inline unsigned int uffd_features(const struct samara_uffd *uffd)
 {
 	return smp_load_acquire(&uffd->features) & ~UFFD_READY;
 }
 
-/* An event of a change to the map was not read yet: requests that change pages say -EAGAIN. */
+/*
+ * An event of a change to the map was not read yet: requests that change pages say -EAGAIN. Once
+ * fills is held it does not become so.
+ */
 static inline bool uffd_changing(const struct samara_uffd *uffd)
 {
 	return smp_load_acquire(&uffd->changing);
@@ -145,20 +148,41 @@ static inline bool uffd_changing(const struct samara_uffd *uffd)
 /* faults (wait.c) ------------------------------------------------------------------ */
 
 /*
- * A fault in vma said codes, VM_FAULT_UFFD among them; vma is held. Queues sleeper. The caller
- * looks at the entry once more (fault_uffd_waits()), drops vma and calls uffd_sleep() or
- * uffd_leave().
+ * A fault in vma at addr, which need not be on a page, is to wait; vma is held. why is
+ * UFFD_PAGEFAULT_FLAG_*. Queues sleeper. The caller looks at the entry once more
+ * (fault_uffd_waits()), drops vma and calls uffd_sleep(), or calls uffd_leave().
  */
-void uffd_queue(struct vma *vma, unsigned long addr, unsigned int codes, unsigned int fault_flags,
+void uffd_queue(struct vma *vma, unsigned long addr, unsigned int why,
 		struct uffd_sleeper *sleeper);
-/* Off the lists, whether called or not. */
+/* Off the lists, whether called or not. vma is still held. */
 void uffd_leave(struct uffd_sleeper *sleeper);
-/* 0: called, try again; -EAGAIN: interrupted. No lock is held. */
+/* 0: called, try again; -EAGAIN: interrupted. It is off the lists. No lock is held. */
 int uffd_sleep(struct uffd_sleeper *sleeper) __must_check;
-/* NOWAIT: the handler is told, once. -EAGAIN or -ENOMEM. vma is held. */
-int uffd_post(struct vma *vma, unsigned long addr, unsigned int codes, unsigned int fault_flags);
-/* Sleepers and posts in [start, end) go on. The entries are changed. */
+/*
+ * NOWAIT: the handler is told, once. -EAGAIN or -ENOMEM (site "uffd_posts"). vma is held. It looks
+ * at the entry no more: if that has changed meanwhile, the access finds it so when it is tried
+ * again.
+ */
+int uffd_post(struct vma *vma, unsigned long addr, unsigned int why);
+/*
+ * What posts at [start, end) were made for is over: a further access there is told. Called where a
+ * page came, and where a mapping goes. uffd stays: a VMA that points there is held.
+ */
+void uffd_posts_drop(struct samara_uffd *uffd, unsigned long start, unsigned long end);
+/* Sleepers at [start, end) go on, and posts there are dropped. The entries are changed. */
 void uffd_wake(struct samara_uffd *uffd, unsigned long start, unsigned long end);
+/*
+ * Threads that sleep in mm go on with -EAGAIN: that with this number, or all for 0. How many. It
+ * misses one that is about to sleep.
+ */
+unsigned long uffd_interrupt(struct samara_mm *mm, unsigned int tid);
+
+/* messages (read.c) ---------------------------------------------------------------- */
+
+/* Bytes; -EAGAIN: none, O_NONBLOCK; -EBADF: closed. nr is not 0. Sleeps. No lock is held. */
+long uffd_read(struct samara_uffd *uffd, struct uffd_msg *msg, unsigned long nr);
+/* The eventfd, made by the first call; -EMFILE, -ENFILE, -ENOMEM. */
+int uffd_descriptor(struct samara_uffd *uffd);
 
 /* events (event.c) ----------------------------------------------------------------- */
 

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The room's own: what becomes readable, and who is told. A message is readable while it is in
+ * pending or events. Whoever puts one there or takes one away says so under q->lock; who put one
+ * there wakes readers behind the lock.
+ */
+#ifndef UFFD_QUEUE_H
+#define UFFD_QUEUE_H
+
+#include "uffd/uffd.h"
+
+/* One more message is readable. q->lock is held. */
+void queue_message_came(struct uffd_queues *q);
+/* A message was taken off pending or events; perhaps none is left. q->lock is held. */
+void queue_messages_left(struct uffd_queues *q);
+/* q->lock is not held. */
+void queue_wake_readers(struct uffd_queues *q);
+
+/* q->closed was set: readers give up, and who polls the descriptor wakes before it goes. */
+void queue_close(struct uffd_queues *q);
+
+/* wait.c: with its last reference. */
+void uffd_posts_free(struct samara_uffd *uffd);
+
+#endif

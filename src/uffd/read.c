@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Messages are read: faults before events, each oldest first, as in Linux. And the descriptor that
+ * says whether there is one, an eventfd. It is written when the first message comes, and read when
+ * the last is taken, both under the queue's lock; so it is level-triggered.
+ */
+#include <errno.h>
+#include <fcntl.h>
+
+#include "base/futex.h"
+#include "base/host.h"
+#include "uffd/queue.h"
+
+static void settle(struct uffd_queues *q)
+{
+	const bool readable = !list_empty(&q->pending) || !list_empty(&q->events);
+
+	spin_assert_held(&q->lock);
+	if (readable == q->readable)
+		return;
+	q->readable = readable;
+	if (q->eventfd < 0)
+		return;
+	if (readable)
+		host_eventfd_set(q->eventfd);
+	else
+		host_eventfd_clear(q->eventfd);
+}
+
+void queue_message_came(struct uffd_queues *q)
+{
+	settle(q);
+	q->readers++;
+}
+
+void queue_messages_left(struct uffd_queues *q)
+{
+	settle(q);
+}
+
+void queue_wake_readers(struct uffd_queues *q)
+{
+	/* A reader that found nothing has counted itself under the lock before the message came. */
+	if (READ_ONCE(q->asleep))
+		futex_wake(&q->readers, 1, FUTEX_ANYONE);
+}
+
+void queue_close(struct uffd_queues *q)
+{
+	spin_lock(&q->lock, RANK_EVENT);
+	q->readers++;
+	spin_unlock(&q->lock);
+	futex_wake(&q->readers, FUTEX_ALL, FUTEX_ANYONE);
+	if (q->eventfd < 0)
+		return;
+	host_eventfd_set(q->eventfd);
+	host_close(q->eventfd);
+}
+
+int uffd_descriptor(struct samara_uffd *uffd)
+{
+	struct uffd_queues *q = &uffd->q;
+	int fd = READ_ONCE(q->eventfd), made;
+
+	if (fd >= 0)
+		return fd;
+	made = host_eventfd();
+	if (made < 0)
+		return made;
+	spin_lock(&q->lock, RANK_EVENT);
+	fd = q->eventfd;
+	if (fd < 0) {
+		if (q->readable)
+			host_eventfd_set(made);
+		WRITE_ONCE(q->eventfd, made);
+	}
+	spin_unlock(&q->lock);
+	if (fd < 0)
+		return made;
+	host_close(made);
+	return fd;
+}
+
+/* A message, taken; false: there is none. q->lock is held. */
+static bool take_message(struct uffd_queues *q, struct uffd_msg *msg)
+{
+	struct uffd_sleeper *sleeper;
+
+	if (list_empty(&q->pending))
+		return false;
+	sleeper = list_first_entry(&q->pending, struct uffd_sleeper, in);
+	list_del(&sleeper->in);
+	list_add_tail(&sleeper->in, &q->told);
+	queue_messages_left(q);
+	*msg = sleeper->msg;
+	return true;
+}
+
+/* 1: *msg is one; 0: there is none; -EBADF. To wait, the caller is counted, and *word is noted. */
+static int try_read(struct uffd_queues *q, struct uffd_msg *msg, unsigned int *word)
+{
+	int ret;
+
+	spin_lock(&q->lock, RANK_EVENT);
+	ret = q->closed ? -EBADF : take_message(q, msg);
+	if (!ret && word) {
+		q->asleep++;
+		*word = q->readers;
+	}
+	spin_unlock(&q->lock);
+	return ret;
+}
+
+static void sleep_for_message(struct uffd_queues *q, unsigned int word)
+{
+	futex_wait(&q->readers, word, FUTEX_ANYONE, NULL);
+	spin_lock(&q->lock, RANK_EVENT);
+	q->asleep--;
+	spin_unlock(&q->lock);
+}
+
+long uffd_read(struct samara_uffd *uffd, struct uffd_msg *msg, unsigned long nr)
+{
+	const bool waits = !(uffd->flags & O_NONBLOCK);
+	unsigned long done = 0;
+	unsigned int word;
+	int ret;
+
+	uffd_get(uffd);
+	for (;;) {
+		/* Only the first is waited for. */
+		ret = try_read(&uffd->q, &msg[done], waits && !done ? &word : NULL);
+		if (ret == 1 && ++done < nr)
+			continue;
+		if (ret || done || !waits)
+			break;
+		sleep_for_message(&uffd->q, word);
+	}
+	uffd_put(uffd);
+	if (done)
+		return (long)(done * sizeof(*msg));
+	return ret ? ret : -EAGAIN;
+}

@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Threads that wait for a handler, and faults of accesses that do not wait.
+ *
+ *   uffd_queue()  --> pending -- read --> told
+ *                        |                 |
+ *                        '-- wake, close --+--> called --> uffd_sleep() returns
+ *                            interrupt, exit
+ *
+ * Who calls a sleeper takes it off its list under the queue's lock, and sets and wakes its word
+ * behind that, so that no host call is made under the lock. The sleeper is its thread's stack: it
+ * is not touched after its word was set. The word's address is still woken then, which all users of
+ * futex_wait() allow for.
+ *
+ * A post is in the same lists, so that faults are read in the order in which they were made. It
+ * lasts until it is woken, its page has come (uffd_posts_drop()) or its mapping has gone. Until
+ * then the handler is not told again.
+ */
+#include "uffd/uffd.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "alloc/mem.h"
+#include "base/futex.h"
+#include "core/vma_lock.h"
+#include "uffd/queue.h"
+
+#define POSTS 256
+
+struct uffd_posts {
+	struct uffd_sleeper post[POSTS]; /* free: uffd is NULL */
+};
+
+static DEFINE_ALLOC_SITE(posts_site, "uffd_posts");
+
+/* A fault in vma at addr. why: UFFD_PAGEFAULT_FLAG_*. */
+static void describe(struct uffd_sleeper *sleeper, const struct vma *vma, unsigned long addr,
+		     unsigned int why)
+{
+	struct samara_uffd *uffd = vma->rare.uffd;
+	const unsigned int features = uffd_features(uffd);
+
+	if (!(features & UFFD_FEATURE_EXACT_ADDRESS))
+		addr &= mm_page_mask(vma->vm_mm);
+	sleeper->uffd = uffd;
+	sleeper->addr = addr;
+	sleeper->tid = (unsigned int)gettid();
+	sleeper->msg = (struct uffd_msg){
+		.event = UFFD_EVENT_PAGEFAULT,
+		.arg.pagefault = { .flags = why, .address = addr },
+	};
+	if (features & UFFD_FEATURE_THREAD_ID)
+		sleeper->msg.arg.pagefault.feat.ptid = sleeper->tid;
+}
+
+void uffd_queue(struct vma *vma, unsigned long addr, unsigned int why, struct uffd_sleeper *sleeper)
+{
+	struct samara_uffd *uffd = vma->rare.uffd;
+
+	vma_assert_stays(vma);
+	describe(sleeper, vma, addr, why);
+	sleeper->word = UFFD_ASLEEP;
+	sleeper->queued = true;
+	uffd_get(uffd);
+	spin_lock(&uffd->q.lock, RANK_EVENT);
+	VM_WARN_ON(uffd->q.closed); /* no VMA points to it then */
+	list_add_tail(&sleeper->in, &uffd->q.pending);
+	queue_message_came(&uffd->q);
+	spin_unlock(&uffd->q.lock);
+	queue_wake_readers(&uffd->q);
+}
+
+/* Under the queue's lock. A post is free from here on. */
+static void take_off(struct samara_uffd *uffd, struct uffd_sleeper *sleeper,
+		     struct list_head *called)
+{
+	list_del(&sleeper->in);
+	if (sleeper->word == UFFD_POSTED) {
+		sleeper->uffd = NULL;
+	} else {
+		sleeper->queued = false;
+		list_add_tail(&sleeper->in, called);
+	}
+	queue_messages_left(&uffd->q);
+}
+
+/* No lock of rank RANK_EVENT is held. */
+static unsigned long call_all(struct list_head *called, unsigned int word)
+{
+	unsigned long calls = 0;
+
+	for (; !list_empty(called); calls++) {
+		struct uffd_sleeper *sleeper = list_first_entry(called, struct uffd_sleeper, in);
+		unsigned int *at = &sleeper->word;
+
+		list_del(&sleeper->in);
+		smp_store_release(at, word);
+		futex_wake(at, 1, FUTEX_ANYONE);
+	}
+	return calls;
+}
+
+static void wait_until_called(const struct uffd_sleeper *sleeper)
+{
+	unsigned int *word = (unsigned int *)&sleeper->word;
+
+	while (smp_load_acquire(word) == UFFD_ASLEEP)
+		futex_wait(word, UFFD_ASLEEP, FUTEX_ANYONE, NULL);
+}
+
+void uffd_leave(struct uffd_sleeper *sleeper)
+{
+	struct samara_uffd *uffd = sleeper->uffd;
+	bool queued;
+
+	spin_lock(&uffd->q.lock, RANK_EVENT);
+	queued = sleeper->queued;
+	if (queued) {
+		list_del(&sleeper->in);
+		queue_messages_left(&uffd->q);
+	}
+	spin_unlock(&uffd->q.lock);
+	/* Another thread has it in hand, and is about to call it. */
+	if (!queued)
+		wait_until_called(sleeper);
+	sleeper->uffd = NULL;
+	uffd_put(uffd);
+}
+
+int uffd_sleep(struct uffd_sleeper *sleeper)
+{
+	struct samara_uffd *uffd = sleeper->uffd;
+
+	VM_WARN_ON(lock_rank_holds_any());
+	wait_until_called(sleeper);
+	sleeper->uffd = NULL;
+	uffd_put(uffd);
+	return sleeper->word == UFFD_INTERRUPTED ? -EAGAIN : 0;
+}
+
+/* Which sleepers are called. */
+struct which {
+	unsigned long start, last;
+	unsigned int tid; /* 0: of all threads */
+	bool posts;       /* these too */
+};
+
+static bool is_one(const struct which *which, const struct uffd_sleeper *sleeper)
+{
+	return sleeper->addr >= which->start && sleeper->addr <= which->last &&
+	       (!which->tid || sleeper->tid == which->tid) &&
+	       (which->posts || sleeper->word != UFFD_POSTED);
+}
+
+/* Under the queue's lock. */
+static void take_list(struct samara_uffd *uffd, struct list_head *list, const struct which *which,
+		      struct list_head *called)
+{
+	struct uffd_sleeper *sleeper, *next;
+
+	for (sleeper = list_first_entry(list, struct uffd_sleeper, in);
+	     !list_entry_is_head(sleeper, list, in); sleeper = next) {
+		next = list_next_entry(sleeper, in);
+		if (is_one(which, sleeper))
+			take_off(uffd, sleeper, called);
+	}
+}
+
+static void take_some(struct samara_uffd *uffd, const struct which *which, struct list_head *called)
+{
+	spin_lock(&uffd->q.lock, RANK_EVENT);
+	take_list(uffd, &uffd->q.pending, which, called);
+	take_list(uffd, &uffd->q.told, which, called);
+	spin_unlock(&uffd->q.lock);
+}
+
+void uffd_wake(struct samara_uffd *uffd, unsigned long start, unsigned long end)
+{
+	const struct which which = { .start = start, .last = end - 1, .posts = true };
+	LIST_HEAD(called);
+
+	take_some(uffd, &which, &called);
+	call_all(&called, UFFD_CALLED);
+}
+
+/* of: all userfaultfds of mm. */
+static unsigned long call_in_mm(struct samara_mm *mm, const struct which *which, unsigned int word)
+{
+	struct samara_uffd *uffd;
+	LIST_HEAD(called);
+
+	spin_lock(&mm->watch.uffds.lock, RANK_MMS);
+	list_for_each_entry(uffd, &mm->watch.uffds.head, in_mm)
+		take_some(uffd, which, &called);
+	spin_unlock(&mm->watch.uffds.lock);
+	return call_all(&called, word);
+}
+
+unsigned long uffd_interrupt(struct samara_mm *mm, unsigned int tid)
+{
+	const struct which which = { .last = ULONG_MAX, .tid = tid };
+
+	return call_in_mm(mm, &which, UFFD_INTERRUPTED);
+}
+
+void uffd_mm_exit(struct samara_mm *mm)
+{
+	const struct which which = { .last = ULONG_MAX, .posts = true };
+
+	call_in_mm(mm, &which, UFFD_CALLED);
+}
+
+/* posts --------------------------------------------------------------------------- */
+
+/* Whether the handler knows of this fault, or will by the next read. Under the queue's lock. */
+static bool posted(const struct uffd_posts *posts, const struct uffd_sleeper *fault)
+{
+	for (int i = 0; i < POSTS; i++) {
+		const struct uffd_sleeper *post = &posts->post[i];
+
+		if (post->uffd && post->addr == fault->addr && post->tid == fault->tid &&
+		    post->msg.arg.pagefault.flags == fault->msg.arg.pagefault.flags)
+			return true;
+	}
+	return false;
+}
+
+/* A free one, else one that was read; NULL: none was. Under the queue's lock. */
+static struct uffd_sleeper *post_to_use(struct samara_uffd *uffd)
+{
+	struct uffd_sleeper *post;
+	LIST_HEAD(none);
+
+	for (int i = 0; i < POSTS; i++)
+		if (!uffd->q.posts->post[i].uffd)
+			return &uffd->q.posts->post[i];
+	list_for_each_entry(post, &uffd->q.told, in) {
+		if (post->word == UFFD_POSTED) {
+			take_off(uffd, post, &none);
+			return post;
+		}
+	}
+	return NULL;
+}
+
+static int posts_make(struct samara_uffd *uffd)
+{
+	struct uffd_posts *posts;
+
+	if (smp_load_acquire(&uffd->q.posts))
+		return 0;
+	posts = mem_zalloc(&posts_site, sizeof(*posts));
+	if (!posts)
+		return -ENOMEM;
+	spin_lock(&uffd->q.lock, RANK_EVENT);
+	if (!uffd->q.posts) {
+		smp_store_release(&uffd->q.posts, posts);
+		posts = NULL;
+	}
+	spin_unlock(&uffd->q.lock);
+	if (posts)
+		mem_free(&posts_site, posts);
+	return 0;
+}
+
+int uffd_post(struct vma *vma, unsigned long addr, unsigned int why)
+{
+	struct samara_uffd *uffd = vma->rare.uffd;
+	struct uffd_sleeper fault = { .word = UFFD_POSTED }, *post = NULL;
+	const int err = posts_make(uffd);
+
+	vma_assert_stays(vma);
+	if (err)
+		return err;
+	describe(&fault, vma, addr, why);
+	spin_lock(&uffd->q.lock, RANK_EVENT);
+	if (!posted(uffd->q.posts, &fault))
+		post = post_to_use(uffd);
+	if (post) {
+		*post = fault;
+		list_add_tail(&post->in, &uffd->q.pending);
+		queue_message_came(&uffd->q);
+	}
+	spin_unlock(&uffd->q.lock);
+	if (post)
+		queue_wake_readers(&uffd->q);
+	return -EAGAIN;
+}
+
+void uffd_posts_drop(struct samara_uffd *uffd, unsigned long start, unsigned long end)
+{
+	const struct which which = { .start = start, .last = end - 1, .posts = true };
+	struct uffd_posts *posts = smp_load_acquire(&uffd->q.posts);
+	LIST_HEAD(none);
+
+	if (likely(!posts))
+		return;
+	spin_lock(&uffd->q.lock, RANK_EVENT);
+	for (int i = 0; i < POSTS; i++)
+		if (posts->post[i].uffd && is_one(&which, &posts->post[i]))
+			take_off(uffd, &posts->post[i], &none);
+	spin_unlock(&uffd->q.lock);
+}
+
+void uffd_posts_free(struct samara_uffd *uffd)
+{
+	if (uffd->q.posts)
+		mem_free(&posts_site, uffd->q.posts);
+}
