@@ -117,6 +117,8 @@ static int move_nonpresent(struct move_part *part, pte_t *from, pte_t *to)
 	default:
 		if (!(swp_value(pte) & SWP_EXCLUSIVE))
 			return -EBUSY;
+		if (pte_any_uffd_wp(pte) && !vma_uffd_wp(part->m->dst))
+			WRITE_ONCE(mm_of(part)->watch.uffds.bits, UFFD_BITS_STALE);
 		put_there(part, from, to, swp_with(pte, SWP_SOFT_DIRTY));
 		return 0;
 	}

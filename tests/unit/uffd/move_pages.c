@@ -35,6 +35,7 @@ static void markers_do_not_move(void **state)
 	const unsigned long src = filled(4, 1);
 
 	(void)state;
+	ask_register(uffd, src, 4 * P, ASK_WP);
 	assert_int_equal(samara_madvise(m.mm, src, P, GUARD_INSTALL), 0);
 	moves(ASK(dst, 1, HOLES), src, -EFAULT, -EFAULT);
 	for (unsigned int marker = MARKER_UFFD_WP; marker <= MARKER_POISON; marker++) {
@@ -62,23 +63,34 @@ static void the_zero_frame_moves(void **state)
 	assert_int_equal(paged_get(m.mm, src), 0);
 }
 
-/* Write protection goes with a page that is out, and not with one that is there. */
+static void protect(unsigned long at, unsigned long pages)
+{
+	struct uffdio_writeprotect wp = { { at, pages * P }, UFFDIO_WRITEPROTECT_MODE_WP };
+
+	ask_register(uffd, at, pages * P, ASK_WP);
+	assert_int_equal(samara_uffd_ioctl(uffd, UFFDIO_WRITEPROTECT, &wp), 0);
+}
+
+/*
+ * Write protection goes with a page that is out, and not with one that is there; also to where no
+ * page is protected.
+ */
 static void write_protection_goes_with_swap_entries(void **state)
 {
-	const unsigned long src = filled(2, 1);
-	struct table *leaf = table_find(m.mm, src);
+	const unsigned long src = filled(3, 1), unprotected = map(1, RW);
 
 	(void)state;
+	protect(src, 3);
 	assert_int_equal(page_out(&p, src + P, PAGED_DROP), 0);
-	table_lock(leaf);
-	pte_set(table_pte(m.mm, leaf, src),
-		pte_with(pte_without(mem_pte(&m, src), PTE_WRITE), PTE_UFFD_WP));
-	pte_set(table_pte(m.mm, leaf, src + P), swp_with(mem_pte(&m, src + P), SWP_UFFD_WP));
-	table_unlock(leaf);
+	assert_int_equal(page_out(&p, src + 2 * P, PAGED_DROP), 0);
 	moves(ASK(dst, 2, 0), src, 0, 2 * P);
 	assert_false(pte_any_uffd_wp(mem_pte(&m, dst)));
 	assert_true(pte_write(mem_pte(&m, dst)));
 	assert_true(pte_any_uffd_wp(mem_pte(&m, dst + P)));
+	ask_register(uffd, unprotected, P, ASK_MISSING);
+	moves(ASK(unprotected, 1, 0), src + 2 * P, 0, P);
+	assert_true(pte_any_uffd_wp(mem_pte(&m, unprotected)));
+	paged_put(m.mm, unprotected, 9);
 }
 
 static void a_page_that_is_out_moves(void **state)

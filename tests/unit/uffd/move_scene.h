@@ -47,7 +47,7 @@ static inline int open_all(void **state)
 	set_up(state);
 	uffd = ask_open(m.mm);
 	dst = map(8, RW);
-	ask_register(uffd, dst, 8 * P, ASK_MISSING);
+	ask_register(uffd, dst, 8 * P, ASK_MISSING | ASK_WP);
 	return 0;
 }
 
