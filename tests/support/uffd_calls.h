@@ -42,6 +42,15 @@ static inline int uffd_unregister_at(struct samara_uffd *uffd, unsigned long at,
 	return samara_uffd_ioctl(uffd, UFFDIO_UNREGISTER, &range);
 }
 
+/* mode: some of UFFDIO_WRITEPROTECT_MODE_*. */
+static inline int uffd_protect_at(struct samara_uffd *uffd, unsigned long at, unsigned long len,
+				  unsigned long long mode)
+{
+	struct uffdio_writeprotect wp = { .range = { at, len }, .mode = mode };
+
+	return samara_uffd_ioctl(uffd, UFFDIO_WRITEPROTECT, &wp);
+}
+
 static inline int uffd_wake_at(struct samara_uffd *uffd, unsigned long at, unsigned long len)
 {
 	struct uffdio_range range = { at, len };

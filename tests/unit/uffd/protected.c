@@ -15,18 +15,18 @@
 static void rights_come_and_go_beside_it(void **state)
 {
 	const unsigned long at = map_anon(PAGES);
-	struct samara_uffd *uffd = uffd_new(m.mm, ASYNC);
+	struct samara_uffd *uffd = uffd_new(ASYNC);
 
 	(void)state;
 	paged_put(m.mm, at, 5);
-	assert_int_equal(uffd_reg(uffd, at, PAGES, MODE_WP), 0);
-	assert_int_equal(uffd_wp(uffd, at, PAGES, ON), 0);
+	reg(uffd, at, PAGES, WP);
+	assert_int_equal(wp(uffd, at, PAGES, ON), 0);
 	assert_int_equal(samara_mprotect(m.mm, at, PAGES * MEM_PAGE, PROT_NONE), 0);
 	assert_pm(at, "wp");
 	assert_pm(page(at, 1), "swap wp");
-	assert_int_equal(uffd_wp(uffd, at, 1, 0), 0);
+	assert_int_equal(wp(uffd, at, 1, 0), 0);
 	assert_false(pte_write(mem_pte(&m, at)) || pte_accessible(mem_pte(&m, at)));
-	assert_int_equal(uffd_wp(uffd, at, 1, ON), 0);
+	assert_int_equal(wp(uffd, at, 1, ON), 0);
 	assert_int_equal(samara_mprotect(m.mm, at, PAGES * MEM_PAGE, RW), 0);
 	assert_pm(at, "wp");
 	assert_false(pte_write(mem_pte(&m, at)));
@@ -39,14 +39,14 @@ static void rights_come_and_go_beside_it(void **state)
 static void unsharing_keeps_it(void **state)
 {
 	const unsigned long at = map_file(PAGES, MAP_PRIVATE);
-	struct samara_uffd *uffd = uffd_new(m.mm, 0);
+	struct samara_uffd *uffd = uffd_new(0);
 	struct samara_pin pin[2];
 
 	(void)state;
 	(void)paged_get(m.mm, at);
 	assert_pm(at, "file");
-	assert_int_equal(uffd_reg(uffd, at, PAGES, MODE_WP), 0);
-	assert_int_equal(uffd_wp(uffd, at, 1, ON), 0);
+	reg(uffd, at, PAGES, WP);
+	assert_int_equal(wp(uffd, at, 1, ON), 0);
 	assert_int_equal(samara_pin_pages(m.mm, at, 1, SAMARA_PIN_LONGTERM, pin), 1);
 	assert_pm(at, "wp");
 	assert_false(pte_write(mem_pte(&m, at)));
@@ -58,19 +58,19 @@ static void unsharing_keeps_it(void **state)
 static void a_page_that_is_out_has_it_too(void **state)
 {
 	const unsigned long at = map_anon(PAGES);
-	struct samara_uffd *uffd = uffd_new(m.mm, ASYNC);
+	struct samara_uffd *uffd = uffd_new(ASYNC);
 
 	(void)state;
 	for (unsigned long n = 0; n < 4; n++)
 		paged_put(m.mm, page(at, n), 5);
-	assert_int_equal(uffd_reg(uffd, at, PAGES, MODE_WP), 0);
-	assert_int_equal(uffd_wp(uffd, at, 1, ON), 0);
+	reg(uffd, at, PAGES, WP);
+	assert_int_equal(wp(uffd, at, 1, ON), 0);
 	for (unsigned long n = 0; n < 4; n++)
 		assert_int_equal(page_out(&p, page(at, n), PAGED_DROP), 0);
 	assert_pm(at, "swap wp");
 	assert_pm(page(at, 1), "swap");
-	assert_int_equal(uffd_wp(uffd, at, 3, ON), 0);
-	assert_int_equal(uffd_wp(uffd, page(at, 2), 1, 0), 0);
+	assert_int_equal(wp(uffd, at, 3, ON), 0);
+	assert_int_equal(wp(uffd, page(at, 2), 1, 0), 0);
 	assert_pm(page(at, 1), "swap wp");
 	assert_pm(page(at, 2), "swap");
 	assert_int_equal(paged_get(m.mm, page(at, 1)), 5);
@@ -86,15 +86,15 @@ static void a_page_that_is_out_has_it_too(void **state)
 static void swapoff_brings_it_back(void **state)
 {
 	const unsigned long at = map_anon(PAGES);
-	struct samara_uffd *uffd = uffd_new(m.mm, ASYNC);
+	struct samara_uffd *uffd = uffd_new(ASYNC);
 
 	(void)state;
 	paged_put(m.mm, at, 5);
 	paged_put(m.mm, page(at, 1), 5);
 	assert_int_equal(page_out(&p, at, PAGED_DROP), 0);
 	assert_int_equal(page_out(&p, page(at, 1), PAGED_DROP), 0);
-	assert_int_equal(uffd_reg(uffd, at, PAGES, MODE_WP), 0);
-	assert_int_equal(uffd_wp(uffd, at, 1, ON), 0);
+	reg(uffd, at, PAGES, WP);
+	assert_int_equal(wp(uffd, at, 1, ON), 0);
 	assert_int_equal(samara_swapoff(p.area), 0);
 	assert_pm(at, "wp");
 	assert_pm(page(at, 1), "present");
@@ -106,13 +106,13 @@ static void swapoff_brings_it_back(void **state)
 static void a_page_that_moves_to_another_frame_has_it_there(void **state)
 {
 	const unsigned long at = map_anon(PAGES);
-	struct samara_uffd *uffd = uffd_new(m.mm, ASYNC);
+	struct samara_uffd *uffd = uffd_new(ASYNC);
 	unsigned long frame;
 
 	(void)state;
 	paged_put(m.mm, at, 5);
-	assert_int_equal(uffd_reg(uffd, at, PAGES, MODE_WP), 0);
-	assert_int_equal(uffd_wp(uffd, at, 1, ON), 0);
+	reg(uffd, at, PAGES, WP);
+	assert_int_equal(wp(uffd, at, 1, ON), 0);
 	frame = pte_pfn(mem_pte(&m, at));
 	assert_int_equal(samara_migrate_pages(m.mm, at, 1), 1);
 	assert_true(pte_pfn(mem_pte(&m, at)) != frame);
@@ -126,13 +126,13 @@ static void a_page_that_moves_to_another_frame_has_it_there(void **state)
 static void a_files_page_that_leaves_has_a_marker(void **state)
 {
 	const unsigned long at = map_file(PAGES, MAP_SHARED);
-	struct samara_uffd *uffd = uffd_new(m.mm, ASYNC);
+	struct samara_uffd *uffd = uffd_new(ASYNC);
 
 	(void)state;
 	paged_put(m.mm, at, 5);
 	paged_put(m.mm, page(at, 1), 6);
-	assert_int_equal(uffd_reg(uffd, at, PAGES, MODE_WP), 0);
-	assert_int_equal(uffd_wp(uffd, at, 1, ON), 0);
+	reg(uffd, at, PAGES, WP);
+	assert_int_equal(wp(uffd, at, 1, ON), 0);
 	assert_int_equal(samara_madvise(m.mm, at, 2 * MEM_PAGE, PAGEOUT), 0);
 	assert_pm(at, "swap wp");
 	assert_pm(page(at, 1), "empty");
@@ -145,7 +145,7 @@ static void a_files_page_that_leaves_has_a_marker(void **state)
 
 static void unregistering_takes_it_away_from_entries_of_each_kind(void **state)
 {
-	struct samara_uffd *uffd = uffd_new(m.mm, ASYNC);
+	struct samara_uffd *uffd = uffd_new(ASYNC);
 
 	(void)state;
 	for (int closes = 0; closes < 2; closes++) {
@@ -154,15 +154,15 @@ static void unregistering_takes_it_away_from_entries_of_each_kind(void **state)
 		paged_put(m.mm, at, 5);
 		paged_put(m.mm, page(at, 1), 5);
 		(void)paged_get(m.mm, page(at, 2));
-		assert_int_equal(uffd_reg(uffd, at, PAGES, MODE_WP | MODE_MISSING), 0);
-		assert_int_equal(uffd_wp(uffd, at, PAGES, ON), 0);
+		reg(uffd, at, PAGES, WP | MISSING);
+		assert_int_equal(wp(uffd, at, PAGES, ON), 0);
 		assert_int_equal(page_out(&p, page(at, 1), PAGED_DROP), 0);
 		assert_pm(page(at, 1), "swap wp");
 		assert_pm(page(at, 3), "swap wp");
 		if (closes)
 			samara_uffd_put(uffd);
 		else
-			assert_int_equal(uffd_unreg(uffd, at, PAGES), 0);
+			assert_int_equal(unreg(uffd, at, PAGES), 0);
 		assert_pm(at, "present");
 		assert_true(pte_write(mem_pte(&m, at)));
 		assert_pm(page(at, 1), "swap");
@@ -175,29 +175,29 @@ static void unregistering_takes_it_away_from_entries_of_each_kind(void **state)
 static void another_mode_leaves_bits_that_stop_nothing(void **state)
 {
 	const unsigned long at = map_file(PAGES, MAP_SHARED);
-	struct samara_uffd *uffd = uffd_new(m.mm, 0);
+	struct samara_uffd *uffd = uffd_new(0);
 
 	(void)state;
 	paged_put(m.mm, at, 5);
 	paged_put(m.mm, page(at, 1), 5);
-	assert_int_equal(uffd_reg(uffd, at, PAGES, MODE_WP), 0);
-	assert_int_equal(uffd_wp(uffd, at, PAGES, ON), 0);
-	assert_int_equal(uffd_reg(uffd, at, PAGES, MODE_MINOR), 0);
+	reg(uffd, at, PAGES, WP);
+	assert_int_equal(wp(uffd, at, PAGES, ON), 0);
+	reg(uffd, at, PAGES, MINOR);
 	assert_pm(at, "file wp");
 	assert_pm(page(at, 4), "swap wp");
 	paged_put(m.mm, at, 6);
 	assert_pm(at, "file wp");
 	assert_true(pte_write(mem_pte(&m, at)));
-	assert_int_equal(uffd_unreg(uffd, at, PAGES), 0);
+	assert_int_equal(unreg(uffd, at, PAGES), 0);
 	assert_pm(at, "file wp");
 	assert_pm(page(at, 4), "swap wp");
-	assert_int_equal(uffd_reg(uffd, at, PAGES, MODE_WP), 0);
+	reg(uffd, at, PAGES, WP);
 	paged_put(m.mm, at, 7);
 	assert_pm(at, "file wp");
 	assert_false(pte_write(mem_pte(&m, page(at, 1))));
-	assert_int_equal(uffd_wp(uffd, at, 1, ON), 0);
+	assert_int_equal(wp(uffd, at, 1, ON), 0);
 	assert_false(pte_write(mem_pte(&m, at)));
-	assert_int_equal(uffd_unreg(uffd, at, PAGES), 0);
+	assert_int_equal(unreg(uffd, at, PAGES), 0);
 	assert_pm(at, "file");
 	assert_pm(page(at, 1), "file");
 	assert_pm(page(at, 4), "empty");
@@ -208,7 +208,7 @@ static void another_mode_leaves_bits_that_stop_nothing(void **state)
 static void a_bit_in_the_wrong_place_is_found(void **state)
 {
 	const unsigned long at = map_anon(PAGES);
-	struct samara_uffd *uffd = uffd_new(m.mm, 0);
+	struct samara_uffd *uffd = uffd_new(0);
 	struct samara_report report;
 	struct table *leaf;
 	pte_t *pte;
@@ -222,10 +222,10 @@ static void a_bit_in_the_wrong_place_is_found(void **state)
 	table_unlock(leaf);
 	assert_int_equal(samara_mm_validate(m.mm, &report), -EUCLEAN);
 	assert_string_equal(report.invariant, "uffd_bits");
-	assert_int_equal(uffd_reg(uffd, at, PAGES, MODE_WP), 0);
+	reg(uffd, at, PAGES, WP);
 	assert_int_equal(samara_mm_validate(m.mm, &report), -EUCLEAN);
 	assert_string_equal(report.invariant, "uffd_bits");
-	assert_int_equal(uffd_wp(uffd, at, 1, ON), 0);
+	assert_int_equal(wp(uffd, at, 1, ON), 0);
 	assert_int_equal(samara_mm_validate(m.mm, &report), 0);
 	samara_uffd_put(uffd);
 	assert_int_equal(samara_mm_validate(m.mm, &report), 0);

@@ -11,10 +11,11 @@
 #include "mmu/entry.h"
 #include "support/cmocka_all.h"
 #include "support/paged_out.h"
-#include "support/uffd.h"
+#include "support/uffd_calls.h"
 
 #define RW (PROT_READ | PROT_WRITE)
 #define RAM (16UL << 20)
+#define ASYNC UFFD_FEATURE_WP_ASYNC
 #define ON UFFDIO_WRITEPROTECT_MODE_WP
 #define PAGEOUT 21
 #define GUARD_INSTALL 102
@@ -44,6 +45,28 @@ static inline const char *pm(unsigned long addr)
 static inline unsigned long page(unsigned long at, unsigned long n)
 {
 	return at + n * MEM_PAGE;
+}
+
+static inline struct samara_uffd *uffd_new(unsigned long long features)
+{
+	return uffd_open(m.mm, O_NONBLOCK, features);
+}
+
+static inline void reg(struct samara_uffd *uffd, unsigned long at, unsigned long pages,
+		       unsigned long long mode)
+{
+	uffd_register_at(uffd, at, pages * MEM_PAGE, mode);
+}
+
+static inline int unreg(struct samara_uffd *uffd, unsigned long at, unsigned long pages)
+{
+	return uffd_unregister_at(uffd, at, pages * MEM_PAGE);
+}
+
+static inline int wp(struct samara_uffd *uffd, unsigned long at, unsigned long pages,
+		     unsigned long long mode)
+{
+	return uffd_protect_at(uffd, at, pages * MEM_PAGE, mode);
 }
 
 static inline unsigned long map_anon(unsigned long pages)
