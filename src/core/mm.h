@@ -318,6 +318,12 @@ static inline enum span mm_span(const struct samara_mm *mm, unsigned long start,
 	return *end > start ? SPAN_PAGES : SPAN_WRAPS;
 }
 
+/* An entry keeps its uffd-wp bit in a VMA that has no VM_UFFD_WP: enum uffd_bits. */
+static inline void mm_uffd_bits_stale(struct samara_mm *mm)
+{
+	WRITE_ONCE(mm->watch.uffds.bits, UFFD_BITS_STALE);
+}
+
 /* Whether a page was ever asked for. Once it is so it stays so, until the mm dies. */
 static inline bool mm_has_tables(const struct samara_mm *mm)
 {

@@ -118,7 +118,7 @@ static int move_nonpresent(struct move_part *part, pte_t *from, pte_t *to)
 		if (!(swp_value(pte) & SWP_EXCLUSIVE))
 			return -EBUSY;
 		if (pte_any_uffd_wp(pte) && !vma_uffd_wp(part->m->dst))
-			WRITE_ONCE(mm_of(part)->watch.uffds.bits, UFFD_BITS_STALE);
+			mm_uffd_bits_stale(mm_of(part));
 		put_there(part, from, to, swp_with(pte, SWP_SOFT_DIRTY));
 		return 0;
 	}

@@ -88,7 +88,7 @@ static void forget_protection(const struct vma_part *part, unsigned long flags)
 	if (!(flags & VM_UFFD_WP) || (part->vma->vm_flags & VM_UFFD_WP))
 		return;
 	if (part->vma->rare.uffd)
-		WRITE_ONCE(part->vma->vm_mm->watch.uffds.bits, UFFD_BITS_STALE);
+		mm_uffd_bits_stale(part->vma->vm_mm);
 	else
 		range_uffd_unprotect(part->vma, part->start, part->end);
 }

@@ -186,15 +186,32 @@ static int prepare_and_store(struct remap_plan *plan, struct target *t)
 }
 
 /*
+ * to has lost its registration, which had these flags. What has moved is not write-protected any
+ * more. What was merged with it keeps its bits, which stop nothing.
+ */
+static void unprotect_moved(const struct remap_plan *plan, struct vma *to, unsigned long flags)
+{
+	const unsigned long start = plan->new_addr, end = start + plan->req->new_len;
+
+	if (plan->old_len)
+		range_uffd_unprotect(to, start, start + min(plan->old_len, plan->req->new_len));
+	if ((flags & VM_UFFD_WP) && (to->vm_start != start || to->vm_end != end))
+		mm_uffd_bits_stale(to->vm_mm);
+}
+
+/*
  * to, which is registered, has the pages. Without REMAP it is not registered any more, nor what was
  * merged with it.
  */
 static void keep_registered(struct remap_plan *plan, struct vma *to)
 {
+	const unsigned long flags = to->vm_flags;
+
 	if (uffd_remap_told(to))
 		return;
-	vma_set_flags(to, to->vm_flags & ~VM_UFFD_FLAGS);
+	vma_set_flags(to, flags & ~VM_UFFD_FLAGS);
 	to->rare.uffd = NULL;
+	unprotect_moved(plan, to, flags);
 	/* The source was merged into it: clearing that is told to none. */
 	if (plan->vma == to)
 		uffd_events_drop(&plan->events.source);

@@ -204,6 +204,63 @@ static void another_mode_leaves_bits_that_stop_nothing(void **state)
 	samara_uffd_put(uffd);
 }
 
+static unsigned long moved(unsigned long at, unsigned long pages, unsigned long to)
+{
+	const unsigned long len = pages * MEM_PAGE;
+
+	return samara_mremap(m.mm, at, len, len, MREMAP_MAYMOVE | MREMAP_FIXED, to);
+}
+
+/* Without EVENT_REMAP the registration does not move, nor does what it has protected. */
+static void mremap_takes_it_away_where_the_registration_stays_behind(void **state)
+{
+	const unsigned long at = map_file(PAGES, MAP_SHARED), to = map_anon(PAGES);
+	struct samara_uffd *uffd = uffd_new(0);
+
+	(void)state;
+	paged_put(m.mm, at, 5);
+	paged_put(m.mm, page(at, 6), 5);
+	reg(uffd, at, PAGES, WP);
+	assert_int_equal(wp(uffd, at, PAGES, ON), 0);
+	assert_int_equal(moved(page(at, 4), 4, page(to, 4)), page(to, 4));
+	assert_pm(page(to, 4), "empty");
+	assert_pm(page(to, 6), "file");
+	assert_true(pte_write(mem_pte(&m, page(to, 6))));
+	assert_pm(at, "file wp");
+	mem_check(&m);
+	/* What it is merged with is not registered any more either, and keeps its bits. */
+	reg(uffd, page(to, 4), 4, WP);
+	assert_int_equal(wp(uffd, page(to, 4), 4, ON), 0);
+	assert_int_equal(moved(at, 4, to), to);
+	assert_pm(to, "file");
+	assert_pm(page(to, 1), "empty");
+	assert_pm(page(to, 6), "file wp");
+	assert_false(mem_vma(&m, page(to, 6))->rare.uffd);
+	paged_put(m.mm, page(to, 6), 6);
+	samara_uffd_put(uffd);
+}
+
+static void mremap_takes_it_along_where_it_is_told(void **state)
+{
+	const unsigned long at = map_file(PAGES, MAP_SHARED), to = map_anon(PAGES);
+	struct samara_uffd *uffd = uffd_new(UFFD_FEATURE_EVENT_REMAP);
+
+	(void)state;
+	samara_uffd_events_wait(m.mm, 0);
+	paged_put(m.mm, at, 5);
+	reg(uffd, at, PAGES, WP);
+	assert_int_equal(wp(uffd, at, PAGES, ON), 0);
+	assert_int_equal(moved(at, PAGES, to), to);
+	assert_pm(to, "file wp");
+	assert_false(pte_write(mem_pte(&m, to)));
+	assert_pm(page(to, 1), "swap wp");
+	/* The event was not read yet. */
+	assert_int_equal(wp(uffd, to, PAGES, 0), -EAGAIN);
+	samara_uffd_put(uffd);
+	assert_pm(to, "file");
+	assert_pm(page(to, 1), "empty");
+}
+
 /* The validator sees what must not be. */
 static void a_bit_in_the_wrong_place_is_found(void **state)
 {
@@ -242,6 +299,8 @@ int main(void)
 		test(a_files_page_that_leaves_has_a_marker),
 		test(unregistering_takes_it_away_from_entries_of_each_kind),
 		test(another_mode_leaves_bits_that_stop_nothing),
+		test(mremap_takes_it_away_where_the_registration_stays_behind),
+		test(mremap_takes_it_along_where_it_is_told),
 		test(a_bit_in_the_wrong_place_is_found),
 	};
 
