@@ -19,7 +19,7 @@ static void closing_lets_the_call_go_on(void **state)
 	told_open(&t, f);
 	map_told(f->mm, t.handler[0], 0, 4);
 	assert_true(call_begins(&t, unmap_0));
-	assert_true(uffd_is_changing(t.handler[0]));
+	assert_true(uffd_changing(t.handler[0]));
 	samara_uffd_put(t.handler[0]);
 	call_returns(&t.in_thread);
 	assert_int_equal(t.ret, 0);
@@ -60,7 +60,7 @@ static void no_lock_is_held_while_it_waits(void **state)
 	assert_int_equal(samara_mprotect(f->mm, AT(1), PAGE, PROT_READ), 0);
 	assert_int_equal(samara_uffd_ioctl(t.handler[0], UFFDIO_UNREGISTER, &range), 0);
 	do_register(t.handler[0], 2, 3);
-	assert_true(uffd_is_changing(t.handler[0]));
+	assert_true(uffd_changing(t.handler[0]));
 	call_ends(&t);
 	assert_string_equal(t.text, "unmap 0-1");
 	told_close(&t);
@@ -82,7 +82,7 @@ static void a_message_outlives_its_mm(void **state)
 	assert_true(next_message(uffd, &msg));
 	assert_int_equal(msg.event, UFFD_EVENT_UNMAP);
 	assert_false(next_message(uffd, &msg));
-	assert_false(uffd_is_changing(uffd));
+	assert_false(uffd_changing(uffd));
 	samara_uffd_put(uffd);
 }
 
@@ -107,12 +107,12 @@ static void order_stays_and_filling_waits(void **state)
 			 0);
 	assert_int_equal(samara_madvise(f->mm, AT(8), 2 * PAGE, MADV_DONTNEED), 0);
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
-		assert_true(uffd_is_changing(uffd));
+		assert_true(uffd_changing(uffd));
 		assert_true(next_message(uffd, &msg));
 		message_text(&msg, text, sizeof(text));
 		assert_string_equal(text, texts[i]);
 	}
-	assert_false(uffd_is_changing(uffd));
+	assert_false(uffd_changing(uffd));
 	assert_false(next_message(uffd, &msg));
 	samara_uffd_put(uffd);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Calls on registered memory with each allocation refused in turn. One that fails tells nothing and
- * leaves the map as it was, no page is kept from being filled, and a fork leaves nothing of a child.
- * One that succeeds in spite of it tells what it always tells.
+ * leaves the map as it was, no page is kept from being filled, and a fork leaves nothing of a
+ * child. One that succeeds in spite of it tells what it always tells.
  */
 #include "told.h"
 
@@ -155,7 +155,7 @@ static void assert_told(const char *events)
 			snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s%c: %s",
 				 *text ? ", " : "", 'a' + i, one);
 		}
-		assert_false(uffd_is_changing(uffd[i]));
+		assert_false(uffd_changing(uffd[i]));
 	}
 	if (events)
 		assert_string_equal(text, events);
@@ -168,7 +168,7 @@ static void failed(struct fixture *f, const struct op *op, unsigned long live)
 		assert_told(NULL);
 	for (int i = 0; i < 2; i++) {
 		assert_int_equal(unread(uffd[i]), 0);
-		assert_false(uffd_is_changing(uffd[i]));
+		assert_false(uffd_changing(uffd[i]));
 	}
 	if (op->in_parts)
 		return;

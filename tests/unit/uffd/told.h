@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Calls that tell userfaultfds what they change. A call is made in a thread; the test is the handler
- * of up to three userfaultfds and reads one message after the other. Addresses are pages from BASE.
+ * Calls that tell userfaultfds what they change. A call is made in a thread; the test is the
+ * handler of up to three userfaultfds and reads one message after the other. Addresses are pages
+ * from BASE.
  */
 #ifndef SAMARA_TEST_TOLD_H
 #define SAMARA_TEST_TOLD_H
@@ -165,7 +166,7 @@ static inline void read_event(struct told *t)
 		from = his ? i : from;
 	}
 	assert_int_equal(n, 1);
-	assert_true(uffd_is_changing(t->handler[from]));
+	assert_true(uffd_changing(t->handler[from]));
 	assert_true(next_message(t->handler[from], &t->last));
 	message_text(&t->last, one, sizeof(one));
 	end = t->text + strlen(t->text);
@@ -187,7 +188,7 @@ static inline void call_ends(struct told *t)
 		if (!t->handler[i])
 			continue;
 		assert_int_equal(unread(t->handler[i]), 0);
-		assert_false(uffd_is_changing(t->handler[i]));
+		assert_false(uffd_changing(t->handler[i]));
 	}
 }
 
