@@ -107,7 +107,8 @@ const char *canary_dies(struct side_by_side *s, const struct settings *set)
 
 	seq.n = ARRAY_SIZE(canary);
 	memcpy(seq.op, canary, sizeof(canary));
-	if (!host_fresh(s))
+	s->ours.begin.lanes = false;
+	if (!host_fresh(s, false))
 		return s->error;
 	err = ours_begin(&s->ours);
 	for (unsigned int i = 0; !err && i < seq.n; i++)

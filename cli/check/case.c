@@ -100,7 +100,7 @@ static bool brief_next(struct brief_walk *w, char *out)
 
 int case_write(FILE *to, const struct seq *seq, const struct ours *o, const char *title)
 {
-	char text[CALL_TEXT], ret[64], fault[64], line[BRIEF];
+	char text[CALL_TEXT], ret[64], detail[DETAIL], line[BRIEF];
 	struct brief_walk w;
 
 	fprintf(to, "#%s\n", title);
@@ -111,8 +111,8 @@ int case_write(FILE *to, const struct seq *seq, const struct ours *o, const char
 			continue;
 		}
 		answer_text(o->seen[i].ret, ret, sizeof(ret));
-		fault_text(&o->seen[i].fault, fault, sizeof(fault));
-		fprintf(to, "%s = %s%s%s\n", text, ret, *fault ? " " : "", fault);
+		seen_text(o, i, detail, sizeof(detail));
+		fprintf(to, "%s = %s%s%s\n", text, ret, *detail ? " " : "", detail);
 	}
 	if (o && seq->n) {
 		brief_start(&w, o, seq->n - 1);
@@ -177,7 +177,7 @@ static const char *take_line(struct script *s, char *line)
 	*e = (struct expected){ 0 };
 	why = op_parse(line, &s->seq.op[s->seq.n], &e->answer);
 	if (!why)
-		s->seq.op[s->seq.n++].look = LOOK_FLAGS | LOOK_PAGES;
+		s->seq.op[s->seq.n++].look |= LOOK_FLAGS | LOOK_PAGES;
 	return why;
 }
 
@@ -247,7 +247,7 @@ static bool map_fits(const struct expected *e, const struct ours *o, unsigned in
 static bool fits(const struct script *s, const struct ours *o, unsigned int i, struct difference *d)
 {
 	const struct expected *e = &s->expected[i];
-	char fault[sizeof(e->answer.fault)];
+	char detail[DETAIL];
 
 	if (e->answer.known && e->answer.ret != o->seen[i].ret) {
 		*d = (struct difference){ .at = i, .what = "the answer" };
@@ -255,11 +255,13 @@ static bool fits(const struct script *s, const struct ours *o, unsigned int i, s
 		answer_text(o->seen[i].ret, d->ours, sizeof(d->ours));
 		return false;
 	}
-	fault_text(&o->seen[i].fault, fault, sizeof(fault));
-	if (e->answer.known && strcmp(e->answer.fault, fault) != 0) {
-		*d = (struct difference){ .at = i, .what = "the signal" };
-		snprintf(d->host, sizeof(d->host), "%s", e->answer.fault);
-		snprintf(d->ours, sizeof(d->ours), "%s", fault);
+	seen_text(o, i, detail, sizeof(detail));
+	if (e->answer.known && strcmp(e->answer.detail, detail) != 0) {
+		*d = (struct difference){ .at = i };
+		snprintf(d->what, sizeof(d->what), "%s",
+			 is_uffd(s->seq.op[i].nr) ? "what it wrote" : "the signal");
+		snprintf(d->host, sizeof(d->host), "%s", e->answer.detail);
+		snprintf(d->ours, sizeof(d->ours), "%s", detail);
 		return false;
 	}
 	return !e->map || map_fits(e, o, i, d);
@@ -303,6 +305,8 @@ static const char *why_not_asked(const struct side_by_side *side, const struct s
 
 	if (!is_as_needed(side, s->zero_page))
 		return "its zero page is not as the case needs it";
+	if (seq_has_lanes(&s->seq) && facts->uffd.why[0])
+		return facts->uffd.why;
 	for (unsigned int i = 0; !why && i < s->seq.n; i++) {
 		why = facts_cannot_judge_op(facts, &s->seq.op[i]);
 		if (!why && seq_may_have_huge_pages(&s->seq) && op_touches(&s->seq.op[i]))
@@ -320,6 +324,7 @@ static bool as_written(struct side_by_side *side, const struct script *s, const 
 
 	side->ours.begin.base = 0;
 	side->ours.begin.bottom_up = false;
+	side->ours.begin.lanes = seq_has_lanes(&s->seq);
 	*err = ours_begin(&side->ours);
 	for (unsigned int i = 0; !*err && same && i < s->seq.n; i++) {
 		*err = ours_do(&side->ours, &s->seq.op[i], i);
@@ -329,8 +334,8 @@ static bool as_written(struct side_by_side *side, const struct script *s, const 
 		}
 	}
 	ours_end(&side->ours);
-	side->ours.begin.base = side->host.base;
-	side->ours.begin.bottom_up = side->host.bottom_up;
+	side->ours.begin.base = side->host.begin.base;
+	side->ours.begin.bottom_up = side->host.begin.bottom_up;
 	return same;
 }
 

@@ -31,6 +31,11 @@ static int write_file(const char *path, const struct seq *seq, const struct side
 
 	if (!path)
 		return EXIT_SAME;
+	if (c && seq_has_lanes(seq))
+		return fail("check",
+			    "%s: no program is written of sequences with userfaultfds "
+			    "(--save writes a case)",
+			    path);
 	to = fopen(path, "w");
 	if (!to)
 		return fail("check", "%s: %s", path, strerror(errno));
@@ -84,7 +89,7 @@ static int tell_difference(const struct options *o, const struct result *r, json
 	struct side_by_side s;
 	int status = EXIT_DIFFERS, err = side_open(&s, &o->set);
 
-	if (err || !seq || !host_fresh(&s)) {
+	if (err || !seq || !host_fresh(&s, profile_of(&o->set, nr) == PROFILE_UFFD)) {
 		status = fail("check", "%s", err ? strerror(-err) : "no host to ask");
 		goto out;
 	}
@@ -229,6 +234,8 @@ static const char *host_reason(struct options *o)
 	why = facts_cannot_judge(&o->set.found.facts);
 	if (!why && o->set.plan.profile == PROFILE_SWAP)
 		why = host_swap_open((int)o->set.patience);
+	if (!why && o->set.plan.profile == PROFILE_UFFD && o->set.found.facts.uffd.why[0])
+		why = o->set.found.facts.uffd.why;
 	if (why)
 		return why;
 	err = side_open(&s, &o->set);

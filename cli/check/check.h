@@ -3,15 +3,19 @@
  * samara check: what its parts share.
  *
  *   gen.c      random calls --> struct seq;  gen_map.c  mappings, stacks, beginnings;
- *              gen_pages.c  accesses, files, processes;  gen_swap.c  pages that leave
+ *              gen_pages.c  accesses, files, processes;  gen_swap.c  pages that leave;
+ *              gen_uffd.c  userfaultfds, and what their handlers do
  *   ours.c     a struct seq carried out by the library --> answers and maps;
  *              ours_machine.c  on which machine;  ours_pages.c  accesses and pages;
- *              ours_swap.c  pages that leave memory;  doubt.c  those that may be lost
+ *              ours_swap.c  pages that leave memory;  doubt.c  those that may be lost;
+ *              ours_lanes.c, lane_look.c  threads in which calls sleep;  ours_uffd.c
+ *              userfaultfds
  *   host.c     the same by the running kernel (child/child.c)
  *   facts.h    what kind of kernel that is: probe.c measures, judge.c says if it can be the
  *              referee;  canary.c  calls that it may refuse;  caller.c  what is inherited
  *   compare.c  both, side by side;  compare_pages.c  contents, pagemap, frames;
- *              compare_swap.c  the same, where pages may have left
+ *              compare_swap.c  the same, where pages may have left;
+ *              compare_uffd.c  messages, requests' output, calls that slept
  *   files.c    what both map
  *   shrink.c   the shortest sequence that still differs
  *   text.c     calls as text and back;  case.c  files of them;  repro.c  as a C program
@@ -28,99 +32,15 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <sys/syscall.h>
 
 #include <jansson.h>
 #include <samara/access.h>
 #include <samara/mm.h>
 
+#include "check/calls.h"
 #include "check/doubt.h"
 #include "check/facts.h"
 #include "check/wire.h"
-
-#ifndef SYS_mseal
-#define SYS_mseal 462 /* newer than the C library's headers */
-#endif
-
-#define PAGE 4096UL
-#define CALL_TEXT 200
-#define MAX_OPS 4000
-#define MAX_WINDOW 65536UL
-#define NONE (~0UL)
-
-/* the calls ----------------------------------------------------------------- */
-
-enum call_id {
-	CALL_MMAP,
-	CALL_MUNMAP,
-	CALL_MPROTECT,
-	CALL_MREMAP,
-	CALL_MADVISE,
-	CALL_TOUCH,
-	CALL_READ,
-	CALL_MLOCK,
-	CALL_MLOCK2,
-	CALL_MUNLOCK,
-	CALL_MLOCKALL,
-	CALL_MUNLOCKALL,
-	CALL_MSEAL,
-	CALL_MSYNC,
-	CALL_MINCORE,
-	CALL_REMAP_FILE_PAGES,
-	CALL_BRK,
-	CALL_RLIMIT,
-	CALL_FORK,
-	CALL_DROP_CAPS,
-	CALL_CROWD,
-	/* only where pages are compared */
-	CALL_STORE,
-	CALL_LOAD,
-	CALL_SURVEY,
-	CALL_FETCH,
-	CALL_FORK_STAY,
-	CALL_SWITCH,
-	CALL_TRUNCATE,
-	CALL_FILE_WRITE,
-	CALL_FILE_READ,
-	/* only where pages leave memory and come back */
-	CALL_SWAPON,
-	CALL_SWAPOFF,
-	CALLS,
-	MIX_STACK = CALLS, /* no call: several around a stack */
-	MIXES
-};
-
-/* How an argument is written. */
-enum arg_kind {
-	ARG_ADDR,
-	ARG_NUM,
-	ARG_PROT,
-	ARG_MAP,
-	ARG_FD,
-	ARG_REMAP,
-	ARG_ADVICE,
-	ARG_RESOURCE,
-	ARG_NONE
-};
-
-struct call_info {
-	const char *name;
-	int32_t nr;
-	int args;
-	enum arg_kind kind[6];
-	int weight; /* in the default mix */
-};
-extern const struct call_info calls[CALLS];
-enum call_id call_of(int32_t nr);
-
-/* Files that calls may name; the number is WIRE_FD_FILE + the index. */
-enum { FILE_MEMFD, FILE_DISK, FILE_READONLY, FILE_ZERO, FILES };
-extern const char *const file_names[FILES];
-
-struct seq {
-	unsigned int n;
-	struct wire_op op[MAX_OPS];
-};
 
 /* random -------------------------------------------------------------------- */
 
@@ -135,6 +55,7 @@ enum profile {
 	PROFILES_MIXED,
 	PROFILE_CROWD = PROFILES_MIXED, /* near max_map_count: slow, so only when asked for */
 	PROFILE_SWAP,                   /* as pages, which leave and come back: wants root */
+	PROFILE_UFFD,                   /* as pages, with userfaultfds: wants root */
 	PROFILES
 };
 extern const char *const profile_names[PROFILES + 1]; /* the last: mixed */
@@ -142,7 +63,7 @@ extern const char *const profile_names[PROFILES + 1]; /* the last: mixed */
 /* Bytes are written and read, processes stay, pages are compared. */
 static inline bool has_pages(enum profile profile)
 {
-	return profile == PROFILE_PAGES || profile == PROFILE_SWAP;
+	return profile == PROFILE_PAGES || profile == PROFILE_SWAP || profile == PROFILE_UFFD;
 }
 
 #define SWAP_BACKENDS 3 /* of the library's swap area: swapon()'s argument */
@@ -203,6 +124,13 @@ struct seen {
 		bool unsure_rss; /* of this process */
 		bool unsure_ret; /* the answer is about bytes of such */
 	} left;
+	/* As struct wire_uffd; what is listed is in the text. */
+	struct {
+		int32_t nr; /* the request, or 0 */
+		uint32_t readable;
+		int64_t out[2];
+		size_t msgs_at, n_msgs, late_at, n_late;
+	} uffd;
 };
 
 /* One process of a sequence. */
@@ -212,6 +140,7 @@ struct proc {
 	struct doubt doubt;
 };
 
+struct lanes;
 struct ours {
 	struct settings set;
 	struct samara_machine *machine;
@@ -222,19 +151,21 @@ struct ours {
 		/* The layout, as in struct host. */
 		bool bottom_up;
 		unsigned long base;
-		char *map; /* NULL: the child's usual one */
+		char *map;  /* NULL: the child's usual one */
+		bool lanes; /* seq_has_lanes() */
 	} begin;
 	struct samara_mm *mm; /* of the process whose turn it is */
 	/* All processes of the sequence. */
 	struct {
 		struct proc at[WIRE_FORKS + 1];
 		unsigned int n, now;
+		struct lanes *lanes; /* NULL: no sequence has had any yet */
 	} procs;
 	/* Pages leave memory: ours_swap.c. */
 	struct {
 		struct samara_swap *area; /* NULL: off */
 		int fd;                   /* its file; -1: none yet */
-		bool may, dropped; /* as in struct seen */
+		bool may, dropped;        /* as in struct seen */
 	} swap;
 	struct samara_fault fault; /* of the access under way */
 	bool crowd;                /* mappings from WIRE_CROWD on are not shown */
@@ -288,6 +219,17 @@ void ours_leave(struct ours *o, const struct wire_op *op);
 int ours_keep_left(struct ours *o, const struct wire_op *op, struct seen *seen);
 /* 0 or -ENOMEM. */
 int ours_keep_pages(struct ours *o, struct seen *seen);
+/*
+ * One call: by this thread (perform), or by the lane that it names (ours_lanes.c), which may sleep
+ * on. seen: what came of it and of those that slept before. 0 or -errno: out of memory.
+ */
+long ours_perform(struct ours *o, const struct wire_op *op, int64_t *vec);
+int ours_lanes_begin(struct ours *o);
+int ours_lanes_do(struct ours *o, const struct wire_op *op, struct seen *seen);
+void ours_lanes_end(struct ours *o);
+/* Cells (wire.h) that sleep: bits. */
+uint32_t ours_asleep(const struct ours *o);
+void ours_lanes_close(struct ours *o);
 /* Carry out op as call number i and remember what came of it. 0; -EUCLEAN: broken; else -errno. */
 int ours_do(struct ours *o, const struct wire_op *op, unsigned int i);
 
@@ -299,23 +241,32 @@ struct host {
 	size_t size;
 	int patience; /* seconds */
 	const struct files *files;
-	char map[1024];     /* what a sequence begins with: two lines, and the gate's */
-	bool bottom_up;     /* addresses are chosen upwards */
-	unsigned long base; /* from here on */
-	int swap_lock;      /* swap.h */
-	bool other_swap;    /* the host has swap areas besides the check's */
+	/* What a sequence begins with. */
+	struct {
+		char map[1024];     /* two lines, and the gate's */
+		bool bottom_up;     /* addresses are chosen upwards */
+		unsigned long base; /* from here on */
+		bool lanes;         /* which program it is */
+	} begin;
+	int swap_lock;   /* swap.h */
+	bool other_swap; /* the host has swap areas besides the check's */
 };
 
 /* The number behind name in path; 0: not there. */
 unsigned long host_counter(const char *path, const char *name);
 /* NULL, or why it could not be started. */
-const char *host_start(struct host *h, const struct files *files, const struct settings *set);
+const char *host_start(struct host *h, const struct files *files, const struct settings *set,
+		       bool lanes);
 void host_stop(struct host *h);
 /*
  * The host's processes have huge pages disabled (PR_SET_THP_DISABLE), but where MADV_COLLAPSE,
  * which would be refused, is asked for.
  */
 bool seq_may_have_huge_pages(const struct seq *seq);
+/* Calls may sleep while others are made: there are userfaultfds (wire.h). */
+bool seq_has_lanes(const struct seq *seq);
+/* The lane that makes op. */
+unsigned int op_lane(const struct wire_op *op);
 /* NULL, or what went wrong; head->done answers are there. */
 const char *host_run(struct host *h, const struct seq *seq);
 const struct wire_answer *host_answer(const struct host *h, unsigned int i);
@@ -344,9 +295,16 @@ struct page_counts {
 	unsigned long faults[FAULTS]; /* SEGV_MAPERR, SEGV_ACCERR, SI_KERNEL, SIGBUS */
 };
 const struct page_counts *pages_counted(void);
+/*
+ * Of a poisoned page the host says BUS_MCEERR_AR only with MEMORY_FAILURE configured, else
+ * BUS_ADRERR; the library always the former.
+ */
+bool same_code(int signo, int host, int ours);
 /* The fault of call i, and the pages after it. */
 bool same_fault(const struct wire_answer *a, const struct seen *b, struct difference *d);
 bool same_pages(const struct host *h, const struct ours *o, unsigned int i, struct difference *d);
+/* Messages, what requests wrote, calls that slept. */
+bool same_uffd(const struct host *h, const struct ours *o, unsigned int i, struct difference *d);
 /*
  * Why the host's answer to op, where ours is another, says nothing of the kernel's memory
  * management; or NULL.
@@ -363,8 +321,8 @@ struct side_by_side {
 	const char *error; /* the host could not be asked */
 };
 
-/* The child runs; else s->error says why not. */
-bool host_fresh(struct side_by_side *s);
+/* The child runs, that for sequences with lanes or the other; else s->error says why not. */
+bool host_fresh(struct side_by_side *s, bool lanes);
 /* s->diff becomes what s->ours.broken says, seen after call at. */
 void broken_invariant(struct side_by_side *s, unsigned int at);
 /* Carry seq out on the host, and compare with what the library did. True when they differ. */
@@ -385,12 +343,14 @@ void op_text(const struct wire_op *op, char *buf, size_t size);
 struct answer {
 	bool known; /* something does */
 	long ret;
-	char fault[64]; /* as fault_text() has it */
+	char detail[DETAIL]; /* as seen_text() has it */
 };
 /* NULL, or what is wrong. */
 const char *op_parse(char *line, struct wire_op *op, struct answer *answer);
 /* `SIGSEGV 2 W+0x1000': signal, si_code, address; nothing for none. */
 void fault_text(const struct samara_fault *fault, char *buf, size_t size);
+/* The fault of call i, or messages, or what a request wrote; nothing for none. */
+void seen_text(const struct ours *o, unsigned int i, char *buf, size_t size);
 void number_text(unsigned long value, char *buf, size_t size);
 bool number_parse(const char *text, unsigned long *out);
 

@@ -98,7 +98,7 @@ bool same_answer(const struct host *h, const struct ours *o, unsigned int i, str
 		answer_text(b->ret, d->ours, sizeof(d->ours));
 		return false;
 	}
-	if (!same_fault(a, b, d))
+	if (!same_fault(a, b, d) || !same_uffd(h, o, i, d))
 		return false;
 	if (a->vec != b->vec && !b->left.may) {
 		snprintf(d->what, sizeof(d->what), "what mincore says of pages");

@@ -36,14 +36,19 @@ static void count_fault(const struct samara_fault *fault)
 						   FAULT_NOTHING]++;
 }
 
+bool same_code(int signo, int host, int ours)
+{
+	return host == ours || (signo == SIGBUS && host == BUS_ADRERR && ours == BUS_MCEERR_AR);
+}
+
 bool same_fault(const struct wire_answer *a, const struct seen *b, struct difference *d)
 {
 	const struct samara_fault fault = { .addr = a->fault.at,
 					    .signo = a->fault.signo,
 					    .code = a->fault.code };
 
-	if (fault.signo == b->fault.signo && fault.code == b->fault.code &&
-	    fault.addr == b->fault.addr) {
+	if (fault.signo == b->fault.signo && fault.addr == b->fault.addr &&
+	    same_code(fault.signo, fault.code, b->fault.code)) {
 		if (fault.signo)
 			count_fault(&fault);
 		return true;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Files as bytes inside `samara`: the child's program (child/child.c), and the text
+ * Files as bytes inside `samara`: the child's two programs (child/child.c), and the text
  * that --repro writes before the calls (child/repro.h, pattern.h).
  */
 #include "check/embed.h"
@@ -9,8 +9,14 @@ __asm__(".pushsection .rodata\n"
 	".globl check_child, check_child_end\n"
 	".hidden check_child, check_child_end\n"
 	"check_child:\n"
-	".incbin \"" CHECK_CHILD "\"\n"
+	".incbin \"" CHECK_CHILD "-0\"\n"
 	"check_child_end:\n"
+	".byte 0\n"
+	".globl check_lanes, check_lanes_end\n"
+	".hidden check_lanes, check_lanes_end\n"
+	"check_lanes:\n"
+	".incbin \"" CHECK_CHILD "-1\"\n"
+	"check_lanes_end:\n"
 	".byte 0\n"
 	".globl check_repro, check_repro_end\n"
 	".hidden check_repro, check_repro_end\n"
@@ -21,9 +27,10 @@ __asm__(".pushsection .rodata\n"
 	".byte 0\n"
 	".popsection\n");
 
-size_t check_child_size(void)
+const char *check_program(bool lanes, size_t *size)
 {
-	return (size_t)(check_child_end - check_child);
+	*size = (size_t)(lanes ? check_lanes_end - check_lanes : check_child_end - check_child);
+	return lanes ? check_lanes : check_child;
 }
 
 size_t check_repro_size(void)

@@ -2,7 +2,7 @@
 /*
  * What kind of kernel the host runs, and what this process may do there.
  *
- *   probe.c   measures it, in processes of its own
+ *   probe.c   measures it, in processes of its own;  probe_uffd.c  userfaultfds
  *   judge.c   says why such a host cannot be the referee, wholly or of one call
  *   ours.c    makes the library's machine the same
  *
@@ -45,6 +45,10 @@ struct host_facts {
 		bool hugetlb_odd;  /* MAP_HUGETLB is granted, or not known */
 		bool no_gibibytes; /* MAP_HUGETLB of 1 GiB is not known */
 	} huge;
+	/* Why userfaultfds cannot be asked; empty: they can. */
+	struct {
+		char why[120];
+	} uffd;
 	bool ksm_runs; /* equal pages are merged */
 	/* The page of zeros. */
 	struct {
@@ -83,6 +87,8 @@ struct host_facts {
 };
 
 void host_probe(struct host_facts *facts);
+/* A part of it: facts->uffd. */
+void probe_uffd(struct host_facts *facts);
 
 /* Why such a host cannot be the referee, or NULL. */
 const char *facts_cannot_judge(const struct host_facts *facts);

@@ -51,8 +51,8 @@ static struct range pick_area(struct gen *gen)
 				       WIRE_BRK + HEAP_PAGES * PAGE };
 	if (gen->stack && one_in(gen, 24))
 		return (struct range){ gen->stack - 4 * PAGE, gen->stack + 4 * PAGE };
-	if (gen->n_chosen && one_in(gen, gen->profile == PROFILE_COLLAPSE ? 2 : 4))
-		return gen->chosen[below(gen, gen->n_chosen)];
+	if (gen->chosen.n && one_in(gen, gen->profile == PROFILE_COLLAPSE ? 2 : 4))
+		return gen->chosen.at[below(gen, gen->chosen.n)];
 	return (struct range){ WIRE_WINDOW, WIRE_WINDOW + gen->set->plan.window * PAGE };
 }
 
@@ -142,12 +142,13 @@ static void gen_madvise(struct gen *gen, struct wire_op *op)
 		0,  1,  2,  3,  4,  8,  9,  10, 11, 12, 13, 14, 15,
 		16, 17, 18, 19, 20, 21, 22, 23, 24, 5,  26, 6,  99
 	};
+	const bool of_pages = has_pages(gen->profile) && gen->profile != PROFILE_SWAP;
 	unsigned long which = PICK(gen, advice);
 
 	gen_ranged(gen, op, SYS_madvise);
-	if (gen->profile == PROFILE_PAGES && !one_in(gen, 3))
+	if (of_pages && !one_in(gen, 3))
 		which = gen_pages_advice(gen);
-	if (gen->profile == PROFILE_PAGES && which == MADV_PAGEOUT)
+	if (of_pages && which == MADV_PAGEOUT)
 		which = MADV_COLD; /* what has left is not the same each time */
 	if (gen->profile == PROFILE_SWAP)
 		which = gen_swap_advice(gen, op, which);
@@ -206,7 +207,8 @@ static void gen_other(struct gen *gen, struct wire_op *op, enum call_id id)
 		/* The child's vector has so much room. */
 		if (op->arg[1] > WIRE_SCRATCH / 4 * PAGE && op->arg[1] < 1UL << 47)
 			op->arg[1] = WIRE_SCRATCH / 4 * PAGE;
-		if (gen->profile == PROFILE_GUARDS || (gen->profile == PROFILE_PAGES && !gen->disk))
+		if (gen->profile == PROFILE_GUARDS ||
+		    (has_pages(gen->profile) && gen->profile != PROFILE_SWAP && !gen->disk))
 			op->look = LOOK_VEC;
 		break;
 	case CALL_REMAP_FILE_PAGES:
@@ -230,11 +232,16 @@ static void gen_other(struct gen *gen, struct wire_op *op, enum call_id id)
 static unsigned long weight_of(const struct gen *gen, int id)
 {
 	const bool of_swap = id == CALL_SWAPON || id == CALL_SWAPOFF;
+	const bool of_uffd = id >= CALL_PEEK && id < CALLS;
 	const bool of_pages = id >= CALL_STORE && id < CALLS;
 	const unsigned long weight = (unsigned long)gen->set->plan.weight[id];
 
 	if (of_swap)
 		return gen->profile == PROFILE_SWAP ? weight : 0;
+	if (of_uffd)
+		return gen->profile == PROFILE_UFFD ? weight : 0;
+	if (id <= CALL_MREMAP && gen->profile == PROFILE_UFFD)
+		return (weight + 2) / 3; /* what is new is not registered */
 	if (id == CALL_MADVISE && gen->profile == PROFILE_SWAP)
 		return 2 * weight;
 	return of_pages && !has_pages(gen->profile) ? 0 : weight;
@@ -279,21 +286,23 @@ void gen_start(struct gen *gen, const struct settings *set, uint64_t seed, enum 
 {
 	*gen = (struct gen){ .set = set, .random = seed, .profile = profile, .procs = 1 };
 	gen->disk = below(gen, 2) || !has_pages(profile);
+	if (profile == PROFILE_UFFD)
+		gen->disk = one_in(gen, 6); /* it cannot be registered, mostly */
 	gen->swap.lazy = profile == PROFILE_SWAP && one_in(gen, 3);
 }
 
-void gen_next(struct gen *gen, struct wire_op *op)
+static void gen_call(struct gen *gen, struct wire_op *op)
 {
 	enum call_id id;
 
-	if (gen_area(gen, op))
-		return;
 	gen->made++;
 	if (gen_prefix(gen, op))
 		return;
 	id = allowed(gen, pick_call(gen));
 	if (id == MIX_STACK && gen->profile != PROFILE_FULL)
 		gen_stack(gen, op);
+	else if (id >= CALL_PEEK && id < CALLS)
+		gen_uffd(gen, op, id);
 	else if (id >= CALL_STORE && id < CALLS)
 		gen_pages(gen, op, id);
 	else if (id == CALL_MMAP)
@@ -310,10 +319,18 @@ void gen_next(struct gen *gen, struct wire_op *op)
 		gen_other(gen, op, id == MIX_STACK ? CALL_MUNMAP : id);
 }
 
+void gen_next(struct gen *gen, struct wire_op *op)
+{
+	if (gen_area(gen, op) || gen_handle(gen, op))
+		return;
+	gen_call(gen, op);
+	gen_lane(gen, op);
+}
+
 /* Where the kernel put something is aimed at afterwards. */
 void gen_learn(struct gen *gen, const struct wire_op *op, long ret)
 {
-	const unsigned long at = (unsigned long)ret, slots = ARRAY_SIZE(gen->chosen);
+	const unsigned long at = (unsigned long)ret, slots = ARRAY_SIZE(gen->chosen.at);
 	unsigned long len = op->nr == SYS_mmap ? op->arg[1] : op->arg[2];
 
 	if ((op->nr == OP_FORK || op->nr == OP_FORK_STAY) && !ret)
@@ -323,12 +340,12 @@ void gen_learn(struct gen *gen, const struct wire_op *op, long ret)
 	if ((op->nr != SYS_mmap && op->nr != SYS_mremap) || SAMARA_IS_ERR_VALUE(at) ||
 	    at - WIRE_WINDOW < gen->set->plan.window * PAGE || at < WIRE_LOW)
 		return; /* all else begins above the child's own program */
-	for (unsigned int i = 0; i < gen->n_chosen; i++)
-		if (at >= gen->chosen[i].start && at < gen->chosen[i].end)
+	for (unsigned int i = 0; i < gen->chosen.n; i++)
+		if (at >= gen->chosen.at[i].start && at < gen->chosen.at[i].end)
 			return;
 	len = (len + PAGE - 1) & ~(PAGE - 1);
 	if (gen->profile != PROFILE_VAST && len > 16UL << 20)
 		return; /* it is there to be in the way, or too much to be filled */
-	gen->chosen[gen->n_chosen < slots ? gen->n_chosen++ : below(gen, slots)] =
+	gen->chosen.at[gen->chosen.n < slots ? gen->chosen.n++ : below(gen, slots)] =
 		(struct range){ at, at + len };
 }

@@ -23,8 +23,12 @@
 struct gen {
 	const struct settings *set;
 	uint64_t random;
-	struct range chosen[8]; /* what was placed without being told where */
-	unsigned int n_chosen, forks, made;
+	/* What was placed without being told where. */
+	struct {
+		struct range at[8];
+		unsigned int n;
+	} chosen;
+	unsigned int forks, made;
 	unsigned int procs; /* that there are */
 	bool full;          /* the window is mapped at first */
 	bool disk;          /* the file `disk' is used: what it has in memory is not known */
@@ -33,6 +37,20 @@ struct gen {
 		bool lazy; /* pages may be dropped: MADV_FREE, MAP_DROPPABLE with MADV_PAGEOUT */
 		bool on, begun; /* the area is on, was turned on */
 	} swap;
+	/* The profile `uffd'. */
+	struct {
+		bool begun;         /* there was one */
+		uint32_t open, raw; /* userfaultfds; those without UFFDIO_API: bits */
+		uint32_t readable;  /* those with messages */
+		uint32_t asleep;    /* cells (wire.h) */
+		unsigned int now;   /* the process that makes calls */
+		int tries;          /* answers that have not ended all sleep */
+		/* The last page fault that was read of. */
+		struct {
+			bool known;
+			uint64_t number, addr, flags;
+		} fault;
+	} uffd;
 	unsigned long stack; /* where the newest stack began, or 0 */
 	enum profile profile;
 };
@@ -70,6 +88,16 @@ unsigned long gen_pages_advice(struct gen *gen);
  */
 bool gen_area(struct gen *gen, struct wire_op *op);
 unsigned long gen_swap_advice(struct gen *gen, struct wire_op *op, unsigned long which);
+/*
+ * The profile `uffd': what a handler does while calls sleep, and the first userfaultfd; false: not
+ * now. A call that only this profile has. The lane of op, which may become another call. What came
+ * of op.
+ */
+bool gen_handle(struct gen *gen, struct wire_op *op);
+void gen_uffd(struct gen *gen, struct wire_op *op, enum call_id id);
+void gen_lane(struct gen *gen, struct wire_op *op);
+void gen_learn_uffd(struct gen *gen, const struct wire_op *op, const struct ours *o,
+		    const struct seen *seen);
 /* One of the calls that a profile begins with. False: there are no more. */
 bool gen_prefix(struct gen *gen, struct wire_op *op);
 /* The heap's end moves, or memory comes to lie beside the heap, over its start, or out of it. */

@@ -146,7 +146,7 @@ bool gen_pages_prefix(struct gen *gen, struct wire_op *op)
 		return true;
 	}
 	if (made == 2)
-		gen->full = one_in(gen, 2);
+		gen->full = one_in(gen, 2) || gen->profile == PROFILE_UFFD;
 	if (made < 2 || made >= 6 || !gen->full)
 		return false;
 	gen_quarter(gen, op, made - 2);

@@ -97,15 +97,16 @@ static int reopened(int fd)
 }
 
 /* In memory; where vm.memfd_noexec forbids that, on disk. */
-static int program_file(void)
+static int program_file(bool lanes)
 {
-	const size_t size = check_child_size();
+	size_t size;
+	const char *const program = check_program(lanes, &size);
 	int fd = memfd_create("samara-check", MFD_CLOEXEC | MAY_RUN);
 	const bool on_disk = fd < 0 && errno == EACCES;
 
 	if (fd < 0)
 		fd = on_disk ? file_on_disk() : memfd_create("samara-check", MFD_CLOEXEC);
-	if (fd >= 0 && write(fd, check_child, size) == (ssize_t)size)
+	if (fd >= 0 && write(fd, program, size) == (ssize_t)size)
 		return on_disk ? reopened(fd) : fd;
 	if (fd >= 0)
 		close(fd);
@@ -138,8 +139,8 @@ static void learn_layout(struct host *h)
 	const unsigned long first = (unsigned long)host_answer(h, 1)->ret;
 	const unsigned long second = (unsigned long)host_answer(h, 2)->ret;
 
-	h->bottom_up = second > first;
-	h->base = h->bottom_up ? first : first + PAGE;
+	h->begin.bottom_up = second > first;
+	h->begin.base = h->begin.bottom_up ? first : first + PAGE;
 }
 
 /* Its own mappings and its layout, for the mirror: asked of it as a sequence. */
@@ -160,12 +161,13 @@ static const char *learn_map(struct host *h)
 	if (why)
 		return why;
 	text = host_text(h, 0, &len);
-	if (h->head->result.done != 3 || len >= sizeof(h->map) || host_answer(h, 2)->ret < 0)
+	if (h->head->result.done != 3 || len >= sizeof(h->begin.map) || host_answer(h, 2)->ret < 0)
 		return "the host's child did not tell its map";
-	memcpy(h->map, text, len);
-	h->map[len] = '\0';
+	memcpy(h->begin.map, text, len);
+	h->begin.map[len] = '\0';
 	learn_layout(h);
-	if (strtoul(strchr(h->map, '-') + 1, NULL, 16) != WIRE_TEXT + WIRE_TEXT_SIZE)
+	if (strtoul(strchr(h->begin.map, '-') + 1, NULL, 16) !=
+	    WIRE_TEXT + (h->begin.lanes ? WIRE_LANES_TEXT_SIZE : WIRE_TEXT_SIZE))
 		return "the host's child is not as long as WIRE_TEXT_SIZE says";
 	return h->head->result.broken ? "the host does not let the child set its break" : NULL;
 }
@@ -202,9 +204,10 @@ static const char *launch(struct host *h, const struct files *files, int arena, 
 	return learn_map(h);
 }
 
-const char *host_start(struct host *h, const struct files *files, const struct settings *set)
+const char *host_start(struct host *h, const struct files *files, const struct settings *set,
+		       bool lanes)
 {
-	const int fd = memfd_create("samara-arena", MFD_CLOEXEC), exe = program_file();
+	const int fd = memfd_create("samara-arena", MFD_CLOEXEC), exe = program_file(lanes);
 	const char *why = exe < 0 ? "no file for the host's child, which may be run" :
 				    "no memory for the host's child";
 	const size_t arena = set->found.arena;
@@ -213,6 +216,7 @@ const char *host_start(struct host *h, const struct files *files, const struct s
 		.pid = -1,
 		.to = -1,
 		.from = -1,
+		.begin.lanes = lanes,
 		.size = arena,
 		.patience = (int)set->patience,
 		.files = files,
@@ -291,6 +295,19 @@ bool seq_may_have_huge_pages(const struct seq *seq)
 	return false;
 }
 
+unsigned int op_lane(const struct wire_op *op)
+{
+	return (op->look >> LOOK_LANE_SHIFT) % WIRE_LANES;
+}
+
+bool seq_has_lanes(const struct seq *seq)
+{
+	for (unsigned int i = 0; i < seq->n; i++)
+		if (is_uffd(seq->op[i].nr) || seq->op[i].nr == OP_RESULT || op_lane(&seq->op[i]))
+			return true;
+	return false;
+}
+
 /* What the child has to know of its own to make the call. */
 static void adapt(const struct wire_head *head, struct wire_op *op)
 {
@@ -314,7 +331,7 @@ static void ask(struct host *h, const struct seq *seq)
 	head->asked.answers_at = round_up(WIRE_OPS_AT + seq->n * (uint32_t)sizeof(struct wire_op));
 	head->asked.scratch_at =
 		round_up(head->asked.answers_at + seq->n * (uint32_t)sizeof(struct wire_answer));
-	head->text.at = head->asked.scratch_at + WIRE_SCRATCH + WIRE_WORK;
+	head->text.at = head->asked.scratch_at + WIRE_SCRATCH + WIRE_WORK + WIRE_COPY;
 	memcpy((char *)head + WIRE_OPS_AT, seq->op, seq->n * sizeof(struct wire_op));
 	for (unsigned int i = 0; i < seq->n; i++)
 		adapt(head, (struct wire_op *)((char *)head + WIRE_OPS_AT) + i);

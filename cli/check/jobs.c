@@ -111,6 +111,14 @@ static bool changes_pages(const struct wire_op *op)
 	case CALL_TRUNCATE:
 	case CALL_SURVEY:
 	case CALL_SWAPOFF:
+	case CALL_UFFD_COPY:
+	case CALL_UFFD_ZEROPAGE:
+	case CALL_UFFD_CONTINUE:
+	case CALL_UFFD_POISON:
+	case CALL_UFFD_MOVE:
+	case CALL_UFFD_WRITEPROTECT:
+	case CALL_UFFD_UNREGISTER:
+	case CALL_UFFD_CLOSE:
 		return true;
 	default:
 		return false;
@@ -153,8 +161,10 @@ int seq_make(struct side_by_side *s, struct seq *seq, unsigned long nr, struct r
 	const enum profile profile = profile_of(set, nr);
 	unsigned int prefix = 0;
 	struct gen gen;
-	int err = ours_begin(&s->ours);
+	int err;
 
+	s->ours.begin.lanes = profile == PROFILE_UFFD;
+	err = ours_begin(&s->ours);
 	gen_start(&gen, set, random, profile);
 	if (set->plan.limits == LIMITS_TIGHT || (set->plan.limits == LIMITS_MIXED && nr % 3 == 2))
 		prefix = tighten(seq->op, mix(random), s, profile);
@@ -171,6 +181,7 @@ int seq_make(struct side_by_side *s, struct seq *seq, unsigned long nr, struct r
 		kind = kind_at(s->ours.mm, op);
 		err = ours_do(&s->ours, op, seq->n);
 		gen_learn(&gen, op, s->ours.seen[seq->n].ret);
+		gen_learn_uffd(&gen, op, &s->ours, &s->ours.seen[seq->n]);
 		if (cover)
 			cover_count(cover, op, s->ours.seen[seq->n].ret, kind);
 	}
@@ -190,7 +201,7 @@ static const char *work_through(struct side_by_side *s, struct job *job, int nr,
 		int err;
 
 		job->nr = i;
-		if (!host_fresh(s))
+		if (!host_fresh(s, profile_of(set, i) == PROFILE_UFFD))
 			break;
 		err = seq_make(s, seq, i, r, &job->cover);
 		if (err && err != -EUCLEAN)

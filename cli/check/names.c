@@ -9,12 +9,14 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
+#include <samara/uffd_abi.h>
+
 #include "check/names.h"
 
 const char *const file_names[FILES] = { "memfd", "disk", "readonly", "zero" };
 
 const char *const profile_names[PROFILES + 1] = {
-	"plain", "guards", "collapse", "vast", "full", "pages", "crowd", "swap", "mixed",
+	"plain", "guards", "collapse", "vast", "full", "pages", "crowd", "swap", "uffd", "mixed",
 };
 
 const struct call_info calls[CALLS] = {
@@ -66,6 +68,53 @@ const struct call_info calls[CALLS] = {
 	[CALL_FILE_READ] = { "file_read", OP_FILE_READ, 3, { ARG_FD, ARG_NUM, ARG_NUM }, 6 },
 	[CALL_SWAPON] = { "swapon", SYS_swapon, 1, { ARG_NUM }, 3 },
 	[CALL_SWAPOFF] = { "swapoff", SYS_swapoff, 0, { ARG_NONE }, 6 },
+	[CALL_PEEK] = { "peek", OP_PEEK, 1, { ARG_ADDR }, 30 },
+	[CALL_RESULT] = { "result_of", OP_RESULT, 1, { ARG_NUM }, 8 },
+	[CALL_UFFD_CREATE] = { "uffd_create", OP_UFFD_CREATE, 1, { ARG_NUM }, 6 },
+	[CALL_UFFD_CLOSE] = { "uffd_close", OP_UFFD_CLOSE, 1, { ARG_NUM }, 8 },
+	[CALL_UFFD_API] = { "uffd_api", OP_UFFD_API, 3, { ARG_NUM, ARG_NUM, ARG_FEATURES }, 4 },
+	[CALL_UFFD_REGISTER] = { "uffd_register",
+				 OP_UFFD_REGISTER,
+				 4,
+				 { ARG_NUM, ARG_ADDR, ARG_NUM, ARG_REGISTER },
+				 90 },
+	[CALL_UFFD_UNREGISTER] = { "uffd_unregister",
+				   OP_UFFD_UNREGISTER,
+				   3,
+				   { ARG_NUM, ARG_ADDR, ARG_NUM },
+				   20 },
+	[CALL_UFFD_COPY] = { "uffd_copy",
+			     OP_UFFD_COPY,
+			     5,
+			     { ARG_NUM, ARG_ADDR, ARG_NUM, ARG_ADDR, ARG_NUM },
+			     60 },
+	[CALL_UFFD_ZEROPAGE] = { "uffd_zeropage",
+				 OP_UFFD_ZEROPAGE,
+				 4,
+				 { ARG_NUM, ARG_ADDR, ARG_NUM, ARG_NUM },
+				 40 },
+	[CALL_UFFD_CONTINUE] = { "uffd_continue",
+				 OP_UFFD_CONTINUE,
+				 4,
+				 { ARG_NUM, ARG_ADDR, ARG_NUM, ARG_NUM },
+				 40 },
+	[CALL_UFFD_POISON] = { "uffd_poison",
+			       OP_UFFD_POISON,
+			       4,
+			       { ARG_NUM, ARG_ADDR, ARG_NUM, ARG_NUM },
+			       20 },
+	[CALL_UFFD_MOVE] = { "uffd_move",
+			     OP_UFFD_MOVE,
+			     5,
+			     { ARG_NUM, ARG_ADDR, ARG_NUM, ARG_ADDR, ARG_NUM },
+			     40 },
+	[CALL_UFFD_WRITEPROTECT] = { "uffd_writeprotect",
+				     OP_UFFD_WRITEPROTECT,
+				     4,
+				     { ARG_NUM, ARG_ADDR, ARG_NUM, ARG_NUM },
+				     80 },
+	[CALL_UFFD_WAKE] = { "uffd_wake", OP_UFFD_WAKE, 3, { ARG_NUM, ARG_ADDR, ARG_NUM }, 15 },
+	[CALL_UFFD_READ] = { "uffd_read", OP_UFFD_READ, 2, { ARG_NUM, ARG_NUM }, 40 },
 };
 
 enum call_id call_of(int32_t nr)
@@ -130,6 +179,38 @@ static const struct flag_name advice[] = {
 	{ "GUARD_REMOVE", 103, "103" }, { NULL, 0, NULL },
 };
 
+#define FLAG(name) \
+	{ \
+#name, UFFD_FEATURE_##name, "UFFD_FEATURE_" #name \
+	}
+static const struct flag_name features[] = {
+	FLAG(PAGEFAULT_FLAG_WP),
+	FLAG(EVENT_FORK),
+	FLAG(EVENT_REMAP),
+	FLAG(EVENT_REMOVE),
+	FLAG(MISSING_HUGETLBFS),
+	FLAG(MISSING_SHMEM),
+	FLAG(EVENT_UNMAP),
+	FLAG(SIGBUS),
+	FLAG(THREAD_ID),
+	FLAG(MINOR_HUGETLBFS),
+	FLAG(MINOR_SHMEM),
+	FLAG(EXACT_ADDRESS),
+	FLAG(WP_HUGETLBFS_SHMEM),
+	FLAG(WP_UNPOPULATED),
+	FLAG(POISON),
+	FLAG(WP_ASYNC),
+	FLAG(MOVE),
+	{ NULL, 0, NULL },
+};
+
+static const struct flag_name register_modes[] = {
+	{ "MISSING", 1, "UFFDIO_REGISTER_MODE_MISSING" },
+	{ "WP", 2, "UFFDIO_REGISTER_MODE_WP" },
+	{ "MINOR", 4, "UFFDIO_REGISTER_MODE_MINOR" },
+	{ NULL, 0, NULL },
+};
+
 static const struct flag_name resources[] = {
 	{ "AS", RLIMIT_AS, "RLIMIT_AS" },
 	{ "DATA", RLIMIT_DATA, "RLIMIT_DATA" },
@@ -151,6 +232,10 @@ const struct flag_name *names_of(enum arg_kind kind)
 		return advice;
 	case ARG_RESOURCE:
 		return resources;
+	case ARG_FEATURES:
+		return features;
+	case ARG_REGISTER:
+		return register_modes;
 	default:
 		return NULL;
 	}

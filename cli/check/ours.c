@@ -40,6 +40,7 @@ int ours_open(struct ours *o, const struct settings *set)
 
 void ours_close(struct ours *o)
 {
+	ours_lanes_close(o);
 	ours_swap_close(o);
 	files_put(&o->files);
 	files_close(&o->files);
@@ -100,6 +101,8 @@ int ours_begin(struct ours *o)
 	struct samara_layout layout = SAMARA_LAYOUT_INIT;
 	int err = files_reset(o);
 
+	if (!err && o->begin.lanes)
+		err = ours_lanes_begin(o);
 	if (!err)
 		err = samara_mm_create(o->machine, &o->mm);
 	if (err)
@@ -131,6 +134,7 @@ int ours_begin(struct ours *o)
 
 void ours_end(struct ours *o)
 {
+	ours_lanes_end(o);
 	while (o->procs.n)
 		samara_mm_exit(o->procs.at[--o->procs.n].mm);
 	o->mm = NULL;
@@ -178,6 +182,17 @@ struct samara_file *ours_file(const struct ours *o, uint64_t fd)
 	return fd - WIRE_FD_FILE < FILES ? o->files.file[fd - WIRE_FD_FILE] : NULL;
 }
 
+/* A byte that the kernel writes or reads for a program: no signal stops it. */
+static long by_kernel(struct ours *o, const struct wire_op *op)
+{
+	struct samara_fault fault;
+	char byte = 0;
+	const long ret = op->nr == OP_TOUCH ? samara_write(o->mm, op->arg[0], &byte, 1, &fault) :
+					      samara_read(o->mm, op->arg[0], &byte, 1, &fault);
+
+	return ret ? ret : -EFAULT;
+}
+
 /* Calls that are about the process rather than about a range. */
 static long perform_odd(struct ours *o, const struct wire_op *op)
 {
@@ -186,9 +201,13 @@ static long perform_odd(struct ours *o, const struct wire_op *op)
 
 	switch (op->nr) {
 	case OP_TOUCH:
+		if (o->begin.lanes)
+			return by_kernel(o, op);
 		err = samara_touch(o->mm, a[0], 1, PROT_WRITE);
 		return err ? err : samara_write(o->mm, a[0], "", 1, &o->fault);
 	case OP_READ:
+		if (o->begin.lanes)
+			return by_kernel(o, op);
 		err = samara_touch(o->mm, a[0], 1, PROT_READ);
 		return err ? err : 1;
 	case OP_CROWD:
@@ -215,7 +234,7 @@ static long perform_odd(struct ours *o, const struct wire_op *op)
 	}
 }
 
-static unsigned char vec[WIRE_SCRATCH]; /* mincore's */
+static unsigned char vec[WIRE_SCRATCH]; /* mincore's, which does not sleep */
 
 static long perform(struct ours *o, const struct wire_op *op)
 {
@@ -257,6 +276,15 @@ static long perform(struct ours *o, const struct wire_op *op)
 	default:
 		return perform_odd(o, op);
 	}
+}
+
+long ours_perform(struct ours *o, const struct wire_op *op, int64_t *sum)
+{
+	const long ret = perform(o, op);
+
+	if ((op->look & LOOK_VEC) && !ret)
+		*sum = sum_of_vector(vec, (op->arg[1] + PAGE - 1) / PAGE);
+	return ret;
 }
 
 char *ours_room(struct ours *o, size_t len)
@@ -352,20 +380,27 @@ static int keep_flags(struct ours *o, struct seen *seen)
 	return err ? err : samara_mm_validate(o->mm, &o->broken);
 }
 
-int ours_do(struct ours *o, const struct wire_op *op, unsigned int i)
+static int do_now(struct ours *o, const struct wire_op *op, struct seen *seen)
 {
-	struct seen *seen = &o->seen[i];
-	int err;
+	int64_t sum = 0;
 
 	o->fault = (struct samara_fault){ 0 };
 	ours_leave(o, op);
-	*seen = (struct seen){ .ret = perform(o, op) };
+	*seen = (struct seen){ .ret = ours_perform(o, op, &sum) };
+	seen->vec = sum;
 	seen->fault = o->fault;
 	if (seen->fault.code == SI_KERNEL)
 		seen->fault.addr = 0; /* as si_addr */
-	if ((op->look & LOOK_VEC) && !seen->ret)
-		seen->vec = sum_of_vector(vec, (op->arg[1] + PAGE - 1) / PAGE);
-	err = keep_map(o, seen, i ? seen - 1 : NULL);
+	return 0;
+}
+
+int ours_do(struct ours *o, const struct wire_op *op, unsigned int i)
+{
+	struct seen *seen = &o->seen[i];
+	int err = o->begin.lanes ? ours_lanes_do(o, op, seen) : do_now(o, op, seen);
+
+	if (!err)
+		err = keep_map(o, seen, i ? seen - 1 : NULL);
 	if (!err)
 		err = ours_keep_left(o, op, seen);
 	if (!err && (op->look & LOOK_FLAGS))

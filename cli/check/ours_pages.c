@@ -13,7 +13,7 @@
 
 #define CHUNK (64 * PAGE)
 
-static uint64_t words[CHUNK / 8 + 1];
+static __thread uint64_t words[CHUNK / 8 + 1]; /* of each lane */
 
 /* A buffer with the alignment of at. */
 static void *buffer_for(unsigned long at)
@@ -142,6 +142,9 @@ long ours_access(struct ours *o, const struct wire_op *op)
 			return err;
 		}
 		return samara_fetch(o->mm, a[0], words, 1, &o->fault) < 0 ? -ENOMEM : 0;
+	case OP_PEEK:
+		err = load(o, a[0], 1, &sum);
+		return err;
 	case OP_STORE:
 		return store(o, a[0], a[1], a[2]);
 	case OP_LOAD:

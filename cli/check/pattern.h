@@ -74,6 +74,8 @@ static inline int64_t sum_of_vector(const unsigned char *vec, uint64_t pages)
 /* A survey's, with a page more, or with what stopped it. */
 static inline uint64_t survey_add(uint64_t sum, uint64_t page, int signo, int code)
 {
+	if (signo == 7 && code == 4)
+		code = 2; /* of a poisoned page Linux says either */
 	return (sum * SUM_FACTOR + page) * SUM_FACTOR + (uint64_t)(signo * 256 + (code & 255));
 }
 

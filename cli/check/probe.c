@@ -311,6 +311,7 @@ static void probe_all(struct host_facts *facts)
 	probe_pages(facts);
 	probe_addresses(facts);
 	probe_disk(facts);
+	probe_uffd(facts);
 	probe_caps(facts);
 	facts->ended = true;
 }

@@ -97,7 +97,7 @@ static void c_call(FILE *to, const struct wire_op *op)
 
 int repro_write(FILE *to, const struct seq *seq, const struct ours *o)
 {
-	char text[CALL_TEXT], ret[64], fault[64];
+	char text[CALL_TEXT], ret[64], detail[DETAIL];
 
 	fputs("/* Written by samara check --repro: cc -o repro THIS.c && ./repro */\n", to);
 	fwrite(check_repro, 1, check_repro_size(), to);
@@ -111,9 +111,9 @@ int repro_write(FILE *to, const struct seq *seq, const struct ours *o)
 	for (unsigned int i = 0; i < seq->n; i++) {
 		op_text(&seq->op[i], text, sizeof(text));
 		answer_text(o->seen[i].ret, ret, sizeof(ret));
-		fault_text(&o->seen[i].fault, fault, sizeof(fault));
-		fprintf(to, "\t{ \"%s\",\n\t  \"%s%s%s\" },\n", text, ret, *fault ? " " : "",
-			fault);
+		seen_text(o, i, detail, sizeof(detail));
+		fprintf(to, "\t{ \"%s\",\n\t  \"%s%s%s\" },\n", text, ret, *detail ? " " : "",
+			detail);
 	}
 	fputs("};\n\nint main(int argc, char **argv)\n{\n\t(void)argc;\n", to);
 	if (!seq_may_have_huge_pages(seq))

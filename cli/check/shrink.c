@@ -13,16 +13,18 @@
 
 #define TRIES 3
 
-bool host_fresh(struct side_by_side *s)
+bool host_fresh(struct side_by_side *s, bool lanes)
 {
-	if (s->host.pid > 0)
+	if (s->host.pid > 0 && s->host.begin.lanes == lanes)
 		return true;
-	s->error = host_start(&s->host, &s->ours.files, &s->ours.set);
-	if (!s->error && !s->ours.begin.map)
-		s->ours.begin.map = strdup(s->host.map);
+	if (s->host.pid > 0)
+		host_stop(&s->host);
+	s->error = host_start(&s->host, &s->ours.files, &s->ours.set, lanes);
 	if (!s->error) {
-		s->ours.begin.bottom_up = s->host.bottom_up;
-		s->ours.begin.base = s->host.base;
+		free(s->ours.begin.map);
+		s->ours.begin.map = strdup(s->host.begin.map);
+		s->ours.begin.bottom_up = s->host.begin.bottom_up;
+		s->ours.begin.base = s->host.begin.base;
 	}
 	return !s->error;
 }
@@ -80,7 +82,7 @@ bool seq_compare(struct side_by_side *s, const struct seq *seq, unsigned long *c
 		const unsigned long before = reclaimable ? pages_reclaimed() : 0;
 		bool differ;
 
-		if (!host_fresh(s))
+		if (!host_fresh(s, s->ours.begin.lanes))
 			return false;
 		s->error = host_run(&s->host, seq);
 		differ = answers_differ(s, seq, &same);
@@ -104,7 +106,8 @@ bool seq_differs(struct side_by_side *s, const struct seq *seq)
 	int err;
 
 	s->error = NULL;
-	if (!host_fresh(s))
+	s->ours.begin.lanes = seq_has_lanes(seq);
+	if (!host_fresh(s, s->ours.begin.lanes))
 		return false;
 	err = ours_begin(&s->ours);
 	for (n = 0; !err && n < seq->n; n++)

@@ -5,10 +5,12 @@
  *   mmap(W+0x3000, 0x1000, READ|WRITE, PRIVATE|ANONYMOUS|FIXED, -1, 0) = W+0x3000
  *   munmap(W+0x3000, 0xfff) = -EINVAL
  *   store(W+0x3ffe, 4, 1) = 2 SIGSEGV 1 W+0x4000
+ *   1: peek(W) = asleep
  *
  * W is where the window of addresses begins (0x400000000000). Numbers are
  * decimal or 0x...; flags are names joined with |, a rest as a number. An access
- * that was stopped tells signal, si_code and address behind its answer.
+ * that was stopped tells signal, si_code and address behind its answer, a request of a userfaultfd
+ * what it wrote, a read the messages. A number with a colon is the lane that makes the call (0).
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -68,7 +70,9 @@ void answer_text(long ret, char *buf, size_t size)
 {
 	const char *name = SAMARA_IS_ERR_VALUE(ret) ? error_name(-ret) : NULL;
 
-	if (name)
+	if (ret == WIRE_ASLEEP)
+		snprintf(buf, size, "asleep");
+	else if (name)
 		snprintf(buf, size, "-%s", name);
 	else
 		number_text((unsigned long)ret, buf, size);
@@ -112,9 +116,11 @@ static void arg_text(enum arg_kind kind, unsigned long value, char *buf, size_t 
 void op_text(const struct wire_op *op, char *buf, size_t size)
 {
 	const struct call_info *call = &calls[call_of(op->nr)];
-	size_t len = (size_t)snprintf(buf, size, "%s(", call->name);
+	const unsigned int lane = op_lane(op);
+	size_t len = lane ? (size_t)snprintf(buf, size, "%u: ", lane) : 0;
 	char arg[100];
 
+	len += (size_t)snprintf(buf + len, size - len, "%s(", call->name);
 	for (int i = 0; i < call->args && len < size; i++) {
 		arg_text(call->kind[i], op->arg[i], arg, sizeof(arg));
 		len += (size_t)snprintf(buf + len, size - len, "%s%s", i ? ", " : "", arg);
@@ -164,6 +170,10 @@ static bool answer_parse(const char *text, long *ret)
 {
 	unsigned long value;
 
+	if (!strcmp(text, "asleep")) {
+		*ret = WIRE_ASLEEP;
+		return true;
+	}
 	for (long err = 1; *text == '-' && err < ERRORS; err++) {
 		const char *name = error_name(err);
 
@@ -214,7 +224,7 @@ static void answer_split(char *text, struct answer *answer, char **ret)
 	if (!*text)
 		return;
 	*text++ = '\0';
-	snprintf(answer->fault, sizeof(answer->fault), "%s", trim(text));
+	snprintf(answer->detail, sizeof(answer->detail), "%s", trim(text));
 }
 
 /*
@@ -235,6 +245,10 @@ static const char *too_much(const struct wire_op *op)
 	case OP_FILE_WRITE:
 	case OP_FILE_READ:
 		return op->arg[2] > BYTES_MOST ? "more than 16 MiB at once" : NULL;
+	case OP_UFFD_COPY:
+		return op->arg[2] > WIRE_COPY && op->arg[2] < 1UL << 46 ?
+			       "more than 32 KiB to copy" :
+			       NULL;
 	case OP_CROWD:
 		return op->arg[1] > CROWD_MOST ? "more than 2^20 mappings at once" : NULL;
 	default:
@@ -246,6 +260,7 @@ const char *op_parse(char *line, struct wire_op *op, struct answer *answer)
 {
 	char *open = strchr(line, '('), *close = strrchr(line, ')'), *equals, *text;
 	const char *why;
+	uint32_t lane = 0;
 	int id = 0;
 
 	*answer = (struct answer){ 0 };
@@ -259,11 +274,15 @@ const char *op_parse(char *line, struct wire_op *op, struct answer *answer)
 	if (equals && !answer_parse(text, &answer->ret))
 		return "no answer behind the =";
 	line = trim(line);
+	if (line[0] >= '0' && line[0] < '0' + (char)WIRE_LANES && line[1] == ':') {
+		lane = (uint32_t)(line[0] - '0');
+		line = trim(line + 2);
+	}
 	while (id < CALLS && strcmp(calls[id].name, line) != 0)
 		id++;
 	if (id == CALLS)
 		return "no call of that name";
-	*op = (struct wire_op){ .nr = calls[id].nr };
+	*op = (struct wire_op){ .nr = calls[id].nr, .look = lane << LOOK_LANE_SHIFT };
 	why = args_parse(&calls[id], open + 1, op);
 	return why ? why : too_much(op);
 }

@@ -11,6 +11,10 @@
  * that what a sequence maps is all there is. One sequence is one fork of it: it
  * runs all calls in one go, and the check compares afterwards. Processes that the
  * sequence forks live until its end; one at a time has its turn.
+ *
+ * In a sequence with userfaultfds each process has WIRE_LANES threads, and a call may sleep in one
+ * of them while others make the calls that follow (child/lanes.h): another program, of the same
+ * parts. A call names its lane.
  */
 #ifndef CLI_CHECK_WIRE_H
 #define CLI_CHECK_WIRE_H
@@ -22,16 +26,26 @@
 #define WIRE_LOW 0x2fff0000UL /* what sequences map begins here, the child's own ends below */
 #define WIRE_TEXT 0x400000UL  /* the child's program */
 #define WIRE_TEXT_SIZE 0x2000UL
+#define WIRE_LANES_TEXT_SIZE 0x3000UL /* with lanes */
 #define WIRE_WINDOW 0x400000000000UL
 #define WIRE_CROWD 0x480000000000UL /* mappings that are many and not shown */
 #define WIRE_CROWD_END 0x490000000000UL
 #define WIRE_GATE 0xffffffffff600000UL /* the vsyscall page */
-#define WIRE_STACK 0x4000UL            /* bytes of each stack */
+#define WIRE_STACK 0x6000UL            /* bytes of each stack, */
+#define WIRE_BUFFER 0x2000UL           /* of which these are no stack but its owner's buffer */
 #define WIRE_FORKS 16U                 /* forks in one sequence, at most */
+#define WIRE_LANES 3U                  /* threads of a process, where there are several */
+#define WIRE_LANE_FORKS 5U             /* forks in a sequence with lanes, at most */
+#define WIRE_CELLS ((WIRE_LANE_FORKS + 1) * WIRE_LANES) /* lanes of all processes */
+#define WIRE_STACKS (WIRE_CELLS + 2)
+#define WIRE_UFFDS 6U      /* userfaultfds at a time */
+#define WIRE_MSGS 16U      /* messages that are read at once, at most */
+#define WIRE_COPY 0x8000UL /* what UFFDIO_COPY copies from, at most */
 #define WIRE_STACKS_AT 0x1000UL
-#define WIRE_OPS_AT (WIRE_STACKS_AT + (WIRE_FORKS + 3) * WIRE_STACK)
+#define WIRE_OPS_AT (WIRE_STACKS_AT + WIRE_STACKS * WIRE_STACK)
 #define WIRE_SCRATCH 0x10000UL /* for reading smaps, status, and mincore's vector */
 #define WIRE_WORK 0x18000UL    /* behind it: a page, entries of pagemap, and a map */
+#define WIRE_SOURCE WIRE_WORK  /* behind that: what is copied from */
 #define WIRE_WORK_ENTRIES 0x2000UL
 #define WIRE_WORK_MAP 0x6000UL
 #define WIRE_RUN 2048UL /* pages: of longer mappings only contents that are accessed are compared */
@@ -73,13 +87,46 @@ enum {
 		-12,    /* file, offset, length, pattern, by pwrite(2) of pages: bytes written */
 	OP_FETCH = -14, /* run arg[0], or read a byte where that would succeed: 0 */
 	OP_FILE_READ = -13, /* file, offset, length: the sum of what pread(2) gave */
+	OP_PEEK = -15,      /* read the byte at arg[0], which is not told: 0 */
+	OP_RESULT = -16,    /* what the last call of lane arg[0] came to: ASLEEP while it sleeps */
+	/* Userfaultfds have numbers from 0 on, in place of descriptors. */
+	OP_UFFD_CREATE = -17,           /* flags; O_NONBLOCK is added: its number */
+	OP_UFFD_CLOSE = -18,            /* number */
+	OP_UFFD_API = -19,              /* number, api, features */
+	OP_UFFD_REGISTER = -20,         /* number, start, len, mode */
+	OP_UFFD_UNREGISTER = -21,       /* number, start, len */
+	OP_UFFD_COPY = -22,             /* number, dst, len, source (wire_source()), mode */
+	OP_UFFD_ZEROPAGE = -23,         /* number, start, len, mode */
+	OP_UFFD_CONTINUE = -24,         /* number, start, len, mode */
+	OP_UFFD_POISON = -25,           /* number, start, len, mode */
+	OP_UFFD_MOVE = -26,             /* number, dst, len, src, mode */
+	OP_UFFD_WRITEPROTECT = -27,     /* number, start, len, mode */
+	OP_UFFD_WAKE = -28,             /* number, start, len */
+	OP_UFFD_READ = -29,             /* number, messages: bytes */
+	OP_FIRST_UFFD = OP_UFFD_CREATE, /* numbers fall */
+	OP_LAST_UFFD = OP_UFFD_READ,
 };
 
+static inline int is_uffd(int32_t nr)
+{
+	return nr <= OP_FIRST_UFFD && nr >= OP_LAST_UFFD;
+}
+
+/* Answers that no call gives. */
+#define WIRE_ASLEEP (1L << 61) /* it sleeps for a userfaultfd's handler */
+#define WIRE_BUSY (-16)        /* its lane sleeps: it was not made */
+#define WIRE_NO_UFFD (-9)      /* there is none of that number */
+#define WIRE_NO_ROOM (-24)     /* nor room for another */
+
+/* A source of UFFDIO_COPY that is below this is a pattern; else an address. */
+#define WIRE_PATTERNS 0x100000UL
+
 enum {
-	LOOK_FLAGS = 1, /* VmFlags and totals too */
-	LOOK_VEC = 2,   /* mincore's vector */
-	LOOK_PAGES = 4, /* pagemap and contents of what is mapped, in all processes */
-	LOOK_RSS = 8,   /* anonymous memory, there or in swap */
+	LOOK_FLAGS = 1,       /* VmFlags and totals too */
+	LOOK_VEC = 2,         /* mincore's vector */
+	LOOK_PAGES = 4,       /* pagemap and contents of what is mapped, in all processes */
+	LOOK_RSS = 8,         /* anonymous memory, there or in swap */
+	LOOK_LANE_SHIFT = 16, /* from this bit on: the lane that makes the call */
 };
 
 struct wire_op {
@@ -101,6 +148,31 @@ struct wire_fault {
 	uint64_t at;
 };
 
+/* A call that slept is done. */
+struct wire_late {
+	uint32_t cell;
+	uint32_t pad;
+	int64_t ret;
+	struct wire_fault fault;
+};
+
+/*
+ * A message, without what differs: a page fault's address, flags, and the cell of its thread + 1
+ * (0: none); a child's number; from, to, length; or start, end.
+ */
+struct wire_msg {
+	uint64_t event, arg[3];
+};
+
+/* What there is to tell of userfaultfds. */
+struct wire_uffd {
+	int64_t out[2];    /* what a request wrote */
+	uint32_t readable; /* those with a message: bits */
+	uint32_t pad;
+	struct wire_text msgs; /* those that were read, of struct wire_msg; len: how many */
+	struct wire_text late; /* of struct wire_late; len: how many */
+};
+
 struct wire_answer {
 	int64_t ret;
 	struct wire_text map;   /* /proc/self/maps; len may be WIRE_SAME */
@@ -113,6 +185,7 @@ struct wire_answer {
 		uint32_t at, n;          /* struct wire_page */
 		uint32_t unseen, unread; /* processes whose pages, or memory, are not shown: bits */
 	} pages;
+	struct wire_uffd uffd;
 };
 
 /*
@@ -123,6 +196,19 @@ struct wire_page {
 	uint64_t at;    /* its address, and in the low bits the process */
 	uint64_t entry; /* of pagemap */
 	uint64_t sum;   /* of its bytes, if it is present and its mapping can be accessed */
+};
+
+/* A lane of one process. */
+enum { CELL_IDLE, CELL_CALLED, CELL_DONE };
+struct wire_cell {
+	uint32_t state; /* futex */
+	uint32_t ready;
+	int32_t tid;
+	uint32_t op;     /* its number */
+	uint32_t asleep; /* the director has seen it sleep */
+	uint32_t again;  /* and has told that of this call */
+	int64_t ret, out[2];
+	struct wire_fault fault;
 };
 
 struct wire_head {
@@ -155,11 +241,18 @@ struct wire_head {
 		uint32_t forks;
 		int32_t pid[WIRE_FORKS + 1], parent[WIRE_FORKS + 1];
 	} procs;
-	/* The access under way. */
+	/* The access under way, of the owner of each stack. */
 	struct {
 		uint64_t recover; /* where to go on after a fault; 0: none is expected */
 		struct wire_fault fault;
-	} access;
+	} access[WIRE_STACKS];
+	struct wire_cell cell[WIRE_CELLS];
+	struct {
+		uint32_t open;           /* bits */
+		int32_t fd[WIRE_UFFDS];  /* descriptors, */
+		uint32_t of[WIRE_UFFDS]; /* and the processes that they are about */
+		uint32_t forking;        /* a cell + 1: a fork is under way */
+	} uffd;
 };
 
 #endif

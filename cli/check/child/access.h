@@ -19,6 +19,23 @@
 #define CONTEXT_RIP 168
 #define FILE_CHUNK 4096UL
 
+/* The stack that this runs on. */
+static uint32_t my_stack(void)
+{
+	const uint64_t at = (uint64_t)__builtin_frame_address(0);
+
+	return (uint32_t)((at - WIRE_ARENA - WIRE_STACKS_AT) / WIRE_STACK);
+}
+
+/* The buffer of the owner of that stack: others use theirs while it sleeps in an access. */
+static char *buffer_of(uint32_t stack)
+{
+	return (char *)(WIRE_ARENA + WIRE_STACKS_AT) + stack * WIRE_STACK;
+}
+
+#define BUFFER buffer_of(my_stack())
+#define ACCESS (HEAD->access[my_stack()])
+
 static void *work_at(uint64_t offset)
 {
 	return at_offset(HEAD->asked.scratch_at + (uint32_t)(WIRE_SCRATCH + offset));
@@ -32,13 +49,13 @@ void come_back(void);
 
 static void on_fault(int signo, const char *info, char *context)
 {
-	if (!HEAD->access.recover)
+	if (!ACCESS.recover)
 		for (;;)
 			sys3(__NR_exit_group, 3, 0, 0);
-	HEAD->access.fault.signo = signo;
-	HEAD->access.fault.code = *(const int32_t *)(info + INFO_CODE);
-	HEAD->access.fault.at = *(const uint64_t *)(info + INFO_ADDR);
-	*(uint64_t *)(context + CONTEXT_RIP) = HEAD->access.recover;
+	ACCESS.fault.signo = signo;
+	ACCESS.fault.code = *(const int32_t *)(info + INFO_CODE);
+	ACCESS.fault.at = *(const uint64_t *)(info + INFO_ADDR);
+	*(uint64_t *)(context + CONTEXT_RIP) = ACCESS.recover;
 }
 
 static long catch_faults(void)
@@ -53,13 +70,14 @@ static long catch_faults(void)
 /* One run of bytes or, if words is set, of 8 bytes; what is left of n after a fault. */
 static uint64_t copy_run(uint64_t *to, uint64_t *from, uint64_t n, int words)
 {
+	volatile uint64_t *const recover = &ACCESS.recover;
+
 	if (words)
 		__asm__ volatile("lea 1f(%%rip), %%rax\n\t"
 				 "mov %%rax, %[recover]\n\t"
 				 "rep movsq\n"
 				 "1:"
-				 : "+D"(*to), "+S"(*from),
-				   "+c"(n), [recover] "=m"(HEAD->access.recover)
+				 : "+D"(*to), "+S"(*from), "+c"(n), [recover] "=m"(*recover)
 				 :
 				 : "rax", "memory");
 	else
@@ -67,11 +85,10 @@ static uint64_t copy_run(uint64_t *to, uint64_t *from, uint64_t n, int words)
 				 "mov %%rax, %[recover]\n\t"
 				 "rep movsb\n"
 				 "1:"
-				 : "+D"(*to), "+S"(*from),
-				   "+c"(n), [recover] "=m"(HEAD->access.recover)
+				 : "+D"(*to), "+S"(*from), "+c"(n), [recover] "=m"(*recover)
 				 :
 				 : "rax", "memory");
-	HEAD->access.recover = 0;
+	*recover = 0;
 	return n;
 }
 
@@ -109,7 +126,7 @@ static long store(const struct wire_op *op)
 
 	while (left) {
 		const uint64_t n = part_of_page(at, left);
-		char *const buf = (char *)work_at(0) + (at & 7);
+		char *const buf = BUFFER + (at & 7);
 		uint64_t rest;
 
 		pattern_fill(buf, at, n, op->arg[2]);
@@ -129,7 +146,7 @@ static uint64_t load(uint64_t at, uint64_t len)
 
 	while (len && !rest) {
 		const uint64_t n = part_of_page(at, len);
-		char *const buf = (char *)work_at(0) + (at & 7);
+		char *const buf = BUFFER + (at & 7);
 
 		rest = copy_guarded((uint64_t)buf, at, n);
 		sum = sum_add(sum, buf, at, n - rest);
@@ -147,14 +164,14 @@ static long survey(const struct wire_op *op)
 		const uint64_t n = part_of_page(at, left);
 		uint64_t page;
 
-		HEAD->access.fault.signo = HEAD->access.fault.code = 0;
+		ACCESS.fault.signo = ACCESS.fault.code = 0;
 		page = load(at, n);
-		sum = survey_add(sum, page, HEAD->access.fault.signo, HEAD->access.fault.code);
+		sum = survey_add(sum, page, ACCESS.fault.signo, ACCESS.fault.code);
 		at += n;
 		left -= n;
 	}
-	HEAD->access.fault.signo = HEAD->access.fault.code = 0;
-	HEAD->access.fault.at = 0;
+	ACCESS.fault.signo = ACCESS.fault.code = 0;
+	ACCESS.fault.at = 0;
 	return sum_answer(sum);
 }
 
@@ -186,6 +203,8 @@ static int is_executable(uint64_t at)
 
 static long fetch(uint64_t at)
 {
+	volatile uint64_t *const recover = &ACCESS.recover;
+
 	if (is_executable(at)) {
 		load(at, 1);
 		return 0;
@@ -194,10 +213,10 @@ static long fetch(uint64_t at)
 			 "mov %%rax, %[recover]\n\t"
 			 "jmp *%[at]\n"
 			 "1:"
-			 : [recover] "=m"(HEAD->access.recover)
+			 : [recover] "=m"(*recover)
 			 : [at] "r"(at)
 			 : "rax", "memory");
-	HEAD->access.recover = 0;
+	*recover = 0;
 	return 0;
 }
 
@@ -210,7 +229,7 @@ static long file_write(const struct wire_op *op)
 
 	while (left) {
 		const uint64_t n = part_of_page(at, left);
-		char *const buf = (char *)work_at(0) + (at & 7);
+		char *const buf = BUFFER + (at & 7);
 		long ret;
 
 		pattern_fill(buf, at, n, op->arg[3]);
@@ -231,7 +250,7 @@ static long file_read(const struct wire_op *op)
 
 	while (left) {
 		const uint64_t n = part_of_page(at, left);
-		char *const buf = (char *)work_at(0) + (at & 7);
+		char *const buf = BUFFER + (at & 7);
 		const long ret = sys4(__NR_pread64, op->arg[0], (uint64_t)buf, n, at);
 
 		if (ret < 0 && left == op->arg[2])

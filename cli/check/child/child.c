@@ -7,6 +7,8 @@
  * sets its break, and then forks once for each sequence. Processes share the
  * arena, so each runs on a stack of its own there. One of a sequence's processes
  * has its turn (head->now), the others wait for theirs; all end together.
+ *
+ * With LANES it is another program, for sequences with userfaultfds: lanes.h.
  */
 #include <asm/unistd.h>
 #include <stddef.h>
@@ -40,16 +42,13 @@ static uint64_t stack_top(unsigned int nr)
 	return WIRE_ARENA + WIRE_STACKS_AT + (nr + 1) * WIRE_STACK;
 }
 
-/* A new process that runs fn on the stack of process nr. Returns its number, in the old one. */
-static long spawn(uint32_t nr, void (*fn)(void))
+/* A new process or thread that runs fn. Returns its number, in the old one. */
+static long spawn_on(uint64_t stack, uint64_t flags, void (*fn)(void))
 {
-	const int32_t self = (int32_t)sys3(__NR_getpid, 0, 0, 0);
-	const uint64_t stack = stack_top(FIRST_STACK + nr);
 	register uint64_t r10 __asm__("r10") = 0;
 	register uint64_t r8 __asm__("r8") = 0;
 	long ret;
 
-	HEAD->procs.parent[nr] = self;
 	__asm__ volatile("syscall\n\t"
 			 "test %%rax, %%rax\n\t"
 			 "jnz 1f\n\t"
@@ -58,10 +57,17 @@ static long spawn(uint32_t nr, void (*fn)(void))
 			 "ud2\n"
 			 "1:"
 			 : "=a"(ret)
-			 : "a"(__NR_clone), "D"((long)SIGNAL_CHILD), "S"(stack), "d"(0L),
-			   "r"(r10), "r"(r8), [fn] "b"(fn)
+			 : "a"(__NR_clone), "D"(flags), "S"(stack), "d"(0L), "r"(r10),
+			   "r"(r8), [fn] "b"(fn)
 			 : "rcx", "r11", "memory");
 	return ret;
+}
+
+/* A new process that runs fn on the stack of process nr. */
+static long spawn(uint32_t nr, void (*fn)(void))
+{
+	HEAD->procs.parent[nr] = (int32_t)sys3(__NR_getpid, 0, 0, 0);
+	return spawn_on(stack_top(FIRST_STACK + nr), SIGNAL_CHILD, fn);
 }
 
 /* Waits for pid; its status as wait4(2) gives it. */
@@ -72,6 +78,17 @@ static int wait_for(long pid)
 	while (sys4(__NR_wait4, (uint64_t)pid, (uint64_t)&status, 0, 0) == INTERRUPTED)
 		;
 	return status;
+}
+
+/*
+ * Killed with its parent. One whose parent was killed before ends here: it would never have a turn,
+ * and keeps the pipes open that samara check reads.
+ */
+static void end_with_parent(uint32_t me)
+{
+	sys3(__NR_prctl, SET_DEATH_SIGNAL, 9, 0);
+	if (sys3(__NR_getppid, 0, 0, 0) != HEAD->procs.parent[me])
+		leave(1);
 }
 
 /* the sequence -------------------------------------------------------------- */
@@ -114,7 +131,7 @@ static int show_map(long fd, struct wire_answer *answer)
 static int show_flags(struct wire_answer *answer)
 {
 	char *const to = at_offset(HEAD->text.at);
-	const long len = slurp_lines("/proc/self/smaps", "VmFlags: ", to,
+	const long len = slurp_lines(open_of_now("smaps"), "VmFlags: ", to,
 				     (long)(HEAD->size - HEAD->text.at));
 
 	if (len < 0)
@@ -145,6 +162,7 @@ static long set_soft_limit(uint64_t resource, uint64_t soft)
 /* processes ------------------------------------------------------------------ */
 
 static void run(void);
+static long fork_with_lanes(void);
 
 static void give_turn(uint32_t to)
 {
@@ -237,7 +255,7 @@ static long perform(const struct wire_op *op)
 		return set_soft_limit(op->arg[0], op->arg[1]);
 	case OP_FORK:
 	case OP_FORK_STAY:
-		return fork_and_go_on(op->nr == OP_FORK);
+		return LANES ? fork_with_lanes() : fork_and_go_on(op->nr == OP_FORK);
 	case OP_SWITCH:
 		return switch_to(op->arg[0]);
 	case OP_STORE:
@@ -248,6 +266,9 @@ static long perform(const struct wire_op *op)
 		return survey(op);
 	case OP_FETCH:
 		return fetch(op->arg[0]);
+	case OP_PEEK:
+		load(op->arg[0], 1);
+		return 0;
 	case OP_FILE_WRITE:
 		return file_write(op);
 	case OP_FILE_READ:
@@ -269,9 +290,6 @@ static int show(long maps, const struct wire_op *op, struct wire_answer *answer)
 	if ((op->look & LOOK_VEC) && !answer->ret)
 		answer->vec = sum_of_vector((const unsigned char *)op->arg[2],
 					    (op->arg[1] + 0xfff) >> 12);
-	answer->fault.signo = HEAD->access.fault.signo;
-	answer->fault.code = HEAD->access.fault.code;
-	answer->fault.at = HEAD->access.fault.at;
 	if (show_map(maps, answer))
 		return -1;
 	if ((op->look & LOOK_FLAGS) && show_flags(answer))
@@ -292,12 +310,17 @@ static int step(long maps)
 
 	if (HEAD->result.done == HEAD->asked.n_ops)
 		return -1;
-	HEAD->access.fault.signo = HEAD->access.fault.code = 0;
-	HEAD->access.fault.at = 0;
+	ACCESS.fault.signo = ACCESS.fault.code = 0;
+	ACCESS.fault.at = 0;
 	ret = HEAD->procs.carried ? 0 : perform(op);
 	if (ret == GIVEN_AWAY)
 		return 0;
 	answer->ret = ret;
+	answer->fault.signo = ACCESS.fault.signo;
+	answer->fault.code = ACCESS.fault.code;
+	answer->fault.at = ACCESS.fault.at;
+	answer->uffd.out[0] = answer->uffd.out[1] = 0;
+	answer->uffd.msgs.len = answer->uffd.late.len = answer->uffd.readable = 0;
 	HEAD->procs.carried = 0;
 	if (show(maps, op, answer)) {
 		HEAD->result.full = 1;
@@ -305,17 +328,6 @@ static int step(long maps)
 	}
 	HEAD->result.done++;
 	return 0;
-}
-
-/*
- * Killed with its parent. One whose parent was killed before ends here: it would never have a turn,
- * and keeps the pipes open that samara check reads.
- */
-static void end_with_parent(uint32_t me)
-{
-	sys3(__NR_prctl, SET_DEATH_SIGNAL, 9, 0);
-	if (sys3(__NR_getppid, 0, 0, 0) != HEAD->procs.parent[me])
-		leave(1);
 }
 
 /* A process of the sequence; which one its stack tells. */
@@ -337,6 +349,8 @@ static void run(void)
 	while (!step(maps));
 	finish(0);
 }
+
+#include "lanes.h"
 
 /* set-up -------------------------------------------------------------------- */
 
@@ -363,12 +377,13 @@ static void unmap_the_rest(void)
 
 static long set_break(void)
 {
+	const uint64_t end = WIRE_TEXT + (LANES ? WIRE_LANES_TEXT_SIZE : WIRE_TEXT_SIZE);
 	const struct {
 		uint64_t code[2], data[2], brk[2], stack, arg[2], env[2], auxv;
 		uint32_t auxv_size, exe_fd;
 	} map = {
-		.code = { WIRE_TEXT, WIRE_TEXT + WIRE_TEXT_SIZE },
-		.data = { WIRE_TEXT + WIRE_TEXT_SIZE, WIRE_TEXT + WIRE_TEXT_SIZE + 1 },
+		.code = { WIRE_TEXT, end },
+		.data = { end, end + 1 },
 		.brk = { WIRE_BRK, WIRE_BRK },
 		.stack = 0x7ffffffde000,
 		.arg = { 0x7ffffffde000, 0x7ffffffde000 },
@@ -388,7 +403,7 @@ static __attribute__((noreturn, used)) void serve(void)
 	HEAD->result.broken = set_break() ? 1 : catch_faults() ? 2 : 0;
 	while (sys3(__NR_write, WIRE_FD_TO, (uint64_t)&byte, 1) == 1 &&
 	       sys3(__NR_read, WIRE_FD_FROM, (uint64_t)&byte, 1) == 1) {
-		const long pid = spawn(0, run);
+		const long pid = spawn(0, LANES ? run_director : run);
 
 		HEAD->result.status = pid < 0 ? -1 : wait_for(pid);
 	}

@@ -26,22 +26,6 @@ struct mapped {
 	int accessible, disk;
 };
 
-/* /proc/PID/leaf, opened. */
-static long open_of(int32_t pid, const char *leaf)
-{
-	char path[40] = "/proc/", digits[12], *to = path + 6;
-	int n = 0;
-
-	for (; pid; pid /= 10)
-		digits[n++] = (char)('0' + pid % 10);
-	while (n)
-		*to++ = digits[--n];
-	*to++ = '/';
-	while ((*to++ = *leaf++))
-		;
-	return open_file(path);
-}
-
 static int contains(const char *text, const char *end, const char *word)
 {
 	for (; text < end; text++)
@@ -132,6 +116,7 @@ static void close_file(long fd)
 
 static int show_pages(struct wire_answer *answer)
 {
+	const uint32_t me = LANES ? ~0U : HEAD->procs.now; /* the director is none */
 	int err = 0;
 
 	answer->pages.at = HEAD->text.at;
@@ -140,9 +125,9 @@ static int show_pages(struct wire_answer *answer)
 		const long maps = open_of(pid, "maps");
 		const struct looked_at p = {
 			.nr = i,
-			.own = i == HEAD->procs.now,
+			.own = i == me,
 			.pagemap = open_of(pid, "pagemap"),
-			.mem = i == HEAD->procs.now ? -1 : open_of(pid, "mem"),
+			.mem = i == me ? -1 : open_of(pid, "mem"),
 		};
 
 		if (maps < 0 || p.pagemap < 0)

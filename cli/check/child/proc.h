@@ -12,6 +12,10 @@
 
 #include "../wire.h"
 
+#ifndef LANES
+#define LANES 0 /* 1: of this program's processes each has several (lanes.h) */
+#endif
+
 #define HEAD ((volatile struct wire_head *)WIRE_ARENA)
 
 static long sys6(long nr, const uint64_t *a)
@@ -81,11 +85,34 @@ static void *at_offset(uint32_t offset)
 	return (void *)(WIRE_ARENA + offset);
 }
 
-/* The rest of each line that begins with word goes to to, through the scratch memory. */
-static long slurp_lines(const char *path, const char *word, char *to, long size)
+/* /proc/PID/leaf, opened. */
+static long open_of(int32_t pid, const char *leaf)
+{
+	char path[40] = "/proc/", digits[12], *to = path + 6;
+	int n = 0;
+
+	for (; pid; pid /= 10)
+		digits[n++] = (char)('0' + pid % 10);
+	while (n)
+		*to++ = digits[--n];
+	*to++ = '/';
+	while ((*to++ = *leaf++))
+		;
+	return open_file(path);
+}
+
+/* Of the process whose turn it is. */
+static long open_of_now(const char *leaf)
+{
+	return open_of(HEAD->procs.pid[HEAD->procs.now], leaf);
+}
+
+/*
+ * The rest of each line that begins with word goes to to, through the scratch memory. fd is closed.
+ */
+static long slurp_lines(long fd, const char *word, char *to, long size)
 {
 	char *const scratch = at_offset(HEAD->asked.scratch_at);
-	const long fd = open_file(path);
 	long have = 0, out = 0, n;
 
 	while ((n = sys3(__NR_read, (uint64_t)fd, (uint64_t)(scratch + have),
@@ -125,10 +152,10 @@ static int64_t number_behind(const char *text, const char *end, const char *word
 	return -1;
 }
 
-/* The process's own, to scratch memory. Bytes. */
+/* To scratch memory. Bytes. */
 static long read_status(char *text)
 {
-	const long fd = open_file("/proc/self/status");
+	const long fd = open_of_now("status");
 	const long len = slurp(fd, text, WIRE_SCRATCH);
 
 	sys3(__NR_close, (uint64_t)fd, 0, 0);

@@ -1,0 +1,451 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Random calls of the profile `uffd': those of the profile `pages', requests of userfaultfds, and
+ * what a handler does when a call sleeps: it reads the messages and draws an answer, which may be
+ * none that ends the sleep; after some of them it closes the userfaultfd.
+ *
+ * Lane 0 makes the calls of a program, lane 1 some of those that change the map, and reads of
+ * single bytes, lane 2 is the handler. What ends the sleep of two at once must not let them race
+ * for what is compared: so lane 1 begins nothing that has work left behind its sleep while lane 0
+ * sleeps, and nothing is closed while a call waits for an event to be read.
+ */
+#define _GNU_SOURCE
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <samara/uffd_abi.h>
+
+#include "check/gen.h"
+
+#define HANDLER 2U
+#define PATIENCE 6 /* answers before it is closed */
+#define EVENTS \
+	(UFFD_FEATURE_EVENT_FORK | UFFD_FEATURE_EVENT_REMAP | UFFD_FEATURE_EVENT_REMOVE | \
+	 UFFD_FEATURE_EVENT_UNMAP)
+
+static void in_lane(struct wire_op *op, unsigned int lane)
+{
+	op->look = (op->look & ((1U << LOOK_LANE_SHIFT) - 1)) | lane << LOOK_LANE_SHIFT;
+}
+
+static struct wire_op request(int32_t nr, uint64_t number, struct range at, uint64_t last)
+{
+	struct wire_op op = { .nr = nr, .arg = { number, at.start, at.end - at.start, last } };
+
+	in_lane(&op, HANDLER);
+	return op;
+}
+
+/* One of those that there are, or now and then none. */
+static uint64_t pick_number(struct gen *gen)
+{
+	uint64_t number = below(gen, WIRE_UFFDS);
+
+	for (unsigned int i = 0; i < WIRE_UFFDS && !(gen->uffd.open >> number & 1); i++)
+		number = (number + 1) % WIRE_UFFDS;
+	return one_in(gen, 150) ? WIRE_UFFDS : number;
+}
+
+static struct range window(const struct gen *gen)
+{
+	return (struct range){ WIRE_WINDOW, WIRE_WINDOW + gen->set->plan.window * PAGE };
+}
+
+/* Requests refuse what is not of whole pages: seldom asked. */
+static struct range pick_pages(struct gen *gen)
+{
+	struct range at = pick(gen);
+
+	if (one_in(gen, 30))
+		return at;
+	at.start &= -PAGE;
+	at.end = (at.end + PAGE - 1) & -PAGE;
+	return at;
+}
+
+/* making ----------------------------------------------------------------------------- */
+
+static uint64_t pick_features(struct gen *gen)
+{
+	static const uint64_t often[] = {
+		UFFD_FEATURE_EVENT_FORK,
+		UFFD_FEATURE_EVENT_REMAP,
+		UFFD_FEATURE_EVENT_REMOVE,
+		UFFD_FEATURE_EVENT_UNMAP,
+		UFFD_FEATURE_EXACT_ADDRESS,
+		UFFD_FEATURE_THREAD_ID,
+		UFFD_FEATURE_MISSING_SHMEM,
+		UFFD_FEATURE_WP_UNPOPULATED,
+		UFFD_FEATURE_POISON,
+		UFFD_FEATURE_MOVE,
+		UFFD_FEATURE_MINOR_SHMEM,
+		UFFD_FEATURE_PAGEFAULT_FLAG_WP,
+		UFFD_FEATURE_WP_HUGETLBFS_SHMEM,
+	};
+	uint64_t features = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(often); i++)
+		features |= one_in(gen, 2) ? often[i] : 0;
+	if (one_in(gen, 3) || !gen->set->plan.weight[CALL_UFFD_READ])
+		features &= ~(uint64_t)EVENTS; /* which wait to be read */
+	if (one_in(gen, 10))
+		features |= UFFD_FEATURE_SIGBUS;
+	if (one_in(gen, 5))
+		features |= UFFD_FEATURE_WP_ASYNC;
+	return features;
+}
+
+static void gen_create(struct gen *gen, struct wire_op *op)
+{
+	*op = (struct wire_op){ .nr = OP_UFFD_CREATE };
+	if (one_in(gen, 20))
+		op->arg[0] = one_in(gen, 2) ? 0x80000 : 4; /* O_CLOEXEC; unknown */
+}
+
+static void gen_api(struct gen *gen, struct wire_op *op, uint64_t number)
+{
+	*op = (struct wire_op){ .nr = OP_UFFD_API,
+				.arg = { number, UFFD_API, pick_features(gen) } };
+	in_lane(op, HANDLER);
+	if (one_in(gen, 20))
+		op->arg[1] = 1;
+	if (one_in(gen, 20))
+		op->arg[2] = one_in(gen, 2) ? 0 : 1UL << below(gen, 64);
+	op->arg[2] &= ~(uint64_t)(UFFD_FEATURE_MISSING_HUGETLBFS | UFFD_FEATURE_MINOR_HUGETLBFS);
+}
+
+static uint64_t pick_modes(struct gen *gen)
+{
+	static const unsigned char modes[] = { 1, 1, 1, 2, 2, 3, 3, 3, 4, 5, 6, 7, 7 };
+
+	return one_in(gen, 60) ? below(gen, 16) : PICK(gen, modes);
+}
+
+/* What the window begins with has four parts of one kind each. */
+static struct range pick_registered(struct gen *gen)
+{
+	const unsigned long len = gen->set->plan.window / 4 * PAGE;
+	const unsigned long start = WIRE_WINDOW + below(gen, 4) * len;
+
+	switch (below(gen, 8)) {
+	case 0:
+	case 1:
+		return pick_pages(gen);
+	case 2:
+		return window(gen);
+	default:
+		return (struct range){ start, start + len };
+	}
+}
+
+/* A sequence begins with one; later there is one again after a while. */
+static bool gen_begin(struct gen *gen, struct wire_op *op)
+{
+	const bool some = gen->uffd.open;
+
+	if (some && !gen->uffd.raw && gen->made > 6 && one_in(gen, 20)) {
+		*op = request(OP_UFFD_REGISTER, pick_number(gen), pick_registered(gen),
+			      pick_modes(gen));
+		return true;
+	}
+	if (some && gen->uffd.raw) {
+		uint64_t number = 0;
+
+		while (!(gen->uffd.raw >> number & 1))
+			number++;
+		if (!one_in(gen, 3))
+			return false;
+		gen_api(gen, op, number);
+		return true;
+	}
+	if (some || (gen->uffd.begun && !one_in(gen, 8)))
+		return false;
+	gen_create(gen, op);
+	gen->uffd.begun = true;
+	return true;
+}
+
+/* requests ---------------------------------------------------------------------------- */
+
+/* A mode of a request that fills: none, not to wake, to write-protect, or one that is not known. */
+static uint64_t pick_fill_mode(struct gen *gen)
+{
+	return one_in(gen, 6) ? below(gen, 4) : one_in(gen, 100) ? 1UL << below(gen, 64) : 0;
+}
+
+static void bound_copy(struct wire_op *op)
+{
+	if (op->arg[2] > WIRE_COPY && op->arg[2] < 1UL << 46)
+		op->arg[2] = WIRE_COPY;
+}
+
+static void gen_copy(struct gen *gen, struct wire_op *op, uint64_t number, struct range at)
+{
+	*op = request(OP_UFFD_COPY, number, at, 1 + below(gen, 1000));
+	op->arg[4] = pick_fill_mode(gen);
+	bound_copy(op);
+}
+
+static void gen_move(struct gen *gen, struct wire_op *op, uint64_t number, struct range at)
+{
+	struct range from = pick_pages(gen);
+
+	*op = request(OP_UFFD_MOVE, number, at, from.start);
+	op->arg[4] = one_in(gen, 4) ? below(gen, 4) : 0;
+	if (one_in(gen, 2) && from.end - from.start < op->arg[2])
+		op->arg[2] = from.end - from.start;
+}
+
+void gen_uffd(struct gen *gen, struct wire_op *op, enum call_id id)
+{
+	const struct range at = pick_pages(gen);
+	const uint64_t number = pick_number(gen);
+
+	*op = request(calls[id].nr, number, at, 0);
+	switch (id) {
+	case CALL_PEEK:
+		*op = (struct wire_op){ .nr = OP_PEEK, .arg = { at.start + below(gen, PAGE) } };
+		in_lane(op, 1);
+		break;
+	case CALL_RESULT:
+		*op = (struct wire_op){ .nr = OP_RESULT, .arg = { below(gen, WIRE_LANES) } };
+		break;
+	case CALL_UFFD_CREATE:
+		gen_create(gen, op);
+		break;
+	case CALL_UFFD_API:
+		gen_api(gen, op, number);
+		break;
+	case CALL_UFFD_REGISTER:
+		*op = request(op->nr, number, pick_registered(gen), 0);
+		op->arg[3] = pick_modes(gen);
+		break;
+	case CALL_UFFD_COPY:
+		gen_copy(gen, op, number, at);
+		break;
+	case CALL_UFFD_MOVE:
+		gen_move(gen, op, number, at);
+		break;
+	case CALL_UFFD_WRITEPROTECT:
+		op->arg[3] = one_in(gen, 60) ? below(gen, 8) : !one_in(gen, 3);
+		break;
+	case CALL_UFFD_ZEROPAGE:
+	case CALL_UFFD_CONTINUE:
+	case CALL_UFFD_POISON:
+		op->arg[3] = pick_fill_mode(gen);
+		break;
+	case CALL_UFFD_CLOSE:
+		*op = (struct wire_op){ .nr = op->nr, .arg = { number } };
+		in_lane(op, HANDLER);
+		break;
+	case CALL_UFFD_READ:
+		*op = (struct wire_op){ .nr = op->nr, .arg = { number, below(gen, WIRE_MSGS) } };
+		in_lane(op, HANDLER);
+		break;
+	default:
+		break;
+	}
+	if (is_uffd(op->nr) && op->nr <= OP_UFFD_REGISTER)
+		op->arg[2] = op->nr == OP_UFFD_READ ? op->arg[2] : odd_length(gen, op->arg[2]);
+}
+
+/* the handler -------------------------------------------------------------------------- */
+
+static void gen_read(struct gen *gen, struct wire_op *op)
+{
+	uint64_t number = 0;
+
+	while (!(gen->uffd.readable >> number & 1))
+		number++;
+	*op = (struct wire_op){ .nr = OP_UFFD_READ,
+				.arg = { number, one_in(gen, 2) ? 1 : WIRE_MSGS } };
+	in_lane(op, HANDLER);
+}
+
+/* Mostly the page that a message was about. */
+static struct range pick_answer(struct gen *gen)
+{
+	const unsigned long page = gen->uffd.fault.addr & -PAGE;
+	struct range at = { page, page + PAGE };
+
+	if (one_in(gen, 4))
+		at.end += below(gen, 6) * PAGE;
+	if (one_in(gen, 10) && at.start > WIRE_WINDOW)
+		at.start -= PAGE;
+	if (one_in(gen, 20))
+		at = window(gen);
+	return at;
+}
+
+static int32_t draw_answer(struct gen *gen, uint64_t flags)
+{
+	static const int32_t missing[] = { OP_UFFD_COPY,   OP_UFFD_COPY,     OP_UFFD_COPY,
+					   OP_UFFD_COPY,   OP_UFFD_ZEROPAGE, OP_UFFD_ZEROPAGE,
+					   OP_UFFD_POISON, OP_UFFD_MOVE,     OP_UFFD_CONTINUE };
+	static const int32_t protected[] = { OP_UFFD_WRITEPROTECT, OP_UFFD_WRITEPROTECT,
+					     OP_UFFD_WRITEPROTECT, OP_UFFD_COPY };
+	static const int32_t minor[] = { OP_UFFD_CONTINUE, OP_UFFD_CONTINUE, OP_UFFD_CONTINUE,
+					 OP_UFFD_POISON, OP_UFFD_COPY };
+	static const int32_t other[] = { OP_UFFD_WAKE, OP_UFFD_UNREGISTER, OP_UFFD_REGISTER,
+					 OP_UFFD_WRITEPROTECT };
+
+	if (one_in(gen, 6))
+		return PICK(gen, other);
+	return flags & UFFD_PAGEFAULT_FLAG_WP    ? PICK(gen, protected) :
+	       flags & UFFD_PAGEFAULT_FLAG_MINOR ? PICK(gen, minor) :
+						   PICK(gen, missing);
+}
+
+/* What is not asked for in this run is not drawn, either. */
+static bool is_asked_for(const struct gen *gen, int32_t nr)
+{
+	return gen->set->plan.weight[call_of(nr)];
+}
+
+static void gen_answer(struct gen *gen, struct wire_op *op)
+{
+	const uint64_t number = gen->uffd.fault.number;
+	const struct range at = pick_answer(gen);
+	const int32_t nr = draw_answer(gen, gen->uffd.fault.flags);
+
+	*op = request(is_asked_for(gen, nr) ? nr : OP_UFFD_WAKE, number, at, 0);
+	if (op->nr == OP_UFFD_COPY)
+		gen_copy(gen, op, number, at);
+	else if (op->nr == OP_UFFD_MOVE)
+		gen_move(gen, op, number, at);
+	else if (op->nr == OP_UFFD_REGISTER)
+		op->arg[3] = pick_modes(gen);
+	else if (op->nr == OP_UFFD_WRITEPROTECT)
+		op->arg[3] = one_in(gen, 8) ? below(gen, 4) : 0;
+	else if (op->nr != OP_UFFD_WAKE && op->nr != OP_UFFD_UNREGISTER)
+		op->arg[3] = pick_fill_mode(gen);
+}
+
+/* All that are open, one after the other, until nothing sleeps. */
+static void gen_give_up(struct gen *gen, struct wire_op *op)
+{
+	uint64_t number = 0;
+
+	while (number < WIRE_UFFDS - 1 && !(gen->uffd.open >> number & 1))
+		number++;
+	*op = (struct wire_op){ .nr = OP_UFFD_CLOSE, .arg = { number } };
+	in_lane(op, HANDLER);
+}
+
+bool gen_handle(struct gen *gen, struct wire_op *op)
+{
+	if (gen->profile != PROFILE_UFFD)
+		return false;
+	if (!gen->uffd.asleep) {
+		gen->uffd.tries = 0;
+		return gen_begin(gen, op);
+	}
+	if (one_in(gen, 4) && gen->uffd.tries < PATIENCE)
+		return false;
+	gen->uffd.tries++;
+	if (gen->uffd.readable && (!one_in(gen, 6) || gen->uffd.tries > PATIENCE))
+		gen_read(gen, op);
+	else if (gen->uffd.tries > PATIENCE)
+		gen_give_up(gen, op);
+	else if (gen->uffd.fault.known)
+		gen_answer(gen, op);
+	else
+		*op = request(OP_UFFD_WAKE, pick_number(gen), window(gen), 0);
+	return true;
+}
+
+/* lanes --------------------------------------------------------------------------------- */
+
+/* May it go on with the map or with pages when it no longer sleeps? */
+static bool has_work_left(const struct wire_op *op)
+{
+	switch (call_of(op->nr)) {
+	case CALL_MUNMAP:
+	case CALL_MPROTECT:
+	case CALL_MUNLOCK:
+	case CALL_MSEAL:
+	case CALL_PEEK:
+	case CALL_RESULT:
+	case CALL_SWITCH:
+		return false;
+	case CALL_MREMAP:
+		return op->arg[2] > op->arg[1]; /* locked memory is filled */
+	case CALL_MMAP:
+		return op->arg[3] & (MAP_POPULATE | MAP_LOCKED);
+	case CALL_MADVISE:
+		return op->arg[2] == MADV_DONTNEED || op->arg[2] == MADV_FREE ||
+		       op->arg[2] == MADV_REMOVE || op->arg[2] == 24 || op->arg[2] == 22 ||
+		       op->arg[2] == 23;
+	default:
+		return !is_uffd(op->nr);
+	}
+}
+
+static bool changes_map(const struct wire_op *op)
+{
+	return op->nr == SYS_munmap || op->nr == SYS_mmap || op->nr == SYS_mremap ||
+	       op->nr == SYS_madvise || op->nr == SYS_mprotect || op->nr == OP_FORK_STAY;
+}
+
+static bool sleeps(const struct gen *gen, unsigned int lane)
+{
+	return gen->uffd.asleep >> (gen->uffd.now * WIRE_LANES + lane) & 1;
+}
+
+/* The lane of op, or another call where none may make it now. */
+void gen_lane(struct gen *gen, struct wire_op *op)
+{
+	if (gen->profile != PROFILE_UFFD)
+		return;
+	if (op->nr == SYS_mlockall)
+		op->arg[0] &= ~2UL; /* all that is mapped from then on would be filled */
+	if (op->nr == OP_UFFD_CLOSE && gen->uffd.asleep)
+		op->nr = OP_UFFD_WAKE, op->arg[1] = WIRE_WINDOW, op->arg[2] = PAGE;
+	if (changes_map(op) && (sleeps(gen, 0) || one_in(gen, 4)))
+		in_lane(op, 1);
+	if (gen->uffd.asleep && !is_uffd(op->nr) && has_work_left(op))
+		*op = (struct wire_op){ .nr = OP_RESULT, .arg = { below(gen, WIRE_LANES) } };
+}
+
+/* learning ------------------------------------------------------------------------------ */
+
+static void learn_messages(struct gen *gen, const struct wire_op *op, const struct wire_msg *m,
+			   size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (m[i].event == UFFD_EVENT_FORK && m[i].arg[0] < WIRE_UFFDS)
+			gen->uffd.open |= 1U << m[i].arg[0];
+		if (m[i].event != UFFD_EVENT_PAGEFAULT)
+			continue;
+		gen->uffd.fault.known = true;
+		gen->uffd.fault.number = op->arg[0];
+		gen->uffd.fault.addr = m[i].arg[0];
+		gen->uffd.fault.flags = m[i].arg[1];
+	}
+}
+
+void gen_learn_uffd(struct gen *gen, const struct wire_op *op, const struct ours *o,
+		    const struct seen *seen)
+{
+	const uint32_t number = (uint32_t)op->arg[0];
+
+	if (gen->profile != PROFILE_UFFD)
+		return;
+	gen->uffd.readable = seen->uffd.readable;
+	gen->uffd.asleep = ours_asleep(o);
+	gen->uffd.now = o->procs.now;
+	gen->procs = o->procs.n;
+	if (op->nr == OP_UFFD_CREATE && seen->ret >= 0) {
+		gen->uffd.open |= 1U << seen->ret;
+		gen->uffd.raw |= 1U << seen->ret;
+	}
+	if (op->nr == OP_UFFD_API && !seen->ret)
+		gen->uffd.raw &= ~(1U << number);
+	if (op->nr == OP_UFFD_CLOSE && !seen->ret) {
+		gen->uffd.open &= ~(1U << number);
+		gen->uffd.raw &= ~(1U << number);
+		gen->uffd.fault.known = false;
+	}
+	learn_messages(gen, op,
+		       (const struct wire_msg *)(const void *)(o->text.at + seen->uffd.msgs_at),
+		       seen->uffd.n_msgs);
+}

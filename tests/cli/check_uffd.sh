@@ -1,0 +1,134 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# samara check --profile=uffd: no difference; a difference is shrunk and kept as a case that still
+# differs; no process is left, however a run ends; where userfaultfds cannot be asked, one line and
+# status 2.
+set -euo pipefail
+# shellcheck source=tests/support/cli.sh
+. "$SRC/tests/support/cli.sh"
+uffd=("$SAMARA" check --profile=uffd)
+
+# cannot_judge WHY COMMAND...: status 2, and one line that says why
+cannot_judge() {
+	local why=$1 status=0
+	shift
+	"$@" "${uffd[@]}" --seqs=2 --ops=40 >"$tmp/out" 2>"$tmp/err" || status=$?
+	if [ $status != 2 ] || [ "$(wc -l <"$tmp/err")" != 1 ] || ! grep -qe "$why" "$tmp/err"; then
+		die "$*: status $status, not one line about '$why': $(head -n 20 "$tmp/err" "$tmp/out")"
+	fi
+}
+
+able() {
+	"$@" true >/dev/null 2>&1
+}
+
+hosts_that_cannot_judge() {
+	local nobody=(setpriv --reuid=65534 --regid=65534 --clear-groups)
+	cannot_judge 'userfaultfd(2) cannot be asked here: .*not permitted' \
+		python3 "$SRC/tests/support/seccomp.py" 323:1
+	cannot_judge 'userfaultfd(2) cannot be asked here: .*not implemented' \
+		python3 "$SRC/tests/support/seccomp.py" 323:38
+	if able "${nobody[@]}" && "${nobody[@]}" test -x "$SAMARA" &&
+		"${nobody[@]}" ldd "$SAMARA" >/dev/null 2>&1 &&
+		[ "$(cat /proc/sys/vm/unprivileged_userfaultfd 2>/dev/null)" = 0 ]; then
+		cannot_judge 'userfaultfd(2) cannot be asked here: .*not permitted' "${nobody[@]}"
+	fi
+}
+
+# judged ARGUMENT...: no difference
+judged() {
+	local out=$tmp/out.$BASHPID status=0
+	"${uffd[@]}" "$@" >"$out" 2>"$out.err" || status=$?
+	if [ $status != 0 ] || ! grep -q 'no difference' "$out"; then
+		die "$*: status $status: $(head -n 30 "$out.err" "$out")"
+	fi
+}
+
+no_difference_is_found() {
+	judged --seqs=6 --ops=200 --seed=1 --jobs=2
+	judged --seqs=4 --ops=200 --seed=2 --limits=tight
+	judged --seqs=4 --ops=100 --seed=3 --window=16 --pages=1 --every=1
+}
+
+# The library is told of a limit that the host does not have.
+a_difference_is_shrunk_to_a_case() {
+	local status=0
+	"${uffd[@]}" --seqs=20 --assume=max_map_count=10 --limits=default --save="$tmp/found.case" \
+		--mix=none,mmap=3,uffd_register=3,uffd_unregister=1,uffd_create=1 \
+		>"$tmp/out" 2>"$tmp/err" || status=$?
+	[ $status = 1 ] || die "a difference: status $status: $(cat "$tmp/err" "$tmp/out")"
+	grep -q '^sequence [0-9]* differs at call' "$tmp/out" || die "not told: $(cat "$tmp/out")"
+	[ "$(grep -c ' = ' "$tmp/found.case")" -le 20 ] || die "not shrunk: $(cat "$tmp/found.case")"
+	status=0
+	"$SAMARA" check --case "$tmp/found.case" >"$tmp/out" 2>&1 || status=$?
+	[ $status = 1 ] || die "the case does not differ: $(cat "$tmp/out")"
+}
+
+cases_have_lanes() {
+	cat >"$tmp/lanes.case" <<-'CASE'
+		# a read sleeps until it is answered
+		mmap(W, 0x4000, READ|WRITE, PRIVATE|ANONYMOUS|FIXED, -1, 0) = W
+		uffd_create(0) = 0
+		2: uffd_read(0, 1) = -EINVAL
+		2: uffd_api(0, 0xaa, MISSING_SHMEM)
+		2: uffd_register(0, W, 0x4000, MISSING) = 0 wrote 0x13c
+		2: uffd_read(0, 1) = -EAGAIN
+		load(W+0x1000, 4) = asleep
+		store(W, 4, 1) = -EBUSY
+		result_of(0) = asleep
+		2: uffd_read(0, 4) = 0x20 fault W+0x1000 read
+		2: uffd_zeropage(0, W+0x1000, 0x1000, 1) = 0 wrote 0x1000
+		result_of(0) = asleep
+		2: uffd_wake(0, W+0x1000, 0x1000) = 0
+		result_of(0) = 0
+		1: peek(W) = asleep
+		2: uffd_close(0) = 0
+		1: result_of(1) = 0
+		2: uffd_wake(0, W, 0x1000) = -EBADF
+	CASE
+	"$SAMARA" check --case "$tmp/lanes.case" >"$tmp/out" 2>&1 || die "a case: $(cat "$tmp/out")"
+	grep -q 'the host: agrees' "$tmp/out" || die "a case: $(cat "$tmp/out")"
+	sed 's/fault W+0x1000 read/fault W+0x1000 write/' "$tmp/lanes.case" >"$tmp/wrong.case"
+	"$SAMARA" check --case "$tmp/wrong.case" >"$tmp/out" 2>&1 && die "a wrong message is none"
+	grep -q 'samara: *fault W+0x1000 read$' "$tmp/out" || die "a wrong message: $(cat "$tmp/out")"
+	printf '3: munmap(W, 0x1000) = 0\n' >"$tmp/bad.case"
+	refused check 'line 1: no call of that name' --case "$tmp/bad.case"
+	printf 'uffd_copy(0, W, 0x9000, 1, 0) = 0\n' >"$tmp/bad.case"
+	refused check 'line 1: more than 32 KiB' --case "$tmp/bad.case"
+}
+
+# The command is killed while calls sleep, maybe: its processes end too.
+nothing_is_left_when_it_is_killed() {
+	local check children tries
+	"${uffd[@]}" --seqs=100000 --seed=$RANDOM >"$tmp/out" 2>"$tmp/err" &
+	check=$!
+	sleep "0.$((RANDOM % 5 + 5))"
+	children=$(cat "/proc/$check/task/$check/children")
+	children="$children $(for pid in $children; do cat "/proc/$pid/task/$pid/children"; done)"
+	kill -KILL "$check"
+	wait $check 2>/dev/null || true
+	# Jobs end with the pipe that the command reads; what they started on the host with them.
+	for pid in $children; do
+		for tries in $(seq 1000); do
+			[ -e "/proc/$pid" ] || break
+			sleep 0.01
+		done
+		[ ! -e "/proc/$pid" ] || die "process $pid is left: $(cat "/proc/$pid/stat")"
+	done
+}
+
+status=0
+"${uffd[@]}" --seqs=1 --ops=40 >"$tmp/out" 2>"$tmp/err" || status=$?
+if [ $status = 2 ] && grep -q 'nothing was compared' "$tmp/err"; then
+	[ "$(wc -l <"$tmp/err")" = 1 ] || die "not one line: $(cat "$tmp/err")"
+	echo "not compared with the host: $(cat "$tmp/err")"
+	exit 0
+fi
+[ $status = 0 ] || die "a plain run: status $status: $(cat "$tmp/err" "$tmp/out")"
+hosts_that_cannot_judge
+no_difference_is_found
+a_difference_is_shrunk_to_a_case
+cases_have_lanes
+nothing_is_left_when_it_is_killed
+echo ok
