@@ -3,7 +3,7 @@
  * Changes to the map, and plain accesses.
  */
 #define _GNU_SOURCE
-#include "torture/torture.h"
+#include "torture/handlers.h"
 
 #include <errno.h>
 #include <string.h>
@@ -277,8 +277,10 @@ static void move_part(struct worker *w, struct slot *from, struct slot *to, stru
 static void op_move(struct worker *w, struct slot *from)
 {
 	struct slot *to = &w->t->slot[roll(w, SLOTS)];
-	const struct part part = mapped_part(w, from);
+	struct part part = mapped_part(w, from);
 
+	if (w->t->handlers && part.to > part.from)
+		part.to = part.from + 1; /* several mappings do not move if one is registered */
 	if (is_shared(from) || part.from == part.to || to == from || to->kind != from->kind ||
 	    pthread_mutex_trylock(&to->lock))
 		return;
@@ -409,6 +411,15 @@ void do_op(struct worker *w, enum op op, struct slot *s)
 		return;
 	case OP_FREE:
 		op_free(w, s);
+		return;
+	case OP_REGISTER:
+		op_register(w, s);
+		return;
+	case OP_UNREGISTER:
+		op_unregister(w, s);
+		return;
+	case OP_SHIELD:
+		op_shield(w, s);
 		return;
 	default:
 		op_maps(w);

@@ -54,6 +54,8 @@ void wrong(struct worker *w, const char *fmt, ...)
 
 bool again(struct worker *w, long ret)
 {
+	if (w->t->handlers && ret == -EAGAIN)
+		return true;
 	if (!w->armed || (ret != -ENOMEM && ret != -EAGAIN))
 		return false;
 	samara_inject_nth(0);

@@ -2,6 +2,7 @@
 /*
  * samara torture: options, threads, the summary.
  */
+#include "torture/handlers.h"
 #include "torture/pressure.h"
 
 #include <errno.h>
@@ -32,15 +33,18 @@ static const char usage[] =
 	"  --ram=MIB     so little RAM that it runs out (from 1 on; 256)\n"
 	"  --swap        pages leave memory (--ram=8, if it isn't given): swap areas come and go\n"
 	"                and fail, pages move, frames go bad, a victim is chosen\n"
+	"  --uffd        parts are registered with userfaultfds: threads wait for handlers,\n"
+	"                which are closed and made again\n"
 	"  --json        the summary as JSON\n"
 	"  --help\n"
 	"\n"
 	"Exit status: 0 nothing wrong, 1 something is, 2 bad usage.\n";
 
 const char *const op_names[OPS] = {
-	"map",     "unmap", "protect", "write",   "read",     "stroll", "discard", "guard",
-	"move",    "fork",  "pin",     "cpu",     "exchange", "maps",   "hole",    "sync",
-	"pageout", "free",  "swapoff", "migrate", "reclaim",  "hog",    "poison",
+	"map",   "unmap",  "protect",  "write",      "read",    "stroll",   "discard",
+	"guard", "move",   "fork",     "pin",        "cpu",     "exchange", "maps",
+	"hole",  "sync",   "pageout",  "free",       "swapoff", "migrate",  "reclaim",
+	"hog",   "poison", "register", "unregister", "shield",
 };
 
 /* Of 100. */
@@ -53,6 +57,8 @@ static enum op any_op(struct worker *w)
 
 	if (w->t->asked.swap && !roll(w, 8))
 		return roll(w, 4) ? OP_PAGEOUT : OP_FREE;
+	if (w->t->asked.uffd && !roll(w, 8))
+		return roll(w, 5) ? roll(w, 2) ? OP_REGISTER : OP_SHIELD : OP_UNREGISTER;
 	at = roll(w, 100);
 	while (at >= weights[op])
 		at -= weights[op++];
@@ -192,8 +198,9 @@ static int run_threads(struct torture *t, struct worker *workers, bool show)
 /* What all threads did. */
 struct sums {
 	unsigned long done[OPS], all, refused, ran_out, lost;
-	unsigned long killed; /* victims */
-	unsigned long live;   /* objects that are left */
+	unsigned long killed;          /* victims */
+	unsigned long answers, events; /* of handlers */
+	unsigned long live;            /* objects that are left */
 };
 
 static void print_json(const struct torture *t, const struct sums *sums)
@@ -203,25 +210,33 @@ static void print_json(const struct torture *t, const struct sums *sums)
 
 	for (int i = 0; i < OPS; i++)
 		json_object_set_new(ops, op_names[i], json_integer((json_int_t)sums->done[i]));
-	out = json_pack("{s:I, s:i, s:i, s:i, s:i, s:b, s:o, s:I, s:I, s:I, s:I, s:I, s:s}", "seed",
-			(json_int_t)t->asked.seed, "threads", t->asked.threads, "seconds",
-			t->asked.secs, "refuse", t->asked.refuse, "ram", t->asked.ram, "swap",
-			t->asked.swap, "operations", ops, "refused", (json_int_t)sums->refused,
-			"ran_out", (json_int_t)sums->ran_out, "lost", (json_int_t)sums->lost,
-			"victims", (json_int_t)sums->killed, "live_objects", (json_int_t)sums->live,
-			"wrong", t->wrong.text);
+	out = json_pack(
+		"{s:I, s:i, s:i, s:i, s:i, s:b, s:b, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
+		"s:s}",
+		"seed", (json_int_t)t->asked.seed, "threads", t->asked.threads, "seconds",
+		t->asked.secs, "refuse", t->asked.refuse, "ram", t->asked.ram, "swap",
+		t->asked.swap, "uffd", t->asked.uffd, "operations", ops, "refused",
+		(json_int_t)sums->refused, "ran_out", (json_int_t)sums->ran_out, "lost",
+		(json_int_t)sums->lost, "victims", (json_int_t)sums->killed, "answers",
+		(json_int_t)sums->answers, "events", (json_int_t)sums->events, "live_objects",
+		(json_int_t)sums->live, "wrong", t->wrong.text);
 	json_dumpf(out, stdout, JSON_INDENT(2));
 	putchar('\n');
 	json_decref(out);
 }
 
+static bool is_asked_for(const struct torture *t, enum op op)
+{
+	return op < OP_PAGEOUT || (op < OP_REGISTER ? t->asked.swap : t->asked.uffd);
+}
+
 static void print_text(const struct torture *t, const struct sums *sums)
 {
-	const int ops = t->asked.swap ? OPS : OP_PAGEOUT;
-
 	printf("%lu operations by %d threads in %d s:", sums->all, t->asked.threads, t->asked.secs);
-	for (int i = 0; i < ops; i++)
-		printf(" %s %lu%s", op_names[i], sums->done[i], i + 1 < ops ? "," : "\n");
+	for (int i = 0; i < OPS; i++)
+		if (is_asked_for(t, (enum op)i))
+			printf("%s %s %lu", i ? "," : "", op_names[i], sums->done[i]);
+	putchar('\n');
 	if (t->asked.refuse)
 		printf("%lu of them had an allocation refused, and said so\n", sums->refused);
 	if (t->asked.ram)
@@ -229,6 +244,8 @@ static void print_text(const struct torture *t, const struct sums *sums)
 	if (t->asked.swap)
 		printf("%lu victims, %lu accesses to pages that could not be read from swap\n",
 		       sums->killed, sums->lost);
+	if (t->asked.uffd)
+		printf("%lu page faults answered, %lu events read\n", sums->answers, sums->events);
 	if (!t->wrong.text[0] && !sums->live) {
 		puts("nothing wrong, nothing left");
 		return;
@@ -245,6 +262,8 @@ static void print_text(const struct torture *t, const struct sums *sums)
 		printf(" --ram=%d", t->asked.ram);
 	if (t->asked.swap)
 		printf(" --swap");
+	if (t->asked.uffd)
+		printf(" --uffd");
 	putchar('\n');
 }
 
@@ -301,9 +320,12 @@ static int torture(struct torture *t, bool json)
 		return fail("torture", "cannot set up: %s", strerror(-err));
 	if (t->asked.swap)
 		err = pressure_start(t);
+	if (!err && t->asked.uffd)
+		err = handlers_start(t);
 	if (!err)
 		err = run_threads(t, workers, !json);
 	pressure_stop(t);
+	handlers_stop(t, &sums.answers, &sums.events);
 	if (!err && !t->wrong.text[0])
 		check_all(t, &workers[0]);
 	add_up(t, workers, &sums);
@@ -341,6 +363,7 @@ static int run(int argc, char **argv)
 		{ "refuse", required_argument, NULL, 'f' },
 		{ "ram", required_argument, NULL, 'm' },
 		{ "swap", no_argument, NULL, 'w' },
+		{ "uffd", no_argument, NULL, 'u' },
 		{ "json", no_argument, NULL, 'j' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
@@ -372,6 +395,9 @@ static int run(int argc, char **argv)
 			break;
 		case 'w':
 			t.asked.swap = true;
+			break;
+		case 'u':
+			t.asked.uffd = true;
 			break;
 		case 'j':
 			json = true;

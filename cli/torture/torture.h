@@ -21,7 +21,7 @@
  * so, and made again it does what it was asked to, whatever the first try had got done. With
  * little RAM frames run out: then an access fails, and the page stays as it is.
  *
- * With --swap pages leave memory: pressure.h.
+ * With --swap pages leave memory: pressure.h. With --uffd accesses wait for a handler: handlers.h.
  */
 #ifndef CLI_TORTURE_TORTURE_H
 #define CLI_TORTURE_TORTURE_H
@@ -84,6 +84,10 @@ enum op {
 	OP_RECLAIM,
 	OP_HOG,
 	OP_POISON,
+	/* with --uffd */
+	OP_REGISTER,
+	OP_UNREGISTER,
+	OP_SHIELD,
 	OPS
 };
 extern const char *const op_names[OPS];
@@ -95,12 +99,13 @@ struct torture {
 		int secs, threads;
 		int refuse; /* one of so many operations has an allocation refused; 0: none */
 		int ram;    /* MiB; 0: plenty */
-		bool swap;
+		bool swap, uffd;
 	} asked;
 	struct samara_machine *machine;
 	struct samara_mm *mm;
 	struct samara_file *file, *host;
 	struct pressure *pressure; /* NULL: nothing leaves memory */
+	struct handlers *handlers; /* NULL: nothing waits for one */
 	int null;                  /* descriptor of /dev/null */
 	struct slot slot[SLOTS];
 	uint64_t next_id; /* atomic */
@@ -131,7 +136,7 @@ __attribute__((format(printf, 2, 3))) void wrong(struct worker *w, const char *f
 
 /*
  * ret of a call that failed because an allocation was refused on purpose: it is to be made again,
- * and now none is.
+ * and now none is. The same of an access that was told not to wait for a handler any more.
  */
 bool again(struct worker *w, long ret);
 /* ret of a call that failed because there are no frames left, which is nothing wrong. */

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# samara torture: two seconds of it, with memory refused, with little of it, and with pages that leave
-# it; its options.
+# samara torture: two seconds of it, with memory refused, with little of it, with pages that leave it,
+# and with handlers; its options.
 set -euo pipefail
 # shellcheck source=tests/support/cli.sh
 . "$SRC/tests/support/cli.sh"
@@ -32,6 +32,14 @@ grep -q '^[1-9][0-9]* operations .* pageout [1-9].* swapoff [1-9].* migrate [1-9
 grep -q '^[0-9]* victims, ' "$tmp/out" || die "no word of victims"
 run --secs=1 --seed=9 --swap --ram=2 --refuse=8
 echo "ok: pages that leave"
+
+run --secs=2 --seed=10 --uffd
+grep -q '^[1-9][0-9]* operations .* register [1-9].* unregister [1-9].* shield [1-9]' "$tmp/out" ||
+	die "nothing was registered: $(cat "$tmp/out")"
+grep -q '^[1-9][0-9]* page faults answered, [1-9][0-9]* events read$' "$tmp/out" ||
+	die "no handler had work: $(cat "$tmp/out")"
+run --secs=1 --seed=11 --uffd --swap --refuse=8
+echo "ok: handlers"
 
 "$SAMARA" torture --secs=1 --seed=8 --threads=2 --refuse=9 --json >"$tmp/out" || die "status $?"
 python3 - "$tmp/out" <<'PYTHON' || die "the JSON is not what it should be"
