@@ -21,7 +21,8 @@ struct samara_mm;
  * Why an access stopped. signo SIGSEGV (code SEGV_MAPERR, SEGV_ACCERR; SI_KERNEL for an address
  * that is none, where the kernel's si_addr is 0) or SIGBUS (code BUS_ADRERR, BUS_MCEERR_AR), addr
  * the first byte that could not be accessed. signo 0, code -ENOMEM: nothing is wrong with the
- * address, but memory ran out. All 0: it did not stop. lsb is the kernel's si_addr_lsb, the lowest
+ * address, but memory ran out; -EAGAIN: it may not sleep, or was interrupted
+ * (samara_uffd_interrupt()). All 0: it did not stop. lsb is the kernel's si_addr_lsb, the lowest
  * bit of the address that means something: of BUS_MCEERR_AR the page's shift, since a whole page
  * was lost; else 0.
  */
@@ -34,8 +35,8 @@ struct samara_fault {
 
 /*
  * Bytes moved: len, or fewer when a fault stopped it, which *fault (may be NULL) then describes;
- * -ENOMEM when memory ran out before the first. Pages are moved one after the other, from the first
- * to the last.
+ * -ENOMEM when memory ran out before the first, -EAGAIN when it was interrupted before it
+ * (samara_uffd_interrupt()). Pages are moved one after the other, from the first to the last.
  *
  * What is whole when threads access the same bytes at once:
  *  - Each word of 1, 2, 4 or 8 bytes at a multiple of its size, if it lies within the range. It is
@@ -67,11 +68,36 @@ SAMARA_API long samara_fetch(struct samara_mm *mm, unsigned long addr, void *buf
 /*
  * Compare and exchange of a guest word of size 1, 2, 4 or 8 bytes at a multiple of its size, atomic
  * against every other access (samara_read() says what those are). *expected becomes what was there.
- * 1: exchanged; 0: it was something else; -EFAULT, -ENOMEM: *fault says why; -EINVAL: size or
+ * 1: exchanged; 0: it was something else; -EFAULT, -ENOMEM, -EAGAIN: *fault says why; -EINVAL: size or
  * alignment. As cmpxchg on x86 it needs the right to write in any case.
  */
 SAMARA_API int samara_cmpxchg(struct samara_mm *mm, unsigned long addr, unsigned int size, uint64_t *expected,
 			      uint64_t desired, struct samara_fault *fault);
+
+/* Of samara_access(), and SAMARA_NOWAIT of samara_cpu_miss() too. */
+enum samara_access_flags {
+	SAMARA_READ = 1,    /* one of these three: as samara_read(), */
+	SAMARA_WRITE = 2,   /* samara_write(), whose bytes buf has, */
+	SAMARA_FETCH = 4,   /* samara_fetch() */
+	SAMARA_FORCE = 8,   /* as a debugger: not stopped by missing rights of a private mapping */
+	SAMARA_NOGROW = 16, /* no stack grows */
+	SAMARA_NOWAIT = 32, /* does not sleep */
+};
+/*
+ * samara_read(), _write() or _fetch(), and what flags say besides; -EINVAL: flags. buf is not
+ * written to by SAMARA_WRITE.
+ *
+ * With SAMARA_NOWAIT it does not sleep for the handler of a userfaultfd (<samara/uffd.h>), for a
+ * page in a swap area or one that is on its way to another frame. It stops there, *fault is { addr,
+ * signo 0, code -EAGAIN }, and -EAGAIN is what it returns if no byte was moved before. What it
+ * waits for goes on meanwhile, so a later call succeeds. It still waits for locks, for the host to
+ * read a file's page, and for memory.
+ *
+ * With SAMARA_FORCE it is no CPU's access: a stack does not grow, memory of drivers is refused, and
+ * every refusal is described as SIGSEGV, SEGV_ACCERR.
+ */
+SAMARA_API long samara_access(struct samara_mm *mm, unsigned long addr, void *buf, unsigned long len,
+			      unsigned int flags, struct samara_fault *fault);
 
 /* pins --------------------------------------------------------------------- */
 
@@ -90,8 +116,8 @@ struct samara_pin {
 
 /*
  * Pin nr pages from addr, which is a multiple of the page size. Pages pinned: nr, or fewer when one
- * could not be; -EFAULT, -ENOMEM (also where a page has 8,191 pins), -EINVAL when that was the
- * first. Reading needs PROT_READ, as for the kernel's pins; a stack does not grow; device pages of
+ * could not be; -EFAULT, -ENOMEM (also where a page has 8,191 pins), -EAGAIN (interrupted), -EINVAL
+ * when that was the first. Reading needs PROT_READ, as for the kernel's pins; a stack does not grow; device pages of
  * a PFN map cannot be pinned, nor can a shared mapping of a host file with both WRITE and LONGTERM.
  */
 SAMARA_API long samara_pin_pages(struct samara_mm *mm, unsigned long addr, unsigned long nr, unsigned int flags,

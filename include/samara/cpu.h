@@ -105,9 +105,11 @@ static inline void *samara_cpu_lookup(const struct samara_cpu *cpu, unsigned lon
 /*
  * The same after a walk of the page tables and, if need be, a page fault. Leaves the section meanwhile and is
  * inside again when it returns. NULL: *fault says what signal the kernel would send, or signo 0 and
- * code -ENOMEM when memory ran out.
+ * code -ENOMEM when memory ran out. access is one of SAMARA_ACCESS_*, or that | SAMARA_NOWAIT
+ * (<samara/access.h>): then it does not sleep, and gives signo 0 and code -EAGAIN instead; so does
+ * an access that is interrupted (samara_uffd_interrupt()).
  */
-SAMARA_API void *samara_cpu_miss(struct samara_cpu *cpu, unsigned long addr, enum samara_access access,
+SAMARA_API void *samara_cpu_miss(struct samara_cpu *cpu, unsigned long addr, unsigned int access,
 				 struct samara_fault *fault);
 
 SAMARA_END_DECLS

@@ -6,16 +6,19 @@
  * inside its section) see a range half moved, but no torn word (base/bytes.h).
  */
 #include <errno.h>
+#include <signal.h>
 
 #include "access/page_access.h"
+#include "access/pin.h"
 #include "base/bytes.h"
 
 struct transfer {
 	struct samara_mm *mm;
 	unsigned long addr, len;
 	enum samara_access kind;
-	char *to;         /* read, fetch */
-	const char *from; /* write */
+	unsigned int flags; /* FAULT_NOWAIT, FAULT_NOGROW */
+	char *to;           /* read, fetch */
+	const char *from;   /* write */
 	struct samara_fault *fault;
 };
 
@@ -39,7 +42,7 @@ static long transfer(const struct transfer *t)
 	*fault = (struct samara_fault){ 0 };
 	while (done < len && !err) {
 		if (!access_begin(t->mm, t->addr + done, t->kind, &at)) {
-			err = access_fault(t->mm, t->addr + done, t->kind, fault);
+			err = access_fault(t->mm, t->addr + done, t->kind | t->flags, fault);
 			continue;
 		}
 		n = page_rest(t->mm, t->addr + done, len - done);
@@ -50,7 +53,42 @@ static long transfer(const struct transfer *t)
 		access_end(&at);
 		done += n;
 	}
-	return !done && err == -ENOMEM ? -ENOMEM : (long)done;
+	return done || err == -EFAULT ? (long)done : err;
+}
+
+/* As a debugger: each page is pinned while its bytes are moved. */
+static long transfer_forced(const struct transfer *t)
+{
+	const unsigned long len = min(t->len, (unsigned long)INT64_MAX);
+	struct samara_fault ignored;
+	struct samara_fault *fault = t->fault ? t->fault : &ignored;
+	unsigned long done = 0, n;
+	struct samara_pin pin;
+	int err = mm_call(t->mm);
+
+	if (err)
+		return err;
+	*fault = (struct samara_fault){ 0 };
+	for (; done < len; done += n) {
+		const unsigned long addr = t->addr + done, page = addr & mm_page_mask(t->mm);
+
+		err = pin_to_copy(t->mm, page, t->from ? FAULT_WRITE : 0, t->flags, &pin);
+		if (err)
+			break;
+		n = page_rest(t->mm, addr, len - done);
+		if (t->from)
+			bytes_store((char *)pin.host + (addr - page), t->from + done, n);
+		else
+			bytes_load(t->to + done, (char *)pin.host + (addr - page), n);
+		samara_unpin_pages(&pin, 1, !!t->from);
+	}
+	if (err == -EFAULT)
+		*fault = (struct samara_fault){ .addr = t->addr + done,
+						.signo = SIGSEGV,
+						.code = SEGV_ACCERR };
+	else if (err)
+		*fault = (struct samara_fault){ .addr = t->addr + done, .code = err };
+	return done || err == -EFAULT ? (long)done : err;
 }
 
 long samara_read(struct samara_mm *mm, unsigned long addr, void *buf, unsigned long len,
@@ -90,4 +128,40 @@ long samara_write(struct samara_mm *mm, unsigned long addr, const void *buf, uns
 		.from = buf,
 		.fault = fault,
 	});
+}
+
+#define ACCESS_FLAGS \
+	(SAMARA_READ | SAMARA_WRITE | SAMARA_FETCH | SAMARA_FORCE | SAMARA_NOGROW | SAMARA_NOWAIT)
+
+long samara_access(struct samara_mm *mm, unsigned long addr, void *buf, unsigned long len,
+		   unsigned int flags, struct samara_fault *fault)
+{
+	struct transfer t = {
+		.mm = mm,
+		.addr = addr,
+		.len = len,
+		.flags = (flags & SAMARA_NOWAIT ? FAULT_NOWAIT : 0) |
+			 (flags & SAMARA_NOGROW ? FAULT_NOGROW : 0),
+		.fault = fault,
+	};
+
+	switch (flags & (SAMARA_READ | SAMARA_WRITE | SAMARA_FETCH)) {
+	case SAMARA_READ:
+		t.kind = SAMARA_ACCESS_READ;
+		t.to = buf;
+		break;
+	case SAMARA_WRITE:
+		t.kind = SAMARA_ACCESS_WRITE;
+		t.from = buf;
+		break;
+	case SAMARA_FETCH:
+		t.kind = SAMARA_ACCESS_EXEC;
+		t.to = buf;
+		break;
+	default:
+		return -EINVAL;
+	}
+	if (flags & ~(unsigned int)ACCESS_FLAGS)
+		return -EINVAL;
+	return flags & SAMARA_FORCE ? transfer_forced(&t) : transfer(&t);
 }

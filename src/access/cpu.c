@@ -13,21 +13,24 @@
 #include "access/page_access.h"
 #include "mmu/tlb.h"
 
-int tlb_unit_miss(struct tlb_unit *unit, unsigned long addr, enum samara_access kind,
+int tlb_unit_miss(struct tlb_unit *unit, unsigned long addr, unsigned int how,
 		  struct samara_fault *fault)
 {
 	struct access_at at;
 
-	if (!access_begin(unit->mm, addr, kind, &at))
-		return access_fault(unit->mm, addr, kind, fault);
+	if (!access_begin(unit->mm, addr, how & ACCESS_KIND, &at))
+		return access_fault(unit->mm, addr, how, fault);
 	tlb_unit_fill(unit, addr, at.pte);
 	access_end(&at);
 	return 0;
 }
 
-void *samara_cpu_miss(struct samara_cpu *cpu, unsigned long addr, enum samara_access access,
+_Static_assert((unsigned int)SAMARA_NOWAIT == FAULT_NOWAIT, "one bit for both");
+
+void *samara_cpu_miss(struct samara_cpu *cpu, unsigned long addr, unsigned int access,
 		      struct samara_fault *fault)
 {
+	const enum samara_access kind = access & ACCESS_KIND;
 	struct samara_fault ignored;
 	void *host = NULL;
 	int err = 0;
@@ -51,7 +54,7 @@ void *samara_cpu_miss(struct samara_cpu *cpu, unsigned long addr, enum samara_ac
 		err = tlb_unit_miss(cpu_unit(cpu), addr, access, fault);
 		samara_cpu_enter(cpu);
 		if (!err)
-			host = samara_cpu_lookup(cpu, addr, access);
+			host = samara_cpu_lookup(cpu, addr, kind);
 	}
 	return host;
 }

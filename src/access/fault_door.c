@@ -28,11 +28,11 @@
 /* And for that reason no fault was made. */
 #define FAULT_REFUSED (1U << 17)
 
-/* No signal: memory ran out. */
+/* signo 0: no signal, and code is what to return. */
 static int refuse(struct samara_fault *fault, unsigned long addr, int signo, int code)
 {
 	*fault = (struct samara_fault){ .addr = addr, .signo = signo, .code = code };
-	return signo ? -EFAULT : -ENOMEM;
+	return signo ? -EFAULT : code;
 }
 
 static int refuse_bus(const struct samara_mm *mm, struct samara_fault *fault, unsigned long addr,
@@ -64,7 +64,7 @@ int fault_errno(unsigned int codes)
 {
 	if (codes & VM_FAULT_OOM)
 		return -ENOMEM;
-	if (codes & VM_FAULT_WAIT)
+	if (codes & (VM_FAULT_WAIT | VM_FAULT_UFFD))
 		return -EAGAIN;
 	if (codes & VM_FAULT_HWPOISON)
 		return -EHWPOISON;
@@ -92,15 +92,16 @@ static int code_above(const struct samara_mm *mm, unsigned long addr, enum samar
 }
 
 /* Rights, then the fault; a fetch is stopped last. */
-static unsigned int fault_checked(struct vma *vma, unsigned long addr, unsigned int flags)
+static unsigned int fault_checked(struct vma *vma, unsigned long addr, unsigned int flags,
+				  struct waited *waited)
 {
 	unsigned int codes = fault_check_access(vma, flags);
 
 	if (codes)
 		return codes | FAULT_ACCERR | FAULT_REFUSED;
-	codes = handle_mm_fault(vma, addr, flags);
+	codes = fault_or_queue(vma, addr, flags, waited);
 	if ((flags & FAULT_EXEC) && !(vma->vm_flags & VM_EXEC) &&
-	    !(codes & (VM_FAULT_ERROR | VM_FAULT_RETRY | VM_FAULT_WAIT)))
+	    !(codes & (VM_FAULT_ERROR | VM_FAULT_RETRY | VM_FAULT_WAITS)))
 		return VM_FAULT_SIGSEGV | FAULT_ACCERR;
 	return codes;
 }
@@ -115,7 +116,8 @@ static struct vma *grow_to(struct samara_mm *mm, unsigned long addr)
 	return (vma->vm_flags & VM_GROWSDOWN) && !expand_stack(vma, addr) ? vma : NULL;
 }
 
-static unsigned int fault_slowly(struct samara_mm *mm, unsigned long addr, unsigned int flags)
+static unsigned int fault_slowly(struct samara_mm *mm, unsigned long addr, unsigned int flags,
+				 struct waited *waited)
 {
 	unsigned int codes = VM_FAULT_SIGSEGV;
 	struct vma *vma;
@@ -123,7 +125,7 @@ static unsigned int fault_slowly(struct samara_mm *mm, unsigned long addr, unsig
 	mmap_read_lock(mm);
 	vma = vma_find_from(mm, addr);
 	if (vma && vma->vm_start > addr) {
-		if (!(vma->vm_flags & VM_GROWSDOWN))
+		if (!(vma->vm_flags & VM_GROWSDOWN) || (flags & FAULT_NOGROW))
 			goto unlock;
 		mmap_read_unlock(mm);
 		mmap_write_lock(mm);
@@ -131,7 +133,7 @@ static unsigned int fault_slowly(struct samara_mm *mm, unsigned long addr, unsig
 		mmap_write_downgrade(mm);
 	}
 	if (vma) {
-		codes = fault_checked(vma, addr, flags);
+		codes = fault_checked(vma, addr, flags, waited);
 		if (!(codes & FAULT_REFUSED))
 			fault_count(mm, codes);
 	}
@@ -151,13 +153,13 @@ static __noinline void count_rare(struct samara_mm *mm, unsigned int codes)
 }
 
 static __always_inline unsigned int fault_once(struct samara_mm *mm, unsigned long addr,
-					       unsigned int flags)
+					       unsigned int flags, struct waited *waited)
 {
 	struct vma *vma = lock_vma_under_rcu(mm, addr);
 	unsigned int codes;
 
 	if (vma) {
-		codes = fault_checked(vma, addr, flags | FAULT_VMA_LOCK);
+		codes = fault_checked(vma, addr, flags | FAULT_VMA_LOCK, waited);
 		vma_end_read(vma);
 		if (!(codes & VM_FAULT_RETRY)) {
 			if (likely(codes == VM_FAULT_DONE))
@@ -168,46 +170,52 @@ static __always_inline unsigned int fault_once(struct samara_mm *mm, unsigned lo
 		}
 		mm_lock_count(mm, VMA_LOCK_RETRY);
 	}
-	return fault_slowly(mm, addr, flags);
+	return fault_slowly(mm, addr, flags, waited);
 }
 
-/* codes, of VM_FAULT_WAITS, become those of the last try. 0, or what access_wait() said. */
+/*
+ * codes, of VM_FAULT_WAITS, become those of the last try. 0, or what access_wait() said. The first
+ * try queued nothing, which keeps the sleeper off the stack of accesses that do not wait: one for a
+ * userfaultfd is made again at once.
+ */
 static __noinline int fault_waiting(struct samara_mm *mm, unsigned long addr, unsigned int flags,
-				    unsigned int *codes, struct waited waited)
+				    unsigned int *codes, unsigned long refused)
 {
+	struct waited waited;
 	int err;
 
+	waited_begin(&waited, refused, flags);
 	do {
 		err = access_wait(mm, addr, *codes, &waited);
 		if (err)
 			break;
-		*codes = fault_once(mm, addr, flags);
+		*codes = fault_once(mm, addr, flags, &waited);
 		/* A page that is kept is mapped now. A write to it may have to copy it first. */
 		if (!*codes && waited.page)
-			*codes = fault_once(mm, addr, flags);
+			*codes = fault_once(mm, addr, flags, &waited);
 	} while (*codes & VM_FAULT_WAITS);
 	waited_end(mm, &waited);
 	return err;
 }
 
-int access_fault(struct samara_mm *mm, unsigned long addr, enum samara_access kind,
+_Static_assert((unsigned int)FAULT_WRITE == SAMARA_ACCESS_WRITE &&
+		       (unsigned int)FAULT_EXEC == SAMARA_ACCESS_EXEC && !SAMARA_ACCESS_READ,
+	       "a kind of access is a fault's flag");
+
+int access_fault(struct samara_mm *mm, unsigned long addr, unsigned int how,
 		 struct samara_fault *fault)
 {
-	const unsigned int flags = kind == SAMARA_ACCESS_WRITE ? FAULT_WRITE :
-				   kind == SAMARA_ACCESS_EXEC  ? FAULT_EXEC :
-								 0;
-	struct waited waited;
+	const unsigned long refused = frames_refused;
 	unsigned int codes;
 	int err = 0;
 
 	if (addr >= mm->geo->task_size)
-		return refuse(fault, addr, SIGSEGV, code_above(mm, addr, kind));
-	waited = waited_begin();
-	codes = fault_once(mm, addr, flags);
+		return refuse(fault, addr, SIGSEGV, code_above(mm, addr, how & ACCESS_KIND));
+	codes = fault_once(mm, addr, how, NULL);
 	if (unlikely(codes & VM_FAULT_WAITS))
-		err = fault_waiting(mm, addr, flags, &codes, waited);
+		err = fault_waiting(mm, addr, how, &codes, refused);
 	if (unlikely(err))
 		return err == -EIO ? refuse(fault, addr, SIGBUS, BUS_ADRERR) :
-				     refuse(fault, addr, 0, -ENOMEM);
+				     refuse(fault, addr, 0, err);
 	return answer(mm, codes, addr, fault);
 }

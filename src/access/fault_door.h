@@ -22,10 +22,16 @@
 #include "frame/vm_event.h"
 
 /*
- * Do what one access of kind to addr needs, and wait where that has to wait. 0: try the access
- * again; -EFAULT, -ENOMEM: it cannot be made, *fault says why. No lock is held.
+ * How an access is made: one of enum samara_access (ACCESS_KIND), and FAULT_NOWAIT, FAULT_NOGROW.
  */
-int access_fault(struct samara_mm *mm, unsigned long addr, enum samara_access kind,
+#define ACCESS_KIND 3U
+
+/*
+ * Do what one access to addr needs, and wait where that has to wait. 0: try the access again;
+ * -EFAULT, -ENOMEM: it cannot be made, *fault says why; -EAGAIN: it may not wait, or was
+ * interrupted. No lock is held.
+ */
+int access_fault(struct samara_mm *mm, unsigned long addr, unsigned int how,
 		 struct samara_fault *fault) __must_check;
 
 /*

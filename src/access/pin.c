@@ -20,6 +20,7 @@
 #include <errno.h>
 
 #include "access/fault_door.h"
+#include "access/pin.h"
 #include "access/wait.h"
 #include "core/vma_lock.h"
 #include "frame/pfn.h"
@@ -31,8 +32,12 @@ struct pin_ask {
 	unsigned int pin;   /* enum samara_pin_flags */
 	unsigned int fault; /* enum fault_flags */
 	unsigned int codes; /* of the last fault, if that gave the answer */
+	struct waited waited;
 	struct samara_pin *out;
 };
+
+/* Of pin_to_copy(): what is only read need not be the process's own. */
+#define PIN_SHARED (1U << 31)
 
 #define PIN_FLAGS (SAMARA_PIN_WRITE | SAMARA_PIN_LONGTERM | SAMARA_PIN_FORCE)
 #define PIN_WRITE_LONG (SAMARA_PIN_WRITE | SAMARA_PIN_LONGTERM)
@@ -81,7 +86,7 @@ static unsigned int lacking(const struct vma *vma, const struct folio *folio, pt
 		return FAULT_WRITE;
 	}
 	if (anon)
-		return own ? 0 : FAULT_UNSHARE;
+		return own || (ask->pin & PIN_SHARED) ? 0 : FAULT_UNSHARE;
 	return (ask->pin & SAMARA_PIN_LONGTERM) && vm_is_cow(vma->vm_flags) ? FAULT_UNSHARE : 0;
 }
 
@@ -129,13 +134,13 @@ unlock:
 /* vma is held as ask->fault says. 0, -EFAULT, -ENOMEM; 1: only with the mmap_lock. */
 static int pin_in_vma(struct vma *vma, unsigned long addr, struct pin_ask *ask)
 {
-	const unsigned int how = ask->fault & FAULT_VMA_LOCK;
+	const unsigned int how = ask->fault & (FAULT_VMA_LOCK | FAULT_KERNEL | FAULT_NOWAIT);
 	unsigned int codes, need;
 	int ret = check_vma(vma, ask);
 
 	ask->codes = 0;
 	while (!ret && (ret = follow(vma, addr, ask, &need)) == 1) {
-		codes = handle_mm_fault(vma, addr, need | how);
+		codes = fault_or_queue(vma, addr, need | how, &ask->waited);
 		fault_count(vma->vm_mm, codes);
 		if (codes & VM_FAULT_RETRY)
 			return 1;
@@ -143,7 +148,7 @@ static int pin_in_vma(struct vma *vma, unsigned long addr, struct pin_ask *ask)
 		if (ret) {
 			ask->codes = codes;
 			/* To a pin poison is a bad address as well. */
-			return ret == -ENOMEM ? -ENOMEM : -EFAULT;
+			return ret == -EHWPOISON ? -EFAULT : ret;
 		}
 	}
 	return ret;
@@ -177,22 +182,37 @@ static int pin_once(struct samara_mm *mm, unsigned long addr, struct pin_ask *as
 /* Again after each wait. No lock is held. */
 static int pin_one(struct samara_mm *mm, unsigned long addr, struct pin_ask *ask)
 {
-	struct waited waited = waited_begin();
 	int ret, err;
 
+	waited_begin(&ask->waited, frames_refused, ask->fault);
 	for (;;) {
 		ask->codes = 0;
 		ret = pin_once(mm, addr, ask);
 		if (!ret || !(ask->codes & VM_FAULT_WAITS))
 			break;
-		err = access_wait(mm, addr, ask->codes, &waited);
+		err = access_wait(mm, addr, ask->codes, &ask->waited);
 		if (err) {
-			ret = err == -ENOMEM ? -ENOMEM : -EFAULT;
+			ret = err == -EIO ? -EFAULT : err;
 			break;
 		}
 	}
-	waited_end(mm, &waited);
+	waited_end(mm, &ask->waited);
 	return ret;
+}
+
+int pin_to_copy(struct samara_mm *mm, unsigned long addr, unsigned int write, unsigned int flags,
+		struct samara_pin *out)
+{
+	struct pin_ask ask = {
+		.pin = SAMARA_PIN_FORCE | PIN_SHARED | (write ? SAMARA_PIN_WRITE : 0),
+		.fault = FAULT_KERNEL | FAULT_FORCE | write | (flags & FAULT_NOWAIT),
+		.out = out,
+	};
+	const int err = pin_one(mm, addr, &ask);
+
+	if (!err)
+		machine_get(mm->machine, 1);
+	return err;
 }
 
 long samara_pin_pages(struct samara_mm *mm, unsigned long addr, unsigned long nr,
@@ -201,7 +221,7 @@ long samara_pin_pages(struct samara_mm *mm, unsigned long addr, unsigned long nr
 	const int refused = mm_call(mm);
 	struct pin_ask ask = {
 		.pin = flags,
-		.fault = (flags & SAMARA_PIN_WRITE ? FAULT_WRITE : 0) |
+		.fault = FAULT_KERNEL | (flags & SAMARA_PIN_WRITE ? FAULT_WRITE : 0) |
 			 (flags & SAMARA_PIN_FORCE ? FAULT_FORCE : 0),
 	};
 	unsigned long done;

@@ -24,6 +24,7 @@ struct populate {
 	unsigned long need;    /* populate_access(); else 0 */
 	unsigned long only;    /* other VMAs are passed over; 0: none is */
 	unsigned int codes;    /* of the last fault */
+	struct waited *waited; /* NULL: nothing may be waited for */
 };
 
 /*
@@ -71,7 +72,7 @@ static int fault_in(struct populate *p, struct vma *vma, unsigned int flags)
 			p->at += mm_page_size(p->mm);
 			continue;
 		}
-		p->codes = handle_mm_fault(vma, p->at, flags);
+		p->codes = fault_or_queue(vma, p->at, flags | FAULT_KERNEL, p->waited);
 		fault_count(p->mm, p->codes);
 		err = fault_errno(p->codes);
 	}
@@ -125,9 +126,11 @@ static int walk_access(struct populate *p)
 /* walk from p->at on, again after each wait; no lock is held in between. */
 static int populate(struct populate *p, int (*walk)(struct populate *p))
 {
-	struct waited waited = waited_begin();
+	struct waited waited;
 	int err;
 
+	waited_begin(&waited, frames_refused, 0);
+	p->waited = &waited;
 	for (;;) {
 		p->codes = 0;
 		mmap_read_lock(p->mm);
@@ -137,7 +140,7 @@ static int populate(struct populate *p, int (*walk)(struct populate *p))
 			break;
 		err = access_wait(p->mm, p->at, p->codes, &waited);
 		if (err) {
-			err = err == -ENOMEM ? -ENOMEM : -EFAULT;
+			err = err == -EIO ? -EFAULT : err;
 			break;
 		}
 	}
@@ -170,8 +173,13 @@ void populate_quietly(struct samara_mm *mm, const struct populate_later *later)
 		.mm = mm, .at = later->start, .end = later->end, .only = later->only
 	};
 
-	while (p.at < p.end && populate(&p, walk_allowed))
+	while (p.at < p.end) {
+		const int err = populate(&p, walk_allowed);
+
+		if (!err || err == -EAGAIN)
+			break;
 		p.at = behind(mm, p.at, p.end);
+	}
 }
 
 int populate_access(struct samara_mm *mm, unsigned long start, unsigned long end,
@@ -189,6 +197,9 @@ void populate_locked(struct vma *vma, unsigned long start, unsigned long end,
 
 	mmap_assert_write_locked(p.mm);
 	if (!fault_in_allowed(&p, vma) || !(p.codes & VM_FAULT_WAITS))
+		return;
+	/* As in Linux no handler is asked, and the rest is left out. */
+	if (p.codes & VM_FAULT_UFFD)
 		return;
 	if (later->start == later->end)
 		later->start = p.at;

@@ -12,7 +12,8 @@
 /*
  * What mlock and MAP_POPULATE fault in: each VMA of [start, end) as it may be
  * accessed, writable private ones for writing. 0; -ENOMEM; -EFAULT: a VMA that cannot be
- * accessed, or nothing behind it; -EHWPOISON. Stops at the first of them, and at a hole (0).
+ * accessed, or nothing behind it; -EHWPOISON; -EAGAIN: interrupted while it slept for the handler
+ * of a userfaultfd. Stops at the first of them, and at a hole (0).
  */
 int populate_range(struct samara_mm *mm, unsigned long start, unsigned long end) __must_check;
 
@@ -29,11 +30,15 @@ struct populate_later {
 	unsigned long start, end; /* start == end: nothing */
 	unsigned long only;       /* VMAs with this flag; 0: all */
 };
-/* As populate_range(), but passes over a VMA that gives an error: mmap and mlockall report none. */
+/*
+ * As populate_range(), but passes over a VMA that gives an error: mmap and mlockall report none.
+ * Stops where it is interrupted.
+ */
 void populate_quietly(struct samara_mm *mm, const struct populate_later *later);
 /*
  * For mprotect, which as in Linux populates locked memory with the mmap_lock held for writing.
- * Faults in what needs no wait, and adds the rest to *later.
+ * Faults in what needs no wait, and adds the rest to *later. As in Linux it stops, with no rest,
+ * where the handler of a userfaultfd would be asked.
  */
 void populate_locked(struct vma *vma, unsigned long start, unsigned long end,
 		     struct populate_later *later);

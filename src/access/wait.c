@@ -6,6 +6,7 @@
 
 #include <errno.h>
 
+#include "access/read_later.h"
 #include "base/rcu.h"
 #include "frame/frame.h"
 #include "frame/vm_event.h"
@@ -116,14 +117,60 @@ static void wait_for_folio(struct file_store *store, struct folio *folio)
 	folio_put(store->ram, folio);
 }
 
+/* NOWAIT. A page that moves needs no help. */
+static int come_back(struct samara_mm *mm, const struct awaited *what, struct waited *waited)
+{
+	if (what->folio)
+		folio_put(mm->machine->ram, what->folio);
+	if (swp_none(what->swap) || read_later(mm->machine, what->swap))
+		return -EAGAIN;
+	return read_slot(mm, what, waited);
+}
+
+/* handlers ------------------------------------------------------------------- */
+
+static unsigned int why(unsigned int codes, unsigned int flags)
+{
+	return (flags & FAULT_WRITE ? UFFD_PAGEFAULT_FLAG_WRITE : 0) |
+	       (codes & VM_FAULT_UFFD_WP ? UFFD_PAGEFAULT_FLAG_WP : 0) |
+	       (codes & VM_FAULT_UFFD_MINOR ? UFFD_PAGEFAULT_FLAG_MINOR : 0);
+}
+
+void access_queue(struct vma *vma, unsigned long addr, unsigned int flags, unsigned int codes,
+		  struct waited *waited)
+{
+	if (waited->nowait) {
+		waited->posted = uffd_post(vma, addr, why(codes, flags));
+		return;
+	}
+	uffd_queue(vma, addr, why(codes, flags), &waited->sleeper);
+	if (!fault_uffd_waits(vma, addr, flags, codes))
+		uffd_leave(&waited->sleeper);
+}
+
+static int wait_for_handler(struct samara_mm *mm, struct waited *waited)
+{
+	const int posted = waited->posted;
+
+	waited_end(mm, waited);
+	waited->posted = 0;
+	if (posted)
+		return posted;
+	return waited->sleeper.uffd ? uffd_sleep(&waited->sleeper) : 0;
+}
+
 int access_wait(struct samara_mm *mm, unsigned long addr, unsigned int codes, struct waited *waited)
 {
 	struct awaited what;
 
 	if (codes & VM_FAULT_OOM)
 		return make_room(mm, waited);
+	if (codes & VM_FAULT_UFFD)
+		return wait_for_handler(mm, waited);
 	VM_WARN_ON(lock_rank_holds_any());
 	what = look(mm, addr);
+	if (waited->nowait)
+		return come_back(mm, &what, waited);
 	if (what.folio)
 		wait_for_folio(mm->machine->store, what.folio);
 	return swp_none(what.swap) ? 0 : read_slot(mm, &what, waited);

@@ -39,6 +39,7 @@
 #include "base/list.h"
 #include "base/lock.h"
 #include "base/refcount.h"
+#include "base/worker.h"
 #include "core/geometry.h"
 #include "core/mm_uffds.h"
 #include "core/vma.h"
@@ -64,6 +65,17 @@ struct oom_state {
 	bool choosing;                                      /* lock: a thread chooses a victim */
 };
 
+/* Swap slots that accesses want which do not sleep: access/read_later.c. */
+struct late_read {
+	unsigned long entry; /* swp_entry_t.v; 0: the place is free */
+	bool failed;
+};
+struct late_reads {
+	struct samara_spinlock lock; /* RANK_EVENT */
+	struct late_read read[16];   /* lock */
+	struct worker worker;
+};
+
 struct samara_machine {
 	struct samara_geometry geo;  /* (i) */
 	unsigned int flags;          /* (i) enum samara_machine_flags */
@@ -74,6 +86,7 @@ struct samara_machine {
 	refcount_t refs;             /* the creator, each mm and each pinned page */
 	struct mm_list mms;
 	struct oom_state oom;
+	struct late_reads late;
 	/* (i) The last reference is gone. No lock is held. */
 	void (*release)(struct samara_machine *machine);
 };

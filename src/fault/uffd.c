@@ -67,9 +67,14 @@ unsigned int fault_ask_uffd(const struct vm_fault *vmf)
 	const struct stopped s = {
 		.vma = vmf->vma, .addr = vmf->addr, .flags = vmf->flags, .pte = vmf->orig
 	};
+	struct samara_uffd *uffd = vmf->vma->rare.uffd;
 	const unsigned int codes = stopped(&s);
 
-	return codes && refused(vmf->vma->rare.uffd, vmf->flags) ? VM_FAULT_SIGBUS : codes;
+	if (codes)
+		return refused(uffd, vmf->flags) ? VM_FAULT_SIGBUS : codes;
+	/* The access goes on: what was posted for it is over, though the handler did not say so. */
+	uffd_posts_drop(uffd, vmf->addr, vmf->addr + mm_page_size(vmf->vma->vm_mm));
+	return 0;
 }
 
 bool fault_uffd_waits(struct vma *vma, unsigned long addr, unsigned int flags, unsigned int codes)

@@ -9,6 +9,7 @@
 #include "core/vma_lock.h"
 #include "mmu/notifier.h"
 #include "range/range.h"
+#include "uffd/uffd.h"
 #include "vma/account.h"
 #include "vma/unmap.h"
 
@@ -122,4 +123,5 @@ void exit_mmap(struct samara_mm *mm, struct vma_dead *dead)
 	TRACE(exit_mmap, mm, buried);
 	mm->count = (struct mm_counters){ 0 };
 	mmap_write_unlock(mm);
+	uffd_mm_exit(mm);
 }

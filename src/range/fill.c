@@ -3,7 +3,7 @@
  * Pages that the handler of a userfaultfd gives. The frames were filled before, with no lock held.
  *
  * Private memory gets anonymous pages; also where it shows shared memory, whose page cache gets
- * nothing. The leaf's lock orders a fill, a fault and a zap. The entry is looked at under it, so one
+ * nothing. The leaf's lock orders a fill, a fault and a zap. An entry is looked at under it, so one
  * of two fills of a page says -EEXIST.
  */
 #include <errno.h>

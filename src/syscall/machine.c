@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "access/read_later.h"
 #include "alloc/mem.h"
 #include "base/sized.h"
 #include "core/mms.h"
@@ -49,6 +50,7 @@ static void set_commit(struct commit *commit, const struct samara_machine_config
 static void release(struct samara_machine *machine)
 {
 	VM_WARN_ON(!list_empty(&machine->mms.head));
+	read_later_end(machine);
 	reclaim_end(machine);
 	file_store_put(machine->store);
 	mem_free(&machine_site, machine);
@@ -115,6 +117,7 @@ int samara_machine_create(const struct samara_machine_config *callers, struct sa
 	refcount_set(&machine->refs, 1);
 	machine->release = release;
 	reclaim_begin(machine);
+	read_later_begin(machine);
 	*out = machine;
 	return 0;
 }

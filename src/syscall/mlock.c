@@ -93,7 +93,9 @@ static int bring_in(struct samara_mm *mm, unsigned long start, unsigned long end
 {
 	const int err = populate_range(mm, start, end);
 
-	return err == -ENOMEM ? -EAGAIN : err ? -ENOMEM : 0;
+	if (err == -ENOMEM || err == -EAGAIN)
+		return -EAGAIN;
+	return err ? -ENOMEM : 0;
 }
 
 static int lock(struct samara_mm *mm, unsigned long addr, unsigned long len, unsigned long flags)

@@ -47,6 +47,30 @@ void samara_uffd_put(struct samara_uffd *uffd)
 	uffd_close_all(&closing);
 }
 
+long samara_uffd_read(struct samara_uffd *uffd, struct uffd_msg *msg, unsigned long nr)
+{
+	const int refused = mm_call(uffd->mm);
+
+	if (refused)
+		return refused;
+	if (!nr || !smp_load_acquire(&uffd->features))
+		return -EINVAL;
+	return uffd_read(uffd, msg, nr);
+}
+
+int samara_uffd_fd(const struct samara_uffd *uffd)
+{
+	const int refused = mm_call(uffd->mm);
+
+	/* What it changes is no part of what the caller sees of the handle. */
+	return refused ? refused : uffd_descriptor((struct samara_uffd *)uffd);
+}
+
+unsigned long samara_uffd_interrupt(struct samara_mm *mm, unsigned int tid)
+{
+	return mm_call(mm) ? 0 : uffd_interrupt(mm, tid);
+}
+
 static int api(struct samara_uffd *uffd, void *arg)
 {
 	struct uffdio_api *api = arg;
@@ -67,6 +91,16 @@ refuse:
 	return -EINVAL;
 }
 
+static int wake(struct samara_uffd *uffd, void *arg)
+{
+	const struct uffdio_range range = *(struct uffdio_range *)arg;
+	const int err = uffd_check_range(uffd->mm, &range);
+
+	if (!err)
+		uffd_wake(uffd, range.start, range.start + range.len);
+	return err;
+}
+
 static const struct {
 	unsigned long request;
 	int (*run)(struct samara_uffd *uffd, void *arg);
@@ -76,6 +110,7 @@ static const struct {
 	{ UFFDIO_UNREGISTER, uffd_unregister },
 	{ UFFDIO_WRITEPROTECT, uffd_writeprotect },
 	{ UFFDIO_MOVE, uffd_move },
+	{ UFFDIO_WAKE, wake },
 	{ UFFDIO_COPY, uffd_copy },
 	{ UFFDIO_ZEROPAGE, uffd_zeropage },
 };

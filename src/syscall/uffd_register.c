@@ -100,9 +100,13 @@ static int change_part(const struct uffd_range *range, struct vma_part *part, st
 	int err;
 
 	err = vma_modify_flags_uffd(part, flags, range->flags ? range->uffd : NULL, dead);
-	if (!err)
-		forget_protection(part, old);
-	return err;
+	if (err)
+		return err;
+	forget_protection(part, old);
+	/* Who sleeps in what is not registered any more goes on. */
+	if (!range->flags)
+		uffd_wake(range->uffd, part->start, part->end);
+	return 0;
 }
 
 static int change_all(const struct uffd_range *range, struct vma_dead *dead)

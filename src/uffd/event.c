@@ -19,16 +19,9 @@
 #include "alloc/mem.h"
 #include "base/futex.h"
 #include "maple/writer.h"
-#include "uffd/uffd.h"
+#include "uffd/queue.h"
 
 static DEFINE_ALLOC_SITE(event_site, "uffd_event");
-
-/* q.lock is held: a message was queued. */
-static void uffd_message_ready(struct samara_uffd *uffd)
-{
-	WRITE_ONCE(uffd->q.readers, uffd->q.readers + 1);
-	futex_wake(&uffd->q.readers, FUTEX_ALL, FUTEX_ANYONE);
-}
 
 static bool waits(const struct samara_uffd *uffd)
 {
@@ -275,13 +268,17 @@ static bool event_queue(struct uffd_event *event)
 	struct samara_uffd *uffd = event->uffd;
 	bool closed;
 
+	uffd_get(uffd); /* a reader may free the event */
 	spin_lock(&uffd->q.lock, RANK_EVENT);
 	closed = uffd->q.closed;
 	if (!closed) {
 		list_add_tail(&event->in, &uffd->q.events);
-		uffd_message_ready(uffd);
+		queue_message_came(&uffd->q);
 	}
 	spin_unlock(&uffd->q.lock);
+	if (!closed)
+		queue_wake_readers(&uffd->q);
+	uffd_put(uffd);
 	return !closed;
 }
 

@@ -81,28 +81,32 @@ int uffd_descriptor(struct samara_uffd *uffd)
 	return fd;
 }
 
-/* A message, taken; false: there is none. q->lock is held. */
-static bool take_message(struct uffd_queues *q, struct uffd_msg *msg)
+/* A message, taken; false: there is none. The queue's lock is held. */
+static bool take_message(struct samara_uffd *uffd, struct uffd_msg *msg)
 {
+	struct uffd_queues *q = &uffd->q;
 	struct uffd_sleeper *sleeper;
 
-	if (list_empty(&q->pending))
+	if (!list_empty(&q->pending)) {
+		sleeper = list_first_entry(&q->pending, struct uffd_sleeper, in);
+		list_del(&sleeper->in);
+		list_add_tail(&sleeper->in, &q->told);
+		*msg = sleeper->msg;
+	} else if (!uffd_event_take(uffd, msg)) {
 		return false;
-	sleeper = list_first_entry(&q->pending, struct uffd_sleeper, in);
-	list_del(&sleeper->in);
-	list_add_tail(&sleeper->in, &q->told);
+	}
 	queue_messages_left(q);
-	*msg = sleeper->msg;
 	return true;
 }
 
 /* 1: *msg is one; 0: there is none; -EBADF. To wait, the caller is counted, and *word is noted. */
-static int try_read(struct uffd_queues *q, struct uffd_msg *msg, unsigned int *word)
+static int try_read(struct samara_uffd *uffd, struct uffd_msg *msg, unsigned int *word)
 {
+	struct uffd_queues *q = &uffd->q;
 	int ret;
 
 	spin_lock(&q->lock, RANK_EVENT);
-	ret = q->closed ? -EBADF : take_message(q, msg);
+	ret = q->closed ? -EBADF : take_message(uffd, msg);
 	if (!ret && word) {
 		q->asleep++;
 		*word = q->readers;
@@ -129,7 +133,7 @@ long uffd_read(struct samara_uffd *uffd, struct uffd_msg *msg, unsigned long nr)
 	uffd_get(uffd);
 	for (;;) {
 		/* Only the first is waited for. */
-		ret = try_read(&uffd->q, &msg[done], waits && !done ? &word : NULL);
+		ret = try_read(uffd, &msg[done], waits && !done ? &word : NULL);
 		if (ret == 1 && ++done < nr)
 			continue;
 		if (ret || done || !waits)

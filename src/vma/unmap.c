@@ -51,6 +51,8 @@ void vma_discard(struct vma *vma)
 void vma_leave(struct vma_dead *dead, struct vma *vma)
 {
 	vma_unlink(vma);
+	if (unlikely(vma->rare.uffd))
+		uffd_posts_drop(vma->rare.uffd, vma->vm_start, vma->vm_end);
 	vma->dead_next = dead->first;
 	dead->first = vma;
 }
