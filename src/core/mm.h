@@ -39,8 +39,8 @@
 #include "base/list.h"
 #include "base/lock.h"
 #include "base/refcount.h"
-#include "base/worker.h"
 #include "core/geometry.h"
+#include "core/late_reads.h"
 #include "core/mm_uffds.h"
 #include "core/vma.h"
 #include "maple/writer.h"
@@ -63,17 +63,6 @@ struct oom_state {
 	void (*kill)(struct samara_mm *victim, void *priv); /* lock; NULL: no victims */
 	void *priv;                                         /* lock */
 	bool choosing;                                      /* lock: a thread chooses a victim */
-};
-
-/* Swap slots that accesses want which do not sleep: access/read_later.c. */
-struct late_read {
-	unsigned long entry; /* swp_entry_t.v; 0: the place is free */
-	bool failed;
-};
-struct late_reads {
-	struct samara_spinlock lock; /* RANK_EVENT */
-	struct late_read read[16];   /* lock */
-	struct worker worker;
 };
 
 struct samara_machine {
