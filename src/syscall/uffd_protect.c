@@ -67,5 +67,8 @@ int uffd_writeprotect(struct samara_uffd *uffd, void *arg)
 		return err;
 	if ((asked.mode & ~MODES) || asked.mode == MODES)
 		return -EINVAL;
-	return locked(uffd, &asked);
+	err = locked(uffd, &asked);
+	if (!err && !asked.mode)
+		uffd_wake(uffd, asked.range.start, asked.range.start + asked.range.len);
+	return err;
 }

@@ -19,7 +19,7 @@
 
 #define RW (PROT_READ | PROT_WRITE)
 #define OPS 80
-#define SEQS 250UL
+#define SEQS 60UL
 #define MADV_POPULATE_READ_ 22
 #define MADV_POPULATE_WRITE_ 23
 #define GUARD_INSTALL 102
@@ -185,7 +185,7 @@ static struct answers run(struct twin *t, const struct step *s)
 	case TRUNCATE:
 		return twin_truncate(t, s->arg);
 	case GUARD:
-		/* Linux 6.18 zaps it; of a file's page a marker stays, and it tries again, for ever. */
+		/* Of a file's page a marker stays, and Linux 6.18 zaps it again, for ever. */
 		if (twin_protects_any(t, s->p))
 			return (struct answers){ 0 };
 		return twin_madvise(t, s->p, GUARD_INSTALL);
