@@ -67,8 +67,8 @@ static const struct {
 	[STORE] = { "store", 22 },
 	[PROTECT] = { "writeprotect", 16 },
 	[UNPROTECT] = { "writeprotect off", 7 },
-	[REGISTER] = { "register", 7 },
-	[UNREGISTER] = { "unregister", 3 },
+	[REGISTER] = { "register", 6 },
+	[UNREGISTER] = { "unregister", 2 },
 	[REOPEN] = { "close", 1 },
 	[DONTNEED] = { "dontneed", 5 },
 	[LAZYFREE] = { "free", 3 },
@@ -120,7 +120,7 @@ static enum op draw_op(struct rng *rng)
 static unsigned long draw_mode(struct rng *rng, unsigned long long features)
 {
 	/* Without signals a missing or minor page is waited for. */
-	if (!(features & SIGNALS) || rng_below(rng, 3))
+	if (!(features & SIGNALS) || rng_below(rng, 4))
 		return WP;
 	return rng_between(rng, 1, 7);
 }
@@ -136,6 +136,8 @@ static struct step draw(struct rng *rng, unsigned long long features)
 	switch (s.op) {
 	case REGISTER:
 		s.arg = draw_mode(rng, features);
+		if (rng_one_in(rng, 3))
+			s.p = (struct pages){ 0, TWIN_PAGES };
 		break;
 	case MPROTECT:
 		s.arg = (unsigned long)rights[rng_below(rng, 4)];
@@ -173,7 +175,7 @@ static struct answers run(struct twin *t, const struct step *s)
 		return twin_unregister(t, s->p);
 	case REOPEN:
 		twin_reopen(t);
-		return (struct answers){ 0 };
+		return twin_register(t, (struct pages){ 0, TWIN_PAGES }, WP);
 	case MPROTECT:
 		return twin_mprotect(t, s->p, (int)s->arg);
 	case MAP:
@@ -207,7 +209,7 @@ static bool run_all(struct twin *t, struct rng *rng, struct step *steps)
 	for (int n = 0; n < OPS; n++) {
 		struct samara_report report;
 
-		steps[n] = draw(rng, t->features);
+		steps[n] = n ? draw(rng, t->features) : (struct step){ .op = REOPEN };
 		steps[n].got = run(t, &steps[n]);
 		if (steps[n].got.host == steps[n].got.ours && twin_same(t)) {
 			if (!samara_mm_validate(t->mem.mm, &report))
