@@ -103,6 +103,28 @@ static void swapoff_brings_it_back(void **state)
 	paged_begin(&p, &m, 64);
 }
 
+/* What cannot be read is lost, whatever was wanted of it: nothing puts protection in its place. */
+static void a_page_that_cannot_be_read_is_lost_and_not_protected(void **state)
+{
+	const unsigned long at = map_anon(PAGES);
+	struct samara_uffd *uffd = uffd_new(ASYNC);
+
+	(void)state;
+	paged_put(m.mm, at, 5);
+	assert_int_equal(page_out(&p, at, PAGED_DROP), 0);
+	reg(uffd, at, PAGES, WP);
+	assert_int_equal(wp(uffd, at, 1, ON), 0);
+	p.disk.fail_read.nth = 1;
+	assert_int_equal(samara_swapoff(p.area), 0);
+	assert_int_equal(pte_marker(mem_pte(&m, at)), MARKER_POISON);
+	assert_int_equal(wp(uffd, at, 1, ON), 0);
+	assert_int_equal(pte_marker(mem_pte(&m, at)), MARKER_POISON);
+	assert_int_equal(wp(uffd, at, 1, 0), 0);
+	samara_uffd_put(uffd);
+	assert_int_equal(pte_marker(mem_pte(&m, at)), MARKER_POISON);
+	paged_begin(&p, &m, 64);
+}
+
 static void a_page_that_moves_to_another_frame_has_it_there(void **state)
 {
 	const unsigned long at = map_anon(PAGES);
@@ -138,6 +160,41 @@ static void a_files_page_that_leaves_has_a_marker(void **state)
 	assert_pm(page(at, 1), "empty");
 	assert_int_equal(samara_madvise(m.mm, at, MEM_PAGE, MADV_REMOVE), 0);
 	assert_pm(at, "swap wp");
+	samara_uffd_put(uffd);
+}
+
+/* A child that is registered too has the bits and the markers; its writes are its own. */
+static void a_child_whose_registration_is_told_is_protected_too(void **state)
+{
+	const unsigned long anon = map_anon(PAGES), file = map_file(PAGES, MAP_SHARED);
+	struct samara_uffd *uffd = uffd_new(ASYNC | UFFD_FEATURE_EVENT_FORK);
+	struct samara_mm *child, *parent = m.mm;
+
+	(void)state;
+	samara_uffd_events_wait(m.mm, 0);
+	paged_put(m.mm, anon, 5);
+	paged_put(m.mm, page(anon, 1), 5);
+	paged_put(m.mm, file, 5);
+	reg(uffd, anon, PAGES, WP);
+	reg(uffd, file, PAGES, WP);
+	assert_int_equal(wp(uffd, anon, PAGES, ON), 0);
+	assert_int_equal(wp(uffd, file, PAGES, ON), 0);
+	assert_int_equal(page_out(&p, page(anon, 1), PAGED_DROP), 0);
+	assert_int_equal(samara_fork(m.mm, &child), 0);
+	m.mm = child;
+	assert_pm(anon, "wp");
+	assert_pm(page(anon, 1), "swap wp");
+	assert_pm(page(anon, 2), "swap wp");
+	assert_pm(file, "file wp");
+	assert_pm(page(file, 1), "swap wp");
+	assert_noted(anon);
+	assert_noted(page(anon, 1));
+	mem_check(&m);
+	m.mm = parent;
+	assert_pm(anon, "wp");
+	assert_pm(page(anon, 1), "swap wp");
+	assert_int_equal(paged_get(m.mm, anon), 5);
+	samara_mm_exit(child);
 	samara_uffd_put(uffd);
 }
 
@@ -295,8 +352,10 @@ int main(void)
 		test(unsharing_keeps_it),
 		test(a_page_that_is_out_has_it_too),
 		test(swapoff_brings_it_back),
+		test(a_page_that_cannot_be_read_is_lost_and_not_protected),
 		test(a_page_that_moves_to_another_frame_has_it_there),
 		test(a_files_page_that_leaves_has_a_marker),
+		test(a_child_whose_registration_is_told_is_protected_too),
 		test(unregistering_takes_it_away_from_entries_of_each_kind),
 		test(another_mode_leaves_bits_that_stop_nothing),
 		test(mremap_takes_it_away_where_the_registration_stays_behind),
