@@ -1,10 +1,31 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Pages that the handler of a userfaultfd gives. The frames were filled before, with no lock held.
+ * Pages that the handler of a userfaultfd gives.
  *
- * Private memory gets anonymous pages; also where it shows shared memory, whose page cache gets
- * nothing. The leaf's lock orders a fill, a fault and a zap. An entry is looked at under it, so one
- * of two fills of a page says -EEXIST.
+ *   request         private memory                     shared memory, and its private mappings
+ *   --------------- ---------------------------------- ------------------------------------------
+ *   COPY            an anonymous page                  a new page of the cache; private: as left
+ *   ZEROPAGE        the zero frame                     a new page of the cache; private: as left
+ *   CONTINUE        -                                  the cache's page; read-only if private
+ *   POISON          a marker                           a marker; the cache is not asked
+ *
+ *   entry           COPY, CONTINUE, shared ZEROPAGE    POISON, private ZEROPAGE
+ *   --------------- ---------------------------------- ------------------------------------------
+ *   empty           filled                             filled
+ *   uffd-wp, poison filled                             -EEXIST
+ *   anything else   -EEXIST                            -EEXIST
+ *
+ * The frames of COPY were filled before, with no lock held. The leaf's lock orders a fill, a fault
+ * and a zap. The entry is looked at under it, so one of two fills of a page says -EEXIST. A page
+ * that was put into the cache, and whose entry is taken by then, leaves it again.
+ *
+ * Truncation: a page of the cache is locked from before the look at the file's length until it is
+ * mapped, so truncation, which locks it too, comes before, or finds the mapping. An entry that is
+ * no page of the cache is set if the length, looked at under the leaf's lock, allows it. Truncation
+ * changes the length before it comes to the leaf. If the table is new, either the walk finds it or
+ * the length is seen to have changed (smp_mb(); filemap/unmap.c has the other half).
+ *
+ * Locks: mmap_lock for reading; the folio's, pages.lock, the leaf's.
  */
 #include <errno.h>
 
@@ -13,69 +34,205 @@
 #include "range/range.h"
 #include "rmap/rmap.h"
 #include "store/file.h"
+#include "store/pages.h"
+
+/* Where one page goes. */
+struct fill_place {
+	const struct fill_desc *d;
+	unsigned long addr;
+	struct table *leaf;
+	pte_t *at;
+	struct folio **folio; /* COPY: the caller's */
+};
+
+static struct inode *place_inode(const struct fill_place *p)
+{
+	return p->d->vma->vm_file->inode;
+}
+
+static unsigned long place_index(const struct fill_place *p)
+{
+	return vma_pgoff_at(p->d->vma, p->addr);
+}
 
 /* As Linux: dirty whether or not it will be written to, and writable at once. */
-static pte_t copied_pte(const struct fill_desc *d, unsigned long pfn)
+static pte_t given_pte(const struct fill_place *p, const struct folio *folio)
 {
-	const unsigned long vm_flags = d->vma->vm_flags;
-	const pte_t pte = pte_with(mk_pte(pfn, vm_flags), PTE_DIRTY | d->bits);
+	const unsigned long vm_flags = p->d->vma->vm_flags;
+	const bool own = (vm_flags & VM_SHARED) || folio_test(folio, FOLIO_ANON);
+	const pte_t pte = pte_with(mk_pte(folio_pfn(vma_ram(p->d->vma), folio), vm_flags),
+				   PTE_DIRTY | p->d->bits);
 
-	return (vm_flags & VM_WRITE) && !(d->bits & PTE_UFFD_WP) ? pte_with(pte, PTE_WRITE) : pte;
+	return own && (vm_flags & VM_WRITE) && !(p->d->bits & PTE_UFFD_WP) ?
+		       pte_with(pte, PTE_WRITE) :
+		       pte;
 }
 
-/* What is at at gives way to a page. Leaf's lock. */
-static bool gives_way(const struct fill_desc *d, pte_t pte)
+/* A marker that stands for a page to come, or for one that was lost. */
+static bool gives_way(pte_t pte)
 {
-	return pte_none(pte) || (d->kind == FILL_COPY && pte_marker(pte) == MARKER_UFFD_WP);
+	const unsigned int marker = pte_marker(pte);
+
+	return pte_none(pte) || (marker && !(marker & MARKER_GUARD));
 }
 
-/* Leaf's lock. Page i of d is filled, or nothing has changed. */
-static int fill_private(const struct fill_desc *d, unsigned int i, struct table *leaf)
-{
-	struct vma *vma = d->vma;
-	struct ram *ram = vma_ram(vma);
-	const unsigned long addr = d->addr + i * mm_page_size(vma->vm_mm);
-	pte_t *at = table_pte(vma->vm_mm, leaf, addr);
+/* private ------------------------------------------------------------------------ */
 
-	if (vma->vm_file && vma_pgoff_at(vma, addr) >= inode_pages(vma->vm_file->inode))
-		return -EFAULT;
-	if (!gives_way(d, pte_read(at)))
-		return -EEXIST;
-	if (d->kind == FILL_ZERO) {
-		table_fill(leaf, at, pte_with(mk_pte(ZERO_FRAME, vma->vm_flags), PTE_SPECIAL));
-		return 0;
-	}
-	folio_add_new_anon(d->folio[i], vma, addr);
-	lru_add(ram, d->folio[i]);
-	table_put(leaf, at, copied_pte(d, folio_pfn(ram, d->folio[i])));
+static bool beyond_end(const struct fill_place *p)
+{
+	return p->d->vma->vm_file && place_index(p) >= inode_pages(place_inode(p));
+}
+
+static void put_anon(const struct fill_place *p)
+{
+	struct vma *vma = p->d->vma;
+
+	folio_add_new_anon(*p->folio, vma, p->addr);
+	lru_add(vma_ram(vma), *p->folio);
+	table_put(p->leaf, p->at, given_pte(p, *p->folio));
 	mm_rss_add(vma->vm_mm, MM_ANONPAGES, 1);
-	d->folio[i] = NULL;
+	*p->folio = NULL;
+}
+
+/* Leaf's lock. */
+static int fill_entry(const struct fill_place *p)
+{
+	const pte_t old = pte_read(p->at);
+
+	if (beyond_end(p))
+		return -EFAULT;
+	if (p->d->kind == FILL_COPY ? !gives_way(old) : !pte_none(old))
+		return -EEXIST;
+	if (p->d->kind == FILL_COPY)
+		put_anon(p);
+	else if (p->d->kind == FILL_POISON)
+		table_fill(p->leaf, p->at, mk_marker(MARKER_POISON));
+	else
+		table_fill(p->leaf, p->at,
+			   pte_with(mk_pte(ZERO_FRAME, p->d->vma->vm_flags), PTE_SPECIAL));
 	return 0;
+}
+
+/* the page cache's --------------------------------------------------------------- */
+
+/* folio is locked, and the cache's page; the caller's reference becomes the entry's. */
+static int map_folio(const struct fill_place *p, struct folio *folio)
+{
+	int err = -EEXIST;
+
+	table_lock(p->leaf);
+	if (gives_way(pte_read(p->at)))
+		err = folio_try_ref_to_map(folio) ? 0 : -ENOMEM;
+	if (!err) {
+		folio_set(folio, FOLIO_DIRTY);
+		table_put(p->leaf, p->at, given_pte(p, folio));
+		mm_rss_add(p->d->vma->vm_mm, folio_rss(folio), 1);
+	}
+	table_unlock(p->leaf);
+	return err;
+}
+
+/* A new page of the cache, locked, with a reference. */
+static int new_folio(const struct fill_place *p, struct folio **out)
+{
+	int err;
+
+	if (p->d->kind == FILL_ZERO) {
+		err = page_cache_make(place_inode(p), place_index(p), out);
+	} else {
+		*out = *p->folio;
+		err = shmem_fill(place_inode(p), place_index(p), *out);
+	}
+	/* At the commit limit, which Linux calls so too. */
+	return err == -ENOSPC ? -ENOMEM : err;
+}
+
+static int fill_cache(const struct fill_place *p)
+{
+	struct ram *ram = vma_ram(p->d->vma);
+	struct folio *folio;
+	int err = new_folio(p, &folio);
+
+	if (err)
+		return err;
+	if (p->folio)
+		*p->folio = NULL;
+	err = map_folio(p, folio);
+	if (err)
+		page_cache_remove(place_inode(p), folio);
+	folio_unlock(folio);
+	if (err)
+		folio_put(ram, folio);
+	return err;
+}
+
+/* The page, locked, with a reference, that is there or in swap. */
+static int there(const struct fill_place *p, struct folio **out)
+{
+	int err;
+
+	if (beyond_end(p))
+		return -EINVAL;
+	err = page_cache_get_existing(place_inode(p), place_index(p), out);
+	if (err || !*out)
+		return err ? err : -EFAULT;
+	return folio_test(*out, FOLIO_POISONED) ? -EIO : 0;
+}
+
+static int fill_continue(const struct fill_place *p)
+{
+	struct folio *folio = NULL;
+	int err = there(p, &folio);
+
+	if (!err)
+		err = map_folio(p, folio);
+	if (!folio)
+		return err;
+	folio_unlock(folio);
+	if (err)
+		folio_put(vma_ram(p->d->vma), folio);
+	return err;
+}
+
+/* all ---------------------------------------------------------------------------- */
+
+static int fill_page(const struct fill_place *p)
+{
+	int err;
+
+	if (p->d->kind == FILL_CONTINUE)
+		return fill_continue(p);
+	if (p->d->kind != FILL_POISON && (p->d->vma->vm_flags & VM_SHARED))
+		return fill_cache(p);
+	table_lock(p->leaf);
+	err = fill_entry(p);
+	table_unlock(p->leaf);
+	return err;
 }
 
 unsigned int range_fill(const struct fill_desc *d, int *err)
 {
 	struct samara_mm *mm = d->vma->vm_mm;
-	const unsigned long end = d->addr + d->pages * mm_page_size(mm);
-	unsigned long addr = d->addr;
-	unsigned int done = 0;
-	struct table *leaf;
+	unsigned int done;
 
 	rwsem_assert_held(&mm->mmap_lock.sem);
-	*err = d->vma->vm_flags & VM_SHARED ? -EINVAL : 0;
-	while (!*err && addr < end) {
-		const unsigned long part = leaf_end(mm->geo, addr, end);
+	*err = 0;
+	for (done = 0; done < d->pages; done++) {
+		struct fill_place p = {
+			.d = d,
+			.addr = d->addr + done * mm_page_size(mm),
+			.folio = d->kind == FILL_COPY ? &d->folio[done] : NULL,
+		};
 
-		*err = table_get(mm, addr, &leaf);
+		*err = table_get(mm, p.addr, &p.leaf);
 		if (*err)
 			break;
-		table_lock(leaf);
-		for (; addr < part; addr += mm_page_size(mm), done++) {
-			*err = fill_private(d, done, leaf);
-			if (*err)
-				break;
-		}
-		table_unlock(leaf);
+		if (d->vma->vm_file)
+			smp_mb();
+		p.at = table_pte(mm, p.leaf, p.addr);
+		*err = fill_page(&p);
+		if (*err)
+			break;
 	}
 	return done;
 }

@@ -164,11 +164,11 @@ void range_mincore(struct vma *vma, unsigned long start, unsigned long end, unsi
 
 /* fill.c: mmap_lock for reading --------------------------------------------------- */
 
-enum fill_kind { FILL_COPY, FILL_ZERO };
+enum fill_kind { FILL_COPY, FILL_ZERO, FILL_CONTINUE, FILL_POISON };
 #define FILL_MOST 16U
 /* pages of vma, which is registered with a userfaultfd, from addr on. */
 struct fill_desc {
-	struct vma *vma;
+	struct vma *vma; /* anonymous, or of shared memory; FILL_CONTINUE: the latter */
 	unsigned long addr;
 	unsigned int pages; /* at most FILL_MOST */
 	enum fill_kind kind;
@@ -180,10 +180,11 @@ struct fill_desc {
 	struct folio **folio;
 };
 /*
- * Empty entries get pages, one after the other, until one cannot: *err says why. -EEXIST: there is
- * an entry (for a copy a uffd-wp marker is none); -EFAULT: beyond the end of the file; -ENOMEM: a
- * table. How many were filled. A private vma has an anon_vma. What waits for the pages is the
- * caller's to wake.
+ * Entries get pages, or poison, one after the other, until one cannot: *err says why. -EEXIST:
+ * there is an entry (fill.c has which give way), or shared memory has a page; -EFAULT: beyond the
+ * end of the file, or no page to continue with; -EINVAL: beyond the end (FILL_CONTINUE); -EIO: the
+ * page was lost; -ENOMEM. How many were filled. A private vma has an anon_vma. What waits for the
+ * pages is the caller's to wake. Reads from swap.
  */
 unsigned int range_fill(const struct fill_desc *d, int *err);
 

@@ -313,6 +313,21 @@ static int add(struct inode *inode, unsigned long index, enum get_kind kind, str
 	return 0;
 }
 
+int shmem_fill(struct inode *inode, unsigned long index, struct folio *folio)
+{
+	int err;
+
+	folio_lock(folio);
+	err = insert(inode, folio, index, GET_INSIDE);
+	if (err) {
+		folio_unlock(folio);
+		return err;
+	}
+	folio_set(folio, FOLIO_UPTODATE);
+	lru_add(inode->ram, folio);
+	return 0;
+}
+
 /* From swap, if it is there: then -EEXIST. Else as add(). */
 static int add_or_swap_in(struct inode *inode, unsigned long index, enum get_kind kind,
 			  struct folio **out, bool *major)

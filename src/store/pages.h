@@ -16,6 +16,11 @@ int page_cache_get_to_write(struct inode *inode, unsigned long index,
  * one; -EFAULT: beyond the end; -ENOMEM; -ENOSPC: as page_cache_get().
  */
 int page_cache_make(struct inode *inode, unsigned long index, struct folio **out) __must_check;
+/*
+ * folio, filled and the caller's alone, becomes a page of shared memory. It is locked then, and the
+ * reference stays the caller's. As page_cache_make(); after an error it is the caller's alone.
+ */
+int shmem_fill(struct inode *inode, unsigned long index, struct folio *folio) __must_check;
 /* folio, locked, leaves the cache; the caller has a reference. */
 void page_cache_remove(struct inode *inode, struct folio *folio);
 /*

@@ -113,6 +113,8 @@ static const struct {
 	{ UFFDIO_WAKE, wake },
 	{ UFFDIO_COPY, uffd_copy },
 	{ UFFDIO_ZEROPAGE, uffd_zeropage },
+	{ UFFDIO_CONTINUE, uffd_continue },
+	{ UFFDIO_POISON, uffd_poison },
 };
 
 int samara_uffd_ioctl(struct samara_uffd *uffd, unsigned long request, void *arg)

@@ -19,6 +19,8 @@ int uffd_writeprotect(struct samara_uffd *uffd, void *arg);
 int uffd_move(struct samara_uffd *uffd, void *arg);
 int uffd_copy(struct samara_uffd *uffd, void *arg);
 int uffd_zeropage(struct samara_uffd *uffd, void *arg);
+int uffd_continue(struct samara_uffd *uffd, void *arg);
+int uffd_poison(struct samara_uffd *uffd, void *arg);
 /* uffd is closed: none of its mm's VMAs points to it any more. Cannot fail. No lock is held. */
 void uffd_unregister_all(struct samara_uffd *uffd);
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * UFFDIO_COPY and _ZEROPAGE: a handler gives pages.
+ * UFFDIO_COPY, _ZEROPAGE, _CONTINUE and _POISON: a handler gives pages, or says that they are lost.
  *
  *   arguments, and whether the destination may be filled
- *   for up to 16 pages  | frames are taken and filled, with no lock held: the source may fault, or
- *   at a time           | wait for a userfaultfd itself
+ *   for up to 16 pages  | COPY: frames are taken and filled, with no lock held: the source may
+ *   at a time           | fault, or wait for a userfaultfd itself
  *                       | mmap_lock and uffd->fills for reading; all is looked at again
  *                       | entries are filled, until one is not empty
  *   wake who waits for what was filled
@@ -67,7 +67,9 @@ static int check_vma(const struct fill *f, const struct vma *vma)
 {
 	if ((f->bits & PTE_UFFD_WP) && !(vma->vm_flags & VM_UFFD_WP))
 		return -EINVAL;
-	return vma->is_anon || vma_is_shmem(vma) ? 0 : -EINVAL;
+	if (vma_is_shmem(vma))
+		return 0;
+	return vma->is_anon && f->kind != FILL_CONTINUE ? 0 : -EINVAL;
 }
 
 /*
@@ -123,18 +125,14 @@ static unsigned int read_source(const struct fill *f, unsigned int n, int *err)
 	return got;
 }
 
-/* Up to n; at least one, or *err. */
-static unsigned int take_frames(struct fill *f, unsigned int n, int *err)
+/* Up to n. */
+static unsigned int take_frames(struct fill *f, unsigned int n)
 {
 	struct ram *ram = f->mm->machine->ram;
 	unsigned int got = 0;
 
-	for (*err = 0; !got && !*err;) {
-		while (got < n && (f->folio[got] = folio_alloc(ram, 0, FOLIO_RAW)))
-			got++;
-		if (!got)
-			*err = store_make_room(f->mm->machine->store, &f->refused);
-	}
+	while (got < n && (f->folio[got] = folio_alloc(ram, 0, FOLIO_RAW)))
+		got++;
 	return got;
 }
 
@@ -186,9 +184,9 @@ static int fill_some(struct fill *f)
 	int unread = 0, err = 0;
 
 	if (f->kind == FILL_COPY) {
-		frames = take_frames(f, n, &err);
-		if (err)
-			return err;
+		frames = take_frames(f, n);
+		if (!frames)
+			return -ENOMEM;
 		n = read_source(f, frames, &unread);
 	}
 	if (n)
@@ -206,8 +204,11 @@ static long fill(struct fill *f)
 	f->refused = frames_refused;
 	/* That it cannot be filled is said before its source is read. */
 	(void)fill_locked(f, 0, &err);
-	while (!err && f->done < f->len)
+	while (!err && f->done < f->len) {
 		err = fill_some(f);
+		if (err == -ENOMEM)
+			err = store_make_room(f->mm->machine->store, &f->refused);
+	}
 	return f->done ? (long)f->done : err;
 }
 
@@ -270,4 +271,44 @@ int uffd_zeropage(struct samara_uffd *uffd, void *arg)
 	    (asked.mode & ~UFFDIO_ZEROPAGE_MODE_DONTWAKE))
 		return -EINVAL;
 	return answer(&f, fill(&f), &out->zeropage);
+}
+
+int uffd_continue(struct samara_uffd *uffd, void *arg)
+{
+	struct uffdio_continue *out = arg;
+	const struct uffdio_continue asked = *out;
+	struct fill f = {
+		.uffd = uffd,
+		.dst = asked.range.start,
+		.len = asked.range.len,
+		.kind = FILL_CONTINUE,
+		.bits = asked.mode & UFFDIO_CONTINUE_MODE_WP ? PTE_UFFD_WP : 0,
+		.wakes = !(asked.mode & UFFDIO_CONTINUE_MODE_DONTWAKE),
+	};
+
+	if (uffd_is_changing(uffd, &out->mapped))
+		return -EAGAIN;
+	if (uffd_check_range(uffd->mm, &asked.range) ||
+	    (asked.mode & ~(UFFDIO_CONTINUE_MODE_DONTWAKE | UFFDIO_CONTINUE_MODE_WP)))
+		return -EINVAL;
+	return answer(&f, fill(&f), &out->mapped);
+}
+
+int uffd_poison(struct samara_uffd *uffd, void *arg)
+{
+	struct uffdio_poison *out = arg;
+	const struct uffdio_poison asked = *out;
+	struct fill f = {
+		.uffd = uffd,
+		.dst = asked.range.start,
+		.len = asked.range.len,
+		.kind = FILL_POISON,
+		.wakes = !(asked.mode & UFFDIO_POISON_MODE_DONTWAKE),
+	};
+
+	if (uffd_is_changing(uffd, &out->updated))
+		return -EAGAIN;
+	if (uffd_check_range(uffd->mm, &asked.range) || (asked.mode & ~UFFDIO_POISON_MODE_DONTWAKE))
+		return -EINVAL;
+	return answer(&f, fill(&f), &out->updated);
 }

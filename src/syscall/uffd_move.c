@@ -49,11 +49,17 @@ static bool may_move(const struct samara_uffd *uffd, const struct uffd_move *m)
 /* mmap_lock and fills for reading. */
 static int move_held(struct samara_uffd *uffd, struct uffd_move *m)
 {
-	const int err = find_both(uffd->mm, m);
+	const unsigned long before = m->done;
+	int err = find_both(uffd->mm, m);
 
 	if (err)
 		return err;
-	return may_move(uffd, m) ? uffd_move_pages(m) : -EINVAL;
+	if (!may_move(uffd, m))
+		return -EINVAL;
+	err = uffd_move_pages(m);
+	if (m->done > before)
+		uffd_posts_drop(uffd, m->to + before, m->to + m->done);
+	return err;
 }
 
 /*
@@ -116,5 +122,7 @@ int uffd_move(struct samara_uffd *uffd, void *arg)
 	if (err == -ESRCH && !m.done)
 		return err;
 	((struct uffdio_move *)arg)->move = m.done ? (long)m.done : err;
+	if (m.done && !(asked.mode & UFFDIO_MOVE_MODE_DONTWAKE))
+		uffd_wake(uffd, m.to, m.to + m.done);
 	return m.done && err ? -EAGAIN : err;
 }

@@ -43,8 +43,6 @@ static struct pair_step any_step(struct rng *rng)
 
 	if (rng_one_in(rng, 2))
 		s.what = often[rng_below(rng, 3)];
-	if (s.what > PAIR_MOVE && s.what < PAIR_WRITEPROTECT)
-		s.what = PAIR_MOVE;
 	switch (s.what) {
 	case PAIR_COPY:
 		s.from = rng_below(rng, (PAIR_SOURCE + 1) * 2) * MEM_PAGE / 2;

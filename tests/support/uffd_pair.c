@@ -390,10 +390,30 @@ bool pair_has_hole(const struct pair *p)
 	return true;
 }
 
+/*
+ * Linux 6.18's MADV_GUARD_INSTALL zaps and tries again as long as an entry is not empty. A page of
+ * shared memory that is write-protected leaves a marker, and so it never returns.
+ */
+static bool hangs(struct pair *p, const struct pair_step *s)
+{
+	const unsigned long last = min((s->at + s->len) / MEM_PAGE, PAIR_PAGES);
+	struct seen seen;
+
+	if (s->what != PAIR_GUARD)
+		return false;
+	host_look(p, &seen);
+	for (unsigned long page = max(s->at / MEM_PAGE, HOLE_END); page < last; page++)
+		if (seen.pm[page] & SAMARA_PM_UFFD_WP)
+			return true;
+	return false;
+}
+
 bool pair_do(struct pair *p, const struct pair_step *s)
 {
 	struct seen host = { 0 }, ours = { 0 };
 
+	if (hangs(p, s))
+		return true;
 	if (s->what == PAIR_WRITE) {
 		write_both(p, s);
 	} else {
