@@ -64,7 +64,8 @@ SAMARA_API void samara_uffd_put(struct samara_uffd *uffd);
  *   UFFDIO_UNREGISTER     -EINVAL: range, nothing mapped, another one's; -ENOMEM
  *   UFFDIO_COPY, _ZEROPAGE, _CONTINUE, _POISON, _MOVE
  *                         -EINVAL; -ENOENT: not within one registered mapping (MOVE: a hole in the
- *                         source); -EEXIST: there is a page or a marker; -EFAULT: the source cannot
+ *                         source); -EEXIST: there is a page; a marker too (_ZEROPAGE of private
+ *                         memory, _POISON, _MOVE); -EFAULT: the source cannot
  *                         be read, beyond the file's end, no page to continue with; -EBUSY (MOVE):
  *                         shared or pinned; -ENOMEM; -ESRCH: mm has ended. -EAGAIN: an event of a
  *                         change to the map has not been read; or some pages were done, and the

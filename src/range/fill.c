@@ -12,7 +12,7 @@
  *   entry           COPY, CONTINUE, shared ZEROPAGE    POISON, private ZEROPAGE
  *   --------------- ---------------------------------- ------------------------------------------
  *   empty           filled                             filled
- *   uffd-wp, poison filled                             -EEXIST
+ *   marker          filled, a guard too, as in Linux   -EEXIST
  *   anything else   -EEXIST                            -EEXIST
  *
  * The frames of COPY were filled before, with no lock held. The leaf's lock orders a fill, a fault
@@ -68,12 +68,9 @@ static pte_t given_pte(const struct fill_place *p, const struct folio *folio)
 		       pte;
 }
 
-/* A marker that stands for a page to come, or for one that was lost. */
 static bool gives_way(pte_t pte)
 {
-	const unsigned int marker = pte_marker(pte);
-
-	return pte_none(pte) || (marker && !(marker & MARKER_GUARD));
+	return pte_none(pte) || pte_marker(pte);
 }
 
 /* private ------------------------------------------------------------------------ */

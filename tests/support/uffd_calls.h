@@ -83,4 +83,26 @@ static inline int uffd_zeropage_at(struct samara_uffd *uffd, unsigned long at, u
 	return err;
 }
 
+static inline int uffd_continue_at(struct samara_uffd *uffd, unsigned long at, unsigned long len,
+				   unsigned long long mode, long long *field)
+{
+	struct uffdio_continue cont = { .range = { at, len }, .mode = mode, .mapped = 99 };
+	const int err = samara_uffd_ioctl(uffd, UFFDIO_CONTINUE, &cont);
+
+	if (field)
+		*field = cont.mapped;
+	return err;
+}
+
+static inline int uffd_poison_at(struct samara_uffd *uffd, unsigned long at, unsigned long len,
+				 unsigned long long mode, long long *field)
+{
+	struct uffdio_poison poison = { .range = { at, len }, .mode = mode, .updated = 99 };
+	const int err = samara_uffd_ioctl(uffd, UFFDIO_POISON, &poison);
+
+	if (field)
+		*field = poison.updated;
+	return err;
+}
+
 #endif

@@ -55,69 +55,6 @@ struct seen {
 	unsigned long word[PAIR_PAGES]; /* of pages that are there */
 };
 
-/* requests ---------------------------------------------------------------------------- */
-
-union request {
-	struct uffdio_move move;
-	struct uffdio_poison poison;
-	struct uffdio_copy copy;
-	struct uffdio_zeropage zero;
-	struct uffdio_continue cont;
-	struct uffdio_writeprotect wp;
-};
-
-static const unsigned long numbers[PAIR_REQUESTS] = {
-	[PAIR_MOVE] = UFFDIO_MOVE,         [PAIR_POISON] = UFFDIO_POISON,
-	[PAIR_COPY] = UFFDIO_COPY,         [PAIR_ZEROPAGE] = UFFDIO_ZEROPAGE,
-	[PAIR_CONTINUE] = UFFDIO_CONTINUE, [PAIR_WRITEPROTECT] = UFFDIO_WRITEPROTECT,
-};
-
-static void request_of(union request *r, const struct pair_side *side, const struct pair_step *s)
-{
-	const struct uffdio_range range = { side->base + s->at, s->len };
-
-	memset(r, 0, sizeof(*r));
-	switch (s->what) {
-	case PAIR_MOVE:
-		r->move = (struct uffdio_move){ range.start, side->base + s->from, s->len, s->mode,
-						99 };
-		break;
-	case PAIR_POISON:
-		r->poison = (struct uffdio_poison){ range, s->mode, 99 };
-		break;
-	case PAIR_COPY:
-		r->copy = (struct uffdio_copy){ range.start, side->source + s->from, s->len,
-						s->mode, 99 };
-		break;
-	case PAIR_ZEROPAGE:
-		r->zero = (struct uffdio_zeropage){ range, s->mode, 99 };
-		break;
-	case PAIR_CONTINUE:
-		r->cont = (struct uffdio_continue){ range, s->mode, 99 };
-		break;
-	default:
-		r->wp = (struct uffdio_writeprotect){ range, s->mode };
-	}
-}
-
-static long long field_of(const union request *r, enum pair_what what)
-{
-	switch (what) {
-	case PAIR_MOVE:
-		return r->move.move;
-	case PAIR_POISON:
-		return r->poison.updated;
-	case PAIR_COPY:
-		return r->copy.copy;
-	case PAIR_ZEROPAGE:
-		return r->zero.zeropage;
-	case PAIR_CONTINUE:
-		return r->cont.mapped;
-	default:
-		return 0;
-	}
-}
-
 /* the host ---------------------------------------------------------------------------- */
 
 static long err_of(long ret)
@@ -194,7 +131,8 @@ static void host_do(struct pair *p, const struct pair_step *s, struct seen *seen
 {
 	char *at = (char *)p->host.base + s->at;
 	char bytes[MEM_PAGE];
-	union request r;
+	union pair_request r;
+	unsigned long number;
 
 	seen->field = 0;
 	switch (s->what) {
@@ -219,9 +157,9 @@ static void host_do(struct pair *p, const struct pair_step *s, struct seen *seen
 		seen->ret = host_fork();
 		break;
 	default:
-		request_of(&r, &p->host, s);
-		seen->ret = err_of(ioctl(p->fd, numbers[s->what], &r));
-		seen->field = field_of(&r, s->what);
+		number = pair_request_of(&r, &p->host, s);
+		seen->ret = err_of(ioctl(p->fd, number, &r));
+		seen->field = pair_field_of(&r, s->what);
 	}
 }
 
@@ -278,7 +216,8 @@ static void our_do(struct pair *p, const struct pair_step *s, struct seen *seen)
 {
 	const unsigned long at = p->ours.base + s->at;
 	char bytes[MEM_PAGE];
-	union request r;
+	union pair_request r;
+	unsigned long number;
 
 	seen->field = 0;
 	switch (s->what) {
@@ -302,9 +241,9 @@ static void our_do(struct pair *p, const struct pair_step *s, struct seen *seen)
 		seen->ret = our_fork(p);
 		break;
 	default:
-		request_of(&r, &p->ours, s);
-		seen->ret = samara_uffd_ioctl(p->uffd, numbers[s->what], &r);
-		seen->field = field_of(&r, s->what);
+		number = pair_request_of(&r, &p->ours, s);
+		seen->ret = samara_uffd_ioctl(p->uffd, number, &r);
+		seen->field = pair_field_of(&r, s->what);
 	}
 }
 

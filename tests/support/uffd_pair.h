@@ -61,6 +61,20 @@ struct pair_step {
 	unsigned long long mode;
 };
 
+union pair_request {
+	struct uffdio_move move;
+	struct uffdio_poison poison;
+	struct uffdio_copy copy;
+	struct uffdio_zeropage zero;
+	struct uffdio_continue cont;
+	struct uffdio_writeprotect wp;
+};
+/* The request of a step on one side: its number; *r is its structure, whose field is 99. */
+unsigned long pair_request_of(union pair_request *r, const struct pair_side *side,
+			      const struct pair_step *step);
+/* The output field; 0 where there is none. */
+long long pair_field_of(const union pair_request *r, enum pair_what what);
+
 /* False: the host has not what is asked for, and cannot judge. features: of UFFDIO_API. */
 bool pair_open(struct pair *p, unsigned long long features);
 void pair_close(struct pair *p);

@@ -197,7 +197,12 @@ static void poisoned_file(char *s)
 	FACT("ZEROPAGE over poison of a memfd",
 	     P("%s", err(zeropage(fd, s + 2 * PAGE, 1, 0, &done))), P(", %s", pm(s + 2 * PAGE)));
 	madvise(s + 3 * PAGE, PAGE, 102);
-	FACT("CONTINUE over a guard", P("%s", err(cont(fd, s + 3 * PAGE, 1, 0, &done))));
+	FACT("CONTINUE over a guard, not in the cache",
+	     P("%s", err(cont(fd, s + 3 * PAGE, 1, 0, &done))), P(", %s", pm(s + 3 * PAGE)));
+	madvise(s + PAGE, PAGE, MADV_DONTNEED);
+	madvise(s + PAGE, PAGE, 102);
+	FACT("CONTINUE over a guard", P("%s", err(cont(fd, s + PAGE, 1, 0, &done))),
+	     P(", %s", pm(s + PAGE)));
 }
 
 static void poison_and_calls(char *m, char *s)
@@ -218,7 +223,11 @@ static void poison_and_calls(char *m, char *s)
 	FACT("MADV_GUARD_INSTALL over poison", P("%s", pm(m + 4 * PAGE)),
 	     P(", touch %s", touch(m + 4 * PAGE, false)));
 	FACT("POISON over a guard", P("%s", err(poison(fd, m + 4 * PAGE, 1, 0, &done))));
-	FACT("COPY over a guard", P("%s", err(zeropage(fd, m + 4 * PAGE, 1, 0, &done))));
+	FACT("ZEROPAGE over a guard", P("%s", err(zeropage(fd, m + 4 * PAGE, 1, 0, &done))));
+	madvise(m + 7 * PAGE, PAGE, MADV_DONTNEED);
+	madvise(m + 7 * PAGE, PAGE, 102);
+	FACT("COPY over a guard", P("%s", err(copy(fd, m + 7 * PAGE, s + PAGE, 1, 0, &done))),
+	     P(", %s", pm(m + 7 * PAGE)));
 	FACT("WRITEPROTECT over a guard", P("%s", err(wp(fd, m + 4 * PAGE, 1, 1))),
 	     P(", %s", pm(m + 4 * PAGE)));
 	poison(fd, m + 5 * PAGE, 1, 0, &done);

@@ -49,7 +49,7 @@ static void arguments_are_looked_at_first(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		moves((struct ask){ bad[i].to, bad[i].len, bad[i].mode }, bad[i].from, -EINVAL,
-		      ASK_NOT_WRITTEN);
+		      NOT_WRITTEN);
 }
 
 static void ranges_may_overlap(void **state)
@@ -57,7 +57,7 @@ static void ranges_may_overlap(void **state)
 	const unsigned long src = filled(4, 1);
 
 	(void)state;
-	ask_register(uffd, src, 4 * P, ASK_MISSING);
+	uffd_register_at(uffd, src, 4 * P, MISSING);
 	/* To itself; and upwards, where the page above is in the way. */
 	moves(ASK(src, 2, 0), src, -EEXIST, -EEXIST);
 	moves(ASK(src + P, 2, 0), src, -EEXIST, -EEXIST);
@@ -128,9 +128,9 @@ static void both_mappings_are_anonymous_and_alike(void **state)
 	paged_put(m.mm, private, 9);
 	moves(ASK(dst, 1, 0), private, -EINVAL, -EINVAL);
 	moves(ASK(dst, 1, 0), shared, -EINVAL, -EINVAL);
-	ask_register(uffd, to_file, 4 * P, ASK_MISSING);
+	uffd_register_at(uffd, to_file, 4 * P, MISSING);
 	moves(ASK(to_file, 1, 0), src, -EINVAL, -EINVAL);
-	ask_register(uffd, shared, 4 * P, ASK_MISSING);
+	uffd_register_at(uffd, shared, 4 * P, MISSING);
 	moves(ASK(shared, 1, 0), src, -EINVAL, -EINVAL);
 	assert_int_equal(samara_mlock(m.mm, locked, 2 * P), 0);
 	moves(ASK(dst, 1, 0), locked, -EINVAL, -EINVAL);
@@ -150,12 +150,12 @@ static void both_mappings_are_anonymous_and_alike(void **state)
 static void the_destination_is_registered_here(void **state)
 {
 	const unsigned long src = filled(4, 1), wp = map(2, RW), others = map(2, RW);
-	struct samara_uffd *other = ask_open(m.mm);
+	struct samara_uffd *other = uffd_open(m.mm, O_NONBLOCK, 0);
 
 	(void)state;
-	ask_register(uffd, wp, 2 * P, ASK_WP);
-	ask_register(other, others, 2 * P, ASK_MISSING);
-	ask_register(other, src + 2 * P, 2 * P, ASK_MISSING);
+	uffd_register_at(uffd, wp, 2 * P, WP);
+	uffd_register_at(other, others, 2 * P, MISSING);
+	uffd_register_at(other, src + 2 * P, 2 * P, MISSING);
 	moves(ASK(wp, 1, 0), src, 0, P);
 	moves(ASK(others, 1, 0), src + P, -EINVAL, -EINVAL);
 	/* Where the source is registered does not matter. */
@@ -198,7 +198,7 @@ static void many_pages_over_several_tables(void **state)
 	const unsigned long n = 900, src = map(n, RW), to = map(n + 100, RW) + 77 * P;
 
 	(void)state;
-	ask_register(uffd, to, n * P, ASK_MISSING);
+	uffd_register_at(uffd, to, n * P, MISSING);
 	for (unsigned long i = 0; i < n; i += 3)
 		paged_put(m.mm, src + i * P, (unsigned char)(i % 251 + 1));
 	moves(ASK(to, n, HOLES), src, 0, (long)(n * P));
@@ -221,7 +221,7 @@ static void huge_holes_cost_nothing(void **state)
 
 	(void)state;
 	/* The two have merged, and are registered apart. */
-	ask_register(uffd, to, pages * P, ASK_MISSING);
+	uffd_register_at(uffd, to, pages * P, MISSING);
 	paged_put(m.mm, src + (1UL << 32) * P, 1);
 	paged_put(m.mm, src + (pages - 1) * P, 2);
 	tables = m.mm->tables.nr;
@@ -238,15 +238,15 @@ static void an_ended_space_has_no_pages(void **state)
 
 	(void)state;
 	assert_int_equal(samara_fork(m.mm, &child), 0);
-	of_child = ask_open(child);
-	ask_register(of_child, dst, 8 * P, ASK_MISSING);
+	of_child = uffd_open(child, O_NONBLOCK, 0);
+	uffd_register_at(of_child, dst, 8 * P, MISSING);
 	samara_mm_exit(child);
 	moves(ASK(dst, 1, 0), dst, -ENOENT, -ENOENT);
 	{
 		long done;
 
 		assert_int_equal(ask_move(of_child, ASK(dst, 1, 0), dst + P, &done), -ESRCH);
-		assert_int_equal(done, ASK_NOT_WRITTEN);
+		assert_int_equal(done, NOT_WRITTEN);
 	}
 	samara_uffd_put(of_child);
 }
@@ -259,7 +259,7 @@ static void no_memory_for_the_new_place(void **state)
 	int err;
 
 	(void)state;
-	ask_register(uffd, to, P, ASK_MISSING);
+	uffd_register_at(uffd, to, P, MISSING);
 	do {
 		assert_true(mem_vma(&m, to) && pte_none(mem_pte(&m, to)));
 		samara_inject_nth(++n);

@@ -35,7 +35,7 @@ static void markers_do_not_move(void **state)
 	const unsigned long src = filled(4, 1);
 
 	(void)state;
-	ask_register(uffd, src, 4 * P, ASK_WP);
+	uffd_register_at(uffd, src, 4 * P, WP);
 	assert_int_equal(samara_madvise(m.mm, src, P, GUARD_INSTALL), 0);
 	moves(ASK(dst, 1, HOLES), src, -EFAULT, -EFAULT);
 	for (unsigned int marker = MARKER_UFFD_WP; marker <= MARKER_POISON; marker++) {
@@ -67,7 +67,7 @@ static void protect(unsigned long at, unsigned long pages)
 {
 	struct uffdio_writeprotect wp = { { at, pages * P }, UFFDIO_WRITEPROTECT_MODE_WP };
 
-	ask_register(uffd, at, pages * P, ASK_WP);
+	uffd_register_at(uffd, at, pages * P, WP);
 	assert_int_equal(samara_uffd_ioctl(uffd, UFFDIO_WRITEPROTECT, &wp), 0);
 }
 
@@ -87,7 +87,7 @@ static void write_protection_goes_with_swap_entries(void **state)
 	assert_false(pte_any_uffd_wp(mem_pte(&m, dst)));
 	assert_true(pte_write(mem_pte(&m, dst)));
 	assert_true(pte_any_uffd_wp(mem_pte(&m, dst + P)));
-	ask_register(uffd, unprotected, P, ASK_MISSING);
+	uffd_register_at(uffd, unprotected, P, MISSING);
 	moves(ASK(unprotected, 1, 0), src + 2 * P, 0, P);
 	assert_true(pte_any_uffd_wp(mem_pte(&m, unprotected)));
 	paged_put(m.mm, unprotected, 9);

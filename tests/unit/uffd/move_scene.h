@@ -11,7 +11,7 @@
 #include "support/cmocka_all.h"
 
 #include "support/paged_out.h"
-#include "support/uffd_ask.h"
+#include "support/uffd_calls.h"
 
 #define P MEM_PAGE
 #define RW (PROT_READ | PROT_WRITE)
@@ -19,6 +19,23 @@
 #define HOLES UFFDIO_MOVE_MODE_ALLOW_SRC_HOLES
 
 PAGED_FIXTURE(m, p, 4UL << 20, 64);
+
+/* A range of bytes, and how. */
+struct ask {
+	unsigned long at, len;
+	unsigned long long mode;
+};
+#define NOT_WRITTEN 99
+
+static inline int ask_move(struct samara_uffd *by, struct ask to, unsigned long from, long *done)
+{
+	struct uffdio_move move = { to.at, from, to.len, to.mode, NOT_WRITTEN };
+	const int err = samara_uffd_ioctl(by, UFFDIO_MOVE, &move);
+
+	if (done)
+		*done = (long)move.move;
+	return err;
+}
 
 static struct samara_uffd *uffd;
 static unsigned long dst; /* 8 registered pages */
@@ -45,9 +62,9 @@ static inline unsigned long filled(unsigned long pages, unsigned char first)
 static inline int open_all(void **state)
 {
 	set_up(state);
-	uffd = ask_open(m.mm);
+	uffd = uffd_open(m.mm, O_NONBLOCK, 0);
 	dst = map(8, RW);
-	ask_register(uffd, dst, 8 * P, ASK_MISSING | ASK_WP);
+	uffd_register_at(uffd, dst, 8 * P, MISSING | WP);
 	return 0;
 }
 
