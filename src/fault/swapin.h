@@ -10,7 +10,8 @@
 /*
  * The entries of vma that name slots of that area become pages again, from *addr on; what cannot be
  * read becomes a poison marker. The mmap_lock is held for reading. The area is stopped
- * (swap_area_stop()), so no new entry of its comes in behind *addr, but by a fork or mremap.
+ * (swap_area_stop()), so no new entry of its comes in behind *addr, but by a fork, mremap or
+ * UFFDIO_MOVE.
  *
  * 0: done, and *addr is vma's end. -ENOMEM: stopped at *addr; no frame is free, or too many entries
  * map the page. The caller drops the mmap_lock, makes room, looks the mapping up again, and goes on

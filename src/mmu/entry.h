@@ -8,6 +8,9 @@
  *   zap              keeps or clears: range/zap.c                as its page   slot given back
  *   copy (fork)      copies        copies        if registered   as its page   slot shared
  *   move             moves         moves         moves           moves         moves
+ *   uffd move        -EFAULT       -EFAULT       -EFAULT         waits         moves [2]
+ *   fill, a page     replaces      replaces      replaces        -EEXIST       -EEXIST
+ *   fill, others     -EEXIST       -EEXIST       -EEXIST         -EEXIST       -EEXIST
  *   protect          leaves        leaves        leaves          as its page   leaves
  *   uffd protect     leaves        leaves        leaves          read-only     marks
  *   uffd unprotect   leaves        leaves        clears          unmarks       unmarks
@@ -22,6 +25,7 @@
  *   unuse (swapoff)  passes        passes        passes          passes        brings it back
  *
  * [1] The page that comes is write-protected. The marker is cleared if the VMA has no VM_UFFD_WP.
+ * [2] With its uffd-wp bit. -EBUSY if it is not exclusive.
  *
  * tests/unit/range/kinds.c goes through the table.
  */

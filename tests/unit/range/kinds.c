@@ -8,7 +8,11 @@
  *                           x  migrates, exclusive, read-only
  *   0, 1  as it was, and what mincore says            .  not asked
  *   W, X  as = and x, and write-protected by userfaultfd
+ *   f, b, a  as it was: -EFAULT, -EBUSY, -EAGAIN
  */
+#include <errno.h>
+#include <string.h>
+
 #include <samara/access.h>
 
 #include "fault/swapin.h"
@@ -247,6 +251,60 @@ static char uffd_unprotect(struct scene *s)
 	return letter_at(s, AT_PAGE);
 }
 
+/* What UFFDIO_MOVE answers, or what is at the new place. */
+static char uffd_move(struct scene *s)
+{
+	struct uffd_move m = {
+		.src = s->vma, .from = PG(AT_PAGE), .to = PG(2000), .len = WORLD_PAGE
+	};
+	int err;
+
+	m.dst = s->child = world_vma(s->w, 2000, 2016, VM_RW, NULL);
+	world_anon_vma(m.dst);
+	err = uffd_move_pages(&m);
+	if (m.busy)
+		folio_put(s->w->ram, m.busy);
+	if (err) {
+		assert_int_equal(letter_at(s, AT_PAGE), '=');
+		return err == -EFAULT ? 'f' : err == -EBUSY ? 'b' : err == -EAGAIN ? 'a' : '?';
+	}
+	assert_true(pte_none(pte_of(s->vma->vm_mm, AT_PAGE)));
+	return letter_at(s, 2000);
+}
+
+static char fill(struct scene *s, enum fill_kind kind)
+{
+	struct folio *folio = folio_alloc(s->w->ram, 0, FOLIO_RAW);
+	struct fill_desc d = {
+		.vma = s->vma, .addr = PG(AT_PAGE), .pages = 1, .kind = kind, .folio = &folio
+	};
+	unsigned int done;
+	int err;
+
+	assert_non_null(folio);
+	memset(folio_virt(s->w->ram, folio), BYTE, WORLD_PAGE);
+	done = range_fill(&d, &err);
+	assert_int_equal(err, done ? 0 : -EEXIST);
+	if (folio)
+		folio_put(s->w->ram, folio);
+	return letter_at(s, AT_PAGE);
+}
+
+static char fill_copy(struct scene *s)
+{
+	return fill(s, FILL_COPY);
+}
+
+static char fill_zero(struct scene *s)
+{
+	return fill(s, FILL_ZERO);
+}
+
+static char fill_poison(struct scene *s)
+{
+	return fill(s, FILL_POISON);
+}
+
 static char lazyfree(struct scene *s)
 {
 	range_lazyfree(s->vma, PG(0), PG(16));
@@ -301,6 +359,10 @@ static const struct row {
 	{ "protect, and back", protect_back, false, "====x====" },
 	{ "uffd protect", uffd_protect, false, "===WXWWWW" },
 	{ "uffd unprotect", uffd_unprotect, false, "==-=x====" },
+	{ "uffd move", uffd_move, true, "fffaaa.b=" },
+	{ "fill, copy", fill_copy, false, "ppp======" },
+	{ "fill, zeros", fill_zero, false, "=========" },
+	{ "fill, poison", fill_poison, false, "=========" },
 	{ "lazyfree", lazyfree, true, "=-====.--" },
 	{ "guard install", install, false, "=gggggggg" },
 	{ "guard remove", remove_guard, false, "-========" },
