@@ -27,7 +27,7 @@
  * [1] The page that comes is write-protected. The marker is cleared if the VMA has no VM_UFFD_WP.
  * [2] With its uffd-wp bit. -EBUSY if it is not exclusive.
  *
- * tests/unit/range/kinds.c goes through the table.
+ * tests/unit/range/kinds.c and kinds_uffd.c go through the table.
  */
 #ifndef MMU_ENTRY_H
 #define MMU_ENTRY_H

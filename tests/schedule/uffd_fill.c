@@ -203,7 +203,7 @@ static void punch(void *arg)
 	schedule_require(!samara_file_punch_hole(f->w.file, 0, WORLD_PAGE));
 }
 
-/* A page that came when the hole was made is in the cache, and may have been unmapped all the same. */
+/* A page that came when the hole was made is in the cache, and may be unmapped all the same. */
 static void whole_or_gone(void *arg)
 {
 	struct fill_world *f = arg;

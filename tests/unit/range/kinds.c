@@ -1,142 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The table of src/mmu/entry.h: what each walker does with each kind of entry that is neither empty
- * nor present. What is left of the entry is told by a letter:
- *
- *   -  empty                g  a guard                p  a present page with the same bytes
- *   =  as it was            r  migrates, shared       s  the same slot, not exclusive
- *                           x  migrates, exclusive, read-only
- *   0, 1  as it was, and what mincore says            .  not asked
- *   W, X  as = and x, and write-protected by userfaultfd
- *   f, b, a  as it was: -EFAULT, -EBUSY, -EAGAIN
+ * nor present. Requests of userfaultfds: kinds_uffd.c.
  */
-#include <errno.h>
-#include <string.h>
-
 #include <samara/access.h>
 
 #include "fault/swapin.h"
-#include "mmu/entry.h"
 #include "store/swap_area.h"
-#include "support/cmocka_all.h"
-#include "support/page_world.h"
-#include "uffd/uffd.h"
-
-#define AT_PAGE 5UL
-#define BYTE 0x5a
-
-enum kind { GUARD, POISON, UFFD_WP, M_READ, M_WRITE, M_EXCL, M_FILE, SWAP, SWAP_EXCL, KINDS };
-
-static const char *const kind_names[KINDS] = {
-	"guard",        "poison",      "uffd-wp", "migration read", "migration write",
-	"migration ex", "of a file's", "swap",    "swap exclusive",
-};
-
-/* One entry of a kind in a private mapping of a file, or of anonymous memory. */
-struct scene {
-	struct world *w;
-	struct vma *vma, *child;
-	struct folio *moving;
-	pte_t before;
-};
-
-static void put_kind(struct scene *s, enum kind kind)
-{
-	static const enum swp_type types[] = { [M_READ] = SWP_MIGRATION_READ,
-					       [M_WRITE] = SWP_MIGRATION_WRITE,
-					       [M_EXCL] = SWP_MIGRATION_EXCL,
-					       [M_FILE] = SWP_MIGRATION_READ };
-
-	switch (kind) {
-	case GUARD:
-		put_marker(s->vma, AT_PAGE, MARKER_GUARD);
-		break;
-	case POISON:
-		put_marker(s->vma, AT_PAGE, MARKER_POISON);
-		break;
-	case UFFD_WP:
-		put_marker(s->vma, AT_PAGE, MARKER_UFFD_WP);
-		break;
-	case SWAP:
-	case SWAP_EXCL:
-		put_swap(s->vma, AT_PAGE, BYTE, kind == SWAP ? 0 : SWP_EXCLUSIVE);
-		break;
-	default:
-		if (kind == M_FILE)
-			put_file(s->vma, AT_PAGE, 0);
-		else
-			put_anon(s->vma, AT_PAGE, BYTE);
-		s->moving = world_depart(s->vma, AT_PAGE, types[kind]);
-	}
-	s->before = pte_of(s->vma->vm_mm, AT_PAGE);
-}
-
-static void scene_up(struct scene *s, struct world *w, enum kind kind, struct world_file *file)
-{
-	*s = (struct scene){ .w = w };
-	s->vma = world_vma(w, 0, 16, VM_RW, file);
-	world_anon_vma(s->vma);
-	put_kind(s, kind);
-	assert_world(w);
-}
-
-static void scene_down(struct scene *s)
-{
-	struct samara_mm *child = s->child ? s->child->vm_mm : NULL;
-
-	assert_world(s->w);
-	if (child)
-		world_vma_gone(s->w, s->child);
-	if (child && child != s->vma->vm_mm)
-		world_mm_gone(s->w, child);
-	world_vma_gone(s->w, s->vma);
-	if (s->moving)
-		world_arrive(s->w, s->moving);
-	assert_world(s->w);
-}
-
-static bool page_is_ours(const struct world *w, pte_t pte)
-{
-	const unsigned char *bytes = pfn_to_virt(w->ram, pte_pfn(pte));
-
-	for (unsigned long i = 0; i < WORLD_PAGE; i++)
-		if (bytes[i] != BYTE)
-			return false;
-	return true;
-}
-
-/* Without the marks of a move and of a fork. */
-static pte_t essence(pte_t pte)
-{
-	if (pte_migration(pte))
-		return swp_without(pte, MIGRATION_SOFT_DIRTY | MIGRATION_WAS_EXCLUSIVE);
-	if (!swp_none(pte_swap_entry(pte)))
-		return swp_without(pte, SWP_SOFT_DIRTY | SWP_WAS_EXCLUSIVE);
-	return pte;
-}
-
-static char letter(const struct scene *s, pte_t now)
-{
-	const swp_entry_t swap = pte_swap_entry(s->before);
-
-	now = essence(now);
-	if (pte_none(now))
-		return '-';
-	if (pte_same(now, s->before))
-		return '=';
-	if (pte_marker(now) == MARKER_GUARD)
-		return 'g';
-	if (pte_migration(now) && migration_pfn(now) == migration_pfn(s->before))
-		return swp_type(now) == SWP_MIGRATION_READ ? 'r' : 'x';
-	if (!swp_none(swap) && pte_same(now, mk_swap_pte(swap, 0)))
-		return 's';
-	return pte_present(now) && page_is_ours(s->w, now) ? 'p' : '?';
-}
-
-static char letter_at(const struct scene *s, unsigned long page)
-{
-	return letter(s, pte_of(s->vma->vm_mm, page));
-}
+#include "unit/range/kinds.h"
 
 /* the walkers; each returns a letter ------------------------------------------------ */
 
@@ -226,85 +97,6 @@ static char protect_back(struct scene *s)
 	return letter_at(s, AT_PAGE);
 }
 
-/* Registered for write protection by a userfaultfd that has asked for nothing else. */
-static char uffd_protect(struct scene *s)
-{
-	struct samara_uffd uffd = { .features = UFFD_READY };
-	char is;
-	pte_t now;
-
-	s->vma->vm_flags |= VM_UFFD_WP;
-	s->vma->rare.uffd = &uffd;
-	assert_int_equal(range_uffd_protect(s->vma, PG(0), PG(16)), 0);
-	now = pte_of(s->vma->vm_mm, AT_PAGE);
-	s->vma->rare.uffd = NULL;
-	if (pte_marker(now) || !pte_any_uffd_wp(now))
-		return letter(s, now);
-	is = letter(s, swp_without(now, pte_migration(now) ? MIGRATION_UFFD_WP : SWP_UFFD_WP));
-	return is == '=' ? 'W' : is == 'x' ? 'X' : '?';
-}
-
-static char uffd_unprotect(struct scene *s)
-{
-	uffd_protect(s);
-	range_uffd_unprotect(s->vma, PG(0), PG(16));
-	return letter_at(s, AT_PAGE);
-}
-
-/* What UFFDIO_MOVE answers, or what is at the new place. */
-static char uffd_move(struct scene *s)
-{
-	struct uffd_move m = {
-		.src = s->vma, .from = PG(AT_PAGE), .to = PG(2000), .len = WORLD_PAGE
-	};
-	int err;
-
-	m.dst = s->child = world_vma(s->w, 2000, 2016, VM_RW, NULL);
-	world_anon_vma(m.dst);
-	err = uffd_move_pages(&m);
-	if (m.busy)
-		folio_put(s->w->ram, m.busy);
-	if (err) {
-		assert_int_equal(letter_at(s, AT_PAGE), '=');
-		return err == -EFAULT ? 'f' : err == -EBUSY ? 'b' : err == -EAGAIN ? 'a' : '?';
-	}
-	assert_true(pte_none(pte_of(s->vma->vm_mm, AT_PAGE)));
-	return letter_at(s, 2000);
-}
-
-static char fill(struct scene *s, enum fill_kind kind)
-{
-	struct folio *folio = folio_alloc(s->w->ram, 0, FOLIO_RAW);
-	struct fill_desc d = {
-		.vma = s->vma, .addr = PG(AT_PAGE), .pages = 1, .kind = kind, .folio = &folio
-	};
-	unsigned int done;
-	int err;
-
-	assert_non_null(folio);
-	memset(folio_virt(s->w->ram, folio), BYTE, WORLD_PAGE);
-	done = range_fill(&d, &err);
-	assert_int_equal(err, done ? 0 : -EEXIST);
-	if (folio)
-		folio_put(s->w->ram, folio);
-	return letter_at(s, AT_PAGE);
-}
-
-static char fill_copy(struct scene *s)
-{
-	return fill(s, FILL_COPY);
-}
-
-static char fill_zero(struct scene *s)
-{
-	return fill(s, FILL_ZERO);
-}
-
-static char fill_poison(struct scene *s)
-{
-	return fill(s, FILL_POISON);
-}
-
 static char lazyfree(struct scene *s)
 {
 	range_lazyfree(s->vma, PG(0), PG(16));
@@ -341,12 +133,7 @@ static char unuse(struct scene *s)
 	return letter_at(s, AT_PAGE);
 }
 
-static const struct row {
-	const char *name;
-	char (*walk)(struct scene *s);
-	bool anon;        /* of anonymous memory, else a private mapping of a file */
-	const char *what; /* by kind */
-} rows[] = {
+static const struct row rows[] = {
 	{ "zap all", zap_all, false, "---------" },
 	{ "zap, keep guards", zap_keep, false, "=-=------" },
 	{ "zap, file's only", zap_file, false, "======-==" },
@@ -357,12 +144,6 @@ static const struct row {
 	{ "move", move, false, "=========" },
 	{ "protect", protect, false, "====x====" },
 	{ "protect, and back", protect_back, false, "====x====" },
-	{ "uffd protect", uffd_protect, false, "===WXWWWW" },
-	{ "uffd unprotect", uffd_unprotect, false, "==-=x====" },
-	{ "uffd move", uffd_move, true, "fffaaa.b=" },
-	{ "fill, copy", fill_copy, false, "ppp======" },
-	{ "fill, zeros", fill_zero, false, "=========" },
-	{ "fill, poison", fill_poison, false, "=========" },
 	{ "lazyfree", lazyfree, true, "=-====.--" },
 	{ "guard install", install, false, "=gggggggg" },
 	{ "guard remove", remove_guard, false, "-========" },
@@ -372,29 +153,7 @@ static const struct row {
 
 static void each_walker_meets_each_kind(void **state)
 {
-	struct world *w = *state;
-	bool wrong = false;
-
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		const struct row *row = &rows[i];
-
-		for (enum kind kind = 0; kind < KINDS; kind++) {
-			struct scene s;
-			char is;
-
-			if (row->what[kind] == '.')
-				continue;
-			scene_up(&s, w, kind, row->anon ? NULL : &w->shmem);
-			is = row->walk(&s);
-			scene_down(&s);
-			if (is == row->what[kind])
-				continue;
-			print_error("%s, %s: %c, not %c\n", row->name, kind_names[kind], is,
-				    row->what[kind]);
-			wrong = true;
-		}
-	}
-	assert_false(wrong);
+	meet_all(*state, rows, sizeof(rows) / sizeof(rows[0]));
 }
 
 /* reports ------------------------------------------------------------------------------ */
