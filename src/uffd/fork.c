@@ -69,8 +69,8 @@ unsigned int uffd_fork_read(struct samara_uffd *uffd, struct samara_uffd *child)
 	struct uffd_queues *q = &uffd->q;
 
 	spin_assert_held(&q->lock);
-	/* A handler may take it for a descriptor: it is not negative as an int. */
-	q->forks = (q->forks + 1) & INT_MAX;
+	/* A handler may take it for a descriptor, and 0 for none: it is positive as an int. */
+	q->forks = q->forks % INT_MAX + 1;
 	child->fork.number = q->forks;
 	list_add_tail(&child->fork.in, &q->forked);
 	return child->fork.number;

@@ -25,6 +25,8 @@
  *                  and not closed
  *   uffd_sleeper   each sleeper and each post in use is in one list, called ones in none
  *   uffd_changing  changing equals the events that are prepared or queued
+ *   uffd_event     a queued event is of that uffd; it has a child exactly if it is FORK
+ *   uffd_forked    forked has userfaultfds of other mms, each with a number
  *   uffd_readable  readable, which the descriptor shows, exactly if pending or events has one
  *   uffd_bits      (range/validate_bits.c) in a VMA with VM_UFFD_WP an entry that has the uffd-wp
  *                  bit allows no write; in one without it no entry has the bit. Not once the mm

@@ -121,5 +121,6 @@ int mm_validate(struct samara_mm *mm, struct samara_report *out)
 			return err;
 		add(&sum, vma);
 	}
-	return check_counters(mm, &sum, out);
+	err = check_counters(mm, &sum, out);
+	return err ? err : uffd_validate_queues(mm, out);
 }

@@ -150,6 +150,34 @@ static void one_too_many_is_refused_and_nothing_changes(void **state)
 	samara_uffd_put(uffd);
 }
 
+static void assert_broken(struct samara_mm *mm, const char *invariant)
+{
+	struct samara_report report = { 0 };
+
+	assert_int_not_equal(samara_mm_validate(mm, &report), 0);
+	assert_string_equal(report.invariant, invariant);
+}
+
+static void the_validator_counts_what_is_queued(void **state)
+{
+	struct fixture *f = *state;
+	struct samara_uffd *uffd = open_with(f->mm, EVENTS);
+	struct uffd_event *event;
+
+	samara_uffd_events_wait(f->mm, 0);
+	map_told(f->mm, uffd, 0, 4);
+	assert_int_equal(samara_munmap(f->mm, AT(0), PAGE), 0);
+	uffd->changing--;
+	assert_broken(f->mm, "uffd_changing");
+	uffd->changing++;
+	event = list_first_entry(&uffd->q.events, struct uffd_event, in);
+	event->msg.event = UFFD_EVENT_FORK;
+	assert_broken(f->mm, "uffd_event");
+	event->msg.event = UFFD_EVENT_UNMAP;
+	assert_map(f->mm, "1-4 rw-p");
+	samara_uffd_put(uffd);
+}
+
 static void a_child_does_as_its_parent(void **state)
 {
 	struct fixture *f = *state;
@@ -171,9 +199,13 @@ static void a_child_does_as_its_parent(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(closing_lets_the_call_go_on),    T(closing_ends_what_is_not_queued_yet),
-		T(no_lock_is_held_while_it_waits), T(a_message_outlives_its_mm),
-		T(order_stays_and_filling_waits),  T(one_too_many_is_refused_and_nothing_changes),
+		T(closing_lets_the_call_go_on),
+		T(closing_ends_what_is_not_queued_yet),
+		T(no_lock_is_held_while_it_waits),
+		T(a_message_outlives_its_mm),
+		T(order_stays_and_filling_waits),
+		T(one_too_many_is_refused_and_nothing_changes),
+		T(the_validator_counts_what_is_queued),
 		T(a_child_does_as_its_parent),
 	};
 
