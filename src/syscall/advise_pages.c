@@ -60,7 +60,7 @@ bool advice_removes(int advice)
 	       advice == MADV_REMOVE;
 }
 
-int advice_may_remove(const struct vma *vma, int advice)
+static inline int may_remove(const struct vma *vma, int advice)
 {
 	const unsigned long flags = vma->vm_flags;
 
@@ -71,6 +71,11 @@ int advice_may_remove(const struct vma *vma, int advice)
 	if ((flags & VM_LOCKED) || !vma->vm_file)
 		return -EINVAL;
 	return (flags & (VM_SHARED | VM_MAYWRITE)) == (VM_SHARED | VM_MAYWRITE) ? 0 : -EACCES;
+}
+
+int advice_may_remove(const struct vma *vma, int advice)
+{
+	return may_remove(vma, advice);
 }
 
 /* A hole in the file. fallocate(2)'s errors are among the answers. */
@@ -158,16 +163,18 @@ static int guard(struct vma *vma, unsigned long start, unsigned long end, int ad
 int advise_pages(struct vma *vma, unsigned long start, unsigned long end, int advice)
 {
 	const unsigned long flags = vma->vm_flags;
-	const int refused = advice_removes(advice) ? advice_may_remove(vma, advice) : 0;
+	int err;
 
-	if (refused)
-		return refused;
 	switch (advice) {
 	case MADV_DONTNEED:
+		err = may_remove(vma, MADV_DONTNEED);
+		return err ? err : zap(vma, start, end);
 	case ADV_DONTNEED_LOCKED:
-		return zap(vma, start, end);
+		err = may_remove(vma, ADV_DONTNEED_LOCKED);
+		return err ? err : zap(vma, start, end);
 	case MADV_FREE:
-		if (!vma->is_anon)
+		err = may_remove(vma, MADV_FREE);
+		if (err || !vma->is_anon)
 			return -EINVAL;
 		range_lazyfree(vma, start, end);
 		return 0;
@@ -180,6 +187,9 @@ int advise_pages(struct vma *vma, unsigned long start, unsigned long end, int ad
 		range_cold(vma, start, end);
 		return 0;
 	case MADV_REMOVE:
+		err = may_remove(vma, MADV_REMOVE);
+		if (err)
+			return err;
 		return advise_hole(vma->vm_file,
 				   vma_pgoff_at(vma, start) << vma->vm_mm->geo->page_shift,
 				   end - start);

@@ -12,44 +12,6 @@
 /* What a step says when the walk is to stop. No errno is positive. */
 #define ADVICE_TELL 1
 
-/* Where the walk has stopped, and what is told. */
-struct told {
-	struct uffd_events events;
-	struct samara_file *file; /* MADV_REMOVE: counted; else NULL */
-	unsigned long offset;     /* in file, bytes */
-	unsigned long start, end;
-};
-
-/* What the part's VMA is needed for is kept: it may leave meanwhile. */
-static void stop_at(struct told *told, const struct vma_part *part, int advice)
-{
-	const struct vma *vma = part->vma;
-
-	told->start = part->start;
-	told->end = part->end;
-	told->file = NULL;
-	if (advice != MADV_REMOVE)
-		return;
-	told->file = file_get(vma->vm_file);
-	told->offset = vma_pgoff_at(vma, part->start) << vma->vm_mm->geo->page_shift;
-}
-
-int advise_told(const struct vma_walk *walk, const struct vma_part *part)
-{
-	const int advice = (int)walk->arg;
-	struct told *told = walk->to;
-	int err = advice_may_remove(part->vma, advice);
-
-	if (!err)
-		err = uffd_remove_prepare(&told->events, part->vma, part->start, part->end);
-	if (err)
-		return err;
-	if (!told->events.first || READ_ONCE(walk->mm->watch.uffds.no_wait))
-		return advise_pages(part->vma, part->start, part->end, advice);
-	stop_at(told, part, advice);
-	return ADVICE_TELL;
-}
-
 /* Whether a page of [start, end) is not mapped. */
 static bool has_hole(struct samara_mm *mm, unsigned long start, unsigned long end)
 {
@@ -63,8 +25,39 @@ static bool has_hole(struct samara_mm *mm, unsigned long start, unsigned long en
 	return false;
 }
 
+/* What the part's VMA is needed for is kept: it may leave meanwhile. */
+static void stop_at(const struct vma_walk *walk, const struct vma_part *part)
+{
+	struct advice_told *told = walk->to;
+	const struct vma *vma = part->vma;
+
+	told->start = part->start;
+	told->end = part->end;
+	told->file = NULL;
+	told->hole = has_hole(walk->mm, walk->start, part->start) ? -ENOMEM : 0;
+	if (walk->arg != MADV_REMOVE)
+		return;
+	told->file = file_get(vma->vm_file);
+	told->offset = vma_pgoff_at(vma, part->start) << vma->vm_mm->geo->page_shift;
+}
+
+int advise_told(const struct vma_walk *walk, const struct vma_part *part)
+{
+	const int advice = (int)walk->arg;
+	int err = advice_may_remove(part->vma, advice);
+
+	if (!err)
+		err = uffd_remove_prepare(&walk->dead->events, part->vma, part->start, part->end);
+	if (err)
+		return err;
+	if (!walk->dead->events.first || READ_ONCE(walk->mm->watch.uffds.no_wait))
+		return advise_pages(part->vma, part->start, part->end, advice);
+	stop_at(walk, part);
+	return ADVICE_TELL;
+}
+
 /* It was told. The pages of what is mapped there by now go; told->end becomes where that ends. */
-static int remove_told(struct samara_mm *mm, struct told *told, int advice)
+static int remove_told(struct samara_mm *mm, struct advice_told *told, int advice)
 {
 	struct vma *vma;
 	int err;
@@ -86,28 +79,26 @@ static int remove_told(struct samara_mm *mm, struct told *told, int advice)
 	return err;
 }
 
-int advise_walk(const struct vma_walk *walk)
+int advise_tell(struct vma_walk *walk, int err)
 {
+	const struct advice_told *told = walk->to;
 	struct samara_mm *mm = walk->mm;
-	struct told told = { 0 };
-	struct vma_walk rest = *walk;
-	int err, hole = 0;
-	bool stopped;
+	int hole = 0;
 
-	rest.to = &told;
-	do {
-		mmap_read_lock(mm);
-		err = vma_walk_holes(&rest);
-		stopped = err == ADVICE_TELL;
-		if (stopped && has_hole(mm, rest.start, told.start))
-			hole = -ENOMEM;
-		mmap_read_unlock(mm);
-		if (unlikely(told.events.first))
-			uffd_events_deliver(&told.events, NULL);
+	for (;;) {
+		const bool stopped = err == ADVICE_TELL;
+
+		uffd_events_deliver(&walk->dead->events, NULL);
 		if (!stopped)
-			break;
-		err = remove_told(mm, &told, (int)walk->arg);
-		rest.start = told.end;
-	} while (!err && rest.start < rest.end);
-	return err ? err : hole;
+			return err ? err : hole;
+		if (told->hole)
+			hole = told->hole;
+		err = remove_told(mm, walk->to, (int)walk->arg);
+		walk->start = told->end;
+		if (err || walk->start >= walk->end)
+			return err ? err : hole;
+		mmap_read_lock(mm);
+		err = vma_walk_holes(walk);
+		mmap_read_unlock(mm);
+	}
 }

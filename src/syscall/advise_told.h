@@ -16,16 +16,26 @@
 
 #include "vma/modify.h"
 
-/*
- * A step of advise_walk(), for a registered VMA and advice that removes (walk->arg). 0 or -errno,
- * as advise_pages(); or what makes the walk stop until it is told.
- */
-int advise_told(const struct vma_walk *walk, const struct vma_part *part) __must_check;
+struct samara_file;
+
+/* Where a walk has stopped (struct vma_walk.to). What is told is in walk->dead->events. */
+struct advice_told {
+	struct samara_file *file; /* MADV_REMOVE: counted; else NULL */
+	unsigned long offset;     /* in file, bytes */
+	unsigned long start, end;
+	int hole; /* -ENOMEM: a page before start is not mapped; else 0 */
+};
 
 /*
- * vma_walk_holes() with the mmap_lock held for reading, but not while REMOVE is told. walk->to is
- * NULL. No lock is held.
+ * A step of vma_walk_holes(), for a registered VMA and advice that removes (walk->arg). 0 or
+ * -errno, as advise_pages(); or what makes the walk stop until it is told. mmap_lock is held for
+ * reading.
  */
-int advise_walk(const struct vma_walk *walk) __must_check;
+int advise_told(const struct vma_walk *walk, const struct vma_part *part) __must_check;
+/*
+ * The walk has ended with err, and walk->dead has events: they are told, and it goes on. The answer
+ * of the whole call. No lock is held.
+ */
+int advise_tell(struct vma_walk *walk, int err) __must_check;
 
 #endif

@@ -20,7 +20,8 @@ struct door {
 static inline void door_enter(struct door *door, struct samara_mm *mm)
 {
 	door->mm = mm;
-	door->dead = (struct vma_dead){ 0 };
+	door->dead.first = NULL;
+	door->dead.events.first = NULL;
 	door->populate = (struct populate_later){ 0 };
 	mmap_write_lock(mm);
 }

@@ -138,8 +138,9 @@ static bool advise_vma(const struct vma_walk *walk, int *err)
 }
 
 /* Advice that changes no mapping: mmap_lock for reading, or the VMA's lock. */
-static int advise_reading(const struct vma_walk *walk)
+static int advise_reading(struct vma_walk *walk)
 {
+	struct advice_told told;
 	const int advice = (int)walk->arg;
 	int err;
 
@@ -148,7 +149,12 @@ static int advise_reading(const struct vma_walk *walk)
 				       advice == ADV_POPULATE_WRITE ? VM_WRITE : VM_READ);
 	if (wants_vma_only(advice) && advise_vma(walk, &err))
 		return err;
-	return advise_walk(walk);
+	walk->dead->events.first = NULL;
+	walk->to = &told;
+	mmap_read_lock(walk->mm);
+	err = vma_walk_holes(walk);
+	mmap_read_unlock(walk->mm);
+	return likely(!walk->dead->events.first) ? err : advise_tell(walk, err);
 }
 
 int samara_madvise(struct samara_mm *mm, unsigned long addr, unsigned long len, int advice)

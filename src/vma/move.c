@@ -124,15 +124,18 @@ static bool may_be_told(const struct remap_plan *plan, unsigned long end)
 }
 
 /* REMAP; UNMAP of the tail, which may be other VMAs', and of the source. 0 or -ENOMEM. */
-static int prepare_events(struct remap_plan *plan)
+static __cold int prepare_events(struct remap_plan *plan)
 {
 	const struct remap_request *req = plan->req;
 	const unsigned long start = req->addr, end = start + plan->old_len;
 	const unsigned long kept = min(plan->old_len, req->new_len);
 	const struct uffd_remap remap = { .from = start, .to = plan->new_addr, .len = kept };
-	struct remap_events *events = &plan->events;
-	int err = uffd_remap_prepare(&events->remap, plan->vma, &remap);
+	struct remap_events *events = plan->events;
+	int err;
 
+	*events = (struct remap_events){ 0 };
+	plan->told = true;
+	err = uffd_remap_prepare(&events->remap, plan->vma, &remap);
 	if (!err && kept < plan->old_len)
 		err = uffd_unmap_prepare(&events->tail, req->mm, start + kept, end);
 	if (!err && remap_clears_source(plan))
@@ -203,7 +206,7 @@ static void unprotect_moved(const struct remap_plan *plan, struct vma *to, unsig
  * to, which is registered, has the pages. Without REMAP it is not registered any more, nor what was
  * merged with it.
  */
-static void keep_registered(struct remap_plan *plan, struct vma *to)
+static __cold void keep_registered(struct remap_plan *plan, struct vma *to)
 {
 	const unsigned long flags = to->vm_flags;
 
@@ -214,7 +217,7 @@ static void keep_registered(struct remap_plan *plan, struct vma *to)
 	unprotect_moved(plan, to, flags);
 	/* The source was merged into it: clearing that is told to none. */
 	if (plan->vma == to)
-		uffd_events_drop(&plan->events.source);
+		uffd_events_drop(&plan->events->source);
 }
 
 /* VMAs follow the tree, and the pages move. Returns the VMA at the new place. */

@@ -11,7 +11,10 @@
 
 enum remap_type { REMAP_NO_RESIZE, REMAP_SHRINK, REMAP_EXPAND };
 
-/* What userfaultfds are told behind UNMAP of the target, in this order. move_reserve() makes it. */
+/*
+ * What userfaultfds are told behind UNMAP of the target, in this order. Filled in by
+ * move_reserve(), where something may be told.
+ */
 struct remap_events {
 	struct uffd_events remap;
 	struct uffd_events tail; /* UNMAP of what is shrunk, when a target is given */
@@ -29,7 +32,8 @@ struct remap_plan {
 	unsigned long new_addr;    /* chosen */
 	struct area_around around; /* of new_addr, if clearing that found it */
 	struct vma_reserve reserve;
-	struct remap_events events;
+	struct remap_events *events;
+	bool told;  /* events are filled in */
 	bool begun; /* the map is changed: memory comes from the reserve only */
 };
 

@@ -246,7 +246,8 @@ static int remap_there(struct remap_plan *plan)
 			err = shrink(plan);
 		if (!err) {
 			plan->begun = true;
-			plan->events.tail_gone = true;
+			if (plan->told)
+				plan->events->tail_gone = true;
 			plan->old_len = req->new_len;
 		}
 	}
@@ -259,13 +260,11 @@ static int remap_there(struct remap_plan *plan)
 }
 
 /* What was done is told, also by a request that failed at a later step. */
-static void hand_over_events(struct remap_plan *plan, int err)
+static __cold void hand_over_events(struct remap_plan *plan, int err)
 {
-	struct remap_events *events = &plan->events;
+	struct remap_events *events = plan->events;
 	struct uffd_events *to = &plan->req->dead->events;
 
-	if (likely(!events->remap.first && !events->tail.first && !events->source.first))
-		return;
 	if (!err)
 		uffd_events_move(to, &events->remap);
 	if (events->tail_gone)
@@ -280,8 +279,10 @@ static void hand_over_events(struct remap_plan *plan, int err)
 int vma_remap(const struct remap_request *req, struct vma *vma, struct remap_result *result)
 {
 	const bool locked = vma && (vma->vm_flags & VM_LOCKED);
+	struct remap_events events;
 	struct remap_plan plan = {
 		.req = req,
+		.events = &events,
 		.vma = vma,
 		.old_len = req->old_len,
 		.new_addr = remap_has_target(req) ? req->new_addr : req->addr,
@@ -291,7 +292,8 @@ int vma_remap(const struct remap_request *req, struct vma *vma, struct remap_res
 	if (!err)
 		err = remap_has_target(req) ? remap_there(&plan) : remap_here(&plan);
 	vma_reserve_drop(&plan.reserve);
-	hand_over_events(&plan, err);
+	if (unlikely(plan.told))
+		hand_over_events(&plan, err);
 	if (err)
 		return err;
 	*result = (struct remap_result){ .addr = plan.new_addr };

@@ -221,12 +221,12 @@ int unmap_gather(const struct unmap_request *req, struct unmap_plan *plan)
 	return err ? err : gather(req, NULL, plan);
 }
 
-/* 0 or -ENOMEM. */
-static int prepare_events(struct unmap_plan *plan)
+/* A VMA of the range is registered. 0 or -ENOMEM. */
+static __cold int prepare_events(struct unmap_plan *plan)
 {
 	const struct unmap_request *req = plan->req;
 
-	if (likely(!(plan->flags & VM_UFFD_FLAGS)) || req->untold)
+	if (req->untold)
 		return 0;
 	return uffd_unmap_prepare(&plan->events, req->mm, req->start, req->end);
 }
@@ -235,7 +235,7 @@ int unmap_prepare(struct unmap_plan *plan)
 {
 	struct vma *head = plan->head;
 
-	if (prepare_events(plan))
+	if (unlikely(plan->flags & VM_UFFD_FLAGS) && prepare_events(plan))
 		return -ENOMEM;
 	if (head)
 		vma_start_write(head);
