@@ -16,7 +16,6 @@
 #include <samara/uffd.h>
 
 #include "base/atomic.h"
-#include "base/futex.h"
 #include "mmu/table.h"
 #include "uffd/uffd.h"
 
@@ -75,19 +74,8 @@ static void close_all(void *arg)
 /* Waits for a message, which must come. */
 static void read_one(struct uffd_world *u, struct uffd_msg *msg)
 {
-	struct uffd_queues *q = &u->uffd->q;
-	bool got = false;
-
 	atomic_add_return_relaxed(&u->reads, 1);
-	while (!got) {
-		const unsigned int seen = smp_load_acquire(&q->readers);
-
-		spin_lock(&q->lock, RANK_EVENT);
-		got = uffd_event_take(u->uffd, msg);
-		spin_unlock(&q->lock);
-		if (!got)
-			futex_wait(&q->readers, seen, FUTEX_ANYONE, NULL);
-	}
+	schedule_require(samara_uffd_read(u->uffd, msg, 1) == sizeof(*msg));
 }
 
 /* unmap_told, unmap_many --------------------------------------------------------------- */

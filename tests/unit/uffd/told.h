@@ -68,12 +68,7 @@ static inline bool registered(struct samara_mm *mm, unsigned long page)
 
 static inline bool next_message(struct samara_uffd *uffd, struct uffd_msg *msg)
 {
-	bool got;
-
-	spin_lock(&uffd->q.lock, RANK_EVENT);
-	got = uffd_event_take(uffd, msg);
-	spin_unlock(&uffd->q.lock);
-	return got;
+	return samara_uffd_read(uffd, msg, 1) == sizeof(*msg);
 }
 
 static inline unsigned int unread(struct samara_uffd *uffd)
