@@ -4,6 +4,8 @@
  */
 #include "told.h"
 
+#include <poll.h>
+
 #define MOST UFFD_EVENTS_MOST
 
 static long unmap_0(struct fixture *f)
@@ -117,6 +119,37 @@ static void order_stays_and_filling_waits(void **state)
 	samara_uffd_put(uffd);
 }
 
+static bool readable(struct samara_uffd *uffd)
+{
+	struct pollfd p = { .fd = samara_uffd_fd(uffd), .events = POLLIN };
+
+	return poll(&p, 1, 0) == 1;
+}
+
+static void the_descriptor_is_readable_while_one_is_unread(void **state)
+{
+	struct fixture *f = *state;
+	struct samara_uffd *uffd = open_with(f->mm, EVENTS);
+	struct uffd_msg msg[3];
+
+	samara_uffd_events_wait(f->mm, 0);
+	map_told(f->mm, uffd, 0, 4);
+	assert_false(readable(uffd));
+	assert_int_equal(samara_munmap(f->mm, AT(0), PAGE), 0);
+	assert_true(readable(uffd));
+	assert_int_equal(samara_munmap(f->mm, AT(1), PAGE), 0);
+	assert_map(f->mm, "2-4 rw-p");
+	assert_true(next_message(uffd, &msg[0]));
+	assert_true(readable(uffd));
+	assert_true(next_message(uffd, &msg[0]));
+	assert_false(readable(uffd));
+	for (int i = 2; i < 4; i++)
+		assert_int_equal(samara_munmap(f->mm, AT(i), PAGE), 0);
+	assert_int_equal(samara_uffd_read(uffd, msg, 3), 2 * sizeof(msg[0]));
+	assert_false(readable(uffd));
+	samara_uffd_put(uffd);
+}
+
 static void one_too_many_is_refused_and_nothing_changes(void **state)
 {
 	struct fixture *f = *state;
@@ -204,6 +237,7 @@ int main(void)
 		T(no_lock_is_held_while_it_waits),
 		T(a_message_outlives_its_mm),
 		T(order_stays_and_filling_waits),
+		T(the_descriptor_is_readable_while_one_is_unread),
 		T(one_too_many_is_refused_and_nothing_changes),
 		T(the_validator_counts_what_is_queued),
 		T(a_child_does_as_its_parent),
