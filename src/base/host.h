@@ -53,4 +53,10 @@ unsigned int host_copy_from(unsigned long src, size_t size, unsigned int nr, voi
 /* All of buf by write(2), in such pairs. 0, or -errno of it. */
 int host_print(int fd, const char *buf, size_t len) __must_check;
 
+/*
+ * To memory of the embedder that may not be there. 0 or -EFAULT; a part may have been written.
+ * Where process_vm_writev(2) is forbidden, the memory is taken to be there.
+ */
+int host_copy_out(void *to, const void *from, size_t size) __must_check;
+
 #endif

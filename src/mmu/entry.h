@@ -13,6 +13,7 @@
  *   fill, others     -EEXIST       -EEXIST       -EEXIST         -EEXIST       -EEXIST
  *   protect          leaves        leaves        leaves          as its page   leaves
  *   uffd protect     leaves        leaves        leaves          read-only     marks
+ *   pagemap_scan     marks         marks         leaves          read-only     marks
  *   uffd unprotect   leaves        leaves        clears          unmarks       unmarks
  *   clear_refs       leaves        leaves        leaves          not writable  without the mark
  *   lazyfree         leaves        clears        leaves          leaves        slot given back
@@ -120,17 +121,17 @@ static inline pte_t pte_protected(const struct vma *vma, pte_t pte)
 	}
 }
 
-/* The same without the bit; it gets no right. Empty: it was a marker of nothing else. */
+/*
+ * The same without the bit; it gets no right. Empty: it was a marker of nothing else. What a scan
+ * has noted on a guard or poison stays.
+ */
 static inline pte_t pte_unprotected(pte_t pte)
 {
-	unsigned int marker;
-
 	if (!pte_swp(pte))
 		return pte_without(pte, PTE_UFFD_WP);
 	switch (swp_kind(pte)) {
 	case SWP_KIND_MARKER:
-		marker = pte_marker(pte) & ~(unsigned int)MARKER_UFFD_WP;
-		return marker ? mk_marker(marker) : pte_empty();
+		return pte_marker(pte) & MARKER_STOPS ? pte : pte_empty();
 	case SWP_KIND_MIGRATION:
 		return swp_without(pte, MIGRATION_UFFD_WP);
 	default:

@@ -88,6 +88,8 @@ enum swp_type {
 #define MIGRATION_FRAME 0xffffffffULL
 
 enum pte_marker { MARKER_UFFD_WP = 1, MARKER_POISON = 2, MARKER_GUARD = 4 };
+/* No access comes by these. They may have the first one beside them, of PAGEMAP_SCAN. */
+#define MARKER_STOPS (MARKER_POISON | MARKER_GUARD)
 
 #define PTE_SWP 2ULL /* in a present entry this bit is PTE_WRITE */
 #define PTE_SWP_TYPE_SHIFT 9

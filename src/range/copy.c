@@ -77,7 +77,7 @@ static void copy_marker(struct copy *c, struct table *to, pte_t *at, pte_t pte)
 {
 	unsigned int marker = pte_marker(pte);
 
-	if (!vma_uffd_wp(c->dst))
+	if (!vma_uffd_wp(c->dst) || (marker & MARKER_STOPS))
 		marker &= ~(unsigned int)MARKER_UFFD_WP;
 	if (marker)
 		table_fill(to, at, mk_marker(marker));

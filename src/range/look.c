@@ -172,6 +172,8 @@ static unsigned long long pagemap_nonpresent(const struct vma *vma, pte_t pte)
 	} else {
 		type = PM_SWP_MARKER;
 		value = pte_marker(pte);
+		if (value & MARKER_STOPS)
+			value &= MARKER_STOPS;
 		if (value & MARKER_GUARD)
 			entry |= SAMARA_PM_GUARD;
 	}

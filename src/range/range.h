@@ -84,6 +84,8 @@ int range_uffd_protect(struct vma *vma, unsigned long start, unsigned long end) 
  * all of vma needs be in one registration.
  */
 void range_uffd_unprotect(struct vma *vma, unsigned long start, unsigned long end);
+/* Of what mremap has moved: what PAGEMAP_SCAN has noted on guards and poison goes too. */
+void range_uffd_unprotect_moved(struct vma *vma, unsigned long start, unsigned long end);
 
 /* soft_dirty.c ---------------------------------------------------------------- */
 

@@ -13,7 +13,7 @@ static bool allows_write(pte_t pte)
 /* NULL, or what is wrong with an entry of a VMA that has VM_UFFD_WP, or has it not. */
 static const char *wrong(const struct vma *vma, pte_t pte)
 {
-	if (!pte_any_uffd_wp(pte))
+	if (!pte_any_uffd_wp(pte) || (pte_marker(pte) & MARKER_STOPS))
 		return NULL;
 	if (!vma_uffd_wp(vma))
 		return "protected, in a mapping that is not registered for it";

@@ -9,7 +9,7 @@
  *   swap entry          bit                            no bit
  *   migration entry     bit, read-only                 no bit
  *   uffd-wp marker      stays                          empty
- *   guard, poison       stays: it stops more           stays
+ *   guard, poison       stays: it stops more           stays, and what a scan has noted on it
  *   empty               marker: in a file's mapping,   stays
  *                       in any with WP_UNPOPULATED
  *
@@ -34,6 +34,7 @@
 struct writeprotect {
 	struct vma *vma;
 	bool on, markers; /* markers: also where nothing is */
+	bool notes;       /* off: also what a scan has noted on guards and poison */
 	unsigned long flush_start, flush_end;
 };
 
@@ -70,6 +71,8 @@ static void unprotect_entry(struct writeprotect *w, struct table *leaf, pte_t *a
 	if (!pte_any_uffd_wp(old))
 		return;
 	now = pte_unprotected(old);
+	if (w->notes && pte_marker(now))
+		now = mk_marker(pte_marker(now) & MARKER_STOPS);
 	if (pte_present(now) && entry_may_write(w->vma, w->vma->vm_flags, now))
 		now = pte_with(now, PTE_WRITE);
 	if (pte_none(now))
@@ -122,11 +125,23 @@ int range_uffd_protect(struct vma *vma, unsigned long start, unsigned long end)
 	return 0;
 }
 
+static void unprotect(struct writeprotect *w, unsigned long start, unsigned long end)
+{
+	rwsem_assert_held(&w->vma->vm_mm->mmap_lock.sem);
+	if (mm_has_tables(w->vma->vm_mm))
+		walk(w, start, end);
+}
+
 void range_uffd_unprotect(struct vma *vma, unsigned long start, unsigned long end)
 {
 	struct writeprotect w = { .vma = vma, .flush_start = ~0UL };
 
-	rwsem_assert_held(&vma->vm_mm->mmap_lock.sem);
-	if (mm_has_tables(vma->vm_mm))
-		walk(&w, start, end);
+	unprotect(&w, start, end);
+}
+
+void range_uffd_unprotect_moved(struct vma *vma, unsigned long start, unsigned long end)
+{
+	struct writeprotect w = { .vma = vma, .notes = true, .flush_start = ~0UL };
+
+	unprotect(&w, start, end);
 }

@@ -40,11 +40,11 @@ static bool vma_has_recency(const struct vma *vma)
 
 static bool marker_stays(const struct zap *z, unsigned int marker)
 {
-	if (marker & MARKER_UFFD_WP)
-		return !z->vma->is_anon && z->what != ZAP_ALL;
 	if (marker & MARKER_GUARD)
 		return z->what != ZAP_ALL;
-	return z->what == ZAP_FILE_ONLY;
+	if (marker & MARKER_POISON)
+		return z->what == ZAP_FILE_ONLY;
+	return !z->vma->is_anon && z->what != ZAP_ALL;
 }
 
 /* Write protection by userfaultfd outlives a file's page: a marker remembers it. */

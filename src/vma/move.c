@@ -197,7 +197,8 @@ static void unprotect_moved(const struct remap_plan *plan, struct vma *to, unsig
 	const unsigned long start = plan->new_addr, end = start + plan->req->new_len;
 
 	if (plan->old_len)
-		range_uffd_unprotect(to, start, start + min(plan->old_len, plan->req->new_len));
+		range_uffd_unprotect_moved(to, start,
+					   start + min(plan->old_len, plan->req->new_len));
 	if ((flags & VM_UFFD_WP) && (to->vm_start != start || to->vm_end != end))
 		mm_uffd_bits_stale(to->vm_mm);
 }
