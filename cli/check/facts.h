@@ -16,6 +16,8 @@
 
 #include "check/wire.h"
 
+struct samara_mm;
+
 /* What reading untouched anonymous memory maps. */
 enum zero_page {
 	ZERO_PAGE_UNKNOWN = -1,
@@ -96,5 +98,7 @@ const char *facts_cannot_judge(const struct host_facts *facts);
 bool op_touches(const struct wire_op *op);
 /* Why it cannot judge op, or NULL. */
 const char *facts_cannot_judge_op(const struct host_facts *facts, const struct wire_op *op);
+/* The same of what is mapped, where pages may be write-protected by userfaultfds. */
+const char *map_cannot_judge_op(struct samara_mm *mm, const struct wire_op *op);
 
 #endif

@@ -126,10 +126,12 @@ static bool changes_pages(const struct wire_op *op)
 }
 
 /* What the host cannot judge becomes a call without effect. */
-static void leave_out(const struct settings *set, struct wire_op *op, struct result *r)
+static void leave_out(const struct ours *o, struct wire_op *op, struct result *r)
 {
-	const char *why = facts_cannot_judge_op(&set->found.facts, op);
+	const char *why = facts_cannot_judge_op(&o->set.found.facts, op);
 
+	if (!why && o->begin.lanes)
+		why = map_cannot_judge_op(o->mm, op);
 	if (!why)
 		return;
 	*op = (struct wire_op){ .nr = SYS_munmap, .arg = { WIRE_WINDOW } };
@@ -176,7 +178,7 @@ int seq_make(struct side_by_side *s, struct seq *seq, unsigned long nr, struct r
 			*op = (struct wire_op){ .nr = SYS_swapoff }; /* all is back */
 		else if (seq->n >= prefix)
 			gen_next(&gen, op);
-		leave_out(set, op, r);
+		leave_out(&s->ours, op, r);
 		op->look = looks(set, op, seq->n, profile);
 		kind = kind_at(s->ours.mm, op);
 		err = ours_do(&s->ours, op, seq->n);

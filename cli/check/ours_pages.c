@@ -188,7 +188,7 @@ static int keep_mapping(struct ours *o, struct seen *seen, unsigned int nr,
 
 		if (o->swap.may && doubt_of(&o->procs.at[nr].doubt, at, at + PAGE))
 			entries[i] |= PM_DOUBT;
-		if (!entries[i] || (disk && (entries[i] & SAMARA_PM_FILE)))
+		if (!entries[i] || (disk && is_of_disk(entries[i])))
 			continue;
 		to = (struct wire_page *)(void *)ours_room(o, sizeof(*to));
 		if (!to)

@@ -189,9 +189,14 @@ struct wire_answer {
 };
 
 /*
- * A page that pagemap tells something of. Pages of the file `disk' are left out: who knows what
- * the host has read.
+ * A page that pagemap tells something of. Pages of the file `disk' are left out, and the marks of
+ * those that are protected and may be there: what the host has read is not known.
  */
+static inline int is_of_disk(uint64_t entry)
+{
+	return (entry >> 61 & 1) || (!(entry >> 63) && (entry >> 57 & 1));
+}
+
 struct wire_page {
 	uint64_t at;    /* its address, and in the low bits the process */
 	uint64_t entry; /* of pagemap */

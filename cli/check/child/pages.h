@@ -11,7 +11,6 @@
 #include "access.h"
 
 #define PM_PRESENT (1UL << 63)
-#define PM_FILE (1UL << 61)
 
 /* One process's files. */
 struct looked_at {
@@ -77,7 +76,7 @@ static int look_at_mapping(const struct looked_at *p, const struct mapped *m,
 	for (uint64_t i = 0; i < n; i++) {
 		struct wire_page *to = at_offset(HEAD->text.at);
 
-		if (!entries[i] || (m->disk && (entries[i] & PM_FILE)))
+		if (!entries[i] || (m->disk && is_of_disk(entries[i])))
 			continue;
 		if (HEAD->text.at + sizeof(*to) > HEAD->size)
 			return -1;
