@@ -224,7 +224,8 @@ bool same_pages(const struct host *h, const struct ours *o, unsigned int i, stru
 	if (answer->pages.unseen)
 		leave_unseen_out(&b, answer->pages.unseen);
 	frames_begin(&t->host, o->set.found.facts.zero.frame);
-	frames_begin(&t->ours, 0);
+	/* UFFDIO_ZEROPAGE maps one, of a number that is not known, where no read does. */
+	frames_begin(&t->ours, o->set.found.facts.zero.frame == NONE ? NONE : 0);
 	if (seen->left.may)
 		return same_left_pages(&(struct page_lists){ .host = a,
 							     .ours = b,
