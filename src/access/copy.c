@@ -6,10 +6,9 @@
  * inside its section) see a range half moved, but no torn word (base/bytes.h).
  */
 #include <errno.h>
-#include <signal.h>
 
 #include "access/page_access.h"
-#include "access/pin.h"
+#include "access/forced.h"
 #include "base/bytes.h"
 
 struct transfer {
@@ -53,41 +52,6 @@ static long transfer(const struct transfer *t)
 		access_end(&at);
 		done += n;
 	}
-	return done || err == -EFAULT ? (long)done : err;
-}
-
-/* As a debugger: each page is pinned while its bytes are moved. */
-static long transfer_forced(const struct transfer *t)
-{
-	const unsigned long len = min(t->len, (unsigned long)INT64_MAX);
-	struct samara_fault ignored;
-	struct samara_fault *fault = t->fault ? t->fault : &ignored;
-	unsigned long done = 0, n;
-	struct samara_pin pin;
-	int err = mm_call(t->mm);
-
-	if (err)
-		return err;
-	*fault = (struct samara_fault){ 0 };
-	for (; done < len; done += n) {
-		const unsigned long addr = t->addr + done, page = addr & mm_page_mask(t->mm);
-
-		err = pin_to_copy(t->mm, page, t->from ? FAULT_WRITE : 0, t->flags, &pin);
-		if (err)
-			break;
-		n = page_rest(t->mm, addr, len - done);
-		if (t->from)
-			bytes_store((char *)pin.host + (addr - page), t->from + done, n);
-		else
-			bytes_load(t->to + done, (char *)pin.host + (addr - page), n);
-		samara_unpin_pages(&pin, 1, !!t->from);
-	}
-	if (err == -EFAULT)
-		*fault = (struct samara_fault){ .addr = t->addr + done,
-						.signo = SIGSEGV,
-						.code = SEGV_ACCERR };
-	else if (err)
-		*fault = (struct samara_fault){ .addr = t->addr + done, .code = err };
 	return done || err == -EFAULT ? (long)done : err;
 }
 
@@ -163,5 +127,15 @@ long samara_access(struct samara_mm *mm, unsigned long addr, void *buf, unsigned
 	}
 	if (flags & ~(unsigned int)ACCESS_FLAGS)
 		return -EINVAL;
-	return flags & SAMARA_FORCE ? transfer_forced(&t) : transfer(&t);
+	if (!(flags & SAMARA_FORCE))
+		return transfer(&t);
+	return access_forced(&(struct forced){
+		.mm = mm,
+		.addr = addr,
+		.buf = buf,
+		.len = min(len, (unsigned long)INT64_MAX),
+		.write = t.from ? FAULT_WRITE : 0,
+		.flags = t.flags,
+		.fault = fault,
+	});
 }

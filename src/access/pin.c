@@ -32,7 +32,7 @@ struct pin_ask {
 	unsigned int pin;   /* enum samara_pin_flags */
 	unsigned int fault; /* enum fault_flags */
 	unsigned int codes; /* of the last fault, if that gave the answer */
-	struct waited waited;
+	struct waited *waited;
 	struct samara_pin *out;
 };
 
@@ -140,7 +140,7 @@ static int pin_in_vma(struct vma *vma, unsigned long addr, struct pin_ask *ask)
 
 	ask->codes = 0;
 	while (!ret && (ret = follow(vma, addr, ask, &need)) == 1) {
-		codes = fault_or_queue(vma, addr, need | how, &ask->waited);
+		codes = fault_or_queue(vma, addr, need | how, ask->waited);
 		fault_count(vma->vm_mm, codes);
 		if (codes & VM_FAULT_RETRY)
 			return 1;
@@ -154,7 +154,7 @@ static int pin_in_vma(struct vma *vma, unsigned long addr, struct pin_ask *ask)
 	return ret;
 }
 
-static int pin_once(struct samara_mm *mm, unsigned long addr, struct pin_ask *ask)
+static __always_inline int pin_once(struct samara_mm *mm, unsigned long addr, struct pin_ask *ask)
 {
 	const unsigned int fault = ask->fault;
 	struct vma *vma;
@@ -180,39 +180,43 @@ static int pin_once(struct samara_mm *mm, unsigned long addr, struct pin_ask *as
 }
 
 /* Again after each wait. No lock is held. */
-static int pin_one(struct samara_mm *mm, unsigned long addr, struct pin_ask *ask)
+static __always_inline int pin_one(struct samara_mm *mm, unsigned long addr, struct pin_ask *ask)
 {
 	int ret, err;
 
-	waited_begin(&ask->waited, frames_refused, ask->fault);
+	waited_begin(ask->waited, frames_refused, ask->fault);
 	for (;;) {
 		ask->codes = 0;
 		ret = pin_once(mm, addr, ask);
 		if (!ret || !(ask->codes & VM_FAULT_WAITS))
 			break;
-		err = access_wait(mm, addr, ask->codes, &ask->waited);
+		err = access_wait(mm, addr, ask->codes, ask->waited);
 		if (err) {
 			ret = err == -EIO ? -EFAULT : err;
 			break;
 		}
 	}
-	waited_end(mm, &ask->waited);
+	waited_end(mm, ask->waited);
 	return ret;
 }
 
-int pin_to_copy(struct samara_mm *mm, unsigned long addr, unsigned int write, unsigned int flags,
-		struct samara_pin *out)
+/* As samara_pin_pages(); ask says how. */
+static __always_inline long pin_pages(struct samara_mm *mm, unsigned long addr, unsigned long nr,
+				      struct pin_ask *ask, struct samara_pin *out)
 {
-	struct pin_ask ask = {
-		.pin = SAMARA_PIN_FORCE | PIN_SHARED | (write ? SAMARA_PIN_WRITE : 0),
-		.fault = FAULT_KERNEL | FAULT_FORCE | write | (flags & FAULT_NOWAIT),
-		.out = out,
-	};
-	const int err = pin_one(mm, addr, &ask);
+	struct waited waited;
+	unsigned long done;
+	int err = 0;
 
-	if (!err)
-		machine_get(mm->machine, 1);
-	return err;
+	ask->waited = &waited;
+	for (done = 0; done < nr; done++, addr += mm_page_size(mm)) {
+		ask->out = &out[done];
+		err = pin_one(mm, addr, ask);
+		if (err)
+			break;
+	}
+	machine_get(mm->machine, done);
+	return done ? (long)done : err;
 }
 
 long samara_pin_pages(struct samara_mm *mm, unsigned long addr, unsigned long nr,
@@ -224,21 +228,24 @@ long samara_pin_pages(struct samara_mm *mm, unsigned long addr, unsigned long nr
 		.fault = FAULT_KERNEL | (flags & SAMARA_PIN_WRITE ? FAULT_WRITE : 0) |
 			 (flags & SAMARA_PIN_FORCE ? FAULT_FORCE : 0),
 	};
-	unsigned long done;
-	int err = 0;
 
 	if (refused)
 		return refused;
 	if (!mm_page_aligned(mm, addr) || (flags & ~(unsigned int)PIN_FLAGS))
 		return -EINVAL;
-	for (done = 0; done < nr; done++, addr += mm_page_size(mm)) {
-		ask.out = &out[done];
-		err = pin_one(mm, addr, &ask);
-		if (err)
-			break;
-	}
-	machine_get(mm->machine, done);
-	return done ? (long)done : err;
+	return pin_pages(mm, addr, nr, &ask, out);
+}
+
+int pin_to_copy(struct samara_mm *mm, unsigned long addr, unsigned int write, unsigned int flags,
+		struct samara_pin *out)
+{
+	struct pin_ask ask = {
+		.pin = SAMARA_PIN_FORCE | PIN_SHARED | (write ? SAMARA_PIN_WRITE : 0),
+		.fault = FAULT_KERNEL | FAULT_FORCE | write | (flags & FAULT_NOWAIT),
+	};
+	const long n = pin_pages(mm, addr, 1, &ask, out);
+
+	return n == 1 ? 0 : (int)n;
 }
 
 /*

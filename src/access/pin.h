@@ -7,6 +7,8 @@
 
 #include <samara/access.h>
 
+#include "base/compiler.h"
+
 /*
  * Pin the page at addr, of which a debugger copies bytes: as SAMARA_PIN_FORCE, with FAULT_WRITE in
  * write for writing, but a page that is only read stays shared. flags: FAULT_NOWAIT. 0; -EFAULT,

@@ -33,11 +33,14 @@ void fault_set_anon(const struct vm_fault *vmf, struct folio *folio)
 
 unsigned int fault_anon(struct vm_fault *vmf)
 {
-	unsigned int ret = fault_uffd(vmf);
 	struct folio *folio;
+	unsigned int ret;
 
-	if (ret)
-		return ret;
+	if (unlikely(vmf->vma->vm_flags & (VM_UFFD_MISSING | VM_UFFD_WP))) {
+		ret = fault_ask_uffd(vmf);
+		if (ret)
+			return ret;
+	}
 	/*
 	 * Unsharing nothing: the zero frame first, which is unshared when the access is tried
 	 * again.

@@ -50,7 +50,7 @@ unsigned int fault_anon_vma(const struct vm_fault *vmf)
 	return anon_vma_prepare(vmf->vma) ? VM_FAULT_OOM : VM_FAULT_DONE;
 }
 
-static unsigned int fault_empty(struct vm_fault *vmf)
+static __always_inline unsigned int fault_empty(struct vm_fault *vmf)
 {
 	/* Here too, so that no other process ends for a frame that would not be mapped. */
 	if (fault_lost(vmf))
@@ -78,7 +78,7 @@ static unsigned int fault_present(struct vm_fault *vmf)
 }
 
 /* Neither empty nor present: mmu/entry.h. Poison outranks the other bits of a marker. */
-static unsigned int fault_swp(struct vm_fault *vmf)
+static __noinline unsigned int fault_swp(struct vm_fault *vmf)
 {
 	const unsigned int marker = pte_marker(vmf->orig);
 

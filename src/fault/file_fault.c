@@ -49,7 +49,7 @@ static bool set_file(const struct vm_fault *vmf, pte_t *at, struct folio *folio,
 }
 
 /* Of a page that could not be had. */
-static unsigned int code_of(int err)
+static __noinline unsigned int code_of(int err)
 {
 	switch (err) {
 	case -ENOMEM:
@@ -91,7 +91,7 @@ static int get_allowed(const struct vm_fault *vmf, struct folio **out)
 	return -EHWPOISON;
 }
 
-static unsigned int ask_and_get(const struct vm_fault *vmf, struct folio **out)
+static __noinline unsigned int ask_and_get(const struct vm_fault *vmf, struct folio **out)
 {
 	unsigned int stopped;
 	int err;

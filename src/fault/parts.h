@@ -93,7 +93,11 @@ static inline unsigned int fault_uffd(const struct vm_fault *vmf)
  */
 static inline void fault_put(const struct vm_fault *vmf, pte_t *at, pte_t pte)
 {
-	if (unlikely(!pte_none(pte_read(at))) && vma_uffd_wp(vmf->vma))
+	if (likely(pte_none(pte_read(at)))) {
+		table_fill(vmf->leaf, at, pte);
+		return;
+	}
+	if (vma_uffd_wp(vmf->vma))
 		pte = pte_with(pte_without(pte, PTE_WRITE), PTE_UFFD_WP);
 	table_put(vmf->leaf, at, pte);
 }

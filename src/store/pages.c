@@ -284,8 +284,8 @@ static int read_host(struct inode *inode, struct folio *folio, bool *major)
 }
 
 /* A new page: locked, filled, in the cache. As page_cache_get(), or -EEXIST. */
-static int add(struct inode *inode, unsigned long index, enum get_kind kind, struct folio **out,
-	       bool *major)
+static __always_inline int add(struct inode *inode, unsigned long index, enum get_kind kind,
+			       struct folio **out, bool *major)
 {
 	const bool host = inode->kind == INODE_HOST;
 	struct folio *folio = folio_alloc(inode->ram, 0, host ? FOLIO_RAW : FOLIO_ZEROED);
