@@ -51,8 +51,6 @@ void vma_discard(struct vma *vma)
 void vma_leave(struct vma_dead *dead, struct vma *vma)
 {
 	vma_unlink(vma);
-	if (unlikely(vma->rare.uffd))
-		uffd_posts_drop(vma->rare.uffd, vma->vm_start, vma->vm_end);
 	vma->dead_next = dead->first;
 	dead->first = vma;
 }
@@ -257,6 +255,13 @@ void unmap_abort(struct unmap_plan *plan)
 	uffd_events_drop(&plan->events);
 }
 
+/* Faults that a handler was told of are over, where their mapping goes. */
+static void forget_posts(const struct unmap_request *req, const struct vma *vma)
+{
+	if (vma && unlikely(vma->rare.uffd))
+		uffd_posts_drop(vma->rare.uffd, req->start, req->end);
+}
+
 /* The doomed leave, head and tail shrink. */
 static void trim(struct unmap_plan *plan, struct vma_dead *dead)
 {
@@ -267,8 +272,11 @@ static void trim(struct unmap_plan *plan, struct vma_dead *dead)
 		vma_mark_detached(vma);
 	/* No page fault is in the range from here on. */
 	pages_unmap(plan);
+	forget_posts(req, head);
+	forget_posts(req, tail);
 	while ((vma = plan->doomed)) {
 		plan->doomed = vma->dead_next;
+		forget_posts(req, vma);
 		vma_leave(dead, vma);
 	}
 	if (tail && tail != head)
