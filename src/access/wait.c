@@ -139,13 +139,20 @@ static unsigned int why(unsigned int codes, unsigned int flags)
 void access_queue(struct vma *vma, unsigned long addr, unsigned int flags, unsigned int codes,
 		  struct waited *waited)
 {
-	if (waited->nowait) {
+	if (waited->nowait)
 		waited->posted = uffd_post(vma, addr, why(codes, flags));
+	else
+		uffd_queue(vma, addr, why(codes, flags), &waited->sleeper);
+	if (fault_uffd_waits(vma, addr, flags, codes))
+		return;
+	/* It was answered meanwhile: the access is made again at once. */
+	if (!waited->nowait) {
+		uffd_leave(&waited->sleeper);
 		return;
 	}
-	uffd_queue(vma, addr, why(codes, flags), &waited->sleeper);
-	if (!fault_uffd_waits(vma, addr, flags, codes))
-		uffd_leave(&waited->sleeper);
+	waited->posted = 0;
+	addr &= mm_page_mask(vma->vm_mm);
+	uffd_posts_drop(vma->rare.uffd, addr, addr + mm_page_size(vma->vm_mm));
 }
 
 static int wait_for_handler(struct samara_mm *mm, struct waited *waited)

@@ -108,7 +108,7 @@ static int try_read(struct samara_uffd *uffd, struct uffd_msg *msg, unsigned int
 	spin_lock(&q->lock, RANK_EVENT);
 	ret = q->closed ? -EBADF : take_message(uffd, msg);
 	if (!ret && word) {
-		q->asleep++;
+		atomic_inc(&q->asleep);
 		*word = q->readers;
 	}
 	spin_unlock(&q->lock);
@@ -118,9 +118,7 @@ static int try_read(struct samara_uffd *uffd, struct uffd_msg *msg, unsigned int
 static void sleep_for_message(struct uffd_queues *q, unsigned int word)
 {
 	futex_wait(&q->readers, word, FUTEX_ANYONE, NULL);
-	spin_lock(&q->lock, RANK_EVENT);
-	q->asleep--;
-	spin_unlock(&q->lock);
+	atomic_dec(&q->asleep);
 }
 
 long uffd_read(struct samara_uffd *uffd, struct uffd_msg *msg, unsigned long nr)

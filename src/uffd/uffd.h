@@ -87,7 +87,7 @@ struct uffd_queues {
 	struct uffd_posts *posts;
 	unsigned int forks;   /* numbers of FORK messages that were given */
 	unsigned int readers; /* (a) futex: raised when a message comes; and by closing */
-	unsigned int asleep;  /* readers that sleep, or are about to */
+	unsigned int asleep;  /* (a) readers that sleep, or are about to */
 	int eventfd;          /* -1: not asked for yet */
 	bool readable;        /* what the eventfd shows */
 	bool closed;
@@ -161,9 +161,9 @@ void uffd_leave(struct uffd_sleeper *sleeper);
 /* 0: called, try again; -EAGAIN: interrupted. It is off the lists. No lock is held. */
 int uffd_sleep(struct uffd_sleeper *sleeper) __must_check;
 /*
- * NOWAIT: the handler is told, once. -EAGAIN or -ENOMEM (site "uffd_posts"). vma is held. It looks
- * at the entry no more: if that has changed meanwhile, the access finds it so when it is tried
- * again.
+ * NOWAIT: the handler is told, once. -EAGAIN or -ENOMEM (site "uffd_posts"). vma is held. The caller
+ * looks at the entry once more as well: a post that comes behind its answer would keep the handler
+ * from being told of the next fault there. Then it calls uffd_posts_drop().
  */
 int uffd_post(struct vma *vma, unsigned long addr, unsigned int why);
 /*
