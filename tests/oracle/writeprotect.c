@@ -55,6 +55,10 @@ enum op {
 	MREMAP,
 	DONTUNMAP,
 	TRUNCATE,
+	COPY,
+	ZEROPAGE,
+	CONTINUE,
+	POISON,
 	FORK,
 	OP_KINDS
 };
@@ -83,6 +87,10 @@ static const struct {
 	[MREMAP] = { "mremap", 5 },
 	[DONTUNMAP] = { "mremap dontunmap", 2 },
 	[TRUNCATE] = { "truncate", 2 },
+	[COPY] = { "copy", 6 },
+	[ZEROPAGE] = { "zeropage", 2 },
+	[CONTINUE] = { "continue", 4 },
+	[POISON] = { "poison", 2 },
 	[FORK] = { "fork", 3 },
 };
 
@@ -186,6 +194,14 @@ static struct answers run(struct twin *t, const struct step *s)
 		return twin_mremap(t, s->p, s->arg, MREMAP_DONTUNMAP);
 	case TRUNCATE:
 		return twin_truncate(t, s->arg);
+	case COPY:
+		return twin_fill(t, s->p, UFFDIO_COPY, s->arg & UFFDIO_COPY_MODE_WP);
+	case ZEROPAGE:
+		return twin_fill(t, s->p, UFFDIO_ZEROPAGE, 0);
+	case CONTINUE:
+		return twin_fill(t, s->p, UFFDIO_CONTINUE, s->arg & UFFDIO_CONTINUE_MODE_WP);
+	case POISON:
+		return twin_fill(t, s->p, UFFDIO_POISON, 0);
 	case GUARD:
 		/* Of a file's page a marker stays, and Linux 6.18 zaps it again, for ever. */
 		if (twin_protects_any(t, s->p))

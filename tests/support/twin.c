@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -152,6 +153,57 @@ struct answers twin_protect(struct twin *t, struct pages p, unsigned long long m
 
 	return (struct answers){ errno_of(ioctl(t->uffd, UFFDIO_WRITEPROTECT, &host)),
 				 samara_uffd_ioctl(t->ours, UFFDIO_WRITEPROTECT, &ours) };
+}
+
+/* The structures of the requests, whose output field is the last one. */
+union fill {
+	struct uffdio_copy copy;
+	struct uffdio_zeropage other;
+	struct uffdio_continue cont;
+	struct uffdio_poison poison;
+};
+
+static union fill fill_of(const struct twin *t, struct pages p, unsigned long request,
+			  unsigned long long mode)
+{
+	static unsigned int twos[TWIN_PAGES * MEM_PAGE / sizeof(unsigned int)];
+	union fill fill = { 0 };
+
+	memset(twos, 2, sizeof(twos));
+	if (request == UFFDIO_COPY)
+		fill.copy = (struct uffdio_copy){ .dst = at_page(t, p.at),
+						  .src = (uintptr_t)twos,
+						  .len = p.nr * MEM_PAGE,
+						  .mode = mode };
+	else
+		fill.other = (struct uffdio_zeropage){ .range = range_of(t, p), .mode = mode };
+	return fill;
+}
+
+static long field_of(const union fill *fill, unsigned long request, long ret)
+{
+	const long field =
+		request == UFFDIO_COPY ? (long)fill->copy.copy : (long)fill->other.zeropage;
+
+	/* In part: -EAGAIN, and how much. */
+	return ret == -EAGAIN ? field : ret ? ret : field;
+}
+
+_Static_assert(offsetof(struct uffdio_zeropage, zeropage) ==
+			       offsetof(struct uffdio_continue, mapped) &&
+		       offsetof(struct uffdio_zeropage, zeropage) ==
+			       offsetof(struct uffdio_poison, updated),
+	       "one place of the output field");
+
+struct answers twin_fill(struct twin *t, struct pages p, unsigned long request,
+			 unsigned long long mode)
+{
+	union fill host = fill_of(t, p, request, mode), ours = host;
+	const long host_ret = errno_of(ioctl(t->uffd, request, &host));
+	const long ours_ret = samara_uffd_ioctl(t->ours, request, &ours);
+
+	return (struct answers){ field_of(&host, request, host_ret),
+				 field_of(&ours, request, ours_ret) };
 }
 
 static void uffds_open(struct twin *t)

@@ -52,6 +52,9 @@ struct pages {
 struct answers twin_register(struct twin *t, struct pages p, unsigned long long mode);
 struct answers twin_unregister(struct twin *t, struct pages p);
 struct answers twin_protect(struct twin *t, struct pages p, unsigned long long mode);
+/* UFFDIO_COPY (of twos), _ZEROPAGE, _CONTINUE or _POISON: what its output field says, or -errno. */
+struct answers twin_fill(struct twin *t, struct pages p, unsigned long request,
+			 unsigned long long mode);
 /* Both are closed, and there are new ones. */
 void twin_reopen(struct twin *t);
 
