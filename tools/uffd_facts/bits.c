@@ -126,8 +126,49 @@ static void collapse(void)
 	FACT("... a marker", P("%s", err(madvise(at, size, 25) ? -errno : 0)));
 }
 
+/* What PAGEMAP_SCAN notes on guards and poison. */
+static void noted(enum mem kind)
+{
+	struct pm_scan_arg scan = {
+		.size = sizeof(scan),
+		.flags = PM_SCAN_WP_MATCHING,
+		.category_mask = PAGE_IS_WRITTEN,
+	};
+	const int maps = open("/proc/self/pagemap", O_RDONLY);
+	int fd = uffd(UFFD_FEATURE_WP_ASYNC);
+	char *m = mem(kind, 8), *n;
+	long done;
+
+	reg(fd, m, 8, WP);
+	madvise(m, 4 * PAGE, 102);
+	poison(fd, m + 4 * PAGE, 4, 0, &done);
+	scan.start = (uintptr_t)m;
+	scan.end = (uintptr_t)(m + 8 * PAGE);
+	(void)ioctl(maps, PAGEMAP_SCAN, &scan);
+	FACT(kind == ANON ? "PAGEMAP_SCAN with WP_MATCHING: a guard, poison" :
+			    "the same of a memfd", P("%s", pm(m)),
+	     P(", %s", pm(m + 4 * PAGE)));
+	wp(fd, m, 1, 0);
+	wp(fd, m + 4 * PAGE, 1, 0);
+	FACT("... WRITEPROTECT off", P("%s", pm(m)), P(", %s", pm(m + 4 * PAGE)));
+	n = mremap(m + PAGE, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, free_place(4));
+	FACT("... mremap without EVENT_REMAP: the guard", P("%s", pm(n)),
+	     P(", %s", touch(n, false)));
+	n = mremap(m + 5 * PAGE, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, free_place(4));
+	FACT("... the poison", P("%s", pm(n)), P(", %s", touch(n, false)));
+	madvise(m + 2 * PAGE, PAGE, MADV_DONTNEED);
+	madvise(m + 6 * PAGE, PAGE, MADV_DONTNEED);
+	FACT("... MADV_DONTNEED", P("%s", pm(m + 2 * PAGE)), P(", %s", pm(m + 6 * PAGE)));
+	unreg(fd, m + 3 * PAGE, 1);
+	unreg(fd, m + 7 * PAGE, 1);
+	FACT("... UNREGISTER", P("%s", pm(m + 3 * PAGE)), P(", %s", pm(m + 7 * PAGE)));
+	close(maps);
+}
+
 void group_bits(void)
 {
+	noted(ANON);
+	noted(MEMFD);
 	stale();
 	stale_file();
 	order();
