@@ -13,6 +13,7 @@
  *   uffd-wp, file VMA        leaves  stays         stays
  *   uffd-wp, anonymous VMA   leaves  leaves        leaves
  *
+ * Poison with uffd-wp, which PAGEMAP_SCAN makes of it, is zapped as uffd-wp; a guard with it as one.
  * A migration entry is zapped as the page that it stands for. Its dirty bit is the folio's already
  * (rmap/migrate.c).
  *
@@ -42,9 +43,10 @@ static bool marker_stays(const struct zap *z, unsigned int marker)
 {
 	if (marker & MARKER_GUARD)
 		return z->what != ZAP_ALL;
-	if (marker & MARKER_POISON)
-		return z->what == ZAP_FILE_ONLY;
-	return !z->vma->is_anon && z->what != ZAP_ALL;
+	/* Also with poison, which PAGEMAP_SCAN has noted it on. */
+	if ((marker & MARKER_UFFD_WP) && !z->vma->is_anon)
+		return z->what != ZAP_ALL;
+	return (marker & MARKER_POISON) && z->what == ZAP_FILE_ONLY;
 }
 
 /* Write protection by userfaultfd outlives a file's page: a marker remembers it. */

@@ -198,6 +198,39 @@ static void a_child_whose_registration_is_told_is_protected_too(void **state)
 	samara_uffd_put(uffd);
 }
 
+/*
+ * PAGEMAP_SCAN notes on poison and on guards too that they are not written. Poison of a file's page
+ * is zapped as protection is then: it stays.
+ */
+static void what_a_scan_notes_is_zapped_as_protection(void **state)
+{
+	const unsigned long file = map_file(PAGES, MAP_SHARED), anon = map_anon(PAGES);
+	struct samara_uffd *uffd = uffd_new(ASYNC);
+	const unsigned long at[] = { file, anon };
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		struct pm_scan_arg scan = {
+			.size = sizeof(scan),
+			.flags = PM_SCAN_WP_MATCHING,
+			.start = at[i],
+			.end = page(at[i], 2),
+			.category_mask = PAGE_IS_WRITTEN,
+		};
+
+		reg(uffd, at[i], PAGES, WP);
+		mem_mark(&m, at[i], MARKER_POISON);
+		assert_int_equal(samara_madvise(m.mm, page(at[i], 1), MEM_PAGE, GUARD_INSTALL), 0);
+		assert_int_equal(samara_pagemap_scan(m.mm, &scan), 0);
+		assert_pm(at[i], "swap wp");
+		assert_int_equal(samara_madvise(m.mm, at[i], 2 * MEM_PAGE, MADV_DONTNEED), 0);
+		assert_pm(page(at[i], 1), "guard");
+	}
+	assert_true(pte_marker(mem_pte(&m, file)) & MARKER_POISON);
+	assert_pm(anon, "empty");
+	samara_uffd_put(uffd);
+}
+
 /* registrations ------------------------------------------------------------------------- */
 
 static void unregistering_takes_it_away_from_entries_of_each_kind(void **state)
@@ -355,6 +388,7 @@ int main(void)
 		test(a_page_that_cannot_be_read_is_lost_and_not_protected),
 		test(a_page_that_moves_to_another_frame_has_it_there),
 		test(a_files_page_that_leaves_has_a_marker),
+		test(what_a_scan_notes_is_zapped_as_protection),
 		test(a_child_whose_registration_is_told_is_protected_too),
 		test(unregistering_takes_it_away_from_entries_of_each_kind),
 		test(another_mode_leaves_bits_that_stop_nothing),
