@@ -64,12 +64,15 @@ SAMARA_API void samara_uffd_put(struct samara_uffd *uffd);
  *   UFFDIO_UNREGISTER     -EINVAL: range, nothing mapped, another one's; -ENOMEM
  *   UFFDIO_COPY, _ZEROPAGE, _CONTINUE, _POISON, _MOVE
  *                         -EINVAL; -ENOENT: not within one registered mapping (MOVE: a hole in the
- *                         source); -EEXIST: there is a page; a marker too (_ZEROPAGE of private
- *                         memory, _POISON, _MOVE); -EFAULT: the source cannot
- *                         be read, beyond the file's end, no page to continue with; -EBUSY (MOVE):
- *                         shared or pinned; -ENOMEM; -ESRCH: mm has ended. -EAGAIN: an event of a
- *                         change to the map has not been read; or some pages were done, and the
- *                         output field says how many bytes
+ *                         source); -EEXIST: there is a page, or for _ZEROPAGE of private memory,
+ *                         _POISON and _MOVE a marker; -EFAULT: the source cannot be read, beyond
+ *                         the file's end, no page to continue with, a marker in the source; -EBUSY
+ *                         (MOVE): shared or pinned; -EIO: the page to continue with was lost;
+ *                         -ENOMEM; -ESRCH: mm has ended. -EAGAIN: an event of a change to the map
+ *                         has not been read; or some pages were done, and the output field says
+ *                         how many bytes. _POISON: an access gives SIGBUS until the place is filled
+ *                         by _COPY or _CONTINUE, or emptied, as by MADV_DONTNEED. _MOVE: within mm;
+ *                         both mappings are private, anonymous, writable and have the same rights
  *   UFFDIO_WRITEPROTECT   -EINVAL, -ENOENT, -EAGAIN, -ENOMEM, -ESRCH; mappings before one that is
  *                         not registered stay done
  *   UFFDIO_WAKE           -EINVAL
