@@ -145,10 +145,12 @@ SAMARA_API void samara_uffd_events_wait(struct samara_mm *mm, int on);
 /* who wrote what ------------------------------------------------------------ */
 
 /*
- * ioctl(2) PAGEMAP_SCAN of /proc/PID/pagemap: arg's regions, and write protection of what matched.
- * arg->vec points to struct page_region in the caller's memory. Regions written; -EINVAL, -EFAULT
- * (start above end, beyond all addresses, vec), -EPERM (PM_SCAN_CHECK_WPASYNC: a mapping is not
- * registered for asynchronous write protection), -ENOMEM. arg->walk_end is where it stopped.
+ * ioctl(2) PAGEMAP_SCAN of /proc/PID/pagemap: arg's regions, and write protection of what matched, as
+ * Linux 6.18 answers. The first write to a page that was protected so takes the protection off, and is
+ * not stopped. arg->vec points to struct page_region in the caller's memory. Regions written; -EINVAL;
+ * -EFAULT (start above end, beyond all addresses, arg, vec); -EPERM (PM_SCAN_CHECK_WPASYNC: a mapping is
+ * not registered for asynchronous write protection); -ENOMEM. arg->walk_end is where it stopped, and
+ * untouched after arguments that cannot be. Takes the mmap_lock for reading.
  */
 SAMARA_API long samara_pagemap_scan(struct samara_mm *mm, struct pm_scan_arg *arg);
 
@@ -156,7 +158,7 @@ SAMARA_API long samara_pagemap_scan(struct samara_mm *mm, struct pm_scan_arg *ar
  * What writing it to /proc/PID/clear_refs does: 1 all pages, 2 anonymous ones, 3 those of files are
  * not referenced any more; 4 nothing is soft-dirty any more, on machines with
  * SAMARA_MACHINE_SOFT_DIRTY, else nothing is done; 5 nothing (the peak of rss is not kept). 0;
- * -EINVAL: another number.
+ * -EINVAL: another number. Takes the mmap_lock, for writing with 4.
  */
 SAMARA_API int samara_clear_refs(struct samara_mm *mm, int what);
 
