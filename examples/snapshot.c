@@ -25,7 +25,7 @@
 #define PAGE 4096ul
 #define MIB (1ul << 20)
 #define HEAP 0x10000000ul
-#define SIZE (64 * MIB)
+#define SIZE (32 * MIB)
 #define REGIONS 256
 
 struct snapshot {
@@ -162,7 +162,7 @@ int main(void)
 	must("machine", samara_machine_create(&config, &machine));
 	save(&s, start(machine));
 	for (unsigned long k = 0; k < sizeof(amounts) / sizeof(amounts[0]); k++) {
-		const unsigned long rounds = amounts[k] < 1000 ? 50 : 3;
+		const unsigned long rounds = amounts[k] < 1000 ? 20 : 2;
 		unsigned long pages = 0;
 		double ns = 0;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Write protection by userfaultfd, and writes to what it protects, with every allocation failing in
- * turn (support/inject_run.h). The registration ends with each operation.
+ * Write protection by userfaultfd, writes to what it protects, and scans, with every allocation
+ * failing in turn (support/inject_run.h). The registration ends with each operation.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -115,6 +115,24 @@ static int write_protected_hole(struct rich *w)
 	return write_protected(w, RICH_SHARED, 6);
 }
 
+/* PAGEMAP_SCAN: memory for the regions. */
+static int scan_row(struct rich *w)
+{
+	struct page_region region[RICH_PAGES];
+	struct pm_scan_arg arg = {
+		.size = sizeof(arg),
+		.start = RICH_AT(RICH_SHARED, 0),
+		.end = RICH_AT(RICH_SHARED, RICH_PAGES),
+		.vec = (uintptr_t)region,
+		.vec_len = RICH_PAGES,
+		.return_mask = PAGE_IS_PRESENT,
+	};
+	const long n = samara_pagemap_scan(w->view[RICH_SELF].mm, &arg);
+
+	assert_true(n == -ENOMEM || n > 0);
+	return n < 0 ? (int)n : 0;
+}
+
 #define OP(fn_) \
 	{ \
 		.name = #fn_, .fn = fn_ \
@@ -123,8 +141,13 @@ static int write_protected_hole(struct rich *w)
 int main(void)
 {
 	static const struct inject_op ops[] = {
-		OP(protect_shared),       OP(protect_private),     OP(protect_untouched),
-		OP(write_protected_copy), OP(write_protected_own), OP(write_protected_hole),
+		OP(protect_shared),
+		OP(protect_private),
+		OP(protect_untouched),
+		OP(write_protected_copy),
+		OP(write_protected_own),
+		OP(write_protected_hole),
+		OP(scan_row),
 	};
 
 	return inject_run("inject/uffd_protect", ops, sizeof(ops) / sizeof(ops[0]));

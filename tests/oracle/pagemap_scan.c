@@ -21,7 +21,7 @@
 #define MADV_GUARD_REMOVE 103
 #endif
 
-#define ROUNDS 2500
+#define ROUNDS 1200
 #define SCANS 12
 #define REGIONS 1600L
 #define UNTOUCHED 0x123456789UL
