@@ -33,26 +33,25 @@ void fault_set_anon(const struct vm_fault *vmf, struct folio *folio)
 
 unsigned int fault_anon(struct vm_fault *vmf)
 {
-	struct folio *folio;
-	unsigned int ret;
-
-	if (unlikely(vmf->vma->vm_flags & (VM_UFFD_MISSING | VM_UFFD_WP))) {
-		ret = fault_ask_uffd(vmf);
-		if (ret)
-			return ret;
-	}
 	/*
 	 * Unsharing nothing: the zero frame first, which is unshared when the access is tried
 	 * again.
 	 */
-	if (!(vmf->flags & FAULT_WRITE) && mm_has_zero_page(vmf->vma->vm_mm))
+	const bool zero = !(vmf->flags & FAULT_WRITE) && mm_has_zero_page(vmf->vma->vm_mm);
+	struct folio *folio;
+	unsigned int ret;
+
+	/* Before a userfaultfd is asked, as in Linux: the VMA counts as written to. */
+	ret = zero ? 0 : fault_anon_vma(vmf);
+	if (!ret && unlikely(vmf->vma->vm_flags & (VM_UFFD_MISSING | VM_UFFD_WP)))
+		ret = fault_ask_uffd(vmf);
+	if (ret)
+		return ret;
+	if (zero)
 		return map_zero_frame(vmf);
 	/* As a write leaves it, for the write that is likely to follow. */
 	if (vmf->vma->vm_flags & VM_WRITE)
 		vmf->flags |= FAULT_WRITE;
-	ret = fault_anon_vma(vmf);
-	if (ret)
-		return ret;
 	folio = folio_alloc(fault_ram(vmf), 0, FOLIO_ZEROED);
 	if (!folio)
 		return VM_FAULT_OOM;

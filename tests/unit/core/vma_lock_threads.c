@@ -15,14 +15,14 @@
 
 #define PAGES 32UL
 
-struct worker {
+struct racer {
 	struct samara_mm *mm;
 	struct rng rng;
 	bool *stop;
 	unsigned long held, refused, wrong;
 };
 
-static void change_something(struct worker *w)
+static void change_something(struct racer *w)
 {
 	const unsigned long at = rng_below(&w->rng, PAGES - 8);
 	const unsigned long len = (1 + rng_below(&w->rng, 8)) * PAGE;
@@ -42,7 +42,7 @@ static void change_something(struct worker *w)
 
 static void *write_side(void *arg)
 {
-	struct worker *w = arg;
+	struct racer *w = arg;
 	const unsigned long rounds = 15000 / test_slowdown();
 
 	for (unsigned long i = 0; i < rounds; i++)
@@ -51,7 +51,7 @@ static void *write_side(void *arg)
 }
 
 /* All that a page fault relies on, twice. */
-static void look_at(struct worker *w, const struct vma *vma, unsigned long addr)
+static void look_at(struct racer *w, const struct vma *vma, unsigned long addr)
 {
 	const struct vma was = {
 		.vm_start = vma->vm_start,
@@ -70,7 +70,7 @@ static void look_at(struct worker *w, const struct vma *vma, unsigned long addr)
 
 static void *read_side(void *arg)
 {
-	struct worker *w = arg;
+	struct racer *w = arg;
 
 	while (!__atomic_load_n(w->stop, __ATOMIC_RELAXED)) {
 		const unsigned long addr = AT(rng_below(&w->rng, PAGES));
@@ -91,15 +91,15 @@ static void a_vma_that_is_held_holds_still(void **state)
 {
 	struct fixture *f = *state;
 	struct samara_mm *mm[2] = { f->mm };
-	struct worker writer[2], reader[2];
+	struct racer writer[2], reader[2];
 	pthread_t thread[4];
 	bool stop = false;
 
 	assert_int_equal(samara_mm_create(f->machine, &mm[1]), 0);
 	for (int i = 0; i < 2; i++) {
 		map_pages(mm[i], 0, PAGES, RW, 0);
-		writer[i] = (struct worker){ .mm = mm[i] };
-		reader[i] = (struct worker){ .mm = mm[i], .stop = &stop };
+		writer[i] = (struct racer){ .mm = mm[i] };
+		reader[i] = (struct racer){ .mm = mm[i], .stop = &stop };
 		rng_init(&writer[i].rng, test_seed() + (uint64_t)i);
 		rng_init(&reader[i].rng, test_seed() + 10 + (uint64_t)i);
 	}
