@@ -75,9 +75,13 @@ static bool gives_way(pte_t pte)
 
 /* private ------------------------------------------------------------------------ */
 
+/* Of /dev/zero, whose private mappings are anonymous memory, each page is: it has no length. */
 static bool beyond_end(const struct fill_place *p)
 {
-	return p->d->vma->vm_file && place_index(p) >= inode_pages(place_inode(p));
+	if (!p->d->vma->vm_file)
+		return false;
+	return file_is(p->d->vma->vm_file, SAMARA_FILE_ZERO) ||
+	       place_index(p) >= inode_pages(place_inode(p));
 }
 
 static void put_anon(const struct fill_place *p)
