@@ -273,6 +273,8 @@ static enum call_id allowed(struct gen *gen, enum call_id id)
 		return gen->profile == PROFILE_GUARDS ? CALL_MINCORE : CALL_MADVISE;
 	if ((id == CALL_MLOCK || id == CALL_MLOCK2) && !may_populate(gen))
 		return CALL_MUNLOCK;
+	if ((id == CALL_MSEAL || id == CALL_RLIMIT) && gen->uffd.unmap)
+		return CALL_MPROTECT;
 	if (id == CALL_REMAP_FILE_PAGES && !may_populate(gen))
 		return CALL_MSYNC; /* it fills what it maps */
 	if (id == CALL_MLOCKALL && gen->profile != PROFILE_PLAIN && !has_pages(gen->profile))
@@ -288,6 +290,8 @@ void gen_start(struct gen *gen, const struct settings *set, uint64_t seed, enum 
 	gen->disk = below(gen, 2) || !has_pages(profile);
 	if (profile == PROFILE_UFFD)
 		gen->disk = one_in(gen, 6); /* it cannot be registered, mostly */
+	gen->uffd.unmap =
+		profile == PROFILE_UFFD && set->plan.limits != LIMITS_TIGHT && one_in(gen, 2);
 	gen->swap.lazy = profile == PROFILE_SWAP && one_in(gen, 3);
 }
 

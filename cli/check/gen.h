@@ -40,6 +40,7 @@ struct gen {
 	/* The profile `uffd'. */
 	struct {
 		bool begun;         /* there was one */
+		bool unmap;         /* calls tell what they unmap: none may fail half-way */
 		uint32_t open, raw; /* userfaultfds; those without UFFDIO_API: bits */
 		uint32_t readable;  /* those with messages */
 		uint32_t asleep;    /* cells (wire.h) */

@@ -87,6 +87,8 @@ static uint64_t pick_features(struct gen *gen)
 		features |= one_in(gen, 2) ? often[i] : 0;
 	if (one_in(gen, 3) || !gen->set->plan.weight[CALL_UFFD_READ])
 		features &= ~(uint64_t)EVENTS; /* which wait to be read */
+	if (!gen->uffd.unmap)
+		features &= ~(uint64_t)UFFD_FEATURE_EVENT_UNMAP;
 	if (one_in(gen, 10))
 		features |= UFFD_FEATURE_SIGBUS;
 	if (one_in(gen, 5))
@@ -111,6 +113,8 @@ static void gen_api(struct gen *gen, struct wire_op *op, uint64_t number)
 	if (one_in(gen, 20))
 		op->arg[2] = one_in(gen, 2) ? 0 : 1UL << below(gen, 64);
 	op->arg[2] &= ~(uint64_t)(UFFD_FEATURE_MISSING_HUGETLBFS | UFFD_FEATURE_MINOR_HUGETLBFS);
+	if (!gen->uffd.unmap)
+		op->arg[2] &= ~(uint64_t)UFFD_FEATURE_EVENT_UNMAP;
 }
 
 static uint64_t pick_modes(struct gen *gen)

@@ -170,6 +170,7 @@ int seq_make(struct side_by_side *s, struct seq *seq, unsigned long nr, struct r
 	gen_start(&gen, set, random, profile);
 	if (set->plan.limits == LIMITS_TIGHT || (set->plan.limits == LIMITS_MIXED && nr % 3 == 2))
 		prefix = tighten(seq->op, mix(random), s, profile);
+	gen.uffd.unmap &= !prefix;
 	for (seq->n = 0; !err && seq->n < set->plan.ops; seq->n++) {
 		struct wire_op *op = &seq->op[seq->n];
 		enum map_kind kind;

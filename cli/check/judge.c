@@ -129,16 +129,27 @@ const char *facts_cannot_judge_op(const struct host_facts *facts, const struct w
  * MADV_GUARD_INSTALL zaps what is in its way until nothing is; the marker of a write-protected page
  * of a file stays, and Linux 6.18 tries for ever.
  */
-const char *map_cannot_judge_op(struct samara_mm *mm, const struct wire_op *op)
+static const char *over_marks(struct samara_mm *mm, const struct wire_op *op)
 {
 	struct samara_vma_info vma = { .end = op->arg[0] & -PAGE };
 	const unsigned long end = op->arg[0] + op->arg[1];
 
-	if (op->nr != SYS_madvise || op->arg[2] != 102 /* GUARD_INSTALL */)
-		return NULL;
 	while (!samara_vma_next(mm, vma.end, &vma) && vma.start < end)
 		if (vma.ino && strcmp(vma.name, "/dev/zero") != 0)
 			return "guards over write-protected pages of files, which never end";
+	return NULL;
+}
+
+const char *map_cannot_judge_op(struct samara_mm *mm, const struct wire_op *op)
+{
+	struct samara_vma_info vma;
+
+	if (op->nr == SYS_madvise && op->arg[2] == 102 /* GUARD_INSTALL */)
+		return over_marks(mm, op);
+	/* Linux fills it before it tells what has moved, and no handler can fill meanwhile. */
+	if (op->nr == SYS_mremap && op->arg[2] > op->arg[1] &&
+	    !samara_vma_next(mm, op->arg[0], &vma) && (vma.flags & SAMARA_VM_LOCKED))
+		return "locked memory that grows, whose pages come before its events";
 	return NULL;
 }
 

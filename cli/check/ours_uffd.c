@@ -88,6 +88,24 @@ static long copy(struct lane *lane, struct samara_uffd *uffd, unsigned long requ
 	return ret;
 }
 
+/*
+ * One by one, up to an event: the call that has waited for its being read may queue the next at any
+ * time.
+ */
+static long read_messages(struct lane *lane, struct samara_uffd *uffd)
+{
+	const uint64_t n = lane->call.op.arg[1] < WIRE_MSGS ? lane->call.op.arg[1] : WIRE_MSGS;
+	struct uffd_msg *const msg = lane->call.msgs;
+	uint64_t done = 0;
+	long ret;
+
+	do {
+		ret = samara_uffd_read(uffd, &msg[done], n ? 1 : 0);
+		done += ret == sizeof(*msg);
+	} while (ret == sizeof(*msg) && done < n && msg[done - 1].event == UFFD_EVENT_PAGEFAULT);
+	return done ? (long)(done * sizeof(*msg)) : ret;
+}
+
 long ours_uffd_call(struct lane *lane, struct lanes *all, unsigned int process)
 {
 	const uint64_t *const a = lane->call.op.arg;
@@ -124,7 +142,7 @@ long ours_uffd_call(struct lane *lane, struct lanes *all, unsigned int process)
 	case OP_UFFD_WAKE:
 		return range(lane, uffd, UFFDIO_WAKE);
 	default:
-		return samara_uffd_read(uffd, lane->call.msgs, a[1] < WIRE_MSGS ? a[1] : WIRE_MSGS);
+		return read_messages(lane, uffd);
 	}
 }
 

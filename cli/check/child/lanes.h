@@ -76,9 +76,10 @@ static void lane_main(void)
 	lane_begin(nr / WIRE_LANES, nr % WIRE_LANES);
 	for (;;) {
 		const struct wire_op *op;
+		uint32_t now;
 
-		while (cell->state != CELL_CALLED)
-			sys4(__NR_futex, (uint64_t)&cell->state, FUTEX_WAIT, cell->state, 0);
+		while ((now = cell->state) != CELL_CALLED)
+			sys4(__NR_futex, (uint64_t)&cell->state, FUTEX_WAIT, now, 0);
 		op = op_at(cell->op);
 		ACCESS.fault.signo = ACCESS.fault.code = 0;
 		ACCESS.fault.at = 0;

@@ -102,13 +102,23 @@ static long uffd_copy(const uint64_t *a, uint64_t what, volatile struct wire_cel
 	return ret;
 }
 
-/* The messages stay in the lane's buffer. */
+/*
+ * One by one, up to an event: the call that has waited for its being read may queue the next at any
+ * time. The messages stay in the lane's buffer.
+ */
 static long uffd_read(const uint64_t *a)
 {
 	const uint64_t n = a[1] < WIRE_MSGS ? a[1] : WIRE_MSGS;
+	struct uffd_msg *const msg = (struct uffd_msg *)BUFFER;
+	uint64_t done = 0;
+	long ret;
 
-	return sys3(__NR_read, (uint64_t)HEAD->uffd.fd[a[0]], (uint64_t)BUFFER,
-		    n * sizeof(struct uffd_msg));
+	do {
+		ret = sys3(__NR_read, (uint64_t)HEAD->uffd.fd[a[0]], (uint64_t)&msg[done],
+			   n ? sizeof(*msg) : 0);
+		done += ret == sizeof(*msg);
+	} while (ret == sizeof(*msg) && done < n && msg[done - 1].event == UFFD_EVENT_PAGEFAULT);
+	return done ? (long)(done * sizeof(*msg)) : ret;
 }
 
 static long uffd_call(const struct wire_op *op, volatile struct wire_cell *cell, uint32_t process)
