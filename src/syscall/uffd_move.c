@@ -114,8 +114,11 @@ int uffd_move(struct samara_uffd *uffd, void *arg)
 		.len = asked.len,
 		.holes = holes ? UFFD_MOVE_HOLES : UFFD_MOVE_NO_HOLES,
 	};
-	int err = check(uffd->mm, &asked);
+	int err;
 
+	if (uffd_is_changing(uffd, &((struct uffdio_move *)arg)->move))
+		return -EAGAIN;
+	err = check(uffd->mm, &asked);
 	if (err)
 		return err;
 	err = move_all(uffd, &m);
