@@ -19,7 +19,7 @@ const struct note notes[] = {
 	{ "touch, read", "a stack without charge that grows (MAP_NORESERVE)", 0, true,
 	  "Linux charges the growth and never gives the charge back; here it is asked for and "
 	  "given back at once. Seen only near the commit limit" },
-	{ "all", "soft-dirty, [anon:NAME], memory policies, userfaultfd", 0, true,
+	{ "all", "soft-dirty, [anon:NAME], memory policies", 0, true,
 	  "in Linux they keep mappings apart; here they do not exist" },
 	/* what is not asked */
 	{ "mmap", "a file of a driver, of hugetlbfs, a sealed memfd, a swap file", 0, false,
@@ -29,6 +29,9 @@ const struct note notes[] = {
 	  "keys, PROT_EXEC alone takes one; the check then leaves PROT_EXEC alone out" },
 	{ "all", "contents, signals, pagemap, shared frames, several processes", 0, false,
 	  "not in these tables; compared by --profile=pages" },
+	{ "all", "userfaultfds", 0, false,
+	  "not in these tables; compared by --profile=uffd: requests, messages, what sleeps and "
+	  "what ends its sleep" },
 	{ "mincore", "the vector, where memory was accessed", 0, false,
 	  "compared by --profile=guards (nothing is accessed) and --profile=pages, there where the "
 	  "file on disk is not mapped: what the host has of it in memory is not known" },

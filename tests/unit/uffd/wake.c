@@ -169,11 +169,25 @@ static void unregistering_wakes_who_sleeps_there(void **state)
 	assert_true(sleeps(&s, uffd, 1, do_write, &at));
 	assert_int_equal(uffd_unregister_at(uffd, a, P), 0);
 	assert_int_equal(uffd_sleepers(uffd), 1);
-	uffd_register_at(uffd, a, PAGES * P, WP);
-	assert_int_equal(uffd_sleepers(uffd), 1);
 	assert_int_equal(uffd_unregister_at(uffd, a + P, P), 0);
 	assert_int_equal(woken(&s), 1);
 	assert_nothing_told();
+}
+
+/* As in Linux. */
+static void unregistering_where_nothing_can_be_missing_wakes_none(void **state)
+{
+	struct at at = { .addr = a + P };
+	struct sleeping s;
+
+	(void)state;
+	assert_true(sleeps(&s, uffd, 1, do_write, &at));
+	uffd_register_at(uffd, a, PAGES * P, WP);
+	assert_int_equal(uffd_sleepers(uffd), 1);
+	assert_int_equal(uffd_unregister_at(uffd, a + P, P), 0);
+	assert_int_equal(uffd_sleepers(uffd), 1);
+	assert_int_equal(uffd_wake_at(uffd, a + P, P), 0);
+	assert_int_equal(woken(&s), 1);
 }
 
 static void closing_wakes_all(void **state)
@@ -257,6 +271,7 @@ int main(void)
 		TEST(two_at_one_page_are_two_messages_and_one_answer),
 		TEST(partial_fills_wake_what_they_filled),
 		TEST(unregistering_wakes_who_sleeps_there),
+		TEST(unregistering_where_nothing_can_be_missing_wakes_none),
 		TEST(closing_wakes_all),
 		TEST(the_map_may_be_another_when_a_sleeper_wakes),
 		TEST(the_end_of_the_address_space_wakes_all),
