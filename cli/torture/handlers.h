@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * samara torture --uffd: parts of slots are registered with userfaultfds, so that accesses and calls
- * wait, while threads unmap, move and fork.
+ * samara torture --uffd: parts of slots are registered with userfaultfds, so that accesses and
+ * calls wait, while threads unmap, move and fork.
  *
  * Threads besides those with slots:
  *   handler   reads messages and answers each, with what the slot's owner expects to find: a missing
@@ -10,7 +10,8 @@
  *   closer    closes a userfaultfd, with whatever waits for it, and makes another; tells accesses
  *             that wait not to do so any more, which are then made again
  *
- * An answer may come late: a page may be there, its mapping may be gone. It must change nothing then.
+ * An answer may come late: a page may be there, its mapping may be gone. It must change nothing
+ * then.
  */
 #ifndef CLI_TORTURE_HANDLERS_H
 #define CLI_TORTURE_HANDLERS_H

@@ -104,8 +104,8 @@ static int change_part(const struct uffd_range *range, struct vma_part *part, st
 		return err;
 	forget_protection(part, old);
 	/*
-	 * What waits in memory that is not registered any more goes on. Linux wakes nothing where only
-	 * WP or MINOR was: such an access sleeps until UFFDIO_WAKE or close.
+	 * What waits in memory that is not registered any more goes on. Linux wakes nothing where
+	 * only WP or MINOR was: such an access sleeps until UFFDIO_WAKE or close.
 	 */
 	if (!range->flags && (old & VM_UFFD_MISSING))
 		uffd_wake(range->uffd, part->start, part->end);
