@@ -4,8 +4,8 @@
  * calls wait, while threads unmap, move and fork.
  *
  * Threads besides those with slots:
- *   handler   reads messages and answers each, with what the slot's owner expects to find: a missing
- *             page is zeros, one that is in the file goes on, a protected one may be written to.
+ *   handler   reads messages and answers each, with what the slot's owner expects to find: a
+ *             missing page is zeros, one that is in the file goes on, a protected one may be written to.
  *             Children's userfaultfds are its own: it closes them sooner or later
  *   closer    closes a userfaultfd, with whatever waits for it, and makes another; tells accesses
  *             that wait not to do so any more, which are then made again

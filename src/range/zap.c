@@ -13,7 +13,8 @@
  *   uffd-wp, file VMA        leaves  stays         stays
  *   uffd-wp, anonymous VMA   leaves  leaves        leaves
  *
- * Poison with uffd-wp, which PAGEMAP_SCAN makes of it, is zapped as uffd-wp; a guard with it as one.
+ * Poison with uffd-wp, which PAGEMAP_SCAN makes of it, is zapped as uffd-wp; a guard with it, as a
+ * guard.
  * A migration entry is zapped as the page that it stands for. Its dirty bit is the folio's already
  * (rmap/migrate.c).
  *
