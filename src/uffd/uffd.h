@@ -162,8 +162,8 @@ void uffd_leave(struct uffd_sleeper *sleeper);
 int uffd_sleep(struct uffd_sleeper *sleeper) __must_check;
 /*
  * NOWAIT: the handler is told, once. -EAGAIN or -ENOMEM (site "uffd_posts"). vma is held. The
- * caller looks at the entry once more as well: a post that comes behind its answer would keep the handler
- * from being told of the next fault there. Then it calls uffd_posts_drop().
+ * caller looks at the entry once more as well: a post that comes behind its answer would keep the
+ * handler from being told of the next fault there. Then it calls uffd_posts_drop().
  */
 int uffd_post(struct vma *vma, unsigned long addr, unsigned int why);
 /*
