@@ -13,8 +13,7 @@
  *   uffd-wp, file VMA        leaves  stays         stays
  *   uffd-wp, anonymous VMA   leaves  leaves        leaves
  *
- * Poison with uffd-wp, which PAGEMAP_SCAN makes of it, is zapped as uffd-wp; a guard with it, as a
- * guard.
+ * Of poison on which PAGEMAP_SCAN has noted uffd-wp that is left, as of a page.
  * A migration entry is zapped as the page that it stands for. Its dirty bit is the folio's already
  * (rmap/migrate.c).
  *
@@ -44,10 +43,9 @@ static bool marker_stays(const struct zap *z, unsigned int marker)
 {
 	if (marker & MARKER_GUARD)
 		return z->what != ZAP_ALL;
-	/* Also with poison, which PAGEMAP_SCAN has noted it on. */
-	if ((marker & MARKER_UFFD_WP) && !z->vma->is_anon)
-		return z->what != ZAP_ALL;
-	return (marker & MARKER_POISON) && z->what == ZAP_FILE_ONLY;
+	if (marker & MARKER_POISON)
+		return z->what == ZAP_FILE_ONLY;
+	return !z->vma->is_anon && z->what != ZAP_ALL;
 }
 
 /* Write protection by userfaultfd outlives a file's page: a marker remembers it. */
@@ -112,8 +110,10 @@ static void zap_nonpresent(struct zap *z, struct table *leaf, pte_t *at, pte_t p
 {
 	switch (swp_kind(pte)) {
 	case SWP_KIND_MARKER:
-		if (!marker_stays(z, pte_marker(pte)))
-			table_clear(leaf, at);
+		if (marker_stays(z, pte_marker(pte)))
+			break;
+		table_clear(leaf, at);
+		leave_uffd_wp(z, leaf, at, pte);
 		break;
 	case SWP_KIND_MIGRATION:
 		zap_migration(z, leaf, at, pte);

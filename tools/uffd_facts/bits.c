@@ -146,8 +146,8 @@ static void noted(enum mem kind)
 	scan.end = (uintptr_t)(m + 8 * PAGE);
 	(void)ioctl(maps, PAGEMAP_SCAN, &scan);
 	FACT(kind == ANON ? "PAGEMAP_SCAN with WP_MATCHING: a guard, poison" :
-			    "the same of a memfd", P("%s", pm(m)),
-	     P(", %s", pm(m + 4 * PAGE)));
+			    "the same of a memfd",
+	     P("%s", pm(m)), P(", %s", pm(m + 4 * PAGE)));
 	wp(fd, m, 1, 0);
 	wp(fd, m + 4 * PAGE, 1, 0);
 	FACT("... WRITEPROTECT off", P("%s", pm(m)), P(", %s", pm(m + 4 * PAGE)));
@@ -158,7 +158,8 @@ static void noted(enum mem kind)
 	FACT("... the poison", P("%s", pm(n)), P(", %s", touch(n, false)));
 	madvise(m + 2 * PAGE, PAGE, MADV_DONTNEED);
 	madvise(m + 6 * PAGE, PAGE, MADV_DONTNEED);
-	FACT("... MADV_DONTNEED", P("%s", pm(m + 2 * PAGE)), P(", %s", pm(m + 6 * PAGE)));
+	FACT("... MADV_DONTNEED", P("%s", pm(m + 2 * PAGE)), P(", %s", pm(m + 6 * PAGE)),
+	     P(", %s", touch(m + 6 * PAGE, false)));
 	unreg(fd, m + 3 * PAGE, 1);
 	unreg(fd, m + 7 * PAGE, 1);
 	FACT("... UNREGISTER", P("%s", pm(m + 3 * PAGE)), P(", %s", pm(m + 7 * PAGE)));

@@ -100,6 +100,7 @@ static void swapoff_brings_it_back(void **state)
 	assert_pm(page(at, 1), "present");
 	assert_noted(at);
 	samara_uffd_put(uffd);
+	swap_disk_free(&p.disk);
 	paged_begin(&p, &m, 64);
 }
 
@@ -122,6 +123,7 @@ static void a_page_that_cannot_be_read_is_lost_and_not_protected(void **state)
 	assert_int_equal(wp(uffd, at, 1, 0), 0);
 	samara_uffd_put(uffd);
 	assert_int_equal(pte_marker(mem_pte(&m, at)), MARKER_POISON);
+	swap_disk_free(&p.disk);
 	paged_begin(&p, &m, 64);
 }
 
@@ -198,11 +200,8 @@ static void a_child_whose_registration_is_told_is_protected_too(void **state)
 	samara_uffd_put(uffd);
 }
 
-/*
- * PAGEMAP_SCAN notes on poison and on guards too that they are not written. Poison of a file's page
- * is zapped as protection is then: it stays.
- */
-static void what_a_scan_notes_is_zapped_as_protection(void **state)
+/* PAGEMAP_SCAN notes on poison and on guards too that they are not written. Poison goes, this stays. */
+static void what_a_scan_notes_outlives_poison_of_a_file(void **state)
 {
 	const unsigned long file = map_file(PAGES, MAP_SHARED), anon = map_anon(PAGES);
 	struct samara_uffd *uffd = uffd_new(ASYNC);
@@ -226,7 +225,7 @@ static void what_a_scan_notes_is_zapped_as_protection(void **state)
 		assert_int_equal(samara_madvise(m.mm, at[i], 2 * MEM_PAGE, MADV_DONTNEED), 0);
 		assert_pm(page(at[i], 1), "guard");
 	}
-	assert_true(pte_marker(mem_pte(&m, file)) & MARKER_POISON);
+	assert_int_equal(pte_marker(mem_pte(&m, file)), MARKER_UFFD_WP);
 	assert_pm(anon, "empty");
 	samara_uffd_put(uffd);
 }
@@ -388,7 +387,7 @@ int main(void)
 		test(a_page_that_cannot_be_read_is_lost_and_not_protected),
 		test(a_page_that_moves_to_another_frame_has_it_there),
 		test(a_files_page_that_leaves_has_a_marker),
-		test(what_a_scan_notes_is_zapped_as_protection),
+		test(what_a_scan_notes_outlives_poison_of_a_file),
 		test(a_child_whose_registration_is_told_is_protected_too),
 		test(unregistering_takes_it_away_from_entries_of_each_kind),
 		test(another_mode_leaves_bits_that_stop_nothing),
