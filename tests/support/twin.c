@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -155,12 +154,10 @@ struct answers twin_protect(struct twin *t, struct pages p, unsigned long long m
 				 samara_uffd_ioctl(t->ours, UFFDIO_WRITEPROTECT, &ours) };
 }
 
-/* The structures of the requests, whose output field is the last one. */
+/* Those of CONTINUE and POISON are laid out as ZEROPAGE's. */
 union fill {
 	struct uffdio_copy copy;
 	struct uffdio_zeropage other;
-	struct uffdio_continue cont;
-	struct uffdio_poison poison;
 };
 
 static union fill fill_of(const struct twin *t, struct pages p, unsigned long request,
@@ -188,12 +185,6 @@ static long field_of(const union fill *fill, unsigned long request, long ret)
 	/* In part: -EAGAIN, and how much. */
 	return ret == -EAGAIN ? field : ret ? ret : field;
 }
-
-_Static_assert(offsetof(struct uffdio_zeropage, zeropage) ==
-			       offsetof(struct uffdio_continue, mapped) &&
-		       offsetof(struct uffdio_zeropage, zeropage) ==
-			       offsetof(struct uffdio_poison, updated),
-	       "one place of the output field");
 
 struct answers twin_fill(struct twin *t, struct pages p, unsigned long request,
 			 unsigned long long mode)
