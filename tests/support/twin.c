@@ -85,8 +85,7 @@ static void host_pagemap(const struct twin *t, uint64_t *to)
 
 static bool has_zero_page(void)
 {
-	volatile char *at =
-		mmap(NULL, MEM_PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	volatile char *at = mmap(NULL, MEM_PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	uint64_t entry = 0;
 
 	(void)*at;
@@ -101,9 +100,8 @@ bool twin_possible(unsigned long long features)
 	struct sigaction act = { .sa_handler = on_signal };
 	const int fd = host_open(features);
 
-	if (fd < 0)
+	if (fd < 0 || close(fd))
 		return false;
-	close(fd);
 	pagemap_fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
 	if (pagemap_fd < 0)
 		return false;
@@ -221,13 +219,12 @@ void twin_reopen(struct twin *t)
 
 bool twin_protects_any(const struct twin *t, struct pages p)
 {
-	uint64_t host[TWIN_PAGES];
+	uint64_t host[TWIN_PAGES], all = 0;
 
 	host_pagemap(t, host);
 	for (unsigned long page = p.at; page < p.at + p.nr; page++)
-		if (host[page] & SAMARA_PM_UFFD_WP)
-			return true;
-	return false;
+		all |= host[page];
+	return all & SAMARA_PM_UFFD_WP;
 }
 
 struct answers twin_madvise(struct twin *t, struct pages p, int advice)
@@ -265,7 +262,6 @@ static struct answers map_both(struct twin *t, struct pages p, int prot, int fla
 struct answers twin_map(struct twin *t, struct pages p, enum twin_kind kind)
 {
 	static const int flags[] = { MAP_PRIVATE | MAP_ANONYMOUS, MAP_SHARED, MAP_PRIVATE };
-
 	return map_both(t, p, RW, MAP_FIXED | MAP_NORESERVE | flags[kind]);
 }
 

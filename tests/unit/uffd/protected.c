@@ -200,7 +200,7 @@ static void a_child_whose_registration_is_told_is_protected_too(void **state)
 	samara_uffd_put(uffd);
 }
 
-/* PAGEMAP_SCAN notes on poison and guards too that they are not written. Poison goes, this stays. */
+/* PAGEMAP_SCAN notes on poison and guards too that nothing is written. Poison goes, this stays. */
 static void what_a_scan_notes_outlives_poison_of_a_file(void **state)
 {
 	const unsigned long file = map_file(PAGES, MAP_SHARED), anon = map_anon(PAGES);
