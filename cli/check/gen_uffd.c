@@ -145,6 +145,7 @@ static struct range pick_registered(struct gen *gen)
 static bool gen_begin(struct gen *gen, struct wire_op *op)
 {
 	const bool some = gen->uffd.open;
+	uint64_t raw = 0;
 
 	if (some && !gen->uffd.raw && gen->made > 6 && one_in(gen, 20)) {
 		*op = request(OP_UFFD_REGISTER, pick_number(gen), pick_registered(gen),
@@ -152,13 +153,11 @@ static bool gen_begin(struct gen *gen, struct wire_op *op)
 		return true;
 	}
 	if (some && gen->uffd.raw) {
-		uint64_t number = 0;
-
-		while (!(gen->uffd.raw >> number & 1))
-			number++;
+		while (!(gen->uffd.raw >> raw & 1))
+			raw++;
 		if (!one_in(gen, 3))
 			return false;
-		gen_api(gen, op, number);
+		gen_api(gen, op, raw);
 		return true;
 	}
 	if (some || (gen->uffd.begun && !one_in(gen, 8)))
@@ -299,19 +298,13 @@ static int32_t draw_answer(struct gen *gen, uint64_t flags)
 						   PICK(gen, missing);
 }
 
-/* What is not asked for in this run is not drawn, either. */
-static bool is_asked_for(const struct gen *gen, int32_t nr)
-{
-	return gen->set->plan.weight[call_of(nr)];
-}
-
 static void gen_answer(struct gen *gen, struct wire_op *op)
 {
 	const uint64_t number = gen->uffd.fault.number;
 	const struct range at = pick_answer(gen);
 	const int32_t nr = draw_answer(gen, gen->uffd.fault.flags);
 
-	*op = request(is_asked_for(gen, nr) ? nr : OP_UFFD_WAKE, number, at, 0);
+	*op = request(gen->set->plan.weight[call_of(nr)] ? nr : OP_UFFD_WAKE, number, at, 0);
 	if (op->nr == OP_UFFD_COPY)
 		gen_copy(gen, op, number, at);
 	else if (op->nr == OP_UFFD_MOVE)

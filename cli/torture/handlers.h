@@ -5,8 +5,8 @@
  *
  * Threads besides those with slots:
  *   handler   reads messages and answers each, with what the slot's owner expects to find: a
- *             missing page is zeros, one that is in the file goes on, a protected one may be written
- *             to. Children's userfaultfds are its own: it closes them sooner or later
+ *             missing page is zeros, one that is in the file goes on, a protected one may be
+ *             written to. Children's userfaultfds are its own: it closes them sooner or later
  *   closer    closes a userfaultfd, with whatever waits for it, and makes another; tells accesses
  *             that wait not to do so any more, which are then made again
  *
