@@ -123,6 +123,9 @@ void measure_pages(struct run *r, bool quick);
 void measure_hits(struct run *r);
 void measure_two_threads(struct run *r);
 
+/* uffd.c: userfaultfd and PAGEMAP_SCAN; quick: without the scan of a GiB. */
+void measure_uffd(struct run *r, bool quick);
+
 /* print.c */
 void print_table(FILE *out, const struct run *r);
 void print_json(FILE *out, const struct run *r);

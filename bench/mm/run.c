@@ -25,6 +25,7 @@ static const char usage[] =
 	"  --quick        3 short rounds (or --rounds) and small maps: a smoke test\n"
 	"  --only-calls   the calls at 1,000 VMAs alone\n"
 	"  --only-pages   page faults, forks and calls on pages alone\n"
+	"  --only-uffd    userfaultfd and PAGEMAP_SCAN alone\n"
 	"  --only-growth  the rows from 10 to 1,000,000 VMAs alone\n"
 	"  --svg=FILE     draw these rows\n"
 	"  --json         figures as JSON\n"
@@ -36,7 +37,7 @@ const char *bench_name = "mm";
 
 struct arguments {
 	int cpu;
-	bool quick, calls, growth, pages, json;
+	bool quick, calls, growth, pages, uffd, json;
 	const char *svg;
 };
 
@@ -75,9 +76,9 @@ static void check(int argc, char **argv, const struct arguments *a)
 {
 	if (optind < argc)
 		bad_usage("%s: takes no argument", argv[optind]);
-	if (a->calls + a->growth + a->pages > 1)
+	if (a->calls + a->growth + a->pages + a->uffd > 1)
 		bad_usage("only one --only-... at a time");
-	if (a->svg && (a->calls || a->pages))
+	if (a->svg && (a->calls || a->pages || a->uffd))
 		bad_usage("--svg draws the rows of --only-growth, which are left out");
 }
 
@@ -91,6 +92,7 @@ static void parse(int argc, char **argv, struct arguments *a, struct run *r)
 		{ "only-calls", no_argument, NULL, 'o' },
 		{ "only-growth", no_argument, NULL, 'g' },
 		{ "only-pages", no_argument, NULL, 'p' },
+		{ "only-uffd", no_argument, NULL, 'u' },
 		{ "svg", required_argument, NULL, 's' },
 		{ "json", no_argument, NULL, 'j' },
 		{ "help", no_argument, NULL, 'h' },
@@ -113,6 +115,8 @@ static void parse(int argc, char **argv, struct arguments *a, struct run *r)
 			a->growth = true;
 		else if (c == 'p')
 			a->pages = true;
+		else if (c == 'u')
+			a->uffd = true;
 		else if (c == 's')
 			a->svg = optarg;
 		else if (c == 'j')
@@ -171,7 +175,7 @@ int bench_mm(const char *name, int argc, char **argv)
 			a.cpu);
 	r.clock = bench_clock_open(r.kind);
 	ours_count_bytes();
-	all = !a.calls && !a.growth && !a.pages;
+	all = !a.calls && !a.growth && !a.pages && !a.uffd;
 	if (all)
 		measure_bytes(&r, a.quick ? 10000 : 1000000);
 	if (all || a.calls)
@@ -186,6 +190,8 @@ int bench_mm(const char *name, int argc, char **argv)
 		if (!a.quick)
 			measure_two_threads(&r);
 	}
+	if (all || a.uffd)
+		measure_uffd(&r, a.quick);
 	if (all || a.growth)
 		measure_growth(&r, sizes, a.quick ? 4 : 6);
 	run_tell(&r, "");
