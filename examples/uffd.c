@@ -112,7 +112,7 @@ int main(int argc, char **argv)
 
 	must("munmap", samara_munmap(guest, AT, PAGES * PAGE));
 	pthread_join(thread, NULL);
-	/* madvise() returned when the handler had read of it: only now has it been counted for sure. */
+	/* madvise() returned when the handler had read of it, which counted it only then. */
 	printf("thrown away, and the handler was told: %lu\n", h.removed);
 	samara_uffd_put(h.uffd);
 	samara_mm_exit(guest);
