@@ -37,13 +37,22 @@ struct protect {
 	unsigned long flush_start, flush_end;
 };
 
-bool entry_may_write(const struct vma *vma, unsigned long vm_flags, pte_t pte)
+/* Whether a first write to the page has to be noticed. */
+static __noinline bool is_watched(const struct vma *vma, pte_t pte)
+{
+	return pte_stops_write(vma, pte) ||
+	       (!(pte.v & PTE_SOFT_DIRTY) && vma_soft_dirty_enabled(vma));
+}
+
+/* Inline, since mprotect asks it of each entry. */
+static __always_inline bool may_write(const struct vma *vma, unsigned long vm_flags, pte_t pte)
 {
 	const struct folio *folio;
 
-	if (!(vm_flags & VM_WRITE) || pte_stops_write(vma, pte))
+	if (!(vm_flags & VM_WRITE))
 		return false;
-	if (!(pte.v & PTE_SOFT_DIRTY) && vma_soft_dirty_enabled(vma))
+	if (unlikely((pte.v & (PTE_UFFD_WP | PTE_SOFT_DIRTY)) != PTE_SOFT_DIRTY) &&
+	    is_watched(vma, pte))
 		return false;
 	/* A driver that asks to be told of writes to its frames has been told of this one. */
 	if (pte_special(pte))
@@ -53,6 +62,11 @@ bool entry_may_write(const struct vma *vma, unsigned long vm_flags, pte_t pte)
 	if (!(vm_flags & VM_SHARED))
 		return folio_test(folio, FOLIO_EXCLUSIVE);
 	return pte_dirty(pte) || folio_rss(folio) == MM_SHMEMPAGES;
+}
+
+bool entry_may_write(const struct vma *vma, unsigned long vm_flags, pte_t pte)
+{
+	return may_write(vma, vm_flags, pte);
 }
 
 /* A TLB that holds old allows an access that now forbids. */
@@ -81,7 +95,7 @@ static void protect_entry(struct protect *p, pte_t *at, unsigned long addr)
 		return;
 	}
 	now = pte_with(pte_without(old, PTE_RIGHTS), pte_prot(p->vm_flags));
-	if (entry_may_write(p->vma, p->vm_flags, now))
+	if (may_write(p->vma, p->vm_flags, now))
 		now = pte_with(now, PTE_WRITE);
 	if (pte_same(old, now))
 		return;
