@@ -81,7 +81,8 @@ static unsigned int lacking(const struct vma *vma, const struct folio *folio, pt
 		 * own.
 		 */
 		if ((ask->pin & SAMARA_PIN_FORCE) && !(vma->vm_flags & VM_WRITE) && own &&
-		    pte_dirty(pte) && !pte_stops_write(vma, pte))
+		    pte_dirty(pte) && !pte_stops_write(vma, pte) &&
+		    ((pte.v & PTE_SOFT_DIRTY) || !vma_soft_dirty_enabled(vma)))
 			return 0;
 		return FAULT_WRITE;
 	}

@@ -103,6 +103,9 @@ static struct folio *copy_page(const struct vm_fault *vmf, const struct folio *o
 	return folio;
 }
 
+/* What an entry is told apart by, whichever page it has. */
+#define KEPT_BITS (PTE_UFFD_WP | PTE_SOFT_DIRTY)
+
 /* The leaf's lock is held, the entry is vmf->orig. */
 static void replace(const struct vm_fault *vmf, struct folio *folio, const struct folio *old)
 {
@@ -116,9 +119,9 @@ static void replace(const struct vm_fault *vmf, struct folio *folio, const struc
 	table_clear(vmf->leaf, vmf->pte);
 	tlb_flush_range(mm, vmf->addr, vmf->addr + mm_page_size(mm));
 	fault_set_anon(vmf, folio);
-	/* A page that is only unshared stays protected. */
-	if (!(vmf->flags & FAULT_WRITE) && unlikely(pte_uffd_wp(vmf->orig)))
-		pte_set(vmf->pte, pte_with(pte_read(vmf->pte), PTE_UFFD_WP));
+	/* A page that is only unshared stays protected, and written to. */
+	if (!(vmf->flags & FAULT_WRITE) && unlikely(vmf->orig.v & KEPT_BITS))
+		pte_set(vmf->pte, pte_with(pte_read(vmf->pte), vmf->orig.v & KEPT_BITS));
 	if (old)
 		mm_rss_add(mm, folio_rss(old), -1);
 }

@@ -61,7 +61,7 @@ static pte_t given_pte(const struct fill_place *p, const struct folio *folio)
 	const unsigned long vm_flags = p->d->vma->vm_flags;
 	const bool own = (vm_flags & VM_SHARED) || folio_test(folio, FOLIO_ANON);
 	const pte_t pte = pte_with(mk_pte(folio_pfn(vma_ram(p->d->vma), folio), vm_flags),
-				   PTE_DIRTY | p->d->bits);
+				   PTE_WRITTEN | p->d->bits);
 
 	return own && (vm_flags & VM_WRITE) && !(p->d->bits & PTE_UFFD_WP) ?
 		       pte_with(pte, PTE_WRITE) :

@@ -6,6 +6,7 @@
 
 #include "mmu/table.h"
 #include "support/soft_dirty.h"
+#include "support/uffd_calls.h"
 
 static void only_what_is_written_is_soft_dirty(void **state)
 {
@@ -192,6 +193,60 @@ static void a_pinned_page_stays_soft_dirty(void **state)
 	assert_false(dirty(a));
 }
 
+static void what_a_handler_gives_counts_as_written_to(void **state)
+{
+	static const int kinds[] = { MAP_PRIVATE, MAP_SHARED };
+	static char page[MEM_PAGE];
+	struct samara_uffd *uffd = uffd_open(m.mm, 0, 0);
+	long long field;
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		const unsigned long a = map(1, kinds[i]);
+
+		uffd_register_at(uffd, a, MEM_PAGE, UFFDIO_REGISTER_MODE_MISSING);
+		forget(m.mm);
+		assert_int_equal(uffd_copy_to(uffd, a, page, MEM_PAGE, 0, &field), 0);
+		assert_true(dirty(a));
+		forget(m.mm);
+		assert_false(dirty(a));
+		put(m.mm, a);
+		assert_true(dirty(a));
+	}
+	samara_uffd_put(uffd);
+}
+
+static void an_unshared_page_stays_soft_dirty(void **state)
+{
+	const unsigned long a = map(1, MAP_PRIVATE);
+	struct samara_mm *child;
+	struct samara_pin pin;
+
+	(void)state;
+	put(m.mm, a);
+	forget(m.mm);
+	put(m.mm, a);
+	assert_int_equal(samara_fork(m.mm, &child), 0);
+	assert_int_equal(samara_pin_pages(m.mm, a, 1, 0, &pin), 1);
+	assert_true(dirty(a));
+	samara_unpin_pages(&pin, 1, 0);
+	samara_mm_exit(child);
+}
+
+static void a_forced_write_is_noticed(void **state)
+{
+	const unsigned long a = map(1, MAP_PRIVATE);
+	struct samara_fault fault;
+
+	(void)state;
+	put(m.mm, a);
+	forget(m.mm);
+	assert_int_equal(samara_mprotect(m.mm, a, MEM_PAGE, PROT_READ), 0);
+	assert_int_equal(
+		samara_access(m.mm, a, (char[]){ 'y' }, 1, SAMARA_WRITE | SAMARA_FORCE, &fault), 1);
+	assert_true(dirty(a));
+}
+
 static void a_store_through_a_tlb_is_noticed(void **state)
 {
 	const unsigned long a = map(1, MAP_PRIVATE);
@@ -221,6 +276,9 @@ int main(void)
 		TEST(pages_that_go_are_not_soft_dirty),
 		TEST(a_child_has_its_parents_marks),
 		TEST(a_pinned_page_stays_soft_dirty),
+		TEST(what_a_handler_gives_counts_as_written_to),
+		TEST(an_unshared_page_stays_soft_dirty),
+		TEST(a_forced_write_is_noticed),
 		TEST(a_store_through_a_tlb_is_noticed),
 	};
 
