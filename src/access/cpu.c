@@ -51,7 +51,8 @@ void *samara_cpu_miss(struct samara_cpu *cpu, unsigned long addr, unsigned int a
 	}
 	while (!host && !err) {
 		samara_cpu_exit(cpu);
-		err = tlb_unit_miss(cpu_unit(cpu), addr, access, fault);
+		err = tlb_unit_miss(cpu_unit(cpu), addr, access & (ACCESS_KIND | FAULT_NOWAIT),
+				    fault);
 		samara_cpu_enter(cpu);
 		if (!err)
 			host = samara_cpu_lookup(cpu, addr, kind);

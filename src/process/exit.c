@@ -81,12 +81,8 @@ static void pages_leave(struct samara_mm *mm, struct mmu_gather *tlb)
  */
 static void requests_end(struct samara_mm *mm)
 {
-	bool any;
-
-	spin_lock(&mm->watch.uffds.lock, RANK_MMS);
-	any = !list_empty(&mm->watch.uffds.head);
-	spin_unlock(&mm->watch.uffds.lock);
-	if (!any)
+	/* A closed one has left the list, and its last request may be under way. */
+	if (READ_ONCE(mm->watch.uffds.bits) == UFFD_BITS_NONE)
 		return;
 	down_write_nested(&mm->mmap_lock.sem);
 	mmap_write_unlock(mm);

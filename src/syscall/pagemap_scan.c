@@ -159,6 +159,6 @@ long samara_pagemap_scan(struct samara_mm *mm, struct pm_scan_arg *arg)
 	}
 	ret = scan_all(&scan, mm, &ask, &walk_end);
 	mem_free(&scan_site, scan.region);
-	arg->walk_end = walk_end ? walk_end : mm_page_align(mm, arg->end);
+	arg->walk_end = walk_end ? walk_end : mm_page_align(mm, ask.end);
 	return ret;
 }

@@ -117,18 +117,27 @@ static const struct {
 	{ UFFDIO_POISON, uffd_poison },
 };
 
-int samara_uffd_ioctl(struct samara_uffd *uffd, unsigned long request, void *arg)
+static int run(struct samara_uffd *uffd, unsigned long request, void *arg)
 {
-	const int refused = mm_call(uffd->mm);
-
-	if (refused)
-		return refused;
 	if (request != UFFDIO_API && !smp_load_acquire(&uffd->features))
 		return -EINVAL;
 	for (size_t i = 0; i < ARRAY_SIZE(requests); i++)
 		if (requests[i].request == request)
 			return arg ? requests[i].run(uffd, arg) : -EFAULT;
 	return -EINVAL;
+}
+
+/* Another thread may close it meanwhile. */
+int samara_uffd_ioctl(struct samara_uffd *uffd, unsigned long request, void *arg)
+{
+	int ret = mm_call(uffd->mm);
+
+	if (ret)
+		return ret;
+	uffd_get(uffd);
+	ret = run(uffd, request, arg);
+	uffd_put(uffd);
+	return ret;
 }
 
 void samara_uffd_source(struct samara_uffd *uffd, struct samara_mm *mm)

@@ -139,7 +139,9 @@ static int apply(const struct uffd_range *range,
 	int err;
 
 	door_enter(&door, range->uffd->mm);
-	err = uffd_mm_ended(range->uffd->mm) ? -ENOMEM : check_all(range, may);
+	err = uffd_mm_ended(range->uffd->mm) ? -ENOMEM : 0;
+	if (!err)
+		err = range->uffd->closing ? -EBADF : check_all(range, may);
 	if (!err)
 		err = change_all(range, &door.dead);
 	door_leave(&door);
@@ -204,6 +206,7 @@ void uffd_unregister_all(struct samara_uffd *uffd)
 	struct vma *vma;
 
 	door_enter(&door, mm);
+	uffd->closing = true;
 	for (vma = vma_find_from(mm, 0); vma; vma = vma_find_from(mm, vma->vm_end))
 		if (vma->rare.uffd == uffd)
 			vma = forget_vma(vma, &door.dead);

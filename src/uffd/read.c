@@ -68,14 +68,14 @@ int uffd_descriptor(struct samara_uffd *uffd)
 	if (made < 0)
 		return made;
 	spin_lock(&q->lock, RANK_EVENT);
-	fd = q->eventfd;
-	if (fd < 0) {
+	fd = q->closed ? -EBADF : q->eventfd;
+	if (fd == -1) {
 		if (q->readable)
 			host_eventfd_set(made);
 		WRITE_ONCE(q->eventfd, made);
 	}
 	spin_unlock(&q->lock);
-	if (fd < 0)
+	if (fd == -1)
 		return made;
 	host_close(made);
 	return fd;

@@ -42,10 +42,11 @@ void uffd_join(struct samara_uffd *uffd)
 
 void uffd_put(struct samara_uffd *uffd)
 {
-	struct samara_mm *mm = uffd->mm, *source = uffd->source;
+	struct samara_mm *mm = uffd->mm, *source;
 
 	if (!refcount_dec_and_test(&uffd->refs))
 		return;
+	source = uffd->source;
 	uffd_posts_free(uffd);
 	mem_free(&uffd_site, uffd);
 	if (source)

@@ -105,6 +105,7 @@ struct samara_uffd {
 	struct list_head in_mm;   /* mm's uffds.lock, RANK_MMS */
 	refcount_t refs;
 	unsigned int flags;    /* (i) */
+	bool closing;          /* (m) no VMA gets it any more */
 	unsigned int features; /* (a) UFFD_FEATURE_*, and UFFD_READY once UFFDIO_API was called */
 	unsigned int changing; /* (a) events that make fills say -EAGAIN */
 	/* RANK_UFFD. For reading: pages are filled. For writing: changing rises for REMOVE. */
