@@ -22,38 +22,13 @@
 #include <samara/mm.h>
 
 #include "../support/pin.h"
+#include "touch.h"
 
 #define RW (PROT_READ | PROT_WRITE)
 #define MANY 4096UL /* pages that calls on ranges find: 16 MiB */
 #define WARM 128UL  /* pages that are faulted in: 512 KiB */
 #define TIMES 16
 #define GIB_PAGES (1UL << 18)
-
-static void broken(const char *what)
-{
-	fprintf(stderr, "%s: %s failed\n", bench_name, what);
-	exit(1);
-}
-
-static inline void put(const struct side *s, unsigned long addr)
-{
-	const char byte = 1;
-
-	if (s->kind == HOST)
-		*(volatile char *)addr = byte;
-	else if (samara_write(s->mm, addr, &byte, 1, NULL) != 1)
-		broken("a write");
-}
-
-static inline void get(const struct side *s, unsigned long addr)
-{
-	char byte;
-
-	if (s->kind == HOST)
-		(void)*(volatile char *)addr;
-	else if (samara_read(s->mm, addr, &byte, 1, NULL) != 1)
-		broken("a read");
-}
 
 static void put_all(const struct side *s, unsigned long at, unsigned long pages)
 {

@@ -23,6 +23,7 @@
 #include <samara/uffd.h>
 
 #include "../support/pin.h"
+#include "touch.h"
 
 #define RW (PROT_READ | PROT_WRITE)
 #define PAGES 4096UL     /* of a range: 16 MiB */
@@ -40,12 +41,6 @@ struct served {
 	int cpu; /* the handler's */
 };
 
-static void broken(const char *what)
-{
-	fprintf(stderr, "%s: %s failed: %s\n", bench_name, what, strerror(errno));
-	exit(1);
-}
-
 static void request(const struct served *v, unsigned long nr, void *arg)
 {
 	int err;
@@ -56,8 +51,8 @@ static void request(const struct served *v, unsigned long nr, void *arg)
 		err = samara_uffd_ioctl(v->ours, nr, arg);
 	if (!err)
 		return;
-	errno = -err;
-	broken("a userfaultfd request");
+	fprintf(stderr, "%s: userfaultfd request %#lx: %s\n", bench_name, nr, strerror(-err));
+	exit(1);
 }
 
 static int host_open(void)
@@ -91,26 +86,6 @@ static void watch(const struct served *v, unsigned long at, unsigned long pages,
 	struct uffdio_register reg = { .range = { at, pages * PAGE }, .mode = mode };
 
 	request(v, UFFDIO_REGISTER, &reg);
-}
-
-static inline void touch(const struct side *s, unsigned long addr)
-{
-	char byte;
-
-	if (s->kind == HOST)
-		(void)*(volatile char *)addr;
-	else if (samara_read(s->mm, addr, &byte, 1, NULL) != 1)
-		broken("a read");
-}
-
-static inline void put(const struct side *s, unsigned long addr)
-{
-	const char byte = 1;
-
-	if (s->kind == HOST)
-		*(volatile char *)addr = byte;
-	else if (samara_write(s->mm, addr, &byte, 1, NULL) != 1)
-		broken("a write");
 }
 
 static unsigned long fresh(const struct side *s, unsigned long pages)
@@ -156,10 +131,10 @@ BATCH missing(const struct run *r, const struct side *s, size_t n)
 	watch(&v, v.at, FAULTS, UFFDIO_REGISTER_MODE_MISSING);
 	if (pthread_create(&thread, NULL, serve, &v))
 		broken("a thread");
-	touch(s, v.at); /* the thread runs */
+	get(s, v.at); /* the thread runs */
 	start = bench_read(&r->clock);
 	for (unsigned long i = 1; i < FAULTS; i++)
-		touch(s, v.at + i * PAGE);
+		get(s, v.at + i * PAGE);
 	ns = per_call(r, start, FAULTS - 1);
 	pthread_join(thread, NULL);
 	served_close(&v);
