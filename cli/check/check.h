@@ -209,6 +209,9 @@ struct samara_file *ours_file(const struct ours *o, uint64_t fd);
 char *ours_room(struct ours *o, size_t len);
 /* Calls that read or write; -ENOSYS: op is none. */
 long ours_access(struct ours *o, const struct wire_op *op);
+/* Process nr becomes the one that calls are made in: 0 or -ESRCH. */
+long ours_switch_to(struct ours *o, uint64_t nr);
+
 /* swapon and swapoff. */
 long ours_swapon(struct ours *o, unsigned int backend);
 long ours_swapoff(struct ours *o);

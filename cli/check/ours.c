@@ -141,7 +141,7 @@ void ours_end(struct ours *o)
 	ours_swap_off(o);
 }
 
-static long switch_to(struct ours *o, uint64_t nr)
+long ours_switch_to(struct ours *o, uint64_t nr)
 {
 	if (nr >= o->procs.n)
 		return -ESRCH;
@@ -163,7 +163,7 @@ static long fork_and_go_on(struct ours *o, bool as_child)
 	if (err)
 		return err;
 	o->procs.n++;
-	return as_child ? switch_to(o, o->procs.n - 1) : 0;
+	return as_child ? ours_switch_to(o, o->procs.n - 1) : 0;
 }
 
 static long map_crowd(struct ours *o, unsigned long at, unsigned long n)
@@ -222,7 +222,7 @@ static long perform_odd(struct ours *o, const struct wire_op *op)
 	case OP_FORK_STAY:
 		return fork_and_go_on(o, op->nr == OP_FORK);
 	case OP_SWITCH:
-		return switch_to(o, a[0]);
+		return ours_switch_to(o, a[0]);
 	case SYS_swapon:
 		return ours_swapon(o, (unsigned int)a[0]);
 	case SYS_swapoff:

@@ -281,15 +281,6 @@ static int call(struct ours *o, const struct wire_op *op, struct seen *seen)
 	return 0;
 }
 
-static long switch_to(struct ours *o, uint64_t nr)
-{
-	if (nr >= o->procs.n)
-		return -ESRCH;
-	o->procs.now = (unsigned int)nr;
-	o->mm = o->procs.at[nr].mm;
-	return 0;
-}
-
 int ours_lanes_do(struct ours *o, const struct wire_op *op, struct seen *seen)
 {
 	const struct lane *lane;
@@ -297,7 +288,7 @@ int ours_lanes_do(struct ours *o, const struct wire_op *op, struct seen *seen)
 
 	*seen = (struct seen){ .uffd.nr = is_uffd(op->nr) ? op->nr : 0 };
 	if (op->nr == OP_SWITCH) {
-		seen->ret = switch_to(o, op->arg[0]);
+		seen->ret = ours_switch_to(o, op->arg[0]);
 	} else if (op->nr == OP_RESULT) {
 		lane = &o->procs.lanes->lane[o->procs.now * WIRE_LANES + op->arg[0] % WIRE_LANES];
 		seen->ret = lane->asleep ? WIRE_ASLEEP : lane->call.ret;
