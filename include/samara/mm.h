@@ -21,9 +21,10 @@
  *
  * Every call on a machine, an mm, a file or a device of it, here and in the other headers, asks two
  * things first:
- * -ESRCH: the machine was made by another process, of which this one is a fork(2). No other cause
- * gives this errno. Calls without a result do nothing then; the memory of the machine, its mms and
- * files stays allocated in the child. A CPU's lookups find nothing there, and samara_cpu_miss()
+ * -ESRCH: the machine was made by another process, of which this one is a fork(2). In
+ * <samara/uffd.h> alone it has a second cause: the address space has ended. Calls without a result
+ * do nothing then; the memory of the machine, its mms and files stays allocated in the child. A
+ * CPU's lookups find nothing there, and samara_cpu_miss()
  * says { 0, -ESRCH }. The frames are not mapped in the child: a pointer that was taken from a
  * lookup, a pin or a device before fork(2) must not be used there. The child may make machines of
  * its own, and give its CPUs up or run its own mms with them.

@@ -121,7 +121,7 @@ SAMARA_API SAMARA_MUST_CHECK int samara_uffd_forked(struct samara_uffd *uffd, co
 /* waiting ------------------------------------------------------------------- */
 
 /*
- * With SAMARA_NOWAIT an access does not sleep: samara_access() gives -EAGAIN, samara_fault_in() too,
+ * With SAMARA_NOWAIT an access does not sleep: samara_access() gives -EAGAIN
  * and samara_cpu_miss(), whose access is then one of SAMARA_ACCESS_* | SAMARA_NOWAIT, NULL with *fault
  * { signo 0, code -EAGAIN }. The handler is told once, and the access succeeds later. Of up to 256
  * different faults at a time: further ones are told when they are tried again.

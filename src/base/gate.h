@@ -4,8 +4,8 @@
  * machine, an mm or a file asks first:
  *
  *   -ESRCH    the machine belongs to another process: this one is a fork(2) of it. The frames are
- *             not mapped here, and locks may be held by threads that do not exist here. No other
- *             cause gives this errno.
+ *             not mapped here, and locks may be held by threads that do not exist here. In
+ *             <samara/uffd.h> it has a second cause.
  *   -EDEADLK  the calling thread is inside a section of one of the machine's CPUs
  *             (samara_cpu_enter()). A flush waits for that section to end, and the call could wait
  *             for that flush, or for a lock that is held meanwhile.
