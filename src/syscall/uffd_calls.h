@@ -41,10 +41,10 @@ static inline int uffd_check_range(const struct samara_mm *mm, const struct uffd
 	return 0;
 }
 
-/* A change to the map was not told yet: then the output field of a request that fills says so. */
-static inline bool uffd_is_changing(struct samara_uffd *uffd, __s64 *field)
+/* uffd_changing(), and then the output field of a request that fills says so. */
+static inline bool uffd_say_changing(const struct samara_uffd *uffd, __s64 *field)
 {
-	if (likely(!smp_load_acquire(&uffd->changing)))
+	if (likely(!uffd_changing(uffd)))
 		return false;
 	*field = -EAGAIN;
 	return true;
@@ -58,7 +58,7 @@ static inline bool vma_is_shmem(const struct vma *vma)
 /* samara_uffd_source(): with a reference of the caller's, or NULL. */
 struct samara_mm *uffd_get_source(struct samara_uffd *uffd);
 
-/* Under the mmap_lock: the address space has ended, and has no VMA. */
+/* The address space has ended. Under the mmap_lock: else it has not, and will not meanwhile. */
 static inline bool uffd_mm_ended(const struct samara_mm *mm)
 {
 	return smp_load_acquire(&mm->life.state) == MM_DYING;

@@ -85,21 +85,38 @@ static struct vma *destination(const struct fill *f, int *err)
 		vma = find_vma(f, err);
 	if (!vma)
 		return NULL;
-	*err = smp_load_acquire(&f->uffd->changing) ? -EAGAIN : check_vma(f, vma);
+	*err = uffd_changing(f->uffd) ? -EAGAIN : check_vma(f, vma);
 	return *err ? NULL : vma;
 }
 
 /* the source ----------------------------------------------------------------------- */
 
-/* A page from the guest address src of f->source. */
+/* As in Linux it need not be aligned. Of the host's the host says what can be read. */
+static int check_source(const struct fill *f)
+{
+	unsigned long top;
+
+	if (!f->source)
+		return f->src + f->len > f->src ? 0 : -EINVAL;
+	top = f->source->geo->task_size;
+	return f->src < top && f->len <= top - f->src ? 0 : -EINVAL;
+}
+
+/*
+ * A page from the guest address src of f->source. What ends it in the middle is no bad address
+ * either: memory has run out, or its thread was interrupted.
+ */
 static int read_guest(const struct fill *f, unsigned long src, void *to)
 {
 	const unsigned long size = mm_page_size(f->mm);
-	const long n = samara_read(f->source, src, to, size, NULL);
+	struct samara_fault fault;
+	const long n = samara_read(f->source, src, to, size, &fault);
 
 	if (n < 0)
 		return (int)n;
-	return (unsigned long)n == size ? 0 : -EFAULT;
+	if ((unsigned long)n == size)
+		return 0;
+	return fault.signo ? -EFAULT : fault.code;
 }
 
 /* Of n folios how many were filled; fewer: *err. */
@@ -225,6 +242,14 @@ static int answer(const struct fill *f, long filled, __s64 *field)
 	return f->done == f->len ? 0 : -EAGAIN;
 }
 
+/* f->source is known. The field stays as it was where src cannot be. */
+static int copy(struct fill *f, __s64 *field)
+{
+	const int err = check_source(f);
+
+	return err ? err : answer(f, fill(f), field);
+}
+
 int uffd_copy(struct samara_uffd *uffd, void *arg)
 {
 	struct uffdio_copy *out = arg;
@@ -239,18 +264,18 @@ int uffd_copy(struct samara_uffd *uffd, void *arg)
 		.bits = asked.mode & UFFDIO_COPY_MODE_WP ? PTE_UFFD_WP : 0,
 		.wakes = !(asked.mode & UFFDIO_COPY_MODE_DONTWAKE),
 	};
-	long filled;
+	int err;
 
-	if (uffd_is_changing(uffd, &out->copy))
+	if (uffd_say_changing(uffd, &out->copy))
 		return -EAGAIN;
-	if (uffd_check_range(uffd->mm, &to) || asked.src + asked.len <= asked.src ||
+	if (uffd_check_range(uffd->mm, &to) ||
 	    (asked.mode & ~(UFFDIO_COPY_MODE_DONTWAKE | UFFDIO_COPY_MODE_WP)))
 		return -EINVAL;
 	f.source = uffd_get_source(uffd);
-	filled = fill(&f);
+	err = copy(&f, &out->copy);
 	if (f.source)
 		mm_put(f.source);
-	return answer(&f, filled, &out->copy);
+	return err;
 }
 
 int uffd_zeropage(struct samara_uffd *uffd, void *arg)
@@ -265,7 +290,7 @@ int uffd_zeropage(struct samara_uffd *uffd, void *arg)
 		.wakes = !(asked.mode & UFFDIO_ZEROPAGE_MODE_DONTWAKE),
 	};
 
-	if (uffd_is_changing(uffd, &out->zeropage))
+	if (uffd_say_changing(uffd, &out->zeropage))
 		return -EAGAIN;
 	if (uffd_check_range(uffd->mm, &asked.range) ||
 	    (asked.mode & ~UFFDIO_ZEROPAGE_MODE_DONTWAKE))
@@ -286,7 +311,7 @@ int uffd_continue(struct samara_uffd *uffd, void *arg)
 		.wakes = !(asked.mode & UFFDIO_CONTINUE_MODE_DONTWAKE),
 	};
 
-	if (uffd_is_changing(uffd, &out->mapped))
+	if (uffd_say_changing(uffd, &out->mapped))
 		return -EAGAIN;
 	if (uffd_check_range(uffd->mm, &asked.range) ||
 	    (asked.mode & ~(UFFDIO_CONTINUE_MODE_DONTWAKE | UFFDIO_CONTINUE_MODE_WP)))
@@ -306,7 +331,7 @@ int uffd_poison(struct samara_uffd *uffd, void *arg)
 		.wakes = !(asked.mode & UFFDIO_POISON_MODE_DONTWAKE),
 	};
 
-	if (uffd_is_changing(uffd, &out->updated))
+	if (uffd_say_changing(uffd, &out->updated))
 		return -EAGAIN;
 	if (uffd_check_range(uffd->mm, &asked.range) || (asked.mode & ~UFFDIO_POISON_MODE_DONTWAKE))
 		return -EINVAL;

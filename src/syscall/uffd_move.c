@@ -116,7 +116,7 @@ int uffd_move(struct samara_uffd *uffd, void *arg)
 	};
 	int err;
 
-	if (uffd_is_changing(uffd, &((struct uffdio_move *)arg)->move))
+	if (uffd_say_changing(uffd, &((struct uffdio_move *)arg)->move))
 		return -EAGAIN;
 	err = check(uffd->mm, &asked);
 	if (err)

@@ -45,6 +45,30 @@ static void row(const char *what, int which, long ret, const long *done)
 	FACT(name, P("%s", err(ret)), P(", field %s", which < 5 ? err(*done) : "-"));
 }
 
+static void bad_source(int fd, char *m);
+static void bad_move(int fd, char *m);
+
+/* Ranges below vm.mmap_min_addr, and sources that cannot be. */
+static void bad_ranges(int fd)
+{
+	char *m = mem(ANON, 4);
+	char *low;
+
+	FACT("REGISTER: the address 0, nothing mapped", P("%s", err(reg(fd, NULL, 1, MISSING))));
+	FACT("UNREGISTER: the address 0, nothing mapped", P("%s", err(unreg(fd, NULL, 1))));
+	low = mmap((void *)(16 * PAGE), PAGE, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+	if (low != (void *)(16 * PAGE))
+		return;
+	FACT("REGISTER: from 0 to a mapping", P("%s", err(reg(fd, NULL, 17, MISSING))));
+	FACT("UNREGISTER: from 0 to a mapping", P("%s", err(unreg(fd, NULL, 17))));
+	munmap(low, PAGE);
+	reg(fd, m, 4, MISSING);
+	bad_move(fd, m);
+	bad_source(fd, m);
+	munmap(m, 4 * PAGE);
+}
+
 void group_ioctls(void)
 {
 	int fd = uffd(UFFD_FEATURE_WP_HUGETLBFS_SHMEM | UFFD_FEATURE_MINOR_SHMEM |
@@ -64,6 +88,8 @@ void group_ioctls(void)
 			row("unknown mode", i, ask(i, fd, m, 1, 0x40, &done), &done);
 		row("wraps", i, ask(i, fd, m, -1UL / PAGE, 0, &done), &done);
 		row("beyond the task size", i, ask(i, fd, (char *)(1UL << 47), 1, 0, &done), &done);
+		row("the address 0", i, ask(i, fd, NULL, 1, 0, &done), &done);
+		row("64 pages from 0 on", i, ask(i, fd, NULL, 64, 0, &done), &done);
 		row("nothing mapped", i, ask(i, fd, m - PAGE, 1, 0, &done), &done);
 		row("mapped, not registered", i, ask(i, fd, m + 5 * PAGE, 1, 0, &done), &done);
 		row("two VMAs, second not registered", i, ask(i, fd, m + 3 * PAGE, 2, 0, &done),
@@ -76,6 +102,57 @@ void group_ioctls(void)
 		    ask(i, fd, i == 2 ? s + PAGE : m + PAGE, 1, 2, &done), &done);
 		munmap(m, 8 * PAGE);
 		munmap(s, 8 * PAGE);
+	}
+	bad_ranges(fd);
+}
+
+/* The destination m is registered; no source can be read. */
+static void bad_source(int fd, char *m)
+{
+	static const struct {
+		const char *what;
+		unsigned long at;
+	} from[] = {
+		{ "0", 0 },
+		{ "1", 1 },
+		{ "at 1 MiB, not mapped", 1UL << 20 },
+		{ "at 1 MiB + 1, not mapped", (1UL << 20) + 1 },
+		{ "the last byte that can be mapped", (1UL << 47) - PAGE - 1 },
+		{ "the last page that can be mapped", (1UL << 47) - 2 * PAGE },
+		{ "the last page that can be mapped + 1", (1UL << 47) - 2 * PAGE + 1 },
+		{ "the task size", (1UL << 47) - PAGE },
+		{ "1 << 47", 1UL << 47 },
+		{ "no canonical address", 1UL << 60 },
+		{ "wraps", -PAGE },
+	};
+	long done, ret;
+	char name[120];
+
+	for (size_t i = 0; i < sizeof(from) / sizeof(from[0]); i++) {
+		ret = copy(fd, m, (void *)from[i].at, 1, 0, &done);
+		snprintf(name, sizeof(name), "source %s", from[i].what);
+		row(name, 0, ret, &done);
+	}
+	row("source 0, nothing mapped at the destination", 0, copy(fd, m - PAGE, NULL, 1, 0, &done),
+	    &done);
+	copy(fd, m, source, 1, 0, &done);
+	row("source 0, there is a page", 0, copy(fd, m, NULL, 1, 0, &done), &done);
+	row("source not mapped, there is a page", 0, copy(fd, m, (void *)(1UL << 20), 1, 0, &done),
+	    &done);
+}
+
+/* MOVE's source has the same checks as its destination. */
+static void bad_move(int fd, char *m)
+{
+	static const unsigned long from[] = { 0,         PAGE, 1UL << 20, (1UL << 47) - PAGE,
+					      1UL << 47, -PAGE };
+	char name[120];
+	long done, ret;
+
+	for (size_t i = 0; i < sizeof(from) / sizeof(from[0]); i++) {
+		ret = move(fd, m, (void *)from[i], 1, 0, &done);
+		snprintf(name, sizeof(name), "source %#lx", from[i]);
+		row(name, 4, ret, &done);
 	}
 }
 

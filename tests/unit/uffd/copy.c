@@ -12,7 +12,6 @@
 #include "mmu/entry.h"
 #include "support/mem.h"
 #include "support/uffd_calls.h"
-#include "support/uffd_sleep.h"
 #include "uffd/uffd.h"
 
 #define RW (PROT_READ | PROT_WRITE)
@@ -251,69 +250,6 @@ static void private_memory_gets_a_family_registered_or_not(void **state)
 	assert_non_null(mem_vma(&m, a)->anon_vma);
 }
 
-static void a_source_can_be_an_address_space(void **state)
-{
-	const unsigned long a = map_registered(20, 20, MISSING), hole = 1UL << 30;
-	struct samara_machine *machine;
-	struct samara_mm *guest;
-	unsigned long src;
-
-	(void)state;
-	assert_int_equal(samara_machine_create(NULL, &machine), 0);
-	assert_int_equal(samara_mm_create(machine, &guest), 0);
-	src = samara_mmap(guest, 0, 20 * P, RW, MAP_PRIVATE | MAP_ANONYMOUS, NULL, 0);
-	assert_int_equal(samara_write(guest, src, bytes, 20 * P, NULL), 20 * P);
-	samara_uffd_source(uffd, guest);
-	ASSERT_COPY(0, 17 * P, a, (void *)src, 17 * P, 0);
-	assert_byte(a + 16 * P, 17);
-	ASSERT_COPY(-EFAULT, -EFAULT, a + 17 * P, (void *)hole, P, 0);
-	ASSERT_COPY(-EAGAIN, P, a + 17 * P, (void *)(src + 19 * P), 2 * P, 0);
-	samara_uffd_source(uffd, NULL);
-	ASSERT_COPY(0, P, a + 18 * P, bytes, P, 0);
-	assert_byte(a + 18 * P, 1);
-	samara_mm_exit(guest);
-	samara_machine_destroy(machine);
-}
-
-struct copy_request {
-	struct samara_uffd *uffd;
-	unsigned long dst, src;
-};
-
-static long copy_one(void *arg)
-{
-	const struct copy_request *r = arg;
-	long long field;
-
-	return uffd_copy_to(r->uffd, r->dst, (void *)r->src, P, 0, &field);
-}
-
-/* It waits for the source's own handler meanwhile. */
-static void a_copy_outlives_its_userfaultfd(void **state)
-{
-	struct copy_request request;
-	struct samara_uffd *source;
-	struct samara_mm *guest;
-	struct sleeping s;
-	long long field;
-
-	(void)state;
-	assert_int_equal(samara_mm_create(m.machine, &guest), 0);
-	request.src = samara_mmap(guest, 0, P, RW, MAP_PRIVATE | MAP_ANONYMOUS, NULL, 0);
-	request.dst = mem_map(&m, 1, RW, MAP_PRIVATE, NULL);
-	source = uffd_open(guest, 0, 0);
-	uffd_register_at(source, request.src, P, MISSING);
-	request.uffd = uffd_open(m.mm, 0, 0);
-	uffd_register_at(request.uffd, request.dst, P, MISSING);
-	samara_uffd_source(request.uffd, guest);
-	assert_true(sleeps(&s, source, 1, copy_one, &request));
-	samara_uffd_put(request.uffd);
-	assert_int_equal(uffd_zeropage_at(source, request.src, P, 0, &field), 0);
-	assert_int_equal(woken(&s), -ENOENT);
-	samara_uffd_put(source);
-	samara_mm_exit(guest);
-}
-
 static void an_ended_address_space_is_not_filled(void **state)
 {
 	struct samara_mm *mm;
@@ -391,8 +327,6 @@ int main(void)
 		TEST(a_marker_gives_way_to_a_copy_only),
 		TEST(private_shared_memory_gets_pages_of_its_own),
 		TEST(private_memory_gets_a_family_registered_or_not),
-		TEST(a_source_can_be_an_address_space),
-		TEST(a_copy_outlives_its_userfaultfd),
 		TEST(an_ended_address_space_is_not_filled),
 		TEST(nothing_is_filled_while_the_map_changes),
 		TEST(what_memory_cannot_be_had_for_is_not_filled),
