@@ -47,8 +47,9 @@ SAMARA_API SAMARA_MUST_CHECK int samara_uffd_create(struct samara_mm *mm, int fl
  * Close, which cannot fail. Its ranges are not registered any more, write protection by it is gone,
  * and whatever waits for it goes on: accesses are tried again, calls whose event was not read
  * return, a blocked samara_uffd_read() gives -EBADF. Children in FORK events that were not taken
- * (samara_uffd_forked()) are closed too. No other call with this handle begins afterwards. NULL is
- * allowed. Takes the mmap_lock of mm.
+ * (samara_uffd_forked()) are closed too. No other call with this handle begins afterwards; one that
+ * is under way ends as if the close came first or last. NULL is allowed. Takes the mmap_lock of mm,
+ * whose holder may wait for a CPU's section: not to be called inside one.
  */
 SAMARA_API void samara_uffd_put(struct samara_uffd *uffd);
 
@@ -60,8 +61,8 @@ SAMARA_API void samara_uffd_put(struct samara_uffd *uffd);
  *   UFFDIO_API            -EINVAL: api, an unknown feature, a second time
  *   UFFDIO_REGISTER       -EINVAL: range, mode, a kind of memory that cannot; -EBUSY: another one's;
  *                         -EPERM: shared, and its file was not opened for writing; -ENOMEM: also
- *                         where mm has ended
- *   UFFDIO_UNREGISTER     -EINVAL: range, nothing mapped, another one's; -ENOMEM
+ *                         where mm has ended; -EBADF: another thread has closed it meanwhile
+ *   UFFDIO_UNREGISTER     -EINVAL: range, nothing mapped, another one's; -ENOMEM, -EBADF: the same
  *   UFFDIO_COPY, _ZEROPAGE, _CONTINUE, _POISON, _MOVE
  *                         -EINVAL; -ENOENT: not within one registered mapping (MOVE: a hole in the
  *                         source); -EEXIST: there is a page, or for _ZEROPAGE of private memory,
@@ -80,14 +81,18 @@ SAMARA_API void samara_uffd_put(struct samara_uffd *uffd);
  * -EINVAL for any other request; -EFAULT: arg is NULL.
  *
  * uffdio_copy.src is an address in the caller's process, as arg is, unless samara_uffd_source() has
- * said otherwise. An address that cannot be read gives -EFAULT.
+ * said otherwise. An address that cannot be read gives -EFAULT. Of a source that samara_uffd_source()
+ * has named, a range that is not within its addresses gives -EINVAL, and -EAGAIN a page that sleeps
+ * for a handler of its own until samara_uffd_interrupt() ends that.
  */
 SAMARA_API int samara_uffd_ioctl(struct samara_uffd *uffd, unsigned long request, void *arg);
 
 /*
  * From now on uffdio_copy.src is an address of mm: a guest's own request can be handed through
  * unchanged. mm is the address space of the process that makes the request, which need not be the
- * one that the userfaultfd is about. NULL: the caller's process again. Keeps a reference to mm.
+ * one that the userfaultfd is about. NULL: the caller's process again. Keeps a reference to mm: once
+ * that has ended its addresses give -EFAULT. It must not end while a request reads it: the thread
+ * that makes the request is one of its own.
  * The userfaultfds that samara_uffd_forked() gives begin with NULL.
  */
 SAMARA_API void samara_uffd_source(struct samara_uffd *uffd, struct samara_mm *mm);
@@ -97,7 +102,8 @@ SAMARA_API void samara_uffd_source(struct samara_uffd *uffd, struct samara_mm *m
 /*
  * Up to nr messages: page faults in the order in which they were made, and then events. Bytes, a
  * multiple of sizeof(struct uffd_msg). -EAGAIN: none, and O_NONBLOCK; without it the call waits.
- * -EINVAL: nr is 0, or UFFDIO_API was not called. Messages come from an mm that has ended, too.
+ * -EINVAL: nr is 0, or UFFDIO_API was not called. -EBADF: it was closed meanwhile. Messages come from
+ * an mm that has ended, too.
  * A page fault's feat.ptid (UFFD_FEATURE_THREAD_ID) is gettid(2) of the thread that made the access.
  */
 SAMARA_API long samara_uffd_read(struct samara_uffd *uffd, struct uffd_msg *msg, unsigned long nr);
@@ -129,7 +135,8 @@ SAMARA_API SAMARA_MUST_CHECK int samara_uffd_forked(struct samara_uffd *uffd, co
 
 /*
  * Threads that sleep in a page fault of mm return, as if with SAMARA_NOWAIT: the one whose gettid(2)
- * is tid, or all for 0. For a guest's thread that gets a signal or ends. How many.
+ * is tid, or all for 0. For a guest's thread that gets a signal or ends. How many: each of them gives
+ * -EAGAIN, also one that was about to find its page. May be called inside a CPU's section.
  */
 SAMARA_API unsigned long samara_uffd_interrupt(struct samara_mm *mm, unsigned int tid);
 
@@ -138,7 +145,8 @@ SAMARA_API unsigned long samara_uffd_interrupt(struct samara_mm *mm, unsigned in
  * Off is for embedders in which one thread runs both: the event is queued, and the call returns.
  * Until it is read the requests that fill pages say -EAGAIN in either case. Off: UFFD_EVENT_REMOVE
  * comes when the pages have gone, and a call that would queue more than 4096 events unread says
- * -ENOMEM. A fork's child has its parent's setting.
+ * -ENOMEM. A fork's child has its parent's setting. Each event goes by what was set when its call
+ * began to change the map. May be called inside a CPU's section.
  */
 SAMARA_API void samara_uffd_events_wait(struct samara_mm *mm, int on);
 

@@ -140,29 +140,29 @@ void access_queue(struct vma *vma, unsigned long addr, unsigned int flags, unsig
 		  struct waited *waited)
 {
 	if (waited->nowait)
-		waited->posted = uffd_post(vma, addr, why(codes, flags));
+		waited->answer = uffd_post(vma, addr, why(codes, flags));
 	else
 		uffd_queue(vma, addr, why(codes, flags), &waited->sleeper);
 	if (fault_uffd_waits(vma, addr, flags, codes))
 		return;
-	/* It was answered meanwhile: the access is made again at once. */
+	/* It was answered meanwhile: unless it was interrupted, it is made again at once. */
 	if (!waited->nowait) {
-		uffd_leave(&waited->sleeper);
+		waited->answer = uffd_leave(&waited->sleeper);
 		return;
 	}
-	waited->posted = 0;
+	waited->answer = 0;
 	addr &= mm_page_mask(vma->vm_mm);
 	uffd_posts_drop(vma->rare.uffd, addr, addr + mm_page_size(vma->vm_mm));
 }
 
 static int wait_for_handler(struct samara_mm *mm, struct waited *waited)
 {
-	const int posted = waited->posted;
+	const int answer = waited->answer;
 
 	waited_end(mm, waited);
-	waited->posted = 0;
-	if (posted)
-		return posted;
+	waited->answer = 0;
+	if (answer)
+		return answer;
 	return waited->sleeper.uffd ? uffd_sleep(&waited->sleeper) : 0;
 }
 

@@ -33,7 +33,7 @@ struct waited {
 	unsigned long refused;       /* see store_make_room() */
 	bool lacked;                 /* frames: a try failed for want of them */
 	bool nowait;                 /* FAULT_NOWAIT */
-	int posted;                  /* NOWAIT: what uffd_post() said; 0: nothing was posted */
+	int answer;                  /* uffd_post()'s or uffd_leave()'s; 0: it sleeps, or again */
 	struct folio *page;          /* read in since then, with a reference; NULL: none */
 	struct uffd_sleeper sleeper; /* uffd NULL: in no queue */
 };
@@ -44,7 +44,7 @@ static inline void waited_begin(struct waited *waited, unsigned long refused, un
 	waited->refused = refused;
 	waited->lacked = false;
 	waited->nowait = flags & FAULT_NOWAIT;
-	waited->posted = 0;
+	waited->answer = 0;
 	waited->page = NULL;
 	waited->sleeper.uffd = NULL;
 }

@@ -60,24 +60,6 @@ bool advice_removes(int advice)
 	       advice == MADV_REMOVE;
 }
 
-static inline int may_remove(const struct vma *vma, int advice)
-{
-	const unsigned long flags = vma->vm_flags;
-
-	if (advice != MADV_REMOVE)
-		return flags & VM_PFNMAP || (flags & VM_LOCKED && advice != ADV_DONTNEED_LOCKED) ?
-			       -EINVAL :
-			       0;
-	if ((flags & VM_LOCKED) || !vma->vm_file)
-		return -EINVAL;
-	return (flags & (VM_SHARED | VM_MAYWRITE)) == (VM_SHARED | VM_MAYWRITE) ? 0 : -EACCES;
-}
-
-int advice_may_remove(const struct vma *vma, int advice)
-{
-	return may_remove(vma, advice);
-}
-
 /* A hole in the file. fallocate(2)'s errors are among the answers. */
 int advise_hole(struct samara_file *file, unsigned long offset, unsigned long len)
 {
@@ -167,13 +149,13 @@ int advise_pages(struct vma *vma, unsigned long start, unsigned long end, int ad
 
 	switch (advice) {
 	case MADV_DONTNEED:
-		err = may_remove(vma, MADV_DONTNEED);
+		err = advice_may_remove(vma, MADV_DONTNEED);
 		return err ? err : zap(vma, start, end);
 	case ADV_DONTNEED_LOCKED:
-		err = may_remove(vma, ADV_DONTNEED_LOCKED);
+		err = advice_may_remove(vma, ADV_DONTNEED_LOCKED);
 		return err ? err : zap(vma, start, end);
 	case MADV_FREE:
-		err = may_remove(vma, MADV_FREE);
+		err = advice_may_remove(vma, MADV_FREE);
 		if (err || !vma->is_anon)
 			return -EINVAL;
 		range_lazyfree(vma, start, end);
@@ -187,7 +169,7 @@ int advise_pages(struct vma *vma, unsigned long start, unsigned long end, int ad
 		range_cold(vma, start, end);
 		return 0;
 	case MADV_REMOVE:
-		err = may_remove(vma, MADV_REMOVE);
+		err = advice_may_remove(vma, MADV_REMOVE);
 		if (err)
 			return err;
 		return advise_hole(vma->vm_file,

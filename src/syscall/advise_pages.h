@@ -5,6 +5,9 @@
 #ifndef SYSCALL_ADVISE_PAGES_H
 #define SYSCALL_ADVISE_PAGES_H
 
+#include <errno.h>
+#include <sys/mman.h>
+
 #include "core/mm.h"
 
 /* Newer than the C library's headers; the numbers are Linux's. */
@@ -25,7 +28,19 @@ bool advice_is_of_pages(int advice);
 /* Whether advice takes pages away, and a userfaultfd that wants REMOVE is told before. */
 bool advice_removes(int advice);
 /* Of advice that removes: what Linux refuses before it tells that. 0, -EINVAL, -EACCES. */
-int advice_may_remove(const struct vma *vma, int advice) __must_check;
+static inline __must_check int advice_may_remove(const struct vma *vma, int advice)
+{
+	const unsigned long flags = vma->vm_flags;
+
+	if (advice != MADV_REMOVE)
+		return flags & VM_PFNMAP || (flags & VM_LOCKED && advice != ADV_DONTNEED_LOCKED) ?
+			       -EINVAL :
+			       0;
+	if ((flags & VM_LOCKED) || !vma->vm_file)
+		return -EINVAL;
+	return (flags & (VM_SHARED | VM_MAYWRITE)) == (VM_SHARED | VM_MAYWRITE) ? 0 : -EACCES;
+}
+
 /*
  * MADV_REMOVE of pages of file at offset, in bytes: 0, -EINVAL, -EFBIG, -EOPNOTSUPP, -ENOMEM. No
  * lock is needed.

@@ -48,9 +48,9 @@ int advise_told(const struct vma_walk *walk, const struct vma_part *part)
 
 	if (!err)
 		err = uffd_remove_prepare(&walk->dead->events, part->vma, part->start, part->end);
-	if (err)
+	if (err < 0)
 		return err;
-	if (!walk->dead->events.first || READ_ONCE(walk->mm->watch.uffds.no_wait))
+	if (!err)
 		return advise_pages(part->vma, part->start, part->end, advice);
 	stop_at(walk, part);
 	return ADVICE_TELL;

@@ -43,6 +43,8 @@ void samara_uffd_put(struct samara_uffd *uffd)
 
 	if (!uffd || mm_is_foreign(uffd->mm))
 		return;
+	/* The mmap_lock's holder may wait for the section to end. */
+	VM_WARN_ON(mm_call(uffd->mm));
 	list_add_tail(&uffd->fork.in, &closing);
 	uffd_close_all(&closing);
 }
@@ -68,7 +70,8 @@ int samara_uffd_fd(const struct samara_uffd *uffd)
 
 unsigned long samara_uffd_interrupt(struct samara_mm *mm, unsigned int tid)
 {
-	return mm_call(mm) ? 0 : uffd_interrupt(mm, tid);
+	/* It waits for nothing: a section does not matter. */
+	return mm_is_foreign(mm) ? 0 : uffd_interrupt(mm, tid);
 }
 
 static int api(struct samara_uffd *uffd, void *arg)

@@ -35,6 +35,6 @@ void uffd_close_all(struct list_head *closing)
 
 void samara_uffd_events_wait(struct samara_mm *mm, int on)
 {
-	if (!mm_call(mm))
+	if (!mm_is_foreign(mm))
 		WRITE_ONCE(mm->watch.uffds.no_wait, !on);
 }

@@ -22,6 +22,8 @@ static int protect_vma(struct vma *vma, const struct uffdio_writeprotect *asked)
 	if (asked->mode & UFFDIO_WRITEPROTECT_MODE_WP)
 		return range_uffd_protect(vma, start, end);
 	range_uffd_unprotect(vma, start, end);
+	/* Also where no sleeper is woken, and where the VMA is another userfaultfd's. */
+	uffd_posts_drop(vma->rare.uffd, start, end);
 	return 0;
 }
 

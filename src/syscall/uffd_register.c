@@ -109,7 +109,7 @@ static int change_part(const struct uffd_range *range, struct vma_part *part, st
 	 */
 	if (!range->flags && (old & VM_UFFD_MISSING))
 		uffd_wake(range->uffd, part->start, part->end);
-	else if (!range->flags)
+	else
 		uffd_posts_drop(range->uffd, part->start, part->end);
 	return 0;
 }

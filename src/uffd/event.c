@@ -2,7 +2,8 @@
 /*
  * Events: changes of the map of which a handler is told.
  *
- *   prepared    mmap_lock held: allocated, a reference to the userfaultfd, changing is raised
+ *   prepared    mmap_lock held: allocated, a reference to the userfaultfd, changing is raised.
+ *               Whether the call will wait is decided here, and once
  *   dropped     the call failed: as if there never was one
  *   queued      no lock held; the call sleeps, unless samara_uffd_events_wait() is off
  *   read        changing falls, the call goes on to the next of its events
@@ -23,11 +24,6 @@
 
 static DEFINE_ALLOC_SITE(event_site, "uffd_event");
 
-static bool waits(const struct samara_uffd *uffd)
-{
-	return !READ_ONCE(uffd->mm->watch.uffds.no_wait);
-}
-
 static bool wants(const struct vma *vma, unsigned int feature)
 {
 	return vma->rare.uffd && (uffd_features(vma->rare.uffd) & feature);
@@ -42,11 +38,12 @@ static struct uffd_event *event_make(struct samara_uffd *uffd, unsigned char kin
 		return NULL;
 	uffd_get(uffd);
 	event->uffd = uffd;
+	event->waited = !READ_ONCE(uffd->mm->watch.uffds.no_wait);
 	event->msg.event = kind;
 	return event;
 }
 
-/* Not queued, or not any more; changing has fallen. Under q.lock the handle has a reference too. */
+/* It is in no list, and changing has fallen. */
 static void event_free(struct uffd_event *event)
 {
 	struct samara_uffd *uffd = event->uffd;
@@ -59,12 +56,25 @@ static void event_free(struct uffd_event *event)
 static bool event_add(struct uffd_events *events, struct uffd_event *event)
 {
 	struct samara_uffd *uffd = event->uffd;
+	bool room;
 
-	if (READ_ONCE(uffd->changing) >= UFFD_EVENTS_MOST && !waits(uffd))
-		return false;
-	atomic_inc(&uffd->changing);
-	uffd_events_move(events, &(struct uffd_events){ event, event });
-	return true;
+	spin_lock(&uffd->q.lock, RANK_EVENT);
+	room = event->waited || uffd->changing < UFFD_EVENTS_MOST;
+	if (room) {
+		list_add_tail(&event->in, &uffd->q.prepared);
+		atomic_inc(&uffd->changing);
+	}
+	spin_unlock(&uffd->q.lock);
+	if (room)
+		uffd_events_move(events, &(struct uffd_events){ event, event });
+	return room;
+}
+
+/* event is neither prepared nor queued any more. q.lock is held. */
+static void event_leaves(struct uffd_event *event)
+{
+	list_del(&event->in);
+	atomic_dec_release(&event->uffd->changing);
 }
 
 static int add_or_free(struct uffd_events *events, struct uffd_event *event)
@@ -103,7 +113,9 @@ void uffd_events_drop(struct uffd_events *events)
 
 		if (event->child)
 			uffd_put(event->child);
-		atomic_dec_release(&event->uffd->changing);
+		spin_lock(&event->uffd->q.lock, RANK_EVENT);
+		event_leaves(event);
+		spin_unlock(&event->uffd->q.lock);
 		event_free(event);
 	}
 }
@@ -180,6 +192,7 @@ int uffd_remove_prepare(struct uffd_events *events, const struct vma *vma, unsig
 {
 	struct samara_uffd *uffd = vma->rare.uffd;
 	struct uffd_event *event;
+	bool waited;
 	int err;
 
 	if (!wants(vma, UFFD_FEATURE_EVENT_REMOVE))
@@ -189,10 +202,11 @@ int uffd_remove_prepare(struct uffd_events *events, const struct vma *vma, unsig
 		return -ENOMEM;
 	event->msg.arg.remove.start = start;
 	event->msg.arg.remove.end = end;
+	waited = event->waited;
 	down_write(&uffd->fills);
 	err = add_or_free(events, event);
 	up_write(&uffd->fills);
-	return err;
+	return err ? err : waited;
 }
 
 int uffd_fork_prepare(struct uffd_events *events, struct samara_uffd *uffd,
@@ -211,19 +225,30 @@ int uffd_fork_prepare(struct uffd_events *events, struct samara_uffd *uffd,
 /* delivered ------------------------------------------------------------------------ */
 
 /* A queued event is over: read, or its userfaultfd closes. q.lock is held. */
-static void event_over(struct uffd_event *event)
+static void event_over(struct uffd_event *event, struct list_head *over)
 {
-	list_del(&event->in);
-	atomic_dec_release(&event->uffd->changing);
-	if (!event->waited) {
-		event_free(event);
-		return;
-	}
-	smp_store_release(&event->word, 1);
-	futex_wake(&event->word, FUTEX_ALL, FUTEX_ANYONE);
+	event_leaves(event);
+	list_add_tail(&event->in, over);
 }
 
-bool uffd_event_take(struct samara_uffd *uffd, struct uffd_msg *msg)
+/* The call frees its event once it sees the word. The address is still woken then. */
+void queue_events_over(struct list_head *over)
+{
+	while (!list_empty(over)) {
+		struct uffd_event *event = list_first_entry(over, struct uffd_event, in);
+		unsigned int *word = &event->word;
+
+		list_del(&event->in);
+		if (!event->waited) {
+			event_free(event);
+			continue;
+		}
+		smp_store_release(word, 1);
+		futex_wake(word, FUTEX_ALL, FUTEX_ANYONE);
+	}
+}
+
+bool uffd_event_take(struct samara_uffd *uffd, struct uffd_msg *msg, struct list_head *over)
 {
 	struct uffd_queues *q = &uffd->q;
 	struct uffd_event *event;
@@ -237,11 +262,11 @@ bool uffd_event_take(struct samara_uffd *uffd, struct uffd_msg *msg)
 		event->child = NULL;
 	}
 	*msg = event->msg;
-	event_over(event);
+	event_over(event, over);
 	return true;
 }
 
-void uffd_events_close(struct samara_uffd *uffd, struct list_head *closing)
+void uffd_events_close(struct samara_uffd *uffd, struct list_head *closing, struct list_head *over)
 {
 	struct uffd_queues *q = &uffd->q;
 
@@ -252,7 +277,7 @@ void uffd_events_close(struct samara_uffd *uffd, struct list_head *closing)
 		if (event->child)
 			list_add_tail(&event->child->fork.in, closing);
 		event->child = NULL;
-		event_over(event);
+		event_over(event, over);
 	}
 	while (!list_empty(&q->forked)) {
 		struct uffd_forked *fork = list_first_entry(&q->forked, struct uffd_forked, in);
@@ -271,7 +296,10 @@ static bool event_queue(struct uffd_event *event)
 	uffd_get(uffd); /* a reader may free the event */
 	spin_lock(&uffd->q.lock, RANK_EVENT);
 	closed = uffd->q.closed;
-	if (!closed) {
+	if (closed) {
+		event_leaves(event);
+	} else {
+		list_del(&event->in);
 		list_add_tail(&event->in, &uffd->q.events);
 		queue_message_came(&uffd->q);
 	}
@@ -284,13 +312,8 @@ static bool event_queue(struct uffd_event *event)
 
 static void event_await(struct uffd_event *event)
 {
-	struct uffd_queues *q = &event->uffd->q;
-
 	while (!smp_load_acquire(&event->word))
 		futex_wait(&event->word, 0, FUTEX_ANYONE, NULL);
-	/* The thread that has set word does not look at the event any more. */
-	spin_lock(&q->lock, RANK_EVENT);
-	spin_unlock(&q->lock);
 	event_free(event);
 }
 
@@ -299,9 +322,8 @@ void uffd_events_deliver(struct uffd_events *events, struct list_head *closing)
 	VM_WARN_ON(lock_rank_holds_any());
 	while (events->first) {
 		struct uffd_event *event = events_pop(events);
-		const bool waited = waits(event->uffd);
+		const bool waited = event->waited;
 
-		event->waited = waited;
 		if (event_queue(event)) {
 			if (waited)
 				event_await(event);
@@ -309,7 +331,6 @@ void uffd_events_deliver(struct uffd_events *events, struct list_head *closing)
 		}
 		if (event->child)
 			list_add_tail(&event->child->fork.in, closing);
-		atomic_dec_release(&event->uffd->changing);
 		event_free(event);
 	}
 }

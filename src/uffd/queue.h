@@ -9,6 +9,13 @@
 
 #include "uffd/uffd.h"
 
+#define POSTS 256
+
+struct uffd_posts {
+	unsigned int used;               /* (q), read without it too */
+	struct uffd_sleeper post[POSTS]; /* (q) free: uffd is NULL */
+};
+
 /* One more message is readable. q->lock is held. */
 void queue_message_came(struct uffd_queues *q);
 /* A message was taken off pending or events; perhaps none is left. q->lock is held. */
@@ -18,6 +25,12 @@ void queue_wake_readers(struct uffd_queues *q);
 
 /* q->closed was set: readers give up, and who polls the descriptor wakes before it goes. */
 void queue_close(struct uffd_queues *q);
+
+/*
+ * event.c: events that are over, by in. The calls that wait for them go on, and the others are
+ * freed. The caller has a reference to their userfaultfd. No lock is held.
+ */
+void queue_events_over(struct list_head *over);
 
 /* wait.c: with its last reference. */
 void uffd_posts_free(struct samara_uffd *uffd);

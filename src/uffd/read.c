@@ -47,14 +47,18 @@ void queue_wake_readers(struct uffd_queues *q)
 
 void queue_close(struct uffd_queues *q)
 {
+	int fd;
+
 	spin_lock(&q->lock, RANK_EVENT);
 	q->readers++;
+	fd = q->eventfd;
+	WRITE_ONCE(q->eventfd, -1); /* its number may be another descriptor's soon */
 	spin_unlock(&q->lock);
 	futex_wake(&q->readers, FUTEX_ALL, FUTEX_ANYONE);
-	if (q->eventfd < 0)
+	if (fd < 0)
 		return;
-	host_eventfd_set(q->eventfd);
-	host_close(q->eventfd);
+	host_eventfd_set(fd);
+	host_close(fd);
 }
 
 int uffd_descriptor(struct samara_uffd *uffd)
@@ -81,8 +85,8 @@ int uffd_descriptor(struct samara_uffd *uffd)
 	return fd;
 }
 
-/* A message, taken; false: there is none. The queue's lock is held. */
-static bool take_message(struct samara_uffd *uffd, struct uffd_msg *msg)
+/* A message, taken; false: there is none. An event goes onto over. The queue's lock is held. */
+static bool take_message(struct samara_uffd *uffd, struct uffd_msg *msg, struct list_head *over)
 {
 	struct uffd_queues *q = &uffd->q;
 	struct uffd_sleeper *sleeper;
@@ -92,7 +96,7 @@ static bool take_message(struct samara_uffd *uffd, struct uffd_msg *msg)
 		list_del(&sleeper->in);
 		list_add_tail(&sleeper->in, &q->told);
 		*msg = sleeper->msg;
-	} else if (!uffd_event_take(uffd, msg)) {
+	} else if (!uffd_event_take(uffd, msg, over)) {
 		return false;
 	}
 	queue_messages_left(q);
@@ -103,15 +107,17 @@ static bool take_message(struct samara_uffd *uffd, struct uffd_msg *msg)
 static int try_read(struct samara_uffd *uffd, struct uffd_msg *msg, unsigned int *word)
 {
 	struct uffd_queues *q = &uffd->q;
+	LIST_HEAD(over);
 	int ret;
 
 	spin_lock(&q->lock, RANK_EVENT);
-	ret = q->closed ? -EBADF : take_message(uffd, msg);
+	ret = q->closed ? -EBADF : take_message(uffd, msg, &over);
 	if (!ret && word) {
 		atomic_inc(&q->asleep);
 		*word = q->readers;
 	}
 	spin_unlock(&q->lock);
+	queue_events_over(&over);
 	return ret;
 }
 

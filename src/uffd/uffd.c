@@ -23,6 +23,7 @@ struct samara_uffd *uffd_alloc(struct samara_mm *mm, unsigned int flags)
 	refcount_set(&uffd->refs, 1);
 	list_init(&uffd->q.pending);
 	list_init(&uffd->q.told);
+	list_init(&uffd->q.prepared);
 	list_init(&uffd->q.events);
 	list_init(&uffd->q.forked);
 	rwsem_init(&uffd->fills, RANK_UFFD);
@@ -57,11 +58,13 @@ void uffd_put(struct samara_uffd *uffd)
 void uffd_close(struct samara_uffd *uffd, struct list_head *closing)
 {
 	struct samara_mm *mm = uffd->mm;
+	LIST_HEAD(over);
 
 	spin_lock(&uffd->q.lock, RANK_EVENT);
 	uffd->q.closed = true;
-	uffd_events_close(uffd, closing);
+	uffd_events_close(uffd, closing, &over);
 	spin_unlock(&uffd->q.lock);
+	queue_events_over(&over);
 	spin_lock(&mm->watch.uffds.lock, RANK_MMS);
 	list_del(&uffd->in_mm);
 	spin_unlock(&mm->watch.uffds.lock);

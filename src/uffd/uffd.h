@@ -8,6 +8,7 @@
  *                        |-- told      sleepers and posts whose message was read
  *                        |-- posts     where posts lie: faults of accesses that do not wait
  *                        |-- events    messages of calls that changed the map   oldest first
+ *                        |-- prepared  events of calls under way
  *                        '-- forked    children whose FORK was read, and not taken
  *
  * Who protects a field:
@@ -23,7 +24,8 @@
  * Invariants (uffd/validate_uffd.c checks them by these names)
  *   uffd_vma       a VMA has a uffd exactly when it has one of VM_UFFD_FLAGS; that uffd is its mm's
  *                  and not closed
- *   uffd_sleeper   each sleeper and each post in use is in one list, called ones in none
+ *   uffd_sleeper   each sleeper and each post in use is in one list, called ones in none; the
+ *                  count of posts is that of those in use
  *   uffd_changing  changing equals the events that are prepared or queued
  *   uffd_event     a queued event is of that uffd; it has a child exactly if it is FORK
  *   uffd_forked    forked has userfaultfds of other mms, each with a number
@@ -71,7 +73,7 @@ enum { UFFD_ASLEEP, UFFD_CALLED, UFFD_INTERRUPTED, UFFD_POSTED };
 /* A change to the map, from its preparation on. Allocated before the point of no return. */
 struct uffd_event {
 	struct uffd_event *next;   /* of one call, in the order of delivery */
-	struct list_head in;       /* (q) events */
+	struct list_head in;       /* (q) prepared or events */
 	struct samara_uffd *uffd;  /* with a reference */
 	struct samara_uffd *child; /* FORK: the child's, until it is read; else NULL */
 	unsigned int word;         /* (a) futex: 1 once it was read, or uffd is closed */
@@ -83,12 +85,15 @@ struct uffd_event {
 
 struct uffd_queues {
 	struct samara_spinlock lock; /* RANK_EVENT */
-	struct list_head pending, told, events, forked;
+	struct list_head pending, told, forked;
+	struct {
+		struct list_head prepared, events;
+	};
 	struct uffd_posts *posts;
 	unsigned int forks;   /* numbers of FORK messages that were given */
 	unsigned int readers; /* (a) futex: raised when a message comes; and by closing */
 	unsigned int asleep;  /* (a) readers that sleep, or are about to */
-	int eventfd;          /* -1: not asked for yet */
+	int eventfd;          /* -1: not asked for yet, or closed */
 	bool readable;        /* what the eventfd shows */
 	bool closed;
 };
@@ -107,7 +112,7 @@ struct samara_uffd {
 	unsigned int flags;    /* (i) */
 	bool closing;          /* (m) no VMA gets it any more */
 	unsigned int features; /* (a) UFFD_FEATURE_*, and UFFD_READY once UFFDIO_API was called */
-	unsigned int changing; /* (a) events that make fills say -EAGAIN */
+	unsigned int changing; /* (q), (a) for reading: events that make fills say -EAGAIN */
 	/* RANK_UFFD. For reading: pages are filled. For writing: changing rises for REMOVE. */
 	struct rwsem fills;
 	struct uffd_queues q;
@@ -157,8 +162,11 @@ static inline bool uffd_changing(const struct samara_uffd *uffd)
  */
 void uffd_queue(struct vma *vma, unsigned long addr, unsigned int why,
 		struct uffd_sleeper *sleeper);
-/* Off the lists, whether called or not. vma is still held. */
-void uffd_leave(struct uffd_sleeper *sleeper);
+/*
+ * Off the lists, whether called or not. vma is still held. 0; -EAGAIN: an interruption has met it,
+ * which its sender was told.
+ */
+int uffd_leave(struct uffd_sleeper *sleeper) __must_check;
 /* 0: called, try again; -EAGAIN: interrupted. It is off the lists. No lock is held. */
 int uffd_sleep(struct uffd_sleeper *sleeper) __must_check;
 /*
@@ -208,7 +216,10 @@ int uffd_remap_prepare(struct uffd_events *events, const struct vma *vma,
 /* Whether vma is registered, and stays so where it moves to. */
 bool uffd_remap_told(const struct vma *vma);
 
-/* Pages [start, end) of vma are about to go. mmap_lock is held for reading. */
+/*
+ * Pages [start, end) of vma are about to go: at once (0), or once the event was read (1). -ENOMEM.
+ * mmap_lock is held for reading.
+ */
 int uffd_remove_prepare(struct uffd_events *events, const struct vma *vma, unsigned long start,
 			unsigned long end) __must_check;
 
@@ -220,16 +231,16 @@ void uffd_events_move(struct uffd_events *to, struct uffd_events *from);
  */
 void uffd_events_drop(struct uffd_events *events);
 /*
- * One after the other; each is read before the next is queued, unless samara_uffd_events_wait() is
- * off. Children whose parent's userfaultfd is closed go onto closing (uffd_close(); NULL: there is
- * no FORK). No lock is held.
+ * One after the other; each is read before the next is queued, unless samara_uffd_events_wait() was
+ * off when it was prepared. Children whose parent's userfaultfd is closed go onto closing
+ * (uffd_close(); NULL: there is no FORK). No lock is held.
  */
 void uffd_events_deliver(struct uffd_events *events, struct list_head *closing);
 
-/* The next event, if there is one. q.lock is held. */
-bool uffd_event_take(struct samara_uffd *uffd, struct uffd_msg *msg);
-/* Of uffd_close(). q.lock is held. */
-void uffd_events_close(struct samara_uffd *uffd, struct list_head *closing);
+/* The next event, if there is one: it goes onto over. q.lock is held. */
+bool uffd_event_take(struct samara_uffd *uffd, struct uffd_msg *msg, struct list_head *over);
+/* Of uffd_close(): all that are queued go onto over. q.lock is held. */
+void uffd_events_close(struct samara_uffd *uffd, struct list_head *closing, struct list_head *over);
 
 /* fork (fork.c) -------------------------------------------------------------------- */
 

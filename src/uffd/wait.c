@@ -19,18 +19,13 @@
 #include "uffd/uffd.h"
 
 #include <errno.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "alloc/mem.h"
 #include "base/futex.h"
 #include "core/vma_lock.h"
 #include "uffd/queue.h"
-
-#define POSTS 256
-
-struct uffd_posts {
-	struct uffd_sleeper post[POSTS]; /* free: uffd is NULL */
-};
 
 static DEFINE_ALLOC_SITE(posts_site, "uffd_posts");
 
@@ -46,10 +41,11 @@ static void describe(struct uffd_sleeper *sleeper, const struct vma *vma, unsign
 	sleeper->uffd = uffd;
 	sleeper->addr = addr;
 	sleeper->tid = (unsigned int)gettid();
-	sleeper->msg = (struct uffd_msg){
-		.event = UFFD_EVENT_PAGEFAULT,
-		.arg.pagefault = { .flags = why, .address = addr },
-	};
+	/* All of it is read, by a guest perhaps: also what no field of a page fault covers. */
+	memset(&sleeper->msg, 0, sizeof(sleeper->msg));
+	sleeper->msg.event = UFFD_EVENT_PAGEFAULT;
+	sleeper->msg.arg.pagefault.flags = why;
+	sleeper->msg.arg.pagefault.address = addr;
 	if (features & UFFD_FEATURE_THREAD_ID)
 		sleeper->msg.arg.pagefault.feat.ptid = sleeper->tid;
 }
@@ -78,6 +74,7 @@ static void take_off(struct samara_uffd *uffd, struct uffd_sleeper *sleeper,
 	list_del(&sleeper->in);
 	if (sleeper->word == UFFD_POSTED) {
 		sleeper->uffd = NULL;
+		WRITE_ONCE(uffd->q.posts->used, uffd->q.posts->used - 1);
 	} else {
 		sleeper->queued = false;
 		list_add_tail(&sleeper->in, called);
@@ -101,15 +98,21 @@ static unsigned long call_all(struct list_head *called, unsigned int word)
 	return calls;
 }
 
-static void wait_until_called(const struct uffd_sleeper *sleeper)
+static void wait_until_called(struct uffd_sleeper *sleeper)
 {
-	unsigned int *word = (unsigned int *)&sleeper->word;
+	unsigned int *word = &sleeper->word;
 
 	while (smp_load_acquire(word) == UFFD_ASLEEP)
 		futex_wait(word, UFFD_ASLEEP, FUTEX_ANYONE, NULL);
 }
 
-void uffd_leave(struct uffd_sleeper *sleeper)
+/* It is called, or was taken off the lists before. */
+static int what_it_was_told(const struct uffd_sleeper *sleeper)
+{
+	return sleeper->word == UFFD_INTERRUPTED ? -EAGAIN : 0;
+}
+
+int uffd_leave(struct uffd_sleeper *sleeper)
 {
 	struct samara_uffd *uffd = sleeper->uffd;
 	bool queued;
@@ -126,6 +129,7 @@ void uffd_leave(struct uffd_sleeper *sleeper)
 		wait_until_called(sleeper);
 	sleeper->uffd = NULL;
 	uffd_put(uffd);
+	return what_it_was_told(sleeper);
 }
 
 int uffd_sleep(struct uffd_sleeper *sleeper)
@@ -136,7 +140,7 @@ int uffd_sleep(struct uffd_sleeper *sleeper)
 	wait_until_called(sleeper);
 	sleeper->uffd = NULL;
 	uffd_put(uffd);
-	return sleeper->word == UFFD_INTERRUPTED ? -EAGAIN : 0;
+	return what_it_was_told(sleeper);
 }
 
 /* Which sleepers are called. */
@@ -279,6 +283,7 @@ int uffd_post(struct vma *vma, unsigned long addr, unsigned int why)
 		post = post_to_use(uffd);
 	if (post) {
 		*post = fault;
+		WRITE_ONCE(uffd->q.posts->used, uffd->q.posts->used + 1);
 		list_add_tail(&post->in, &uffd->q.pending);
 		queue_message_came(&uffd->q);
 	}
@@ -292,14 +297,21 @@ void uffd_posts_drop(struct samara_uffd *uffd, unsigned long start, unsigned lon
 {
 	const struct which which = { .start = start, .last = end - 1, .posts = true };
 	struct uffd_posts *posts = smp_load_acquire(&uffd->q.posts);
+	struct uffd_sleeper *post;
 	LIST_HEAD(none);
 
-	if (likely(!posts))
+	/*
+	 * One that comes behind this look finds the page itself: it is counted before its thread
+	 * looks at the entry again, under the leaf's lock, under which the page came.
+	 */
+	if (likely(!posts || !READ_ONCE(posts->used)))
 		return;
 	spin_lock(&uffd->q.lock, RANK_EVENT);
-	for (int i = 0; i < POSTS; i++)
-		if (posts->post[i].uffd && is_one(&which, &posts->post[i]))
-			take_off(uffd, &posts->post[i], &none);
+	for (int i = 0; posts->used && i < POSTS; i++) {
+		post = &posts->post[i];
+		if (post->uffd && is_one(&which, post))
+			take_off(uffd, post, &none);
+	}
 	spin_unlock(&uffd->q.lock);
 }
 

@@ -213,6 +213,8 @@ static __cold void keep_registered(struct remap_plan *plan, struct vma *to)
 
 	if (uffd_remap_told(to))
 		return;
+	/* Faults that were told in what was merged with it: nothing else ends them. */
+	uffd_posts_drop(to->rare.uffd, to->vm_start, to->vm_end);
 	vma_set_flags(to, flags & ~VM_UFFD_FLAGS);
 	to->rare.uffd = NULL;
 	unprotect_moved(plan, to, flags);

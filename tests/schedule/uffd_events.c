@@ -5,6 +5,8 @@
  *   unmap_told   munmap goes on when its event is read, or the userfaultfd closed, and not before.
  *   unmap_many   Two calls at once, a handler: each event comes once, and each call ends.
  *   remove_fill  Behind MADV_DONTNEED there is no page of a fill that has begun before it.
+ *   toggle       samara_uffd_events_wait() beside MADV_DONTNEED: a call that does not wait has
+ *                removed the pages before it tells.
  *   fork_close   A fork ends when its event is read or the parent's closes; no one is left behind.
  *   forked_read  Two readers, two forks: each child's is taken once.
  */
@@ -201,6 +203,67 @@ static const struct scenario remove_fill = {
 	.check = page_is_gone,
 };
 
+/* toggle ------------------------------------------------------------------------------- */
+
+static void discard_two(void *arg)
+{
+	struct uffd_world *u = arg;
+
+	schedule_require(!samara_madvise(u->w.mm, PG(2), WORLD_PAGE, MADV_DONTNEED));
+	schedule_require(!samara_madvise(u->w.mm, PG(3), WORLD_PAGE, MADV_DONTNEED));
+}
+
+static void wait_no_more(void *arg)
+{
+	struct uffd_world *u = arg;
+
+	samara_uffd_events_wait(u->w.mm, 0);
+}
+
+static bool page_is_there(struct uffd_world *u, unsigned long page)
+{
+	struct table *leaf = table_find(u->w.mm, PG(page));
+
+	return leaf && !pte_none(pte_read(table_pte(u->w.mm, leaf, PG(page))));
+}
+
+/* The oldest event that was not read: a call that waits for it has its pages. */
+static void look_at_event(struct uffd_world *u, unsigned long page)
+{
+	struct list_head *events = &u->uffd->q.events;
+	bool seen, waited = false;
+
+	spin_lock(&u->uffd->q.lock, RANK_EVENT);
+	seen = !list_empty(events);
+	if (seen)
+		waited = list_first_entry(events, struct uffd_event, in)->waited;
+	spin_unlock(&u->uffd->q.lock);
+	schedule_require(!seen || waited == page_is_there(u, page));
+}
+
+static void read_removals(void *arg)
+{
+	struct uffd_world *u = arg;
+	struct uffd_msg msg;
+
+	for (unsigned long page = 2; page <= 3; page++) {
+		look_at_event(u, page);
+		read_one(u, &msg);
+		schedule_require(msg.arg.remove.start == PG(page));
+	}
+}
+
+static const struct scenario toggle = {
+	.name = "toggle",
+	.what = "REMOVE is waited for, or comes when the pages have gone",
+	.world_size = sizeof(struct uffd_world),
+	.setup = open_registered,
+	.threads = { { "madvise", discard_two },
+		     { "toggle", wait_no_more },
+		     { "handler", read_removals } },
+	.check = close_all,
+};
+
 /* fork_close --------------------------------------------------------------------------- */
 
 static void fork_first(void *arg)
@@ -293,7 +356,7 @@ static const struct scenario forked_read = {
 int main(int argc, char **argv)
 {
 	static const struct scenario *const scenarios[] = {
-		&unmap_told, &unmap_many, &remove_fill, &fork_close, &forked_read, NULL,
+		&unmap_told, &unmap_many, &remove_fill, &toggle, &fork_close, &forked_read, NULL,
 	};
 
 	return schedule_main(argc, argv, scenarios);

@@ -9,7 +9,9 @@
  *   wake_early  WAKE beside queueing, without a page: the access asks again.
  *   unregister  The access ends without the handler.
  *   close       The same; a reader that is asleep ends too.
- *   interrupt   The access is interrupted or answered; an interruption says that it has met it.
+ *   interrupt   The access is interrupted exactly if the interruption says that it has met it.
+ *   fill_close  COPY beside the close: it is over before its userfaultfd is freed.
+ *   register_close  REGISTER beside the close: no mapping points to what is freed.
  *   post        An access that does not sleep succeeds once the handler has read and answered.
  *   protect     A write to a page whose protection is lifted.
  */
@@ -26,10 +28,11 @@
 
 struct wait_world {
 	struct world w;
-	struct samara_uffd *uffd;
+	struct samara_uffd *uffd, *second;
 	struct world_flag answered;
 	unsigned long met; /* by samara_uffd_interrupt() */
 	long guest;        /* what its access said */
+	bool put;          /* uffd was closed */
 	uint64_t source[WORLD_PAGE / sizeof(uint64_t)];
 };
 
@@ -251,18 +254,112 @@ static void met_or_answered(void *arg)
 {
 	struct wait_world *u = arg;
 
-	/* It may have met one that found its page when it looked again. */
-	schedule_require(u->guest != -EAGAIN || u->met == 1);
+	/* One that found its page when it looked again was met, and says so, too. */
+	schedule_require((u->guest == -EAGAIN) == u->met);
 	close_all(u);
 }
 
 static const struct scenario interrupt = {
 	.name = "interrupt",
-	.what = "an access ends, interrupted only by an interruption that has met it",
+	.what = "an access ends, interrupted exactly if an interruption has met it",
 	.world_size = sizeof(struct wait_world),
 	.setup = open_missing,
 	.threads = { { "guest", load_or_not }, { "signal", do_interrupt }, { "handler", do_copy } },
 	.check = met_or_answered,
+};
+
+static void close_if_open(void *arg)
+{
+	struct wait_world *u = arg;
+
+	if (u->put)
+		u->uffd = NULL;
+	close_all(u);
+}
+
+/* Page 2 is what COPY reads, and has a handler of its own. */
+static void open_source(void *arg)
+{
+	struct wait_world *u = arg;
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register reg = { .range = { PG(2), WORLD_PAGE },
+				       .mode = UFFDIO_REGISTER_MODE_MISSING };
+
+	open_missing(u);
+	world_map(u->w.mm, 2, 1, WORLD_RW, MAP_PRIVATE, NULL);
+	schedule_require(!samara_uffd_create(u->w.mm, 0, &u->second));
+	schedule_require(!samara_uffd_ioctl(u->second, UFFDIO_API, &api));
+	schedule_require(!samara_uffd_ioctl(u->second, UFFDIO_REGISTER, &reg));
+	samara_uffd_source(u->uffd, u->w.mm);
+}
+
+static void copy_or_closed(void *arg)
+{
+	struct wait_world *u = arg;
+	struct uffdio_copy ask = { .dst = PG(1), .src = PG(2), .len = WORLD_PAGE };
+	const int err = samara_uffd_ioctl(u->uffd, UFFDIO_COPY, &ask);
+
+	schedule_require(!err || err == -ENOENT);
+}
+
+static void close_then_answer(void *arg)
+{
+	struct wait_world *u = arg;
+	struct uffdio_zeropage zero = { .range = { PG(2), WORLD_PAGE } };
+	struct uffd_msg msg;
+
+	/* COPY is under way. */
+	schedule_require(samara_uffd_read(u->second, &msg, 1) == sizeof(msg));
+	samara_uffd_put(u->uffd);
+	u->put = true;
+	schedule_require(!samara_uffd_ioctl(u->second, UFFDIO_ZEROPAGE, &zero));
+}
+
+static void close_second(void *arg)
+{
+	struct wait_world *u = arg;
+
+	samara_uffd_put(u->second);
+	close_if_open(u);
+}
+
+static const struct scenario fill_close = {
+	.name = "fill_close",
+	.what = "COPY outlives the close by another thread",
+	.world_size = sizeof(struct wait_world),
+	.setup = open_source,
+	.threads = { { "handler", copy_or_closed }, { "closer", close_then_answer } },
+	.check = close_second,
+};
+
+/* A request that is under way has a reference of its own. */
+static void close_beside(void *arg)
+{
+	struct wait_world *u = arg;
+
+	if (refcount_read(&u->uffd->refs) == 1)
+		return; /* it has not begun, or is over */
+	samara_uffd_put(u->uffd);
+	u->put = true;
+}
+
+static void register_or_closed(void *arg)
+{
+	struct wait_world *u = arg;
+	struct uffdio_register reg = { .range = { PG(1), WORLD_PAGE },
+				       .mode = UFFDIO_REGISTER_MODE_WP };
+	const int err = samara_uffd_ioctl(u->uffd, UFFDIO_REGISTER, &reg);
+
+	schedule_require(!err || err == -EBADF);
+}
+
+static const struct scenario register_close = {
+	.name = "register_close",
+	.what = "no mapping is registered behind the close by another thread",
+	.world_size = sizeof(struct wait_world),
+	.setup = open_missing,
+	.threads = { { "handler", register_or_closed }, { "closer", close_beside } },
+	.check = close_if_open,
 };
 
 static void load_nowait(void *arg)
@@ -340,8 +437,8 @@ static const struct scenario lifted = {
 int main(int argc, char **argv)
 {
 	static const struct scenario *const scenarios[] = {
-		&answer, &told,      &two,  &wake_early, &unregister,
-		&closed, &interrupt, &post, &lifted,     NULL,
+		&answer,     &told,           &two,  &wake_early, &unregister, &closed, &interrupt,
+		&fill_close, &register_close, &post, &lifted,     NULL,
 	};
 
 	return schedule_main(argc, argv, scenarios);

@@ -207,6 +207,15 @@ static void the_validator_counts_what_is_queued(void **state)
 	event->msg.event = UFFD_EVENT_FORK;
 	assert_broken(f->mm, "uffd_event");
 	event->msg.event = UFFD_EVENT_UNMAP;
+	uffd->changing++;
+	assert_broken(f->mm, "uffd_changing");
+	uffd->changing--;
+	uffd->closing = true;
+	assert_broken(f->mm, "uffd_vma");
+	uffd->closing = false;
+	uffd->q.closed = true;
+	assert_broken(f->mm, "uffd_vma");
+	uffd->q.closed = false;
 	assert_map(f->mm, "1-4 rw-p");
 	samara_uffd_put(uffd);
 }

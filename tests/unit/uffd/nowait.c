@@ -2,6 +2,7 @@
 /*
  * Accesses that do not sleep: the handler is told once, and they succeed later.
  */
+#define _GNU_SOURCE
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
@@ -14,6 +15,7 @@
 
 #include "support/mem.h"
 #include "support/uffd_sleep.h"
+#include "uffd/queue.h"
 
 #define RW (PROT_READ | PROT_WRITE)
 #define P MEM_PAGE
@@ -126,6 +128,61 @@ static void a_fault_that_is_over_is_told_again(void **state)
 			assert_told(a);
 			assert_int_equal(uffd_wake_at(uffd, a, P), 0);
 		}
+}
+
+/* Other modes replace those that it was told by; later these come back. */
+static void a_fault_is_told_again_once_other_modes_were_registered(void **state)
+{
+	(void)state;
+	assert_int_equal(access_at(a, SAMARA_READ | NOWAIT), -EAGAIN);
+	assert_told(a);
+	uffd_register_at(uffd, a, PAGES * P, WP);
+	assert_int_equal(access_at(a, SAMARA_READ | NOWAIT), 1);
+	assert_int_equal(samara_madvise(m.mm, a, P, MADV_DONTNEED), 0);
+	uffd_register_at(uffd, a, PAGES * P, MISSING);
+	assert_int_equal(access_at(a, SAMARA_READ | NOWAIT), -EAGAIN);
+	assert_told(a);
+}
+
+/* Protection goes without waking, or by another userfaultfd's request: it is over all the same. */
+static void a_write_is_told_again_once_its_page_is_protected_again(void **state)
+{
+	struct samara_uffd *other = uffd_open(m.mm, O_NONBLOCK, 0);
+
+	(void)state;
+	uffd_register_at(uffd, a, P, MISSING | WP);
+	assert_int_equal(uffd_copy_to(uffd, a, ones, P, 0, NULL), 0);
+	for (int way = 0; way < 2; way++) {
+		assert_int_equal(uffd_protect_at(uffd, a, P, UFFDIO_WRITEPROTECT_MODE_WP), 0);
+		assert_int_equal(access_at(a, SAMARA_WRITE | NOWAIT), -EAGAIN);
+		assert_told(a);
+		assert_int_equal(uffd_protect_at(way ? other : uffd, a, P,
+						 way ? 0 : UFFDIO_WRITEPROTECT_MODE_DONTWAKE),
+				 0);
+		assert_int_equal(uffd_protect_at(uffd, a, P, UFFDIO_WRITEPROTECT_MODE_WP), 0);
+		assert_int_equal(access_at(a, SAMARA_WRITE | NOWAIT), -EAGAIN);
+		assert_told(a);
+		assert_int_equal(uffd_protect_at(uffd, a, P, 0), 0);
+	}
+	samara_uffd_put(other);
+}
+
+/* An mremap without EVENT_REMAP takes the registration of what its target merges with. */
+static void a_fault_beside_what_has_moved_is_told_again(void **state)
+{
+	const unsigned long hole = a + 20 * P, from = a + 100 * P;
+
+	(void)state;
+	assert_int_equal(samara_munmap(m.mm, hole, 2 * P), 0);
+	assert_int_equal(access_at(a, SAMARA_READ | NOWAIT), -EAGAIN);
+	assert_told(a);
+	assert_int_equal(samara_mremap(m.mm, from, P, P, MREMAP_MAYMOVE | MREMAP_FIXED, hole),
+			 hole);
+	assert_null(mem_vma(&m, a)->rare.uffd);
+	assert_int_equal(uffd->q.posts->used, 0);
+	uffd_register_at(uffd, a, P, MISSING);
+	assert_int_equal(access_at(a, SAMARA_READ | NOWAIT), -EAGAIN);
+	assert_told(a);
 }
 
 /* Shared memory's page comes through another mapping, which wakes nobody. */
@@ -315,6 +372,40 @@ static void a_page_that_cannot_be_read_is_a_signal(void **state)
 	assert_int_equal(samara_swapoff(swap), 0);
 }
 
+static void assert_broken(const char *invariant)
+{
+	struct samara_report report = { 0 };
+
+	assert_int_not_equal(samara_mm_validate(m.mm, &report), 0);
+	assert_string_equal(report.invariant, invariant);
+}
+
+static void the_validator_counts_posts(void **state)
+{
+	struct uffd_sleeper *post;
+
+	(void)state;
+	for (unsigned long i = 0; i < 3; i++)
+		assert_int_equal(access_at(a + i * P, SAMARA_READ | NOWAIT), -EAGAIN);
+	assert_told(a);
+	uffd->q.posts->used++;
+	assert_broken("uffd_sleeper");
+	uffd->q.posts->used--;
+	mem_check(&m);
+	/* In use, and in no list. */
+	post = list_first_entry(&uffd->q.told, struct uffd_sleeper, in);
+	list_del(&post->in);
+	assert_broken("uffd_sleeper");
+	list_add_tail(&post->in, &uffd->q.told);
+	/* Listed, and not in use. */
+	post->uffd = NULL;
+	assert_broken("uffd_sleeper");
+	post->uffd = uffd;
+	uffd->q.readable = false;
+	assert_broken("uffd_readable");
+	uffd->q.readable = true;
+}
+
 static void without_memory_for_posts_it_is_said(void **state)
 {
 	struct samara_fault fault;
@@ -336,6 +427,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(the_handler_is_told_once),
 		TEST(a_fault_that_is_over_is_told_again),
+		TEST(a_fault_is_told_again_once_other_modes_were_registered),
+		TEST(a_write_is_told_again_once_its_page_is_protected_again),
+		TEST(a_fault_beside_what_has_moved_is_told_again),
 		TEST(a_page_that_came_another_way_is_told_again),
 		TEST(many_faults_are_told_when_there_is_room),
 		TEST(a_cpu_does_not_sleep_either),
@@ -344,6 +438,7 @@ int main(void)
 		TEST(a_debugger_is_not_stopped_by_rights),
 		TEST(a_page_in_swap_is_read_meanwhile),
 		TEST(a_page_that_cannot_be_read_is_a_signal),
+		TEST(the_validator_counts_posts),
 		TEST(without_memory_for_posts_it_is_said),
 	};
 

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #include <samara/cpu.h>
@@ -223,6 +224,47 @@ static void every_access_can_be_interrupted(void **state)
 	}
 }
 
+/* A signal's sender may be in a section. */
+static void a_section_keeps_no_thread_from_interrupting(void **state)
+{
+	struct at at = { .addr = a };
+	struct samara_cpu *cpu;
+	struct sleeping s;
+	unsigned long met;
+
+	(void)state;
+	assert_int_equal(samara_cpu_create(m.machine, &cpu), 0);
+	samara_cpu_run(cpu, m.mm);
+	assert_true(sleeps(&s, uffd, 1, do_read, &at));
+	samara_cpu_enter(cpu);
+	met = samara_uffd_interrupt(m.mm, 0);
+	samara_uffd_events_wait(m.mm, 0);
+	samara_cpu_exit(cpu);
+	samara_cpu_destroy(cpu);
+	assert_int_equal(m.mm->watch.uffds.no_wait, 1);
+	assert_int_equal(met, 1);
+	assert_int_equal(woken(&s), -EAGAIN);
+}
+
+static void the_validator_looks_at_sleepers(void **state)
+{
+	struct samara_report report = { 0 };
+	struct at at = { .addr = a };
+	struct uffd_sleeper *sleeper;
+	struct sleeping s;
+
+	(void)state;
+	assert_true(sleeps(&s, uffd, 1, do_read, &at));
+	mem_check(&m);
+	sleeper = list_first_entry(&uffd->q.pending, struct uffd_sleeper, in);
+	sleeper->queued = false;
+	assert_int_not_equal(samara_mm_validate(m.mm, &report), 0);
+	assert_string_equal(report.invariant, "uffd_sleeper");
+	sleeper->queued = true;
+	assert_int_equal(uffd_copy_to(uffd, a, ones, P, 0, NULL), 0);
+	assert_int_equal(woken(&s), 1);
+}
+
 static long do_map_populated(void *arg)
 {
 	const struct at *at = arg;
@@ -332,6 +374,28 @@ static void a_message_says_what_it_was_asked_to_say(void **state)
 	}
 }
 
+/* A message is handed on whole: nothing of the host is in its unused bytes. */
+static void what_a_message_does_not_use_is_zero(void **state)
+{
+	struct at at = { .addr = a };
+	unsigned char bytes[sizeof(struct uffd_msg)];
+	struct uffd_msg msg, said;
+	struct sleeping s;
+
+	(void)state;
+	memset(&msg, 0xff, sizeof(msg));
+	memset(&said, 0, sizeof(said));
+	assert_true(sleeps(&s, uffd, 1, do_write, &at));
+	assert_int_equal(samara_uffd_read(uffd, &msg, 1), sizeof(msg));
+	assert_int_equal(uffd_copy_to(uffd, a, ones, P, 0, NULL), 0);
+	assert_int_equal(woken(&s), 1);
+	said.event = UFFD_EVENT_PAGEFAULT;
+	said.arg.pagefault.flags = UFFD_PAGEFAULT_FLAG_WRITE;
+	said.arg.pagefault.address = a;
+	memcpy(bytes, &msg, sizeof(msg));
+	assert_memory_equal(bytes, &said, sizeof(said));
+}
+
 static void memory_beside_a_missing_page_is_moved_first(void **state)
 {
 	unsigned char buf[2 * MEM_PAGE];
@@ -354,10 +418,13 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(every_access_waits_until_it_is_answered),
 		TEST(every_access_can_be_interrupted),
+		TEST(a_section_keeps_no_thread_from_interrupting),
+		TEST(the_validator_looks_at_sleepers),
 		TEST(populating_waits_at_each_page_and_an_interruption_ends_it),
 		TEST(mprotect_of_locked_memory_asks_no_handler),
 		TEST(some_are_not_told_of_some_accesses),
 		TEST(a_message_says_what_it_was_asked_to_say),
+		TEST(what_a_message_does_not_use_is_zero),
 		TEST(memory_beside_a_missing_page_is_moved_first),
 	};
 
