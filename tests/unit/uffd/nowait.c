@@ -137,8 +137,6 @@ static void a_fault_is_told_again_once_other_modes_were_registered(void **state)
 	assert_int_equal(access_at(a, SAMARA_READ | NOWAIT), -EAGAIN);
 	assert_told(a);
 	uffd_register_at(uffd, a, PAGES * P, WP);
-	assert_int_equal(access_at(a, SAMARA_READ | NOWAIT), 1);
-	assert_int_equal(samara_madvise(m.mm, a, P, MADV_DONTNEED), 0);
 	uffd_register_at(uffd, a, PAGES * P, MISSING);
 	assert_int_equal(access_at(a, SAMARA_READ | NOWAIT), -EAGAIN);
 	assert_told(a);
