@@ -24,6 +24,7 @@ struct mm_uffds {
 	struct list_head head;       /* lock; samara_uffd.in_mm */
 	enum uffd_bits bits;         /* (m); (a) from NONE to SOME, and to STALE */
 	unsigned int no_wait;        /* (a) calls leave their events queued, and return */
+	unsigned int protecting;     /* (a) requests that may have to flush yet: range/wp_flush.h */
 };
 
 #endif

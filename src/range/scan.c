@@ -17,8 +17,8 @@
  *
  * With PM_SCAN_WP_MATCHING the pages that are given are write-protected: those that are WRITTEN,
  * and where no table is. Each under the lock of its leaf, under which it was looked at, so that no
- * write is missed in between. One flush for a VMA, before the caller is told. All that is
- * registered for asynchronous write protection may have markers (UFFD_FEATURE_WP_UNPOPULATED).
+ * write is missed in between. One flush for a VMA, before the caller is told (wp_flush.h). All that
+ * is registered for asynchronous write protection may have markers (UFFD_FEATURE_WP_UNPOPULATED).
  *
  * As Linux 6.18 answers (tests/oracle/pagemap_scan.c compares).
  *
@@ -29,9 +29,8 @@
 #include <errno.h>
 
 #include "mmu/notifier.h"
-#include "mmu/tlb.h"
-#include "range/leaf.h"
 #include "range/range.h"
+#include "range/wp_flush.h"
 
 /* One VMA of a scan. */
 struct scan_walk {
@@ -39,7 +38,7 @@ struct scan_walk {
 	struct vma *vma;
 	bool files;    /* FILE is asked for: folios have to be looked at */
 	bool protects; /* what matches is write-protected */
-	unsigned long flush_start, flush_end;
+	struct wp_flush wp;
 };
 
 static bool wanted(const struct pm_scan_arg *ask, unsigned long is)
@@ -162,18 +161,9 @@ static pte_t not_written(const struct vma *vma, pte_t pte)
 static void protect(struct scan_walk *w, struct table *leaf, unsigned long addr, unsigned long n)
 {
 	pte_t *at = table_pte(w->vma->vm_mm, leaf, addr);
-	const unsigned long end = addr + n * mm_page_size(w->vma->vm_mm);
 
-	for (; n; n--, at++) {
-		const pte_t old = pte_read(at);
-
-		if (pte_none(old))
-			table_fill(leaf, at, not_written(w->vma, old));
-		else
-			pte_set(at, not_written(w->vma, old));
-	}
-	w->flush_start = min(w->flush_start, addr);
-	w->flush_end = end;
+	for (; n; n--, at++, addr += mm_page_size(w->vma->vm_mm))
+		wp_set(&w->wp, leaf, at, addr, not_written(w->vma, pte_read(at)));
 }
 
 /* Linux does not look at what is wanted where no regions are. */
@@ -206,7 +196,7 @@ static int scan_leaf(struct scan_walk *w, const struct leaf_part *part)
 }
 
 /* Where no table is. */
-static int scan_hole(const struct scan_walk *w, unsigned long addr, unsigned long end)
+static int scan_hole(struct scan_walk *w, unsigned long addr, unsigned long end)
 {
 	unsigned long is = w->scan->vma_is;
 	int err, full;
@@ -216,7 +206,7 @@ static int scan_hole(const struct scan_walk *w, unsigned long addr, unsigned lon
 	if (addr == end || !wanted(w->scan->ask, is))
 		return 0;
 	full = take(w, is, addr, &end);
-	err = w->protects && addr != end ? range_uffd_protect(w->vma, addr, end) : 0;
+	err = w->protects && addr != end ? range_uffd_protect_part(&w->wp, addr, end) : 0;
 	return err ? err : full;
 }
 
@@ -246,18 +236,17 @@ int range_scan(struct range_scan *scan, struct vma *vma, unsigned long start, un
 		.files = (ask->category_mask | ask->category_anyof_mask | ask->return_mask) &
 			 PAGE_IS_FILE,
 		.protects = ask->flags & PM_SCAN_WP_MATCHING,
-		.flush_start = ~0UL,
 	};
 	int err;
 
 	rwsem_assert_held(&vma->vm_mm->mmap_lock.sem);
 	VM_WARN_ON(w.protects && !vma_uffd_wp(vma));
-	if (w.protects)
-		notifier_start(vma->vm_mm, &range);
+	if (!w.protects)
+		return walk(&w, start, end);
+	notifier_start(vma->vm_mm, &range);
+	wp_begin(&w.wp, vma);
 	err = walk(&w, start, end);
-	if (w.flush_start < w.flush_end)
-		tlb_flush_range(vma->vm_mm, w.flush_start, w.flush_end);
-	if (w.protects)
-		notifier_end(vma->vm_mm, &range);
+	wp_end(&w.wp, start, end);
+	notifier_end(vma->vm_mm, &range);
 	return err;
 }

@@ -19,23 +19,23 @@
  * because no fault copies one that was writable: that one is exclusive, or of a shared mapping.
  *
  * Locks: mmap_lock in any mode; one leaf's lock at a time. All tables come first, so that a refusal
- * changes nothing. One flush at the end, for entries that were writable.
+ * changes nothing. One flush at the end, for entries that were writable (range/wp_flush.h).
  * Invariant (range/validate_bits.c): uffd_bits.
  */
 #include <errno.h>
 
 #include "core/vma_lock.h"
 #include "mmu/notifier.h"
-#include "mmu/tlb.h"
 #include "range/protect.h"
 #include "range/range.h"
+#include "range/wp_flush.h"
 #include "uffd/uffd.h"
 
 struct writeprotect {
 	struct vma *vma;
-	bool on, markers; /* markers: also where nothing is */
-	bool notes;       /* off: also what a scan has noted on guards and poison */
-	unsigned long flush_start, flush_end;
+	struct wp_flush *on; /* NULL: off */
+	bool markers;        /* on: also where nothing is */
+	bool notes;          /* off: also what a scan has noted on guards and poison */
 };
 
 static bool wants_markers(const struct vma *vma)
@@ -43,27 +43,18 @@ static bool wants_markers(const struct vma *vma)
 	return !vma->is_anon || (uffd_features(vma->rare.uffd) & UFFD_FEATURE_WP_UNPOPULATED);
 }
 
-static void protect_entry(struct writeprotect *w, struct table *leaf, pte_t *at, unsigned long addr)
+static void protect_entry(const struct writeprotect *w, struct table *leaf, pte_t *at,
+			  unsigned long addr)
 {
 	const pte_t old = pte_read(at);
-	pte_t now;
 
-	if (pte_none(old)) {
-		if (w->markers)
-			table_fill(leaf, at, mk_marker(MARKER_UFFD_WP));
-		return;
-	}
-	now = pte_protected(w->vma, old);
-	if (pte_same(old, now))
-		return;
-	pte_set(at, now);
-	if (!pte_accessible(old) || !pte_write(old))
-		return;
-	w->flush_start = min(w->flush_start, addr);
-	w->flush_end = addr + mm_page_size(w->vma->vm_mm);
+	if (!pte_none(old))
+		wp_set(w->on, leaf, at, addr, pte_protected(w->vma, old));
+	else if (w->markers)
+		table_fill(leaf, at, mk_marker(MARKER_UFFD_WP));
 }
 
-static void unprotect_entry(struct writeprotect *w, struct table *leaf, pte_t *at)
+static void unprotect_entry(const struct writeprotect *w, struct table *leaf, pte_t *at)
 {
 	const pte_t old = pte_read(at);
 	pte_t now;
@@ -81,14 +72,12 @@ static void unprotect_entry(struct writeprotect *w, struct table *leaf, pte_t *a
 		pte_set(at, now);
 }
 
-static void walk(struct writeprotect *w, unsigned long start, unsigned long end)
+static void walk(const struct writeprotect *w, unsigned long start, unsigned long end)
 {
 	struct samara_mm *mm = w->vma->vm_mm;
-	struct samara_notifier_range range = { mm, start, end, SAMARA_NOTIFY_PROTECT, 0 };
 	struct leaf_part part = LEAF_PART_FROM(start);
 
-	notifier_start(mm, &range);
-	while (leaf_next(mm, &part, end)) {
+	while (mm_has_tables(mm) && leaf_next(mm, &part, end)) {
 		pte_t *at;
 
 		part_refuse_huge(&part);
@@ -102,46 +91,64 @@ static void walk(struct writeprotect *w, unsigned long start, unsigned long end)
 		}
 		table_unlock(part.leaf);
 	}
-	if (w->flush_start < w->flush_end)
-		tlb_flush_range(mm, w->flush_start, w->flush_end);
-	notifier_end(mm, &range);
+}
+
+int range_uffd_protect_part(struct wp_flush *wp, unsigned long start, unsigned long end)
+{
+	const struct writeprotect w = {
+		.vma = wp->vma,
+		.on = wp,
+		.markers = wants_markers(wp->vma),
+	};
+
+	rwsem_assert_held(&wp->vma->vm_mm->mmap_lock.sem);
+	VM_WARN_ON(!vma_uffd_wp(wp->vma));
+	if (w.markers && leaves_make(wp->vma->vm_mm, start, end))
+		return -ENOMEM;
+	walk(&w, start, end);
+	return 0;
+}
+
+static struct samara_notifier_range range_of(const struct vma *vma, unsigned long start,
+					     unsigned long end)
+{
+	return (struct samara_notifier_range){ vma->vm_mm, start, end, SAMARA_NOTIFY_PROTECT, 0 };
 }
 
 int range_uffd_protect(struct vma *vma, unsigned long start, unsigned long end)
 {
-	struct writeprotect w = {
-		.vma = vma,
-		.on = true,
-		.markers = wants_markers(vma),
-		.flush_start = ~0UL,
-	};
+	struct samara_notifier_range range = range_of(vma, start, end);
+	struct wp_flush wp;
+	int err;
 
-	rwsem_assert_held(&vma->vm_mm->mmap_lock.sem);
-	VM_WARN_ON(!vma_uffd_wp(vma));
-	if (w.markers && leaves_make(vma->vm_mm, start, end))
-		return -ENOMEM;
-	if (mm_has_tables(vma->vm_mm))
-		walk(&w, start, end);
-	return 0;
+	notifier_start(vma->vm_mm, &range);
+	wp_begin(&wp, vma);
+	err = range_uffd_protect_part(&wp, start, end);
+	wp_end(&wp, start, end);
+	notifier_end(vma->vm_mm, &range);
+	return err;
 }
 
-static void unprotect(struct writeprotect *w, unsigned long start, unsigned long end)
+static void unprotect(const struct writeprotect *w, unsigned long start, unsigned long end)
 {
+	struct samara_notifier_range range = range_of(w->vma, start, end);
+
 	rwsem_assert_held(&w->vma->vm_mm->mmap_lock.sem);
-	if (mm_has_tables(w->vma->vm_mm))
-		walk(w, start, end);
+	notifier_start(w->vma->vm_mm, &range);
+	walk(w, start, end);
+	notifier_end(w->vma->vm_mm, &range);
 }
 
 void range_uffd_unprotect(struct vma *vma, unsigned long start, unsigned long end)
 {
-	struct writeprotect w = { .vma = vma, .flush_start = ~0UL };
+	const struct writeprotect w = { .vma = vma };
 
 	unprotect(&w, start, end);
 }
 
 void range_uffd_unprotect_moved(struct vma *vma, unsigned long start, unsigned long end)
 {
-	struct writeprotect w = { .vma = vma, .notes = true, .flush_start = ~0UL };
+	const struct writeprotect w = { .vma = vma, .notes = true };
 
 	unprotect(&w, start, end);
 }

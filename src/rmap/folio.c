@@ -5,8 +5,8 @@
  * Each change of an entry is made under its leaf's lock, and what it takes away is
  * flushed from the TLBs before the next step: only then are the bytes what they will
  * stay (folio_mkclean(): write-back may read them), only then may the frame be used
- * otherwise (folio_unmap_all()). Write-back and unmapping both hold the folio's lock, so neither
- * passes between the other's clearing and flushing.
+ * otherwise (folio_unmap_all()). The leaf's lock is held until then. So a call that finds an entry
+ * without the right to write (mprotect, UFFDIO_WRITEPROTECT) need not flush it.
  */
 #include <errno.h>
 
@@ -25,7 +25,7 @@ static unsigned long flags_of(const struct vma *vma)
 static enum rmap_answer clean_one(struct rmap_walk *walk, struct vma *vma, unsigned long addr)
 {
 	struct samara_notifier_range range = page_range(vma, addr, SAMARA_NOTIFY_PROTECT);
-	bool *dirty = walk->arg, changed = false;
+	bool *dirty = walk->arg, changed;
 	struct mapped m;
 
 	/* Through a private mapping no file's page is written to. */
@@ -35,12 +35,12 @@ static enum rmap_answer clean_one(struct rmap_walk *walk, struct vma *vma, unsig
 	if (mapped_lock(walk, vma, addr, &m)) {
 		changed = pte_write(m.pte) || pte_dirty(m.pte);
 		*dirty |= pte_dirty(m.pte);
-		if (changed)
+		if (changed) {
 			pte_set(m.at, pte_without(m.pte, PTE_WRITE | PTE_DIRTY));
+			tlb_flush_range(vma->vm_mm, range.start, range.end);
+		}
 		mapped_unlock(&m);
 	}
-	if (changed)
-		tlb_flush_range(vma->vm_mm, range.start, range.end);
 	notifier_end(vma->vm_mm, &range);
 	return RMAP_ON;
 }

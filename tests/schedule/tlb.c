@@ -11,6 +11,8 @@
  *   write_back  A store that a CPU has made before munmap, or beside it, reaches the host file,
  *               although write-back passes meanwhile.
  *   late_store  The same of a store behind write-back.
+ *   synced      After mprotect has returned, no TLB allows a store, although write-back has taken
+ *               the right away before.
  */
 #include "schedule/world.h"
 
@@ -22,6 +24,7 @@ struct tlb_world {
 	struct samara_cpu *cpu;
 	int owner;       /* of the page, in section */
 	uint64_t stored; /* the last value that the CPU has stored; 0: none */
+	long forbidden;  /* ghost: mprotect has returned */
 };
 
 static void open_written(void *arg)
@@ -302,10 +305,45 @@ static const struct scenario late_store = {
 	.check = store_reached_host,
 };
 
+/* synced ---------------------------------------------------------------------------- */
+
+static void forbid(void *arg)
+{
+	struct tlb_world *t = arg;
+
+	schedule_require(!samara_mprotect(t->w.mm, PG(1), WORLD_PAGE, PROT_READ));
+	schedule_ghost(&t->forbidden, 1);
+}
+
+static void look_twice(void *arg)
+{
+	struct tlb_world *t = arg;
+
+	samara_cpu_run(t->cpu, t->w.mm);
+	for (int i = 0; i < 2; i++) {
+		long forbidden;
+
+		samara_cpu_enter(t->cpu);
+		forbidden = schedule_ghost(&t->forbidden, 0);
+		schedule_require(!samara_cpu_lookup(t->cpu, PG(1), SAMARA_ACCESS_WRITE) ||
+				 !forbidden);
+		samara_cpu_exit(t->cpu);
+	}
+}
+
+static const struct scenario synced = {
+	.name = "synced",
+	.what = "behind mprotect no TLB allows a store, write-back beside it or not",
+	.world_size = sizeof(struct tlb_world),
+	.setup = open_file_filled,
+	.threads = { { "sync", sync_file }, { "mprotect", forbid }, { "cpu", look_twice } },
+	.check = close_all,
+};
+
 int main(int argc, char **argv)
 {
 	static const struct scenario *const all[] = {
-		&section, &flush, &protect, &copy, &write_back, &late_store, NULL,
+		&section, &flush, &protect, &copy, &write_back, &late_store, &synced, NULL,
 	};
 
 	return schedule_main(argc, argv, all);

@@ -11,121 +11,24 @@
  *   twice          On and off, by two threads: it is one of the two, wholly.
  *   unregister     The registration goes meanwhile: nothing is protected.
  */
-#include "schedule/world.h"
+#include "schedule/uffd_protect.h"
 
-#include <errno.h>
 #include <string.h>
 
-#include <samara/cpu.h>
 #include <samara/reclaim.h>
-#include <samara/uffd.h>
 
-#include "mmu/entry.h"
-#include "mmu/table.h"
 #include "reclaim/reclaim.h"
-#include "store/file.h"
-
-#define SLOTS 4
-#define AT 1 /* the page */
-#define OLD 7
-#define NEW 8
-
-struct protect_world {
-	struct world w;
-	struct samara_mm *child;
-	struct samara_uffd *uffd;
-	struct samara_cpu *cpu;
-	uint64_t seen; /* the page, once it is protected */
-	int err;       /* what WRITEPROTECT said */
-	unsigned char slot[SLOTS][WORLD_PAGE];
-};
-
-static int ask(struct protect_world *p, unsigned long long mode)
-{
-	struct uffdio_writeprotect wp = { { PG(AT), WORLD_PAGE }, mode };
-
-	return samara_uffd_ioctl(p->uffd, UFFDIO_WRITEPROTECT, &wp);
-}
-
-static void protect(void *arg)
-{
-	struct protect_world *p = arg;
-
-	p->err = ask(p, UFFDIO_WRITEPROTECT_MODE_WP);
-	p->seen = world_value(p->w.mm, AT);
-}
-
-static void unprotect(void *arg)
-{
-	schedule_require(!ask(arg, 0));
-}
-
-static bool is_protected(struct samara_mm *mm)
-{
-	struct table *leaf = table_find(mm, PG(AT));
-
-	return leaf && pte_any_uffd_wp(pte_read(table_pte(mm, leaf, PG(AT))));
-}
-
-/* Page AT holds OLD and is registered. */
-static void open_as(struct protect_world *p, int flags, unsigned long long features)
-{
-	struct uffdio_api api = { .api = UFFD_API, .features = features };
-	struct uffdio_register reg = {
-		.range = { PG(AT), WORLD_PAGE },
-		.mode = UFFDIO_REGISTER_MODE_WP,
-	};
-
-	world_open(&p->w);
-	if (flags == MAP_SHARED)
-		world_shmem(&p->w, WORLD_PAGES);
-	world_map(p->w.mm, AT, 1, WORLD_RW, flags, p->w.file);
-	schedule_require(!samara_uffd_create(p->w.mm, 0, &p->uffd));
-	schedule_require(!samara_uffd_ioctl(p->uffd, UFFDIO_API, &api));
-	schedule_require(!samara_uffd_ioctl(p->uffd, UFFDIO_REGISTER, &reg));
-	world_set(p->w.mm, AT, OLD);
-	schedule_require(!samara_cpu_create(p->w.machine, &p->cpu));
-}
-
-static void open_async(void *arg)
-{
-	open_as(arg, MAP_PRIVATE, UFFD_FEATURE_WP_ASYNC);
-}
 
 static void open_shared(void *arg)
 {
-	open_as(arg, MAP_SHARED, UFFD_FEATURE_WP_ASYNC);
+	open_as(arg, SHARED, UFFD_FEATURE_WP_ASYNC);
 }
 
 static void open_stopping(void *arg)
 {
-	open_as(arg, MAP_PRIVATE, 0);
+	open_as(arg, PRIVATE, 0);
 	protect(arg);
 }
-
-static void close_protect(void *arg)
-{
-	struct protect_world *p = arg;
-	struct samara_report report;
-
-	schedule_require(!swap_validate(p->w.machine->store, &report));
-	world_check(&p->w);
-	samara_uffd_put(p->uffd);
-	schedule_require(!is_protected(p->w.mm));
-	samara_mm_exit(p->child);
-	samara_cpu_destroy(p->cpu);
-	world_close(&p->w);
-}
-
-#define SCENARIO(var, name_, what_, setup_, check_, ...) \
-	static const struct scenario var = { \
-		.name = name_, \
-		.what = what_, \
-		.world_size = sizeof(struct protect_world), \
-		.setup = setup_, \
-		.threads = { __VA_ARGS__ }, \
-		.check = check_, \
-	}
 
 /* protect_write ------------------------------------------------------------------------ */
 
