@@ -4,7 +4,7 @@
  *
  *   source's entry            destination's entry        source's afterwards
  *   ------------------------- -------------------------- --------------------
- *   page, exclusive           the page, writable, dirty  empty
+ *   page, exclusive           the page, writable         empty
  *   page, shared or pinned    -EBUSY
  *   zero frame                the zero frame             empty
  *   swap entry, exclusive     the same                   empty
@@ -15,7 +15,8 @@
  *
  * A destination's entry that is not empty is -EEXIST, whatever the source has. A source without a
  * page table is -ENOENT even then, as in Linux. Write protection by userfaultfd goes with a swap
- * entry only; that is Linux's too.
+ * entry only; that is Linux's too. A page stays as dirty as it was: what MADV_FREE gave to reclaim
+ * may still be dropped.
  *
  *   from  [  leaf  |  leaf  ]       Where the two places lie differently in their tables, a part is
  *             |  \    |   \         cut at the end of either leaf.
@@ -78,7 +79,8 @@ static int move_folio(struct move_part *part, pte_t *from, pte_t *to)
 {
 	const struct uffd_move *m = part->m;
 	const unsigned long vm_flags = m->dst->vm_flags;
-	const unsigned long pfn = pte_pfn(pte_read(from));
+	const pte_t old = pte_read(from);
+	const unsigned long pfn = pte_pfn(old);
 	struct folio *folio = pfn_folio(vma_ram(m->src), pfn);
 
 	/* What is exclusive is pinned through its entry, so under the leaf's lock. */
@@ -88,7 +90,8 @@ static int move_folio(struct move_part *part, pte_t *from, pte_t *to)
 		return busy(part, folio);
 	folio_move_anon(folio, m->dst, m->to + m->done);
 	put_there(part, from, to,
-		  pte_with(mk_pte(pfn, vm_flags), PTE_WRITE | PTE_DIRTY | PTE_SOFT_DIRTY));
+		  pte_with(mk_pte(pfn, vm_flags),
+			   PTE_WRITE | PTE_SOFT_DIRTY | (old.v & PTE_DIRTY)));
 	folio_unlock_cached(mm_of(part)->machine->store, folio);
 	note_flush(part, m->from + m->done);
 	return 0;

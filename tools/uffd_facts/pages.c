@@ -86,6 +86,51 @@ static void move_shared(char *dst)
 	not_asked_for();
 }
 
+/* In kB, of the mapping at at, as smaps has it. */
+static long smaps(const char *at, const char *field)
+{
+	FILE *f = fopen("/proc/self/smaps", "r");
+	unsigned long from = 0, to = 0;
+	const size_t n = strlen(field);
+	char line[512];
+	long kb = -1;
+
+	while (kb < 0 && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%lx-%lx ", &from, &to) == 2)
+			continue;
+		if ((uintptr_t)at >= from && (uintptr_t)at < to && !strncmp(line, field, n))
+			kb = strtol(line + n, NULL, 10);
+	}
+	fclose(f);
+	return kb;
+}
+
+#define SMAPS(at) \
+	P("; LazyFree %ld, Private_Dirty %ld, Private_Clean %ld", smaps(at, "LazyFree:"), \
+	  smaps(at, "Private_Dirty:"), smaps(at, "Private_Clean:"))
+
+/* What is written to a page, or is not, goes with it. */
+static void move_lazyfree(char *dst)
+{
+	char *src = fresh(1);
+	long done;
+
+	FACT("a page that was written to: smaps", P("of src"), SMAPS(src));
+	FACT("... MOVE", P("%s", err(move(fd, dst, src, 1, 0, &done))), SMAPS(dst));
+	madvise(dst, PAGE, MADV_DONTNEED);
+	src = fresh(1);
+	madvise(src, PAGE, MADV_FREE);
+	FACT("MADV_FREE of it: smaps", P("of src"), SMAPS(src));
+	FACT("... MOVE", P("%s", err(move(fd, dst, src, 1, 0, &done))), SMAPS(dst));
+	dst[0] = 'w';
+	FACT("... a write to it then", P("of dst"), SMAPS(dst));
+	madvise(dst, PAGE, MADV_DONTNEED);
+	src = fresh(1);
+	madvise(src, PAGE, MADV_FREE);
+	src = mremap(src, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, free_place(4));
+	FACT("mremap of a page behind MADV_FREE", P("of the new place"), SMAPS(src));
+}
+
 /* The source's part of the page table was never made. */
 static void move_without_table(char *dst)
 {
@@ -160,6 +205,7 @@ void group_move(void)
 	      UFFDIO_MOVE_MODE_ALLOW_SRC_HOLES);
 	moved("source has no anon_vma", dst, mem(ANON, 4), 1, 0);
 	move_without_table(dst);
+	move_lazyfree(dst);
 	zero = mem(ANON, 4);
 	(void)*(volatile char *)zero;
 	moved("source is the zero page", dst, zero, 1, 0);

@@ -6,6 +6,7 @@
 #include <samara/reclaim.h>
 
 #include "mmu/entry.h"
+#include "range/range.h"
 #include "unit/uffd/move_scene.h"
 
 static void a_shared_page_is_busy(void **state)
@@ -146,14 +147,44 @@ static void a_shared_page_that_is_out_is_busy(void **state)
 	moves(ASK(dst, 1, 0), src, -EBUSY, -EBUSY);
 }
 
-/* What MADV_FREE gave to reclaim counts as written to at its new place. */
-static void a_page_that_may_be_dropped_is_kept(void **state)
+/* Of page number i of dst: what smaps would say. */
+static struct range_look look_at(unsigned long i)
+{
+	struct vma *vma = mem_vma(&m, dst);
+	struct range_look look;
+
+	mmap_read_lock(m.mm);
+	range_look(vma, dst + i * P, dst + (i + 1) * P, &look);
+	mmap_read_unlock(m.mm);
+	return look;
+}
+
+/* What MADV_FREE gave to reclaim may be dropped at its new place, until it is written to there. */
+static void a_page_that_may_be_dropped_stays_so(void **state)
+{
+	const unsigned long src = filled(2, 5);
+
+	(void)state;
+	assert_int_equal(samara_madvise(m.mm, src, 2 * P, MADV_FREE), 0);
+	moves(ASK(dst, 2, 0), src, 0, 2 * P);
+	paged_put(m.mm, dst + P, 7);
+	for (unsigned long i = 0; i < 2; i++) {
+		assert_int_equal(look_at(i).dirty, i);
+		assert_int_equal(look_at(i).lazyfree, 1 - i);
+	}
+	assert_true(samara_reclaim(m.machine, 100) >= 0);
+	assert_true(pte_none(mem_pte(&m, dst)));
+	assert_int_equal(paged_get(m.mm, dst + P), 7);
+}
+
+static void a_page_that_was_written_to_stays_so(void **state)
 {
 	const unsigned long src = filled(1, 5);
 
 	(void)state;
-	assert_int_equal(samara_madvise(m.mm, src, P, MADV_FREE), 0);
 	moves(ASK(dst, 1, 0), src, 0, P);
+	assert_int_equal(look_at(0).dirty, 1);
+	assert_int_equal(look_at(0).lazyfree, 0);
 	assert_true(samara_reclaim(m.machine, 100) >= 0);
 	assert_int_equal(paged_get(m.mm, dst), 5);
 }
@@ -188,7 +219,8 @@ int main(void)
 		MOVE_TEST(a_page_that_is_out_moves),
 		MOVE_TEST(a_page_in_the_swap_cache_moves),
 		MOVE_TEST(a_shared_page_that_is_out_is_busy),
-		MOVE_TEST(a_page_that_may_be_dropped_is_kept),
+		MOVE_TEST(a_page_that_may_be_dropped_stays_so),
+		MOVE_TEST(a_page_that_was_written_to_stays_so),
 		MOVE_TEST(what_follows_treats_it_as_its_own),
 	};
 
