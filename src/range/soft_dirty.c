@@ -9,7 +9,7 @@
  *
  * Clearing takes both away, and the right to write. The next write is a fault, which sets the
  * entry's bit again. So where a VMA is not soft-dirty, and the machine has
- * SAMARA_MACHINE_SOFT_DIRTY, this holds:
+ * SAMARA_MACHINE_SOFT_DIRTY, this invariant holds (validate_bits.c; by its name soft_dirty):
  *
  *   an entry that allows a write is soft-dirty
  *

@@ -10,6 +10,9 @@
  * What the model takes from the library is where VMAs begin and end, and which pages of files and
  * of shared memory are in the page tables: reclaim and fork may leave those out.
  *
+ * Besides what a program does, a handler gives it pages, a driver pins pages to read them, and a
+ * debugger writes where the program may not.
+ *
  * After every step, for each page of each process: pagemap's bit 55 is entry or vma; each VMA shows
  * "sd" exactly if a page of its has vma, and then all of them have.
  */
@@ -23,6 +26,7 @@
 #include "support/cmocka_all.h"
 #include "support/mem.h"
 #include "support/random.h"
+#include "support/uffd_calls.h"
 
 #define RW (PROT_READ | PROT_WRITE)
 #define PROCESSES 3
@@ -49,6 +53,7 @@ static struct samara_file *file;
 static struct samara_swap *area;
 static struct process process[PROCESSES];
 static unsigned long bits, swapped, clean; /* pages seen so */
+static unsigned long copied;
 static bool finished;
 
 struct run {
@@ -126,6 +131,61 @@ static void forget(struct process *p)
 	assert_int_equal(samara_clear_refs(p->mm, 4), 0);
 	for (unsigned long i = 0; i < PAGES; i++)
 		p->page[i].entry = p->page[i].vma = false;
+}
+
+/* A handler gives pages to the places that have none, one after the other. */
+static void copy(struct process *p)
+{
+	static char bytes[MEM_PAGE];
+	struct run run = any_run(8);
+	const unsigned long at = AT(run.i);
+	struct samara_uffd *uffd;
+	long long done;
+
+	if (!in_one_vma(p, &run))
+		return;
+	uffd = uffd_open(p->mm, 0, 0);
+	uffd_register_at(uffd, at, run.n * MEM_PAGE, UFFDIO_REGISTER_MODE_MISSING);
+	for (unsigned long i = run.i; i < run.i + run.n; i++) {
+		struct page *page = &p->page[i];
+
+		/* The cache may have a page that no entry shows. */
+		if (uffd_copy_to(uffd, AT(i), bytes, MEM_PAGE, 0, &done))
+			continue;
+		page->entry = true;
+		page->own = page->kind != SHARED;
+		copied++;
+	}
+	samara_uffd_put(uffd);
+}
+
+/* The page becomes the process's own if it is shared with another; it is not written to. */
+static void pin_to_read(struct process *p)
+{
+	const unsigned long i = rng_below(&rng, PAGES);
+	const unsigned int how = rng_one_in(&rng, 2) ? SAMARA_PIN_LONGTERM : 0;
+	struct samara_pin pin;
+
+	if (p->page[i].kind == HOLE)
+		return;
+	assert_int_equal(samara_pin_pages(p->mm, AT(i), 1, how, &pin), 1);
+	samara_unpin_pages(&pin, 1, 0);
+}
+
+/* As a debugger, where the program itself may not. */
+static void force(struct process *p)
+{
+	const unsigned long i = rng_below(&rng, PAGES);
+	struct page *page = &p->page[i];
+	const bool may = page->kind != HOLE && (page->writable || page->kind != SHARED);
+
+	assert_int_equal(samara_access(p->mm, AT(i), (char[]){ 'y' }, 1,
+				       SAMARA_WRITE | SAMARA_FORCE, NULL),
+			 may);
+	if (!may)
+		return;
+	page->entry = true;
+	page->own = page->kind != SHARED;
 }
 
 static void forget_pinned(struct process *p)
@@ -289,7 +349,7 @@ static void check_all(void)
 
 static void step(void)
 {
-	static const unsigned char weights[] = { 33, 14, 8, 3, 4, 5, 8, 5, 13, 1, 3, 2 };
+	static const unsigned char weights[] = { 26, 12, 8, 3, 4, 5, 8, 5, 13, 1, 3, 3, 4, 2, 2 };
 	struct process *p;
 	unsigned long what = rng_below(&rng, 99), op = 0;
 
@@ -321,6 +381,12 @@ static void step(void)
 		return fork_one(p);
 	case 10:
 		return exit_one(p);
+	case 11:
+		return copy(p);
+	case 12:
+		return pin_to_read(p);
+	case 13:
+		return force(p);
 	default:
 		if (rng_one_in(&rng, 2))
 			return switch_off();
@@ -349,6 +415,7 @@ static void what_is_soft_dirty_was_written_to(void **state)
 	}
 	/* A slow build makes few rounds, and may meet no page that is in swap. */
 	assert_true(bits > rounds && clean > rounds && (swapped || rounds < ROUNDS));
+	assert_true(copied || rounds < ROUNDS);
 	for (int k = 1; k < PROCESSES; k++)
 		exit_one(process[k].mm ? &process[k] : process);
 	samara_file_put(file);

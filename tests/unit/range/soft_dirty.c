@@ -264,6 +264,34 @@ static void a_store_through_a_tlb_is_noticed(void **state)
 	samara_cpu_destroy(cpu);
 }
 
+/* The validator sees what must not be. */
+static void a_write_that_would_be_missed_is_found(void **state)
+{
+	const unsigned long a = map(1, MAP_PRIVATE);
+	struct samara_report report;
+	pte_t page;
+
+	(void)state;
+	put(m.mm, a);
+	page = mem_pte(&m, a);
+	set_entry(a, (pte_t){ page.v & ~PTE_SOFT_DIRTY });
+	/* All of the mapping counts as written to. */
+	assert_int_equal(samara_mm_validate(m.mm, &report), 0);
+	set_entry(a, page);
+	forget(m.mm);
+	assert_int_equal(samara_mm_validate(m.mm, &report), 0);
+	put(m.mm, a);
+	assert_int_equal(samara_mm_validate(m.mm, &report), 0);
+	set_entry(a, (pte_t){ page.v & ~PTE_SOFT_DIRTY });
+	assert_int_equal(samara_mm_validate(m.mm, &report), -EUCLEAN);
+	assert_string_equal(report.invariant, "soft_dirty");
+	set_entry(a, mk_migration(SWP_MIGRATION_WRITE, pte_pfn(page), MIGRATION_DIRTY));
+	assert_int_equal(samara_mm_validate(m.mm, &report), -EUCLEAN);
+	assert_string_equal(report.invariant, "soft_dirty");
+	set_entry(a, page);
+	assert_int_equal(samara_mm_validate(m.mm, &report), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -280,6 +308,7 @@ int main(void)
 		TEST(an_unshared_page_stays_soft_dirty),
 		TEST(a_forced_write_is_noticed),
 		TEST(a_store_through_a_tlb_is_noticed),
+		TEST(a_write_that_would_be_missed_is_found),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
