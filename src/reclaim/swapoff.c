@@ -9,10 +9,11 @@
  *   again until no slot is used
  *
  * One round is not enough: a page that was in the swap cache before the area stopped may be
- * unmapped behind the walk, which makes entries; a fork that fails, or an exit, gives entries back
- * when it comes to them. Each round takes the folios that no entry names out of the cache, and
- * nothing adds one, so there are fewer and fewer that could be unmapped. New mms join the list last
- * (core/mms.h), so that a round meets the children of forks that it has run beside.
+ * unmapped behind the walk, which makes entries; UFFDIO_MOVE may take an entry to where the walk
+ * has been; a fork that fails, or an exit, gives entries back when it comes to them. Each round
+ * takes the folios that no entry names out of the cache, and nothing adds one, so there are fewer
+ * and fewer that could be unmapped. New mms join the list last (core/mms.h), so that a round meets
+ * the children of forks that it has run beside.
  *
  * A page of shared memory that cannot be read is lost (shmem_swap_lose()).
  *

@@ -9,11 +9,13 @@
  *   fault     A thread reads the page, and then writes to it.
  *   end       The machine ends with its last mm.
  *   pageout   A page that came back leaves again, if there is an area still.
+ *   move      UFFDIO_MOVE takes a page to where swapoff has been already.
  */
 #include "schedule/world.h"
 
 #include <samara/inject.h>
 #include <samara/reclaim.h>
+#include <samara/uffd.h>
 
 #include <string.h>
 
@@ -25,6 +27,7 @@ struct swapoff_world {
 	struct world w;
 	struct samara_mm *child;
 	struct samara_swap *area;
+	struct samara_uffd *uffd;
 	unsigned int released;   /* atomic */
 	struct world_flag begun; /* it is being read */
 	char bytes[SLOTS][WORLD_PAGE];
@@ -258,11 +261,67 @@ static const struct scenario end_scenario = {
 	.check = nothing_left,
 };
 
+/* move --------------------------------------------------------------------------------- */
+
+#define FROM 9UL
+#define TO 4UL
+
+/* Page FROM holds 9 and is in the area too; TO is registered. */
+static void open_move(void *arg)
+{
+	struct swapoff_world *s = arg;
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register reg = {
+		.range = { PG(TO), WORLD_PAGE },
+		.mode = UFFDIO_REGISTER_MODE_WP,
+	};
+
+	open_paged(arg);
+	world_map(s->w.mm, TO, 1, WORLD_RW, MAP_PRIVATE, NULL);
+	world_map(s->w.mm, FROM, 1, WORLD_RW, MAP_PRIVATE, NULL);
+	world_set(s->w.mm, FROM, 9);
+	schedule_require(!samara_madvise(s->w.mm, PG(FROM), WORLD_PAGE, MADV_PAGEOUT));
+	schedule_require(!world_frames(&s->w));
+	schedule_require(!samara_uffd_create(s->w.mm, 0, &s->uffd));
+	schedule_require(!samara_uffd_ioctl(s->uffd, UFFDIO_API, &api));
+	schedule_require(!samara_uffd_ioctl(s->uffd, UFFDIO_REGISTER, &reg));
+}
+
+static void move_down(void *arg)
+{
+	struct swapoff_world *s = arg;
+	struct uffdio_move move = { PG(TO), PG(FROM), WORLD_PAGE, 0, 0 };
+
+	schedule_require(!samara_uffd_ioctl(s->uffd, UFFDIO_MOVE, &move));
+	schedule_require(move.move == WORLD_PAGE);
+}
+
+static void it_is_below(void *arg)
+{
+	struct swapoff_world *s = arg;
+
+	schedule_require(world_value(s->w.mm, TO) == 9);
+	schedule_require(world_frames(&s->w) == 3);
+	schedule_require(!world_value(s->w.mm, FROM));
+	samara_uffd_put(s->uffd);
+	close_all(arg);
+}
+
+static const struct scenario move_scenario = {
+	.name = "move",
+	.what = "a page that moves to where swapoff has been comes back too",
+	.world_size = sizeof(struct swapoff_world),
+	.setup = open_move,
+	.threads = { { "swapoff", switch_off }, { "move", move_down } },
+	.check = it_is_below,
+};
+
 int main(int argc, char **argv)
 {
 	static const struct scenario *const all[] = {
 		&fork_scenario, &exit_scenario, &fault_scenario, &pageout_scenario, &fail_2,
-		&fail_4,        &fail_5,        &fail_6,         &end_scenario,     NULL,
+		&fail_4,        &fail_5,        &fail_6,         &end_scenario,     &move_scenario,
+		NULL,
 	};
 
 	return schedule_main(argc, argv, all);
