@@ -42,6 +42,7 @@
 #include "core/geometry.h"
 #include "core/late_reads.h"
 #include "core/mm_uffds.h"
+#include "core/table_budget.h"
 #include "core/vma.h"
 #include "maple/writer.h"
 
@@ -76,6 +77,7 @@ struct samara_machine {
 	struct mm_list mms;
 	struct oom_state oom;
 	struct late_reads late;
+	struct table_budget tables; /* mmu/table.h */
 	/* (i) The last reference is gone. No lock is held. */
 	void (*release)(struct samara_machine *machine);
 };

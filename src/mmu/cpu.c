@@ -13,7 +13,7 @@
 static DEFINE_ALLOC_SITE(cpu_site, "cpu");
 
 static struct samara_spinlock all_lock; /* RANK_TLB_OWNER */
-static LIST_HEAD(all_cpus); /* soft_tlb.all */
+static LIST_HEAD(all_cpus);             /* soft_tlb.all */
 
 /*
  * fork(2). The parent's frames are not in the child, so no lookup may hit there. A CPU itself is

@@ -101,6 +101,25 @@ static bool hang(struct samara_mm *mm, struct table *at, struct table *top, unsi
 	return true;
 }
 
+/* n tables, counted. 0 or -ENOMEM. */
+static int take_tables(struct samara_mm *mm, struct table **new, unsigned int n)
+{
+	struct table_budget *budget = &mm->machine->tables;
+	const unsigned long nr = atomic_add_return_relaxed(&budget->nr, n);
+
+	if (likely(nr <= budget->max || !budget->max) &&
+	    cache_alloc_bulk(&table_cache, n, (void **)new))
+		return 0;
+	atomic_sub(&budget->nr, n);
+	return -ENOMEM;
+}
+
+static void return_tables(struct samara_mm *mm, struct table **new, unsigned int n)
+{
+	cache_free_bulk(&table_cache, n, (void **)new);
+	atomic_sub(&mm->machine->tables.nr, n);
+}
+
 int table_get(struct samara_mm *mm, unsigned long addr, struct table **out)
 {
 	struct table *new[TABLE_LEVELS_MAX];
@@ -116,7 +135,7 @@ int table_get(struct samara_mm *mm, unsigned long addr, struct table **out)
 		}
 		if (entry_kind(at.entry) == ENTRY_HUGE)
 			return -EEXIST;
-		if (!cache_alloc_bulk(&table_cache, missing, (void **)new))
+		if (take_tables(mm, new, missing))
 			return -ENOMEM;
 		make_chain(mm->geo, new, missing, addr);
 		if (hang(mm, at.table, new[missing - 1], addr)) {
@@ -125,7 +144,7 @@ int table_get(struct samara_mm *mm, unsigned long addr, struct table **out)
 			return 0;
 		}
 		/* The winner may have made less than the whole path: look again. */
-		cache_free_bulk(&table_cache, missing, (void **)new);
+		return_tables(mm, new, missing);
 	}
 }
 

@@ -11,7 +11,8 @@
  *
  * Growing takes no lock. All tables that a path lacks are allocated first. One compare-and-exchange
  * then hangs them below the lowest table that is there. A thread that comes second frees its tables
- * and looks again. A refused allocation leaves the tree as it was.
+ * and looks again. A refused allocation leaves the tree as it was. So does the machine's limit
+ * (struct table_budget), which counts what is in a tree, or about to be.
  *
  *        [  |x| ]                     [  |x| ]
  *            |          then              |
@@ -119,9 +120,9 @@ pte_t table_look(struct samara_mm *mm, unsigned long addr);
  */
 void table_refuse_huge(struct samara_mm *mm, unsigned long addr);
 /*
- * As table_find(), and the table is made if need be: 0; -ENOMEM (site "page_table"); -EEXIST: a
- * huge entry serves addr and would have to be split first. After an error nothing has changed. addr
- * is below the task size, and the VMA there is held in place.
+ * As table_find(), and the table is made if need be: 0; -ENOMEM (site "page_table", or the
+ * machine's limit); -EEXIST: a huge entry serves addr and would have to be split first. After an
+ * error nothing has changed. addr is below the task size, and the VMA there is held in place.
  */
 int table_get(struct samara_mm *mm, unsigned long addr, struct table **out) __must_check;
 /*

@@ -19,6 +19,7 @@ struct free_bounds {
 	struct samara_mm *mm;
 	unsigned long floor, last;
 	struct table_list *gone;
+	unsigned long nr; /* of those that have gone */
 };
 
 static bool is_empty(struct table *table)
@@ -35,19 +36,28 @@ static bool is_empty(struct table *table)
 	return !used;
 }
 
+/* Counted together, so that one thread disturbs the others once. */
+static void uncount(struct samara_mm *mm, unsigned long nr)
+{
+	if (!nr)
+		return;
+	atomic_sub(&mm->tables.nr, nr);
+	atomic_sub(&mm->machine->tables.nr, nr);
+}
+
 static bool may_go(const struct free_bounds *f, struct table *table)
 {
 	return table->base >= f->floor &&
 	       entry_last(f->mm->geo, table->level + 1, table->base) <= f->last && is_empty(table);
 }
 
-static void take_out(const struct free_bounds *f, struct table *from, unsigned int index)
+static void take_out(struct free_bounds *f, struct table *from, unsigned int index)
 {
 	struct table *table = table_child(from, index);
 
 	pte_set(&from->entry[index], pte_empty());
 	atomic_dec(&from->used);
-	atomic_dec(&f->mm->tables.nr);
+	f->nr++;
 	table->next = f->gone->first;
 	f->gone->first = table;
 }
@@ -56,7 +66,7 @@ static void take_out(const struct free_bounds *f, struct table *from, unsigned i
  * What hangs in table and serves something of [addr, last]. Recursion: a level at a time. A huge
  * entry stays, and so does the table that holds it, because it is not empty.
  */
-static void free_below(const struct free_bounds *f, struct table *table, unsigned long addr,
+static void free_below(struct free_bounds *f, struct table *table, unsigned long addr,
 		       unsigned long last)
 {
 	const struct samara_geometry *geo = f->mm->geo;
@@ -81,13 +91,12 @@ static void free_below(const struct free_bounds *f, struct table *table, unsigne
 void table_free_range(struct samara_mm *mm, unsigned long start, unsigned long end,
 		      unsigned long floor, unsigned long ceiling, struct table_list *gone)
 {
-	const struct free_bounds f = {
-		.mm = mm, .floor = floor, .last = ceiling - 1, .gone = gone
-	};
+	struct free_bounds f = { .mm = mm, .floor = floor, .last = ceiling - 1, .gone = gone };
 	struct table *root = smp_load_acquire(&mm->tables.pgd);
 
 	if (root && root->level && start < end)
 		free_below(&f, root, start, end - 1);
+	uncount(mm, f.nr);
 }
 
 void table_list_free(struct table_list *gone)
@@ -103,20 +112,18 @@ void table_list_free(struct table_list *gone)
 void pgd_free(struct samara_mm *mm)
 {
 	struct table_list gone = { NULL };
+	struct free_bounds all = { .mm = mm, .last = ~0UL, .gone = &gone };
 	struct table *root = mm->tables.pgd;
 
 	if (!root)
 		return;
-	if (root->level) {
-		const struct free_bounds all = { .mm = mm, .last = ~0UL, .gone = &gone };
-
+	if (root->level)
 		free_below(&all, root, 0, entry_last(mm->geo, root->level + 1, 0));
-	}
 	VM_WARN_ON(root->used);
 	rcu_assign_pointer(mm->tables.pgd, NULL);
 	root->next = gone.first;
 	gone.first = root;
-	atomic_dec(&mm->tables.nr); /* read while a victim is chosen, too */
+	uncount(mm, all.nr + 1); /* read while a victim is chosen, too */
 	VM_WARN_ON(mm->tables.nr);
 	table_list_free(&gone);
 }

@@ -14,6 +14,7 @@
 #include "base/sized.h"
 #include "core/mms.h"
 #include "frame/frame.h"
+#include "mmu/table.h"
 #include "process/exit.h"
 #include "process/fork.h"
 #include "reclaim/reclaim.h"
@@ -26,6 +27,8 @@ static DEFINE_ALLOC_SITE(machine_site, "machine");
 #define DEFAULT_RAM (8UL << 30)      /* as promises go */
 #define DEFAULT_FRAMES (256UL << 20) /* as frames go */
 #define MOST_FRAMES (1UL << 27)
+/* Of page tables: as many bytes as of frames, but not less than this. */
+#define LEAST_TABLES (256UL << 20)
 #define DEFAULT_ADMIN_RESERVE (8UL << 20)
 #define MOST_USER_RESERVE (128UL << 20)
 #define DEFAULT_MAP_COUNT 65530
@@ -86,6 +89,14 @@ static int make_store(const struct samara_machine_config *cfg, unsigned int page
 	return 0;
 }
 
+static unsigned long tables_max(struct ram *ram)
+{
+	const struct ram_view *view = ram_view(ram);
+
+	return max(view->nr_frames << view->page_shift, LEAST_TABLES) /
+	       (TABLE_ENTRIES_MAX * sizeof(pte_t));
+}
+
 int samara_machine_create(const struct samara_machine_config *callers, struct samara_machine **out)
 {
 	static const struct samara_machine_config defaults = SAMARA_MACHINE_CONFIG_INIT;
@@ -118,6 +129,7 @@ int samara_machine_create(const struct samara_machine_config *callers, struct sa
 	machine->release = release;
 	reclaim_begin(machine);
 	read_later_begin(machine);
+	machine->tables.max = tables_max(machine->ram);
 	*out = machine;
 	return 0;
 }
