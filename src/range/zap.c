@@ -13,7 +13,8 @@
  *   uffd-wp, file VMA        leaves  stays         stays
  *   uffd-wp, anonymous VMA   leaves  leaves        leaves
  *
- * Of poison on which PAGEMAP_SCAN has noted uffd-wp that is left, as of a page.
+ * PAGEMAP_SCAN may have noted uffd-wp on poison. Where such poison leaves a file's mapping, a
+ * uffd-wp marker stays, as where a page leaves.
  * A migration entry is zapped as the page that it stands for. Its dirty bit is the folio's already
  * (rmap/migrate.c).
  *

@@ -54,6 +54,24 @@ static void arguments_are_refused_as_in_linux(void **state)
 	assert_int_equal(samara_pagemap_scan(m.mm, &ask), -EFAULT);
 }
 
+/* The caller's struct is read once: regions may be written over it meanwhile. */
+static void regions_may_lie_over_the_arguments(void **state)
+{
+	const unsigned long a = map(4, MAP_PRIVATE);
+	union {
+		struct pm_scan_arg ask;
+		struct page_region region[8];
+	} both = { .ask = ASK(a, 4, .return_mask = PAGE_IS_PRESENT) };
+
+	(void)state;
+	put(m.mm, a);
+	both.ask.vec = (uintptr_t)&both;
+	assert_int_equal(samara_pagemap_scan(m.mm, &both.ask), 2);
+	is_region(&both.region[0], a, 0, 1, PAGE_IS_PRESENT);
+	assert_int_equal(both.region[1].start, a + MEM_PAGE);
+	assert_int_equal(both.ask.walk_end, a + 4 * MEM_PAGE);
+}
+
 static void soft_dirty_is_a_category(void **state)
 {
 	const unsigned long a = map(4, MAP_PRIVATE);
@@ -170,6 +188,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 		TEST(arguments_are_refused_as_in_linux),
+		TEST(regions_may_lie_over_the_arguments),
 		TEST(soft_dirty_is_a_category),
 		TEST(what_is_in_swap_is_there_with_its_marks),
 		TEST(each_scan_gives_what_was_written_since_the_last),
