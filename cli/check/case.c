@@ -316,8 +316,7 @@ static const char *why_not_asked(const struct side_by_side *side, const struct s
 }
 
 /* The library, with addresses in their usual places, against what is written. False: it differs. */
-static bool as_written(struct side_by_side *side, const struct script *s, const char *path,
-		       int *err)
+static bool as_written(struct side_by_side *side, struct script *s, const char *path, int *err)
 {
 	struct difference d;
 	bool same = true;

@@ -4,7 +4,7 @@
  *
  *   gen.c      random calls --> struct seq;  gen_map.c  mappings, stacks, beginnings;
  *              gen_pages.c  accesses, files, processes;  gen_swap.c  pages that leave;
- *              gen_uffd.c  userfaultfds, and what their handlers do
+ *              gen_uffd.c  userfaultfds, and what their handlers do;  gen_lanes.c  in which lane
  *   ours.c     a struct seq carried out by the library --> answers and maps;
  *              ours_machine.c  on which machine;  ours_pages.c  accesses and pages;
  *              ours_swap.c  pages that leave memory;  doubt.c  those that may be lost;
@@ -126,7 +126,8 @@ struct seen {
 	} left;
 	/* As struct wire_uffd; what is listed is in the text. */
 	struct {
-		int32_t nr; /* the request, or 0 */
+		int32_t nr;     /* the request, or 0 */
+		bool any_order; /* of what was read */
 		uint32_t readable;
 		int64_t out[2];
 		size_t msgs_at, n_msgs, late_at, n_late;
@@ -228,13 +229,16 @@ int ours_keep_pages(struct ours *o, struct seen *seen);
  */
 long ours_perform(struct ours *o, const struct wire_op *op, int64_t *vec);
 int ours_lanes_begin(struct ours *o);
-int ours_lanes_do(struct ours *o, const struct wire_op *op, struct seen *seen);
+int ours_lanes_do(struct ours *o, struct wire_op *op, struct seen *seen);
 void ours_lanes_end(struct ours *o);
 /* Cells (wire.h) that sleep: bits. */
 uint32_t ours_asleep(const struct ours *o);
 void ours_lanes_close(struct ours *o);
-/* Carry out op as call number i and remember what came of it. 0; -EUCLEAN: broken; else -errno. */
-int ours_do(struct ours *o, const struct wire_op *op, unsigned int i);
+/*
+ * Carry out op as call number i and remember what came of it. 0; -EUCLEAN: broken; else -errno. op
+ * becomes one that reads more messages where those to be read are in any order.
+ */
+int ours_do(struct ours *o, struct wire_op *op, unsigned int i);
 
 /* the host ------------------------------------------------------------------ */
 
@@ -306,6 +310,8 @@ bool same_code(int signo, int host, int ours);
 /* The fault of call i, and the pages after it. */
 bool same_fault(const struct wire_answer *a, const struct seen *b, struct difference *d);
 bool same_pages(const struct host *h, const struct ours *o, unsigned int i, struct difference *d);
+/* Messages that may come in any order, in one order: the faults, which are first. */
+void sort_faults(struct wire_msg *m, size_t n);
 /* Messages, what requests wrote, calls that slept. */
 bool same_uffd(const struct host *h, const struct ours *o, unsigned int i, struct difference *d);
 /*
@@ -331,7 +337,7 @@ void broken_invariant(struct side_by_side *s, unsigned int at);
 /* Carry seq out on the host, and compare with what the library did. True when they differ. */
 bool seq_compare(struct side_by_side *s, const struct seq *seq, unsigned long *compared);
 /* Carry seq out on both sides. True when they differ. */
-bool seq_differs(struct side_by_side *s, const struct seq *seq);
+bool seq_differs(struct side_by_side *s, struct seq *seq);
 /* Shorten seq while it differs. s->diff is the difference of the result. */
 void seq_shrink(struct side_by_side *s, struct seq *seq);
 

@@ -133,7 +133,6 @@ static bool differ(struct difference *d, const char *what)
 	return false;
 }
 
-/* Those that one call has woken come in any order. */
 static int by_fault(const void *a, const void *b)
 {
 	const struct wire_msg *const x = a, *const y = b;
@@ -144,7 +143,7 @@ static int by_fault(const void *a, const void *b)
 	return 0;
 }
 
-static void sort_faults(struct wire_msg *m, size_t n)
+void sort_faults(struct wire_msg *m, size_t n)
 {
 	size_t faults = 0;
 
@@ -153,18 +152,20 @@ static void sort_faults(struct wire_msg *m, size_t n)
 	qsort(m, faults, sizeof(*m), by_fault);
 }
 
-static bool same_messages(const struct wire_msg *host, size_t n, const struct wire_msg *ours,
-			  size_t n_ours, struct difference *d)
+/* In the order in which they came, or as a set (ours_lanes.c), which the library's side is then. */
+static bool same_messages(const struct wire_answer *host, const struct wire_msg *msgs,
+			  const struct seen *seen, const struct wire_msg *ours,
+			  struct difference *d)
 {
-	struct wire_msg a[WIRE_MSGS], b[WIRE_MSGS];
+	const size_t n = host->uffd.msgs.len < WIRE_MSGS ? host->uffd.msgs.len : WIRE_MSGS;
+	const size_t n_ours = seen->uffd.n_msgs < WIRE_MSGS ? seen->uffd.n_msgs : WIRE_MSGS;
 	struct text to[2] = { { d->host, sizeof(d->host) }, { d->ours, sizeof(d->ours) } };
+	struct wire_msg a[WIRE_MSGS], b[WIRE_MSGS];
 
-	n = n < WIRE_MSGS ? n : WIRE_MSGS;
-	n_ours = n_ours < WIRE_MSGS ? n_ours : WIRE_MSGS;
-	memcpy(a, host, n * sizeof(*a));
+	memcpy(a, msgs, n * sizeof(*a));
 	memcpy(b, ours, n_ours * sizeof(*b));
-	sort_faults(a, n);
-	sort_faults(b, n_ours);
+	if (seen->uffd.any_order)
+		sort_faults(a, n);
 	if (n == n_ours && !memcmp(a, b, n * sizeof(*a)))
 		return true;
 	say_messages(&to[0], a, n);
@@ -237,8 +238,7 @@ bool same_uffd(const struct host *h, const struct ours *o, unsigned int i, struc
 	if (!o->begin.lanes)
 		return true;
 	if (!same_output(a, b, d) ||
-	    !same_messages((const void *)(text + a->uffd.msgs.at), a->uffd.msgs.len, msgs_of(o, b),
-			   b->uffd.n_msgs, d) ||
+	    !same_messages(a, (const void *)(text + a->uffd.msgs.at), b, msgs_of(o, b), d) ||
 	    !same_late((const void *)(text + a->uffd.late.at), a->uffd.late.len,
 		       (const void *)(o->text.at + b->uffd.late_at), b->uffd.n_late, d))
 		return false;

@@ -3,29 +3,16 @@
  * Random calls of the profile `uffd': those of the profile `pages', requests of userfaultfds, and
  * what a handler does when a call sleeps: it reads the messages and draws an answer, which may be
  * none that ends the sleep; after some of them it closes the userfaultfd.
- *
- * Lane 0 makes the calls of a program, lane 1 some of those that change the map, and reads of
- * single bytes, lane 2 is the handler. What ends the sleep of two at once must not let them race
- * for what is compared: so lane 1 begins nothing that has work left behind its sleep while lane 0
- * sleeps, and nothing is closed while a call waits for an event to be read.
  */
 #define _GNU_SOURCE
-#include <sys/mman.h>
-#include <sys/syscall.h>
 #include <samara/uffd_abi.h>
 
-#include "check/gen.h"
+#include "check/gen_lanes.h"
 
-#define HANDLER 2U
 #define PATIENCE 6 /* answers before it is closed */
 #define EVENTS \
 	(UFFD_FEATURE_EVENT_FORK | UFFD_FEATURE_EVENT_REMAP | UFFD_FEATURE_EVENT_REMOVE | \
 	 UFFD_FEATURE_EVENT_UNMAP)
-
-static void in_lane(struct wire_op *op, unsigned int lane)
-{
-	op->look = (op->look & ((1U << LOOK_LANE_SHIFT) - 1)) | lane << LOOK_LANE_SHIFT;
-}
 
 static struct wire_op request(int32_t nr, uint64_t number, struct range at, uint64_t last)
 {
@@ -328,6 +315,24 @@ static void gen_give_up(struct gen *gen, struct wire_op *op)
 	in_lane(op, HANDLER);
 }
 
+/* A byte for another lane than the one that sleeps. False: both do. */
+static bool gen_second(struct gen *gen, struct wire_op *op)
+{
+	const struct range at = one_in(gen, 3) ? window(gen) : pick(gen);
+	const unsigned long addr = at.start + below(gen, at.end - at.start);
+
+	if (!sleeps(gen, 1)) {
+		*op = (struct wire_op){ .nr = OP_PEEK, .arg = { addr } };
+		in_lane(op, 1);
+	} else if (!sleeps(gen, 0)) {
+		*op = (struct wire_op){ .nr = one_in(gen, 2) ? OP_TOUCH : OP_READ,
+					.arg = { addr } };
+	} else {
+		return false;
+	}
+	return gen->set->plan.weight[call_of(op->nr)];
+}
+
 bool gen_handle(struct gen *gen, struct wire_op *op)
 {
 	if (gen->profile != PROFILE_UFFD)
@@ -336,6 +341,8 @@ bool gen_handle(struct gen *gen, struct wire_op *op)
 		gen->uffd.tries = 0;
 		return gen_begin(gen, op);
 	}
+	if (one_in(gen, 6) && gen->uffd.tries < PATIENCE && gen_second(gen, op))
+		return true;
 	if (one_in(gen, 4) && gen->uffd.tries < PATIENCE)
 		return false;
 	gen->uffd.tries++;
@@ -348,101 +355,4 @@ bool gen_handle(struct gen *gen, struct wire_op *op)
 	else
 		*op = request(OP_UFFD_WAKE, pick_number(gen), window(gen), 0);
 	return true;
-}
-
-/* lanes --------------------------------------------------------------------------------- */
-
-/* May it go on with the map or with pages when it no longer sleeps? */
-static bool has_work_left(const struct wire_op *op)
-{
-	switch (call_of(op->nr)) {
-	case CALL_MUNMAP:
-	case CALL_MPROTECT:
-	case CALL_MUNLOCK:
-	case CALL_MSEAL:
-	case CALL_PEEK:
-	case CALL_RESULT:
-	case CALL_SWITCH:
-		return false;
-	case CALL_MREMAP:
-		return op->arg[2] > op->arg[1]; /* locked memory is filled */
-	case CALL_MMAP:
-		return op->arg[3] & (MAP_POPULATE | MAP_LOCKED);
-	case CALL_MADVISE:
-		return op->arg[2] == MADV_DONTNEED || op->arg[2] == MADV_FREE ||
-		       op->arg[2] == MADV_REMOVE || op->arg[2] == 24 || op->arg[2] == 22 ||
-		       op->arg[2] == 23;
-	default:
-		return !is_uffd(op->nr);
-	}
-}
-
-static bool changes_map(const struct wire_op *op)
-{
-	return op->nr == SYS_munmap || op->nr == SYS_mmap || op->nr == SYS_mremap ||
-	       op->nr == SYS_madvise || op->nr == SYS_mprotect || op->nr == OP_FORK_STAY;
-}
-
-static bool sleeps(const struct gen *gen, unsigned int lane)
-{
-	return gen->uffd.asleep >> (gen->uffd.now * WIRE_LANES + lane) & 1;
-}
-
-/* The lane of op, or another call where none may make it now. */
-void gen_lane(struct gen *gen, struct wire_op *op)
-{
-	if (gen->profile != PROFILE_UFFD)
-		return;
-	if (op->nr == SYS_mlockall)
-		op->arg[0] &= ~2UL; /* all that is mapped from then on would be filled */
-	if (op->nr == OP_UFFD_CLOSE && gen->uffd.asleep)
-		op->nr = OP_UFFD_WAKE, op->arg[1] = WIRE_WINDOW, op->arg[2] = PAGE;
-	if (changes_map(op) && (sleeps(gen, 0) || one_in(gen, 4)))
-		in_lane(op, 1);
-	if (gen->uffd.asleep && !is_uffd(op->nr) && has_work_left(op))
-		*op = (struct wire_op){ .nr = OP_RESULT, .arg = { below(gen, WIRE_LANES) } };
-}
-
-/* learning ------------------------------------------------------------------------------ */
-
-static void learn_messages(struct gen *gen, const struct wire_op *op, const struct wire_msg *m,
-			   size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		if (m[i].event == UFFD_EVENT_FORK && m[i].arg[0] < WIRE_UFFDS)
-			gen->uffd.open |= 1U << m[i].arg[0];
-		if (m[i].event != UFFD_EVENT_PAGEFAULT)
-			continue;
-		gen->uffd.fault.known = true;
-		gen->uffd.fault.number = op->arg[0];
-		gen->uffd.fault.addr = m[i].arg[0];
-		gen->uffd.fault.flags = m[i].arg[1];
-	}
-}
-
-void gen_learn_uffd(struct gen *gen, const struct wire_op *op, const struct ours *o,
-		    const struct seen *seen)
-{
-	const uint32_t number = (uint32_t)op->arg[0];
-
-	if (gen->profile != PROFILE_UFFD)
-		return;
-	gen->uffd.readable = seen->uffd.readable;
-	gen->uffd.asleep = ours_asleep(o);
-	gen->uffd.now = o->procs.now;
-	gen->procs = o->procs.n;
-	if (op->nr == OP_UFFD_CREATE && seen->ret >= 0) {
-		gen->uffd.open |= 1U << seen->ret;
-		gen->uffd.raw |= 1U << seen->ret;
-	}
-	if (op->nr == OP_UFFD_API && !seen->ret)
-		gen->uffd.raw &= ~(1U << number);
-	if (op->nr == OP_UFFD_CLOSE && !seen->ret) {
-		gen->uffd.open &= ~(1U << number);
-		gen->uffd.raw &= ~(1U << number);
-		gen->uffd.fault.known = false;
-	}
-	learn_messages(gen, op,
-		       (const struct wire_msg *)(const void *)(o->text.at + seen->uffd.msgs_at),
-		       seen->uffd.n_msgs);
 }

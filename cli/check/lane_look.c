@@ -70,6 +70,15 @@ static bool is_stopped(const struct lane *lane)
 	return at && at[1] && at[2] == 'S';
 }
 
+bool lane_has_run(struct lane *lane)
+{
+	char before[sizeof(lane->look.ran)];
+
+	memcpy(before, lane->look.ran, sizeof(before));
+	show(lane->look.times, lane->look.ran, sizeof(lane->look.ran));
+	return !*before || strcmp(before, lane->look.ran) != 0;
+}
+
 /* On a futex of its own stack, or of what can be read. */
 static bool waits_for_handler(const struct lane *lane, const struct lanes *all)
 {

@@ -34,9 +34,12 @@ struct lane {
 	struct {
 		int stat, syscall, times; /* of /proc/self/task/TID; -1: cannot be read */
 		unsigned long low, high;  /* its stack */
+		char ran[96];             /* what times showed when it was last seen asleep */
 	} look;
 
 	bool asleep; /* its call was answered so */
+	/* Others that ran when this one did, while one call was made, and sleep since: bits. */
+	uint32_t together;
 	struct lane_call call;
 };
 
@@ -56,6 +59,8 @@ void lane_look_open(struct lane *lane);
 void lane_look_close(struct lane *lane);
 /* It sleeps for a handler, and has done nothing else for a moment. */
 bool lane_is_asleep(const struct lane *lane, const struct lanes *all);
+/* It has done something since this was asked last, or may have: the kernel does not tell. */
+bool lane_has_run(struct lane *lane);
 
 /* The request, by the thread of lane. */
 long ours_uffd_call(struct lane *lane, struct lanes *all, unsigned int process);

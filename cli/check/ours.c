@@ -394,7 +394,7 @@ static int do_now(struct ours *o, const struct wire_op *op, struct seen *seen)
 	return 0;
 }
 
-int ours_do(struct ours *o, const struct wire_op *op, unsigned int i)
+int ours_do(struct ours *o, struct wire_op *op, unsigned int i)
 {
 	struct seen *seen = &o->seen[i];
 	int err = o->begin.lanes ? ours_lanes_do(o, op, seen) : do_now(o, op, seen);

@@ -153,6 +153,41 @@ static void settle_all(struct ours *o)
 			settle(o, &o->procs.lanes->lane[i % WIRE_CELLS]);
 }
 
+/*
+ * Lanes that one call has woken ran at the same time: which of them slept first, and so whose
+ * message is the older one, is not determined, neither here nor on the host.
+ */
+static void note_sleepers(struct lanes *all)
+{
+	uint32_t ran = 0, asleep = 0;
+
+	for (unsigned int i = 0; i < WIRE_CELLS; i++) {
+		struct lane *const lane = &all->lane[i];
+
+		if (!lane->runs || lane->state != LANE_BUSY)
+			continue;
+		asleep |= 1U << i;
+		if (lane_has_run(lane))
+			ran |= 1U << i;
+	}
+	for (unsigned int i = 0; i < WIRE_CELLS; i++) {
+		const uint32_t this = 1U << i;
+
+		if (ran & this)
+			all->lane[i].together |= ran & ~this;
+		all->lane[i].together &= asleep & this ? asleep : 0;
+	}
+}
+
+/* Messages of lanes that sleep may be in any order. */
+static bool is_any_order(const struct lanes *all)
+{
+	for (unsigned int i = 0; i < WIRE_CELLS; i++)
+		if (all->lane[i].together)
+			return true;
+	return false;
+}
+
 /* calls ------------------------------------------------------------------------------ */
 
 /* Which process makes op: requests are made by the one that they are about. */
@@ -267,6 +302,7 @@ static int call(struct ours *o, const struct wire_op *op, struct seen *seen)
 	pthread_mutex_unlock(&all->lock);
 	settle(o, lane);
 	settle_all(o);
+	note_sleepers(all);
 	lane->asleep = lane->state != LANE_DONE;
 	seen->ret = WIRE_ASLEEP;
 	if (lane->asleep)
@@ -281,12 +317,25 @@ static int call(struct ours *o, const struct wire_op *op, struct seen *seen)
 	return 0;
 }
 
-int ours_lanes_do(struct ours *o, const struct wire_op *op, struct seen *seen)
+/*
+ * A part of messages that are in any order would be another part on the host: all are read then,
+ * and they are compared as a set.
+ */
+static bool read_any_order(const struct ours *o, struct wire_op *op)
+{
+	if (op->nr != OP_UFFD_READ || !op->arg[1] || !is_any_order(o->procs.lanes))
+		return false;
+	op->arg[1] = WIRE_MSGS;
+	return true;
+}
+
+int ours_lanes_do(struct ours *o, struct wire_op *op, struct seen *seen)
 {
 	const struct lane *lane;
 	int err = 0;
 
-	*seen = (struct seen){ .uffd.nr = is_uffd(op->nr) ? op->nr : 0 };
+	*seen = (struct seen){ .uffd.nr = is_uffd(op->nr) ? op->nr : 0,
+			       .uffd.any_order = read_any_order(o, op) };
 	if (op->nr == OP_SWITCH) {
 		seen->ret = ours_switch_to(o, op->arg[0]);
 	} else if (op->nr == OP_RESULT) {
@@ -325,6 +374,7 @@ int ours_lanes_begin(struct ours *o)
 	}
 	for (unsigned int i = 0; i < WIRE_CELLS; i++) {
 		o->procs.lanes->lane[i].call.ret = 0;
+		o->procs.lanes->lane[i].together = 0;
 		o->procs.lanes->lane[i].call.view.fault = (struct samara_fault){ 0 };
 	}
 	return 0;

@@ -198,6 +198,8 @@ int ours_uffd_messages(struct ours *o, const struct lane *lane, size_t n, struct
 	seen->uffd.n_msgs = n;
 	for (size_t i = 0; i < n; i++)
 		tell(o, lane, &lane->call.msgs[i], &to[i]);
+	if (seen->uffd.any_order)
+		sort_faults(to, n);
 	o->text.len += n * sizeof(*to);
 	return 0;
 }

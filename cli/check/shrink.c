@@ -100,7 +100,7 @@ bool seq_compare(struct side_by_side *s, const struct seq *seq, unsigned long *c
 	return false;
 }
 
-bool seq_differs(struct side_by_side *s, const struct seq *seq)
+bool seq_differs(struct side_by_side *s, struct seq *seq)
 {
 	unsigned int n;
 	int err;

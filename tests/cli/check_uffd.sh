@@ -98,6 +98,20 @@ cases_have_lanes() {
 	refused check 'line 1: more than 32 KiB' --case "$tmp/bad.case"
 }
 
+# What is compared as a set is compared: by order where that is known, and whole where it is not.
+messages_are_compared() {
+	local from=$SRC/tests/oracle/cases/uffd_woken_together_in_any_order.case wrong
+	for wrong in 's/fault W+0x2000 read by 1$/fault W+0x1000 read by 0/' \
+		's/, fault W+0x2000 read by 1/, fault W+0x3000 read by 1/' 's/0x40 fault/0x20 fault/'; do
+		sed "$wrong" "$from" >"$tmp/wrong.case"
+		! cmp -s "$from" "$tmp/wrong.case" || die "$wrong changes nothing"
+		"$SAMARA" check --case "$tmp/wrong.case" >"$tmp/out" 2>&1 && die "$wrong is not seen"
+	done
+	for _ in 1 2 3; do
+		"$SAMARA" check --case "$from" >"$tmp/out" 2>&1 || die "in some order: $(cat "$tmp/out")"
+	done
+}
+
 # The command is killed while calls sleep, maybe: its processes end too.
 nothing_is_left_when_it_is_killed() {
 	local check children tries
@@ -130,5 +144,6 @@ hosts_that_cannot_judge
 no_difference_is_found
 a_difference_is_shrunk_to_a_case
 cases_have_lanes
+messages_are_compared
 nothing_is_left_when_it_is_killed
 echo ok
