@@ -20,6 +20,7 @@
 #include "access/wait.h"
 #include "core/vma_lock.h"
 #include "frame/frame.h"
+#include "mmu/table.h"
 #include "vma/find.h"
 #include "vma/grow.h"
 
@@ -100,8 +101,10 @@ static unsigned int fault_checked(struct vma *vma, unsigned long addr, unsigned 
 	if (codes)
 		return codes | FAULT_ACCERR | FAULT_REFUSED;
 	codes = fault_or_queue(vma, addr, flags, waited);
+	/* A fault that is over may have brought no page: it took a marker away, or lost a race. */
 	if ((flags & FAULT_EXEC) && !(vma->vm_flags & VM_EXEC) &&
-	    !(codes & (VM_FAULT_ERROR | VM_FAULT_RETRY | VM_FAULT_WAITS)))
+	    !(codes & (VM_FAULT_ERROR | VM_FAULT_RETRY | VM_FAULT_WAITS)) &&
+	    pte_present(table_look(vma->vm_mm, addr)))
 		return VM_FAULT_SIGSEGV | FAULT_ACCERR;
 	return codes;
 }
