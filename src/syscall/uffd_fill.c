@@ -192,11 +192,14 @@ static unsigned int fill_locked(struct fill *f, unsigned int n, int *err)
 	return done;
 }
 
-/* One batch. 0: go on. */
+/*
+ * One batch. 0: go on. A guest can see which pages of its source were brought in: as in Linux none
+ * is behind the one whose destination is not empty.
+ */
 static int fill_some(struct fill *f)
 {
-	unsigned int n =
-		(unsigned int)min((unsigned long)FILL_MOST, mm_pages(f->mm, f->len - f->done));
+	const unsigned long most = f->source ? 1 : FILL_MOST;
+	unsigned int n = (unsigned int)min(most, mm_pages(f->mm, f->len - f->done));
 	unsigned int frames = 0;
 	int unread = 0, err = 0;
 
