@@ -72,6 +72,9 @@ enum call_id {
 	CALL_UFFD_WRITEPROTECT,
 	CALL_UFFD_WAKE,
 	CALL_UFFD_READ,
+	CALL_SCAN,
+	CALL_PIN,
+	CALL_POKE,
 	CALLS,
 	MIX_STACK = CALLS, /* no call: several around a stack */
 	MIXES

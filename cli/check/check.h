@@ -9,7 +9,7 @@
  *              ours_machine.c  on which machine;  ours_pages.c  accesses and pages;
  *              ours_swap.c  pages that leave memory;  doubt.c  those that may be lost;
  *              ours_lanes.c, lane_look.c  threads in which calls sleep;  ours_uffd.c
- *              userfaultfds
+ *              userfaultfds;  ours_scan.c  PAGEMAP_SCAN, pins
  *   host.c     the same by the running kernel (child/child.c)
  *   facts.h    what kind of kernel that is: probe.c measures, judge.c says if it can be the
  *              referee;  canary.c  calls that it may refuse;  caller.c  what is inherited
@@ -231,6 +231,8 @@ long ours_perform(struct ours *o, const struct wire_op *op, int64_t *vec);
 int ours_lanes_begin(struct ours *o);
 int ours_lanes_do(struct ours *o, struct wire_op *op, struct seen *seen);
 void ours_lanes_end(struct ours *o);
+/* Of the process that makes op. */
+struct samara_mm *ours_mm_of(const struct ours *o, const struct wire_op *op);
 /* Cells (wire.h) that sleep: bits. */
 uint32_t ours_asleep(const struct ours *o);
 void ours_lanes_close(struct ours *o);

@@ -106,12 +106,14 @@ static void page_text(const struct wire_page *page, const char *frame, char *buf
 		snprintf(buf, size, "(nothing)");
 		return;
 	}
-	snprintf(buf, size, "%s%s%s%s%s, frame %s, sum %#lx",
+	snprintf(buf, size, "%s%s%s%s%s%s, frame %s, sum %#lx",
 		 page->entry & SAMARA_PM_PRESENT ? "present" : "absent",
 		 page->entry & SAMARA_PM_FILE ? " file" : "",
 		 page->entry & SAMARA_PM_MMAP_EXCLUSIVE ? " exclusive" : "",
 		 page->entry & SAMARA_PM_GUARD ? " guard" : "",
-		 page->entry & SAMARA_PM_SWAP ? " swap" : "", frame, (unsigned long)page->sum);
+		 page->entry & SAMARA_PM_SWAP ? " swap" : "",
+		 page->entry & SAMARA_PM_UFFD_WP ? " uffd-wp" : "", frame,
+		 (unsigned long)page->sum);
 }
 
 bool say_page(struct difference *d, const struct wire_page *host, const struct wire_page *ours,

@@ -92,6 +92,12 @@ static void say_output(struct text *t, int32_t nr, const int64_t out[2])
 {
 	char text[40];
 
+	if (nr == OP_SCAN) {
+		say(t, "up to");
+		say_number(t, (unsigned long)out[0]);
+		say(t, " sum %#lx", (unsigned long)out[1]);
+		return;
+	}
 	if (nr == OP_UFFD_API) {
 		say(t, "features %#lx ioctls %#lx", (unsigned long)out[0], (unsigned long)out[1]);
 		return;
@@ -104,7 +110,7 @@ static void say_output(struct text *t, int32_t nr, const int64_t out[2])
 
 static bool has_output(int32_t nr)
 {
-	return nr <= OP_UFFD_API && nr >= OP_UFFD_WAKE;
+	return (nr <= OP_UFFD_API && nr >= OP_UFFD_WAKE) || nr == OP_SCAN;
 }
 
 static const struct wire_msg *msgs_of(const struct ours *o, const struct seen *seen)

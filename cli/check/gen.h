@@ -44,6 +44,7 @@ struct gen {
 		uint32_t open, raw; /* userfaultfds; those without UFFDIO_API: bits */
 		uint32_t readable;  /* those with messages */
 		uint32_t asleep;    /* cells (wire.h) */
+		uint32_t working;   /* of these: calls that go on when they no longer sleep */
 		unsigned int now;   /* the process that makes calls */
 		int tries;          /* answers that have not ended all sleep */
 		/* The last page fault that was read of. */

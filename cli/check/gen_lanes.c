@@ -25,6 +25,7 @@ static bool has_work_left(const struct wire_op *op)
 	case CALL_PEEK:
 	case CALL_RESULT:
 	case CALL_SWITCH:
+	case CALL_SCAN:
 		return false;
 	case CALL_MREMAP:
 		return op->arg[2] > op->arg[1]; /* locked memory is filled */
@@ -36,6 +37,21 @@ static bool has_work_left(const struct wire_op *op)
 		       op->arg[2] == 23;
 	default:
 		return !is_uffd(op->nr);
+	}
+}
+
+/* Whichever of two such comes first, what is there in the end is the same. */
+static bool is_one_access(const struct wire_op *op)
+{
+	switch (call_of(op->nr)) {
+	case CALL_PEEK:
+	case CALL_TOUCH:
+	case CALL_READ:
+	case CALL_PIN:
+	case CALL_FETCH:
+		return true;
+	default:
+		return false;
 	}
 }
 
@@ -56,7 +72,8 @@ void gen_lane(struct gen *gen, struct wire_op *op)
 		op->nr = OP_UFFD_WAKE, op->arg[1] = WIRE_WINDOW, op->arg[2] = PAGE;
 	if (changes_map(op) && (sleeps(gen, 0) || one_in(gen, 4)))
 		in_lane(op, 1);
-	if (gen->uffd.asleep && !is_uffd(op->nr) && has_work_left(op))
+	if ((gen->uffd.asleep && !is_uffd(op->nr) && has_work_left(op)) ||
+	    (gen->uffd.working && is_one_access(op)))
 		*op = (struct wire_op){ .nr = OP_RESULT, .arg = { below(gen, WIRE_LANES) } };
 }
 
@@ -80,12 +97,15 @@ static void learn_messages(struct gen *gen, const struct wire_op *op, const stru
 void gen_learn_uffd(struct gen *gen, const struct wire_op *op, const struct ours *o,
 		    const struct seen *seen)
 {
-	const uint32_t number = (uint32_t)op->arg[0];
+	const uint32_t number = (uint32_t)op->arg[0], before = gen->uffd.asleep;
 
 	if (gen->profile != PROFILE_UFFD)
 		return;
 	gen->uffd.readable = seen->uffd.readable;
 	gen->uffd.asleep = ours_asleep(o);
+	if (seen->ret == WIRE_ASLEEP && has_work_left(op) && !is_one_access(op))
+		gen->uffd.working |= gen->uffd.asleep & ~before;
+	gen->uffd.working &= gen->uffd.asleep;
 	gen->uffd.now = o->procs.now;
 	gen->procs = o->procs.n;
 	if (op->nr == OP_UFFD_CREATE && seen->ret >= 0) {

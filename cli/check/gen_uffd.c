@@ -171,6 +171,10 @@ static void bound_copy(struct wire_op *op)
 static void gen_copy(struct gen *gen, struct wire_op *op, uint64_t number, struct range at)
 {
 	*op = request(OP_UFFD_COPY, number, at, 1 + below(gen, 1000));
+	if (one_in(gen, 5))
+		op->arg[3] = one_in(gen, 3) ? pick(gen).start : pick_pages(gen).start;
+	if (one_in(gen, 20) && op->arg[3] >= WIRE_PATTERNS)
+		op->arg[3] += below(gen, PAGE);
 	op->arg[4] = pick_fill_mode(gen);
 	bound_copy(op);
 }
@@ -185,6 +189,35 @@ static void gen_move(struct gen *gen, struct wire_op *op, uint64_t number, struc
 		op->arg[2] = from.end - from.start;
 }
 
+static uint64_t pick_categories(struct gen *gen, unsigned long one)
+{
+	/* Neither huge pages nor soft-dirty: not every host has those, and here are none. */
+	const uint64_t known = 0x1ff & ~(uint64_t)(PAGE_IS_HUGE | PAGE_IS_SOFT_DIRTY);
+
+	return one_in(gen, one) ? below(gen, 0x200) & known : 0;
+}
+
+static void gen_scan(struct gen *gen, struct wire_op *op)
+{
+	const struct range at = one_in(gen, 3) ? window(gen) : pick_pages(gen);
+	uint64_t returned = pick_categories(gen, 4);
+
+	if (!returned && !one_in(gen, 20))
+		returned = PAGE_IS_WPALLOWED | PAGE_IS_WRITTEN | PAGE_IS_FILE | PAGE_IS_PRESENT |
+			   PAGE_IS_SWAPPED | PAGE_IS_PFNZERO | PAGE_IS_GUARD;
+	*op = (struct wire_op){
+		.nr = OP_SCAN,
+		.arg = { at.start, at.end, one_in(gen, 3) ? 0 : below(gen, 4),
+			 pick_categories(gen, 4) | pick_categories(gen, 2) << 16 |
+				 pick_categories(gen, 4) << 32 | returned << 48,
+			 one_in(gen, 3) ? below(gen, 12) : WIRE_REGIONS,
+			 one_in(gen, 3) ? below(gen, 40) : 0 },
+	};
+	if (one_in(gen, 60))
+		op->arg[2] = 1UL << below(gen, 64);
+	in_lane(op, HANDLER);
+}
+
 void gen_uffd(struct gen *gen, struct wire_op *op, enum call_id id)
 {
 	const struct range at = pick_pages(gen);
@@ -195,6 +228,15 @@ void gen_uffd(struct gen *gen, struct wire_op *op, enum call_id id)
 	case CALL_PEEK:
 		*op = (struct wire_op){ .nr = OP_PEEK, .arg = { at.start + below(gen, PAGE) } };
 		in_lane(op, 1);
+		break;
+	case CALL_PIN:
+	case CALL_POKE:
+		*op = (struct wire_op){ .nr = calls[id].nr,
+					.arg = { (at.start + below(gen, at.end - at.start)) & -8UL,
+						 one_in(gen, 2), gen->made } };
+		break;
+	case CALL_SCAN:
+		gen_scan(gen, op);
 		break;
 	case CALL_RESULT:
 		*op = (struct wire_op){ .nr = OP_RESULT, .arg = { below(gen, WIRE_LANES) } };
@@ -320,13 +362,15 @@ static bool gen_second(struct gen *gen, struct wire_op *op)
 {
 	const struct range at = one_in(gen, 3) ? window(gen) : pick(gen);
 	const unsigned long addr = at.start + below(gen, at.end - at.start);
+	static const int32_t accesses[] = { OP_TOUCH, OP_READ, OP_PIN };
 
+	if (gen->uffd.working)
+		return false;
 	if (!sleeps(gen, 1)) {
 		*op = (struct wire_op){ .nr = OP_PEEK, .arg = { addr } };
 		in_lane(op, 1);
 	} else if (!sleeps(gen, 0)) {
-		*op = (struct wire_op){ .nr = one_in(gen, 2) ? OP_TOUCH : OP_READ,
-					.arg = { addr } };
+		*op = (struct wire_op){ .nr = PICK(gen, accesses), .arg = { addr & -8UL } };
 	} else {
 		return false;
 	}

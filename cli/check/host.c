@@ -303,7 +303,7 @@ unsigned int op_lane(const struct wire_op *op)
 bool seq_has_lanes(const struct seq *seq)
 {
 	for (unsigned int i = 0; i < seq->n; i++)
-		if (is_uffd(seq->op[i].nr) || seq->op[i].nr == OP_RESULT || op_lane(&seq->op[i]))
+		if (seq->op[i].nr <= OP_RESULT || op_lane(&seq->op[i]))
 			return true;
 	return false;
 }

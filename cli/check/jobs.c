@@ -13,12 +13,14 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <samara/uffd_abi.h>
 
 #include "check/cover.h"
 #include "check/gen.h"
 #include "common.h"
 
 #define MAX_JOBS 64
+#define UFFD_FLAGS (SAMARA_VM_UFFD_MISSING | SAMARA_VM_UFFD_MINOR | SAMARA_VM_UFFD_WP)
 
 struct job {
 	struct result result;
@@ -119,7 +121,10 @@ static bool changes_pages(const struct wire_op *op)
 	case CALL_UFFD_WRITEPROTECT:
 	case CALL_UFFD_UNREGISTER:
 	case CALL_UFFD_CLOSE:
+	case CALL_POKE:
 		return true;
+	case CALL_SCAN:
+		return op->arg[2] & PM_SCAN_WP_MATCHING;
 	default:
 		return false;
 	}
@@ -139,6 +144,51 @@ static void leave_out(const struct ours *o, struct wire_op *op, struct result *r
 		return;
 	r->left_out++;
 	snprintf(r->why_left_out, sizeof(r->why_left_out), "%s", why);
+}
+
+/* What is copied from must not wait for the handler, which is what copies. */
+static void copy_from_what_is_there(struct samara_mm *mm, struct wire_op *op)
+{
+	const unsigned long end = op->arg[3] + op->arg[2];
+	struct samara_vma_info vma = { .end = op->arg[3] };
+
+	if (op->arg[3] < WIRE_PATTERNS)
+		return;
+	while (!samara_vma_next(mm, vma.end, &vma) && vma.start < end)
+		if (vma.flags & (SAMARA_VM_UFFD_MISSING | SAMARA_VM_UFFD_MINOR))
+			op->arg[3] = 1;
+}
+
+/*
+ * A debugger's access waits for handlers in the library only, and lets stacks grow in Linux only:
+ * there it becomes a pin.
+ */
+static void poke_what_is_there(struct samara_mm *mm, struct wire_op *op)
+{
+	struct samara_vma_info vma;
+
+	if (samara_vma_next(mm, op->arg[0], &vma) || vma.start > op->arg[0] ||
+	    (vma.flags & UFFD_FLAGS))
+		op->nr = OP_PIN;
+}
+
+/*
+ * Of an empty page that is not registered for write protection PAGE_IS_WRITTEN says that there is a
+ * page table, and a fault on a file that fails leaves one only here: so there a scan is about pages
+ * that are present.
+ */
+static void scan_what_is_known(struct samara_mm *mm, struct wire_op *op)
+{
+	const uint64_t present = PAGE_IS_PRESENT;
+	struct samara_vma_info vma = { .end = op->arg[0] };
+	bool known = true;
+
+	while (!samara_vma_next(mm, vma.end, &vma) && vma.start < op->arg[1])
+		known &= (vma.flags & SAMARA_VM_UFFD_WP) != 0;
+	if (known)
+		return;
+	op->arg[3] &= ~(present << 16 * MASK_INVERTED);
+	op->arg[3] |= present << 16 * MASK_ALL;
 }
 
 /* What is looked at after op, call number nr. */
@@ -180,6 +230,12 @@ int seq_make(struct side_by_side *s, struct seq *seq, unsigned long nr, struct r
 		else if (seq->n >= prefix)
 			gen_next(&gen, op);
 		leave_out(&s->ours, op, r);
+		if (op->nr == OP_UFFD_COPY)
+			copy_from_what_is_there(ours_mm_of(&s->ours, op), op);
+		if (op->nr == OP_SCAN)
+			scan_what_is_known(s->ours.mm, op);
+		if (op->nr == OP_POKE)
+			poke_what_is_there(ours_mm_of(&s->ours, op), op);
 		op->look = looks(set, op, seq->n, profile);
 		kind = kind_at(s->ours.mm, op);
 		err = ours_do(&s->ours, op, seq->n);

@@ -89,6 +89,8 @@ bool op_touches(const struct wire_op *op)
 	switch (op->nr) {
 	case OP_TOUCH:
 	case OP_STORE:
+	case OP_PIN:
+	case OP_POKE:
 	case SYS_mlock:
 	case SYS_mlock2:
 	case SYS_mlockall:
@@ -125,18 +127,40 @@ const char *facts_cannot_judge_op(const struct host_facts *facts, const struct w
 	return NULL;
 }
 
+static bool is_marked(struct samara_mm *mm, unsigned long start, unsigned long end)
+{
+	unsigned long long entry;
+
+	for (; start < end; start += PAGE)
+		if (samara_pagemap(mm, start, 1, &entry) || (entry & SAMARA_PM_UFFD_WP))
+			return true;
+	return false;
+}
+
 /*
  * MADV_GUARD_INSTALL zaps what is in its way until nothing is; the marker of a write-protected page
- * of a file stays, and Linux 6.18 tries for ever.
+ * of a file's mapping stays, and Linux 6.18 tries for ever.
  */
 static const char *over_marks(struct samara_mm *mm, const struct wire_op *op)
 {
 	struct samara_vma_info vma = { .end = op->arg[0] & -PAGE };
-	const unsigned long end = op->arg[0] + op->arg[1];
+	const unsigned long start = vma.end, end = op->arg[0] + op->arg[1];
 
 	while (!samara_vma_next(mm, vma.end, &vma) && vma.start < end)
-		if (vma.ino && strcmp(vma.name, "/dev/zero") != 0)
+		if (vma.ino && strcmp(vma.name, "/dev/zero") != 0 &&
+		    is_marked(mm, vma.start > start ? vma.start : start,
+			      vma.end < end ? vma.end : end))
 			return "guards over write-protected pages of files, which never end";
+	return NULL;
+}
+
+static const char *over_disk(struct samara_mm *mm, const struct wire_op *op)
+{
+	struct samara_vma_info vma = { .end = op->arg[0] };
+
+	while (!samara_vma_next(mm, vma.end, &vma) && vma.start < op->arg[1])
+		if (strstr(vma.name, "samara-check-"))
+			return "what the host has read of the file on disk";
 	return NULL;
 }
 
@@ -146,6 +170,8 @@ const char *map_cannot_judge_op(struct samara_mm *mm, const struct wire_op *op)
 
 	if (op->nr == SYS_madvise && op->arg[2] == 102 /* GUARD_INSTALL */)
 		return over_marks(mm, op);
+	if (op->nr == OP_SCAN)
+		return over_disk(mm, op);
 	/* Linux fills it before it tells what has moved, and no handler can fill meanwhile. */
 	if (op->nr == SYS_mremap && op->arg[2] > op->arg[1] &&
 	    !samara_vma_next(mm, op->arg[0], &vma) && (vma.flags & SAMARA_VM_LOCKED))
@@ -162,7 +188,7 @@ const char *answer_cannot_judge(const struct settings *set, const struct wire_op
 		return "no further process is allowed here (RLIMIT_NPROC, a PIDs cgroup)";
 	if (host == -ENOSYS)
 		return "a call is not known here, or filtered";
-	if (host == -ENOSPC || host == -EDQUOT || host == -EIO)
+	if (op->nr != OP_POKE && (host == -ENOSPC || host == -EDQUOT || host == -EIO))
 		return "the file system of /var/tmp is full or broken";
 	if (op->nr == OP_FILE_WRITE && host >= 0 && host < ours)
 		return "the file system of /var/tmp is full";

@@ -62,6 +62,8 @@ bool lane_is_asleep(const struct lane *lane, const struct lanes *all);
 /* It has done something since this was asked last, or may have: the kernel does not tell. */
 bool lane_has_run(struct lane *lane);
 
+/* The call, by the thread of lane: no request. */
+long ours_lane_perform(struct lane *lane);
 /* The request, by the thread of lane. */
 long ours_uffd_call(struct lane *lane, struct lanes *all, unsigned int process);
 /* Whether there is one of that number. */

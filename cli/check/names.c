@@ -115,6 +115,13 @@ const struct call_info calls[CALLS] = {
 				     80 },
 	[CALL_UFFD_WAKE] = { "uffd_wake", OP_UFFD_WAKE, 3, { ARG_NUM, ARG_ADDR, ARG_NUM }, 15 },
 	[CALL_UFFD_READ] = { "uffd_read", OP_UFFD_READ, 2, { ARG_NUM, ARG_NUM }, 40 },
+	[CALL_SCAN] = { "pagemap_scan",
+			OP_SCAN,
+			6,
+			{ ARG_ADDR, ARG_ADDR, ARG_NUM, ARG_NUM, ARG_NUM, ARG_NUM },
+			60 },
+	[CALL_PIN] = { "pin", OP_PIN, 3, { ARG_ADDR, ARG_NUM, ARG_NUM }, 40 },
+	[CALL_POKE] = { "poke", OP_POKE, 3, { ARG_ADDR, ARG_NUM, ARG_NUM }, 20 },
 };
 
 enum call_id call_of(int32_t nr)

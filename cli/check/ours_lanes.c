@@ -29,7 +29,7 @@ static void make_call(struct lane *lane, struct lanes *all)
 	else if (lane->call.op.nr == OP_FORK || lane->call.op.nr == OP_FORK_STAY)
 		lane->call.ret = samara_fork(lane->call.view.mm, &lane->call.child);
 	else
-		lane->call.ret = ours_perform(&lane->call.view, &lane->call.op, &lane->call.vec);
+		lane->call.ret = ours_lane_perform(lane);
 }
 
 struct start {
@@ -201,6 +201,11 @@ static unsigned int maker_of(const struct ours *o, const struct wire_op *op)
 	return o->procs.now;
 }
 
+struct samara_mm *ours_mm_of(const struct ours *o, const struct wire_op *op)
+{
+	return o->procs.at[maker_of(o, op)].mm;
+}
+
 static bool is_fork(const struct wire_op *op)
 {
 	return op->nr == OP_FORK || op->nr == OP_FORK_STAY;
@@ -334,7 +339,7 @@ int ours_lanes_do(struct ours *o, struct wire_op *op, struct seen *seen)
 	const struct lane *lane;
 	int err = 0;
 
-	*seen = (struct seen){ .uffd.nr = is_uffd(op->nr) ? op->nr : 0,
+	*seen = (struct seen){ .uffd.nr = is_uffd(op->nr) || op->nr == OP_SCAN ? op->nr : 0,
 			       .uffd.any_order = read_any_order(o, op) };
 	if (op->nr == OP_SWITCH) {
 		seen->ret = ours_switch_to(o, op->arg[0]);

@@ -40,6 +40,7 @@
 #define WIRE_STACKS (WIRE_CELLS + 2)
 #define WIRE_UFFDS 6U      /* userfaultfds at a time */
 #define WIRE_MSGS 16U      /* messages that are read at once, at most */
+#define WIRE_REGIONS 256UL /* that PAGEMAP_SCAN may tell of at once, at most */
 #define WIRE_COPY 0x8000UL /* what UFFDIO_COPY copies from, at most */
 #define WIRE_STACKS_AT 0x1000UL
 #define WIRE_OPS_AT (WIRE_STACKS_AT + WIRE_STACKS * WIRE_STACK)
@@ -105,7 +106,20 @@ enum {
 	OP_UFFD_READ = -29,             /* number, messages: bytes */
 	OP_FIRST_UFFD = OP_UFFD_CREATE, /* numbers fall */
 	OP_LAST_UFFD = OP_UFFD_READ,
+	/* More that only sequences with userfaultfds have. */
+	OP_SCAN =
+		-30, /* PAGEMAP_SCAN: start, end, flags, masks (wire_mask()), regions, max_pages */
+	OP_PIN =
+		-31, /* by process_vm_readv(2) or, if arg[1], writev of pattern arg[2], a word at it */
+	OP_POKE = -32, /* the same by /proc/self/mem, as a debugger; numbers fall */
 };
+
+/* Of OP_SCAN's arg[3]: category_inverted, category_mask, category_anyof_mask, return_mask. */
+enum { MASK_INVERTED, MASK_ALL, MASK_ANY, MASK_RETURN };
+static inline uint64_t wire_mask(uint64_t masks, int which)
+{
+	return masks >> 16 * which & 0xffff;
+}
 
 static inline int is_uffd(int32_t nr)
 {

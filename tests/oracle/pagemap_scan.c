@@ -173,6 +173,9 @@ static struct pm_scan_arg any_arg(void)
 		arg.vec = 0;
 	else if (rng_one_in(&rng, 30))
 		arg.vec = 8;
+	/* No more regions than there is room for, whatever vec_len says. */
+	if (arg.vec == 1 && arg.vec_len > REGIONS && arg.max_pages - 1 >= REGIONS)
+		arg.max_pages = REGIONS;
 	return arg;
 }
 

@@ -104,6 +104,10 @@ static void open_uffds(struct both *b)
 		struct uffdio_api api = { .api = UFFD_API, .features = features[i] };
 
 		b->host_uffd[i] = host_uffd(features[i]);
+		if (b->host_uffd[i] < 0)
+			print_message(
+				"without userfaultfds: this host has none of features %#llx\n",
+				features[i]);
 		assert_int_equal(samara_uffd_create(b->m.mm, O_NONBLOCK, &b->uffd[i]), 0);
 		assert_int_equal(samara_uffd_ioctl(b->uffd[i], UFFDIO_API, &api), 0);
 	}

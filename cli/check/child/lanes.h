@@ -15,6 +15,7 @@
 #define CLI_CHECK_CHILD_LANES_H
 
 #include "pages.h"
+#include "scan.h"
 #include "uffd.h"
 
 #define CLONE_VM_ 0x100UL
@@ -84,7 +85,8 @@ static void lane_main(void)
 		ACCESS.fault.signo = ACCESS.fault.code = 0;
 		ACCESS.fault.at = 0;
 		cell->out[0] = cell->out[1] = 0;
-		cell->ret = is_uffd(op->nr) ? uffd_call(op, cell, nr / WIRE_LANES) : perform(op);
+		cell->ret = is_uffd(op->nr) ? uffd_call(op, cell, nr / WIRE_LANES) :
+					      lane_perform(op, cell);
 		cell->fault.signo = ACCESS.fault.signo;
 		cell->fault.code = ACCESS.fault.code;
 		cell->fault.at = ACCESS.fault.at;
