@@ -107,10 +107,10 @@ enum {
 	OP_FIRST_UFFD = OP_UFFD_CREATE, /* numbers fall */
 	OP_LAST_UFFD = OP_UFFD_READ,
 	/* More that only sequences with userfaultfds have. */
-	OP_SCAN =
-		-30, /* PAGEMAP_SCAN: start, end, flags, masks (wire_mask()), regions, max_pages */
-	OP_PIN =
-		-31, /* by process_vm_readv(2) or, if arg[1], writev of pattern arg[2], a word at it */
+	/* PAGEMAP_SCAN: start, end, flags, masks (wire_mask()), regions, pages */
+	OP_SCAN = -30,
+	/* A word at arg[0], by process_vm_readv(2); if arg[1], by writev, of pattern arg[2]. */
+	OP_PIN = -31,
 	OP_POKE = -32, /* the same by /proc/self/mem, as a debugger; numbers fall */
 };
 

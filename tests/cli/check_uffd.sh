@@ -112,23 +112,77 @@ messages_are_compared() {
 	done
 }
 
+# has_ended PID: it ends, within ten seconds
+has_ended() {
+	local tries
+	for tries in $(seq 1000); do
+		[ -e "/proc/$1" ] || return 0
+		sleep 0.01
+	done
+	return 1
+}
+
+# children_of PID: processes that it has started, and what these have
+children_of() {
+	local pid
+	for pid in $(cat "/proc/$1"/task/*/children 2>/dev/null); do
+		echo "$pid"
+		children_of "$pid"
+	done
+}
+
+# begin_to_check SEED: $check runs; $children are what it has started, of which some are on the host
+begin_to_check() {
+	local tries
+	"${uffd[@]}" --seqs=100000 --seed="$1" >"$tmp/out" 2>"$tmp/err" &
+	check=$!
+	for tries in $(seq 1000); do
+		children=$(children_of "$check")
+		[ "$(wc -w <<<"$children")" -lt 3 ] || return 0
+		sleep 0.01
+	done
+	die "seed $1: it starts nothing: '$children', $(cat "$tmp/err")"
+}
+
 # The command is killed while calls sleep, maybe: its processes end too.
 nothing_is_left_when_it_is_killed() {
-	local check children tries
-	"${uffd[@]}" --seqs=100000 --seed=$RANDOM >"$tmp/out" 2>"$tmp/err" &
-	check=$!
-	sleep "0.$((RANDOM % 5 + 5))"
-	children=$(cat "/proc/$check/task/$check/children")
-	children="$children $(for pid in $children; do cat "/proc/$pid/task/$pid/children"; done)"
+	local check children pid seed=$RANDOM
+	begin_to_check $seed
+	sleep "0.$((RANDOM % 5 + 1))"
+	children="$children $(children_of "$check")"
 	kill -KILL "$check"
-	wait $check 2>/dev/null || true
+	wait "$check" 2>/dev/null || true
 	# Jobs end with the pipe that the command reads; what they started on the host with them.
 	for pid in $children; do
-		for tries in $(seq 1000); do
-			[ -e "/proc/$pid" ] || break
-			sleep 0.01
-		done
-		[ ! -e "/proc/$pid" ] || die "process $pid is left: $(cat "/proc/$pid/stat")"
+		has_ended "$pid" || die "seed $seed: process $pid is left: $(cat "/proc/$pid/stat")"
+	done
+}
+
+# those_on_the_host PID: of the children of PID
+those_on_the_host() {
+	local pid
+	for pid in $(children_of "$1"); do
+		[[ $(cat "/proc/$pid/comm" 2>/dev/null) != memfd:* ]] || echo "$pid"
+	done
+}
+
+# One that runs a sequence is killed (-1), or the one that starts those (0): that is no difference.
+a_killed_process_cannot_be_judged() {
+	local check children pid tries those which=$1 status=0 seed=$RANDOM
+	begin_to_check $seed
+	for tries in $(seq 1000); do
+		[ -e "/proc/$check/task/$check/children" ] || break
+		mapfile -t those < <(those_on_the_host "$check")
+		[ ${#those[@]} = 0 ] || kill -KILL "${those[which]}" 2>/dev/null || true
+		sleep 0.01
+	done
+	wait "$check" || status=$?
+	if [ $status != 2 ] || [ "$(wc -l <"$tmp/err")" != 1 ] ||
+		! grep -qE 'was killed|a process of the sequence' "$tmp/err"; then
+		die "seed $seed: number $which is killed: status $status: $(cat "$tmp/err" "$tmp/out")"
+	fi
+	for pid in $children; do
+		has_ended "$pid" || die "seed $seed: process $pid is left"
 	done
 }
 
@@ -146,4 +200,6 @@ a_difference_is_shrunk_to_a_case
 cases_have_lanes
 messages_are_compared
 nothing_is_left_when_it_is_killed
+a_killed_process_cannot_be_judged 0
+a_killed_process_cannot_be_judged -1
 echo ok
