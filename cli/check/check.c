@@ -212,7 +212,7 @@ static int write_compat(const struct options *o, const struct cover *cover)
 	if (!o->compat)
 		return EXIT_SAME;
 	command_text(o, command, sizeof(command));
-	n = compat_write(o->compat, cover, command);
+	n = compat_write(o->compat, cover, command, o->set.plan.profile == PROFILE_UFFD);
 	if (n < 0)
 		return fail("check", "%s: %s", o->compat, strerror(-n));
 	if (n)

@@ -5,6 +5,7 @@
  */
 #define _GNU_SOURCE
 #include <sys/mman.h>
+#include <samara/uffd_abi.h>
 
 #include "check/cover.h"
 #include "check/gen.h"
@@ -40,6 +41,15 @@
 		ODD("len not of whole pages", call, 1), \
 	{ \
 		"len beyond everything", call, TEST_AT_LEAST, 1, ALL, MANY \
+	}
+
+/* And requests of userfaultfds on one. */
+#define REQUEST(call) \
+	ANY(call), ODD("start not on a page", call, 1), IS("len 0", call, 2, 0), \
+		ODD("len not of whole pages", call, 2)
+#define NO_MODE(call, arg, least) \
+	{ \
+		"a mode that does not exist", call, TEST_AT_LEAST, arg, ALL, least \
 	}
 
 #define PROTS(call) \
@@ -186,6 +196,64 @@ const struct arg_class arg_classes[] = {
 	ANY(CALL_FILE_READ),
 	ANY(CALL_SWAPON),
 	ANY(CALL_SWAPOFF),
+
+	ANY(CALL_PEEK),
+	ANY(CALL_RESULT),
+	IS("flags 0", CALL_UFFD_CREATE, 0, 0),
+	{ "flags", CALL_UFFD_CREATE, TEST_NOT_EQUAL, 0, ALL, 0 },
+	ANY(CALL_UFFD_CLOSE),
+	ANY(CALL_UFFD_API),
+	{ "another version", CALL_UFFD_API, TEST_NOT_EQUAL, 1, ALL, UFFD_API },
+	IS("no feature", CALL_UFFD_API, 2, 0),
+	{ "a feature that does not exist", CALL_UFFD_API, TEST_AT_LEAST, 2, ALL, 1UL << 17 },
+	REQUEST(CALL_UFFD_REGISTER),
+	IS("MISSING", CALL_UFFD_REGISTER, 3, 1),
+	IS("WP", CALL_UFFD_REGISTER, 3, 2),
+	IS("MINOR", CALL_UFFD_REGISTER, 3, 4),
+	IS("MISSING|WP", CALL_UFFD_REGISTER, 3, 3),
+	IS("MISSING|MINOR", CALL_UFFD_REGISTER, 3, 5),
+	IS("WP|MINOR", CALL_UFFD_REGISTER, 3, 6),
+	IS("MISSING|WP|MINOR", CALL_UFFD_REGISTER, 3, 7),
+	IS("mode 0", CALL_UFFD_REGISTER, 3, 0),
+	NO_MODE(CALL_UFFD_REGISTER, 3, 8),
+	REQUEST(CALL_UFFD_UNREGISTER),
+	REQUEST(CALL_UFFD_COPY),
+	FLAG("DONTWAKE", CALL_UFFD_COPY, 4, 1),
+	FLAG("WP", CALL_UFFD_COPY, 4, 2),
+	NO_MODE(CALL_UFFD_COPY, 4, 4),
+	{ "from memory of the program", CALL_UFFD_COPY, TEST_AT_LEAST, 3, ALL, WIRE_PATTERNS },
+	REQUEST(CALL_UFFD_ZEROPAGE),
+	FLAG("DONTWAKE", CALL_UFFD_ZEROPAGE, 3, 1),
+	NO_MODE(CALL_UFFD_ZEROPAGE, 3, 2),
+	REQUEST(CALL_UFFD_CONTINUE),
+	FLAG("DONTWAKE", CALL_UFFD_CONTINUE, 3, 1),
+	FLAG("WP", CALL_UFFD_CONTINUE, 3, 2),
+	NO_MODE(CALL_UFFD_CONTINUE, 3, 4),
+	REQUEST(CALL_UFFD_POISON),
+	FLAG("DONTWAKE", CALL_UFFD_POISON, 3, 1),
+	NO_MODE(CALL_UFFD_POISON, 3, 2),
+	REQUEST(CALL_UFFD_MOVE),
+	FLAG("DONTWAKE", CALL_UFFD_MOVE, 4, 1),
+	FLAG("ALLOW_SRC_HOLES", CALL_UFFD_MOVE, 4, 2),
+	REQUEST(CALL_UFFD_WRITEPROTECT),
+	IS("off", CALL_UFFD_WRITEPROTECT, 3, 0),
+	FLAG("WP", CALL_UFFD_WRITEPROTECT, 3, 1),
+	FLAG("DONTWAKE", CALL_UFFD_WRITEPROTECT, 3, 2),
+	NO_MODE(CALL_UFFD_WRITEPROTECT, 3, 4),
+	REQUEST(CALL_UFFD_WAKE),
+	IS("one message", CALL_UFFD_READ, 1, 1),
+	{ "several", CALL_UFFD_READ, TEST_AT_LEAST, 1, ALL, 2 },
+	IS("no room for one", CALL_UFFD_READ, 1, 0),
+	ANY(CALL_SCAN),
+	ODD("start not on a page", CALL_SCAN, 0),
+	FLAG("WP_MATCHING", CALL_SCAN, 2, 1),
+	FLAG("CHECK_WPASYNC", CALL_SCAN, 2, 2),
+	NO_MODE(CALL_SCAN, 2, 4),
+	IS("no regions", CALL_SCAN, 4, 0),
+	IS("reads", CALL_PIN, 1, 0),
+	IS("writes", CALL_PIN, 1, 1),
+	IS("reads", CALL_POKE, 1, 0),
+	IS("writes", CALL_POKE, 1, 1),
 	{ .name = NULL },
 };
 

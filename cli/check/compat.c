@@ -2,13 +2,17 @@
 /*
  * docs/compatibility.md: one table a call, a row for each sort of arguments, a
  * column for each kind of mapping. A cell shows the outcomes that occurred,
- * all equal on both sides, or the number of the note that says why it is empty.
+ * all equal on both sides, or the number of the note that says why it is empty. Userfaultfds have a
+ * section of their own, from runs of their own.
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "check/cover.h"
+
+#define UFFD_HEADING "\n## Userfaultfds\n"
 
 struct page {
 	FILE *to;
@@ -16,11 +20,6 @@ struct page {
 	int unexplained;
 	unsigned long cells, tried;
 };
-
-static bool has_mapping(enum call_id call)
-{
-	return calls[call].args && calls[call].kind[0] == ARG_ADDR && call != CALL_BRK;
-}
 
 static int note_number(const struct note *note)
 {
@@ -50,15 +49,15 @@ static void cell(struct page *p, const struct arg_class *class, int at, int kind
 	p->cells++;
 	fputs(" |", p->to);
 	for (int o = 0; o < MAX_OUTCOMES; o++) {
-		const int err = outcome_errno(o);
-
 		if (!seen[o])
 			continue;
-		fprintf(p->to, "%s %s", between, err > 0 ? error_name(err) : err ? "other" : "ok");
+		fprintf(p->to, "%s %s", between, outcome_name(o));
 		between = ",";
 	}
 	if (*between) {
 		p->tried++;
+	} else if (class->call >= CALL_PEEK) {
+		/* Which mappings a request meets is left to chance. */
 	} else if (note) {
 		fprintf(p->to, " %s[^%d]", note->deviates ? "deviates" : "", note_number(note));
 	} else {
@@ -126,20 +125,69 @@ static void head(struct page *p, const char *command)
 	fputs("\n## What was compared\n", p->to);
 }
 
-int compat_write(const char *path, const struct cover *c, const char *command)
+static void without_uffd(struct page *p, const char *command)
 {
-	struct page p = { .to = fopen(path, "w"), .cover = c };
-
-	if (!p.to)
-		return -errno;
-	head(&p, command);
+	head(p, command);
 	for (int call = 0; call < CALL_DROP_CAPS; call++)
-		table(&p, (enum call_id)call);
-	fputc('\n', p.to);
+		table(p, (enum call_id)call);
+	fputc('\n', p->to);
 	for (const struct note *note = notes; note->call; note++)
 		if (note->kinds)
-			fprintf(p.to, "[^%d]: %s\n", note_number(note), note->why);
-	fprintf(p.to, "\n%lu of %lu cells were tried; the others have a note.\n", p.tried, p.cells);
+			fprintf(p->to, "[^%d]: %s\n", note_number(note), note->why);
+	fprintf(p->to, "\n%lu of %lu cells were tried; the others have a note.\n", p->tried,
+		p->cells);
+}
+
+static void with_uffd(struct page *p, const char *command)
+{
+	fprintf(p->to, UFFD_HEADING "\nWritten by `%s`; do not edit.\n", command);
+	fputs("Each outcome occurred on both sides alike, and so did what the request wrote,\n"
+	      "messages, what slept and what ended its sleep, the map, pages and their bits in\n"
+	      "pagemap. Calls of programs were made between them, some of which *wait* for a\n"
+	      "handler; so does a `pin` (process_vm_readv, process_vm_writev). A `poke` is a\n"
+	      "debugger's access (/proc/PID/mem) to memory that is registered nowhere. Columns\n"
+	      "are as above; an empty cell did not occur.\n",
+	      p->to);
+	for (int call = CALL_UFFD_CREATE; call < CALLS; call++)
+		table(p, (enum call_id)call);
+	fprintf(p->to, "\n%lu of %lu cells were tried.\n", p->tried, p->cells);
+}
+
+/* What is in path, or nothing; to be freed. */
+static char *text_of(const char *path)
+{
+	FILE *from = fopen(path, "r");
+	char *text = NULL;
+	size_t size = 0;
+
+	if (from && getdelim(&text, &size, '\0', from) < 0) {
+		free(text);
+		text = NULL;
+	}
+	if (from)
+		fclose(from);
+	return text;
+}
+
+int compat_write(const char *path, const struct cover *c, const char *command, bool uffd)
+{
+	struct page p = { .cover = c };
+	char *before = text_of(path), *section = before ? strstr(before, UFFD_HEADING) : NULL;
+
+	p.to = fopen(path, "w");
+	if (!p.to) {
+		free(before);
+		return -errno;
+	}
+	if (!uffd)
+		without_uffd(&p, command);
+	else if (before)
+		fwrite(before, 1, section ? (size_t)(section - before) : strlen(before), p.to);
+	if (uffd)
+		with_uffd(&p, command);
+	else if (section)
+		fputs(section, p.to);
+	free(before);
 	if (fclose(p.to))
 		return -EIO;
 	return p.unexplained;

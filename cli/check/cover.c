@@ -16,8 +16,8 @@ const char *const kind_names[KINDS] = {
 };
 
 static const int errnos[] = {
-	0,      EPERM,  EAGAIN, ENOMEM,    EACCES,     EFAULT, EBUSY, EEXIST,
-	ENODEV, EINVAL, EFBIG,  EOVERFLOW, EOPNOTSUPP, ENOSYS, EBADF, EIO,
+	0,     EPERM,     EAGAIN,     ENOMEM, EACCES, EFAULT, EBUSY,  EEXIST, ENODEV,      EINVAL,
+	EFBIG, EOVERFLOW, EOPNOTSUPP, ENOSYS, EBADF,  EIO,    ENOENT, ESRCH,  EINPROGRESS,
 };
 #define KNOWN (int)(sizeof(errnos) / sizeof(errnos[0]))
 
@@ -30,16 +30,20 @@ static int outcome_of(long ret)
 {
 	int i = 0;
 
+	if (ret == WIRE_ASLEEP)
+		ret = -EINPROGRESS;
 	while (SAMARA_IS_ERR_VALUE(ret) && i < KNOWN && errnos[i] != -ret)
 		i++;
 	return i;
 }
 
-static const char *outcome_name(int outcome)
+const char *outcome_name(int outcome)
 {
 	const int err = outcome_errno(outcome);
 
-	return !err ? "ok" : err < 0 ? "another" : error_name(err);
+	if (err == EINPROGRESS)
+		return "waits";
+	return !err ? "ok" : err < 0 ? "other" : error_name(err);
 }
 
 static enum map_kind kind_of(const struct samara_vma_info *vma)
@@ -65,14 +69,22 @@ static enum map_kind kind_of(const struct samara_vma_info *vma)
 	return shared ? KIND_FILE_SHARED : KIND_FILE_PRIVATE;
 }
 
+bool has_mapping(enum call_id call)
+{
+	return calls[call].args > is_uffd(calls[call].nr) &&
+	       calls[call].kind[is_uffd(calls[call].nr)] == ARG_ADDR && call != CALL_BRK;
+}
+
 /* What lies where op is aimed at, before it is carried out. */
 enum map_kind kind_at(struct samara_mm *mm, const struct wire_op *op)
 {
 	const struct call_info *call = &calls[call_of(op->nr)];
-	const unsigned long addr = op->arg[0], end = addr + op->arg[1];
+	const int at = is_uffd(op->nr);
+	const unsigned long addr = op->arg[at];
+	const unsigned long end = op->nr == OP_SCAN ? op->arg[1] : addr + op->arg[at + 1];
 	struct samara_vma_info vma, next;
 
-	if (!call->args || call->kind[0] != ARG_ADDR || call->nr == calls[CALL_BRK].nr)
+	if (!has_mapping(call_of(op->nr)))
 		return KIND_NOTHING;
 	if (samara_vma_next(mm, addr, &vma) || (vma.start > addr && vma.start >= end))
 		return KIND_NOTHING;

@@ -53,6 +53,9 @@ struct cover {
 
 /* The errno that an index of seen stands for; 0 is success. */
 int outcome_errno(int outcome);
+const char *outcome_name(int outcome);
+/* Whether a call of that sort is aimed at what is mapped. */
+bool has_mapping(enum call_id call);
 enum map_kind kind_at(struct samara_mm *mm, const struct wire_op *op);
 void cover_count(struct cover *cover, const struct wire_op *op, long ret, enum map_kind kind);
 void cover_add(struct cover *sum, const struct cover *part);
@@ -69,7 +72,10 @@ struct note {
 extern const struct note notes[]; /* ends with a call of NULL */
 const struct note *note_for(const struct arg_class *class, enum map_kind kind);
 
-/* docs/compatibility.md. The number of cells that nothing explains, or -errno. */
-int compat_write(const char *path, const struct cover *c, const char *command);
+/*
+ * docs/compatibility.md: its section of userfaultfds, or all but that; the rest stays as it is in
+ * path. The number of cells that nothing explains, or -errno.
+ */
+int compat_write(const char *path, const struct cover *c, const char *command, bool uffd);
 
 #endif

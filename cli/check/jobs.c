@@ -205,6 +205,12 @@ static uint32_t looks(const struct settings *set, const struct wire_op *op, unsi
 	return profile == PROFILE_SWAP ? look | LOOK_RSS : look;
 }
 
+/* It was, unless its lane slept. */
+static bool was_made(const struct side_by_side *s, const struct wire_op *op, unsigned int nr)
+{
+	return !s->ours.begin.lanes || op->nr == OP_UFFD_MOVE || s->ours.seen[nr].ret != WIRE_BUSY;
+}
+
 int seq_make(struct side_by_side *s, struct seq *seq, unsigned long nr, struct result *r,
 	     struct cover *cover)
 {
@@ -237,11 +243,11 @@ int seq_make(struct side_by_side *s, struct seq *seq, unsigned long nr, struct r
 		if (op->nr == OP_POKE)
 			poke_what_is_there(ours_mm_of(&s->ours, op), op);
 		op->look = looks(set, op, seq->n, profile);
-		kind = kind_at(s->ours.mm, op);
+		kind = kind_at(profile == PROFILE_UFFD ? ours_mm_of(&s->ours, op) : s->ours.mm, op);
 		err = ours_do(&s->ours, op, seq->n);
 		gen_learn(&gen, op, s->ours.seen[seq->n].ret);
 		gen_learn_uffd(&gen, op, &s->ours, &s->ours.seen[seq->n]);
-		if (cover)
+		if (cover && was_made(s, op, seq->n))
 			cover_count(cover, op, s->ours.seen[seq->n].ret, kind);
 	}
 	ours_end(&s->ours);

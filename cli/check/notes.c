@@ -19,6 +19,14 @@ const struct note notes[] = {
 	{ "touch, read", "a stack without charge that grows (MAP_NORESERVE)", 0, true,
 	  "Linux charges the growth and never gives the charge back; here it is asked for and "
 	  "given back at once. Seen only near the commit limit" },
+	{ "pagemap_scan", "PAGE_IS_WRITTEN of empty pages where write protection is not registered",
+	  0, true,
+	  "it tells where Linux has page tables. A fault on a file that fails leaves one here" },
+	{ "poke", "memory that is registered with a userfaultfd", 0, true,
+	  "in Linux /proc/PID/mem is refused where the handler would have to be waited for; "
+	  "here a debugger's access waits as any other" },
+	{ "poke", "below a stack", 0, true,
+	  "in Linux /proc/PID/mem lets it grow; here only the program's own accesses do" },
 	{ "all", "soft-dirty, [anon:NAME], memory policies", 0, true,
 	  "in Linux they keep mappings apart; here they do not exist" },
 	/* what is not asked */
@@ -30,8 +38,8 @@ const struct note notes[] = {
 	{ "all", "contents, signals, pagemap, shared frames, several processes", 0, false,
 	  "not in these tables; compared by --profile=pages" },
 	{ "all", "userfaultfds", 0, false,
-	  "not in these tables; compared by --profile=uffd: requests, messages, what sleeps and "
-	  "what ends its sleep" },
+	  "in a section of their own; compared by --profile=uffd: requests, messages, what sleeps "
+	  "and what ends its sleep, PAGEMAP_SCAN, pins" },
 	{ "mincore", "the vector, where memory was accessed", 0, false,
 	  "compared by --profile=guards (nothing is accessed) and --profile=pages, there where the "
 	  "file on disk is not mapped: what the host has of it in memory is not known" },
