@@ -2,8 +2,9 @@
 /*
  * Whether a thread of the library's side sleeps for a userfaultfd's handler. The kernel tells which
  * threads sleep, and on which futex: a page fault's is on the thread's own stack, an event's is
- * not, but while its event is unread its userfaultfd can be read. What is neither may be a lock for
- * a moment, and so has to last.
+ * not, but while its event is unread its userfaultfd can be read, and no other lane runs: else it
+ * may be a lock that one of those has. What is neither may be a lock for a moment, and so has to
+ * last.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -79,7 +80,16 @@ bool lane_has_run(struct lane *lane)
 	return !*before || strcmp(before, lane->look.ran) != 0;
 }
 
-/* On a futex of its own stack, or of what can be read. */
+/* No lane does anything: so none has a lock for which another waits. */
+static bool all_rest(const struct lanes *all)
+{
+	for (unsigned int i = 0; i < WIRE_CELLS; i++)
+		if (all->lane[i].runs && !is_stopped(&all->lane[i]))
+			return false;
+	return true;
+}
+
+/* On a futex of its own stack, or maybe of what can be read. */
 static bool waits_for_handler(const struct lane *lane, const struct lanes *all)
 {
 	unsigned long at;
@@ -89,7 +99,8 @@ static bool waits_for_handler(const struct lane *lane, const struct lanes *all)
 	show(lane->look.syscall, text, sizeof(text));
 	if (sscanf(text, "%d %lx", &nr, &at) != 2 || nr != SYS_futex)
 		return false;
-	return (at >= lane->look.low && at < lane->look.high) || ours_uffd_readable(all);
+	return (at >= lane->look.low && at < lane->look.high) ||
+	       (ours_uffd_readable(all) && all_rest(all));
 }
 
 bool lane_is_asleep(const struct lane *lane, const struct lanes *all)
