@@ -4,11 +4,11 @@
  *
  * Present (bit 0, or bit 8 for a page that no access reaches, PROT_NONE):
  *
- *    63   62..59    58        57      56..52   51 ... 12
- *    NX     -     uffd wp  soft dirty   -      frame
+ *    63   62 .. 52   51 ... 12
+ *    NX      -        frame
  *
- *    11    10        9        8      7     6      5    4   3     2     1    0
- *    -   was excl. special  no acc. huge  dirty  acc.  -   -   user  write  P
+ *    11          10        9        8      7     6      5      4      3     2     1    0
+ *    soft dirty was excl. special  no acc. huge  dirty  acc. uffd wp  -   user  write  P
  *
  * Not present: 0 is an empty entry; else bit 1 is set, so that none of them is 0
  *
@@ -46,14 +46,14 @@ typedef struct {
 #define PTE_WRITE (1ULL << 1)
 #define PTE_USER (1ULL << 2)
 #define PTE_TABLE (1ULL << 3) /* above level 0, and in no other entry */
+#define PTE_UFFD_WP (1ULL << 4)
 #define PTE_ACCESSED (1ULL << 5)
 #define PTE_DIRTY (1ULL << 6)
 #define PTE_HUGE (1ULL << 7)
 #define PTE_NONE_ACCESS (1ULL << 8) /* without PTE_PRESENT: PROT_NONE */
 #define PTE_SPECIAL (1ULL << 9)     /* a frame without a folio of ours: zero frame, PFN map */
 #define PTE_WAS_EXCLUSIVE (1ULL << 10) /* before the last fork its folio was: range/copy.c */
-#define PTE_SOFT_DIRTY (1ULL << 57)
-#define PTE_UFFD_WP (1ULL << 58)
+#define PTE_SOFT_DIRTY (1ULL << 11)
 #define PTE_NX (1ULL << 63)
 #define PTE_PFN_SHIFT 12
 #define PTE_PFN_MASK 0x000ffffffffff000ULL
