@@ -17,8 +17,10 @@
 
 static DEFINE_ALLOC_SITE(scan_site, "pagemap_scan");
 
-/* Regions that are found before they are copied out: as many as Linux finds. */
-#define ROOM 512
+/* Regions that are found while the lock is held once: as many as Linux finds. */
+#define ROOM 512U
+/* And that are kept before they are copied out, since each copy is a call of the host. */
+#define KEPT (4 * ROOM)
 
 #define FLAGS (PM_SCAN_WP_MATCHING | PM_SCAN_CHECK_WPASYNC)
 #define CATEGORIES \
@@ -92,44 +94,49 @@ static int scan_from(struct range_scan *scan, struct samara_mm *mm, unsigned lon
 	return err;
 }
 
-/* The regions that were found go to arg->vec. How many, or -EFAULT. */
-static long give(struct range_scan *scan, struct pm_scan_arg *ask)
+/* What is kept goes to ask->vec. 0 or -EFAULT. */
+static int give(struct pm_scan_arg *ask, const struct page_region *kept, unsigned int nr)
 {
-	const unsigned int nr = scan->nr;
-
-	if (!nr)
-		return 0;
-	if (host_copy_out((void *)(uintptr_t)ask->vec, scan->region, nr * sizeof(scan->region[0])))
+	if (nr && host_copy_out((void *)(uintptr_t)ask->vec, kept, nr * sizeof(*kept)))
 		return -EFAULT;
-	ask->vec += nr * sizeof(scan->region[0]);
-	ask->vec_len -= nr;
-	scan->nr = 0;
-	return nr;
+	ask->vec += nr * sizeof(*kept);
+	return 0;
 }
 
 /*
- * Regions, or -errno; *walk_end: where it stopped, unchanged if it did not. scan->region has
- * room for ROOM of them, or vec_len.
+ * Regions, or -errno; *walk_end: where it stopped, unchanged if it did not. region has room for
+ * KEPT of them, or vec_len. Where pages are write-protected each piece is copied out before the
+ * next.
  */
 static long scan_all(struct range_scan *scan, struct samara_mm *mm, struct pm_scan_arg *ask,
-		     unsigned long *walk_end)
+		     struct page_region *region, unsigned long *walk_end)
 {
+	const unsigned int most = ask->flags & PM_SCAN_WP_MATCHING ? ROOM : KEPT;
 	const unsigned long end = mm_page_align(mm, ask->end);
 	unsigned long at = ask->start;
-	long regions = 0, given;
+	unsigned int kept = 0;
+	long regions = 0;
+	bool more;
 	int err;
 
 	do {
+		scan->region = region + kept;
+		scan->nr = 0;
 		scan->room = (unsigned int)min(ask->vec_len, (unsigned long long)ROOM);
 		err = scan_from(scan, mm, at, end);
 		/* After a walk in several pieces it stays the last piece's start, as in Linux. */
 		if (err == -ENOSPC)
 			*walk_end = at = scan->stopped;
-		given = give(scan, ask);
-		if (given < 0)
-			return given;
-		regions += given;
-	} while (err == -ENOSPC && ask->vec_len && scan->pages != scan->most);
+		kept += scan->nr;
+		regions += scan->nr;
+		ask->vec_len -= scan->nr;
+		more = err == -ENOSPC && ask->vec_len && scan->pages != scan->most;
+		if (!more || kept + ROOM > most) {
+			if (give(ask, region, kept))
+				return -EFAULT;
+			kept = 0;
+		}
+	} while (more);
 	return err && err != -ENOSPC ? err : regions;
 }
 
@@ -137,6 +144,7 @@ long samara_pagemap_scan(struct samara_mm *mm, struct pm_scan_arg *arg)
 {
 	const int refused = mm_call(mm);
 	struct range_scan scan = { 0 };
+	struct page_region *region = NULL;
 	unsigned long walk_end = 0;
 	struct pm_scan_arg ask;
 	long ret;
@@ -152,13 +160,13 @@ long samara_pagemap_scan(struct samara_mm *mm, struct pm_scan_arg *arg)
 	scan.ask = &ask;
 	scan.most = ask.max_pages ? ask.max_pages : ULONG_MAX;
 	if (ask.vec_len) {
-		scan.region = mem_alloc(&scan_site, min(ask.vec_len, (unsigned long long)ROOM) *
-							    sizeof(scan.region[0]));
-		if (!scan.region)
+		region = mem_alloc(&scan_site,
+				   min(ask.vec_len, (unsigned long long)KEPT) * sizeof(*region));
+		if (!region)
 			return -ENOMEM;
 	}
-	ret = scan_all(&scan, mm, &ask, &walk_end);
-	mem_free(&scan_site, scan.region);
+	ret = scan_all(&scan, mm, &ask, region, &walk_end);
+	mem_free(&scan_site, region);
 	arg->walk_end = walk_end ? walk_end : mm_page_align(mm, ask.end);
 	return ret;
 }
