@@ -125,7 +125,8 @@ static int map_folio(const struct fill_place *p, struct folio *folio)
 	if (gives_way(pte_read(p->at)))
 		err = folio_try_ref_to_map(folio) ? 0 : -ENOMEM;
 	if (!err) {
-		folio_set(folio, FOLIO_DIRTY);
+		if (!folio_test(folio, FOLIO_DIRTY))
+			folio_set(folio, FOLIO_DIRTY);
 		table_put(p->leaf, p->at, given_pte(p, folio));
 		mm_rss_add(p->d->vma->vm_mm, folio_rss(folio), 1);
 	}
@@ -211,29 +212,45 @@ static int fill_page(const struct fill_place *p)
 	return err;
 }
 
+/* Pages of one leaf from number done on, until one cannot: its number. */
+static unsigned int fill_leaf(const struct fill_desc *d, struct table *leaf, unsigned int done,
+			      unsigned long end, int *err)
+{
+	struct samara_mm *mm = d->vma->vm_mm;
+	struct fill_place p = {
+		.d = d,
+		.addr = d->addr + done * mm_page_size(mm),
+		.leaf = leaf,
+	};
+
+	for (; p.addr < end; p.addr += mm_page_size(mm), done++) {
+		p.at = table_pte(mm, leaf, p.addr);
+		p.folio = d->kind == FILL_COPY ? &d->folio[done] : NULL;
+		*err = fill_page(&p);
+		if (*err)
+			break;
+	}
+	return done;
+}
+
 unsigned int range_fill(const struct fill_desc *d, int *err)
 {
 	struct samara_mm *mm = d->vma->vm_mm;
-	unsigned int done;
+	const unsigned long end = d->addr + d->pages * mm_page_size(mm);
+	unsigned int done = 0;
+	struct table *leaf;
 
 	rwsem_assert_held(&mm->mmap_lock.sem);
 	*err = 0;
-	for (done = 0; done < d->pages; done++) {
-		struct fill_place p = {
-			.d = d,
-			.addr = d->addr + done * mm_page_size(mm),
-			.folio = d->kind == FILL_COPY ? &d->folio[done] : NULL,
-		};
+	while (!*err && done < d->pages) {
+		const unsigned long addr = d->addr + done * mm_page_size(mm);
 
-		*err = table_get(mm, p.addr, &p.leaf);
+		*err = table_get(mm, addr, &leaf);
 		if (*err)
 			break;
 		if (d->vma->vm_file)
 			smp_mb();
-		p.at = table_pte(mm, p.leaf, p.addr);
-		*err = fill_page(&p);
-		if (*err)
-			break;
+		done = fill_leaf(d, leaf, done, leaf_end(mm->geo, addr, end), err);
 	}
 	return done;
 }

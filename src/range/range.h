@@ -172,7 +172,7 @@ enum fill_kind { FILL_COPY, FILL_ZERO, FILL_CONTINUE, FILL_POISON };
 struct fill_desc {
 	struct vma *vma; /* anonymous, or of shared memory; FILL_CONTINUE: the latter */
 	unsigned long addr;
-	unsigned int pages; /* at most FILL_MOST */
+	unsigned int pages; /* FILL_COPY: at most FILL_MOST */
 	enum fill_kind kind;
 	uint64_t bits; /* PTE_UFFD_WP: the pages come write-protected; or 0 */
 	/*

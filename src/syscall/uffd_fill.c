@@ -26,6 +26,9 @@
 #include "syscall/uffd_calls.h"
 #include "vma/find.h"
 
+/* Pages that are filled while the lock is held once. */
+#define LOCKED_MOST 128UL
+
 _Static_assert(FILL_MOST <= HOST_COPY_MOST, "a batch is one call of the host");
 
 struct fill {
@@ -198,7 +201,7 @@ static unsigned int fill_locked(struct fill *f, unsigned int n, int *err)
  */
 static int fill_some(struct fill *f)
 {
-	const unsigned long most = f->source ? 1 : FILL_MOST;
+	const unsigned long most = f->source ? 1 : f->kind == FILL_COPY ? FILL_MOST : LOCKED_MOST;
 	unsigned int n = (unsigned int)min(most, mm_pages(f->mm, f->len - f->done));
 	unsigned int frames = 0;
 	int unread = 0, err = 0;
