@@ -60,7 +60,7 @@ if(SAMARA_SCHEDULE)
 		--param=tsan-distinguish-volatile=0)
 	target_compile_definitions(samara_flags INTERFACE SAMARA_SCHEDULE=1
 		LOCK_SPINS=1 RWSEM_SPINS=1 RWSEM_PATIENCE=2 VMA_LOCK_SPINS=1 FOLIO_SPINS=1
-		LOOKS_SPUN=1)
+		UFFD_SPINS=1 LOOKS_SPUN=1)
 	foreach(call IN ITEMS memcpy memmove memset memcmp malloc calloc aligned_alloc free realloc
 			mmap munmap pthread_create pthread_join pthread_setname_np pthread_atfork
 			pthread_key_create pthread_key_delete pthread_setspecific

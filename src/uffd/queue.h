@@ -32,6 +32,13 @@ void queue_close(struct uffd_queues *q);
  */
 void queue_events_over(struct list_head *over);
 
+/*
+ * Looks at *word until it is not old any more, but no longer than an answer of a thread on another
+ * core takes: two wake-ups by the kernel take ten times as long. Returns whether it changed. Where
+ * the process has one core it does not look.
+ */
+bool queue_spin_while(const struct samara_uffd *uffd, const unsigned int *word, unsigned int old);
+
 /* wait.c: with its last reference. */
 void uffd_posts_free(struct samara_uffd *uffd);
 

@@ -30,7 +30,7 @@ static void settle(struct uffd_queues *q)
 void queue_message_came(struct uffd_queues *q)
 {
 	settle(q);
-	q->readers++;
+	WRITE_ONCE(q->readers, q->readers + 1);
 }
 
 void queue_messages_left(struct uffd_queues *q)
@@ -45,12 +45,22 @@ void queue_wake_readers(struct uffd_queues *q)
 		futex_wake(&q->readers, 1, FUTEX_ANYONE);
 }
 
+bool queue_spin_while(const struct samara_uffd *uffd, const unsigned int *word, unsigned int old)
+{
+	for (unsigned int i = 0; i < uffd->spins; i++) {
+		if (READ_ONCE(*word) != old)
+			return smp_load_acquire((unsigned int *)word) != old;
+		cpu_relax();
+	}
+	return false;
+}
+
 void queue_close(struct uffd_queues *q)
 {
 	int fd;
 
 	spin_lock(&q->lock, RANK_EVENT);
-	q->readers++;
+	WRITE_ONCE(q->readers, q->readers + 1);
 	fd = q->eventfd;
 	WRITE_ONCE(q->eventfd, -1); /* its number may be another descriptor's soon */
 	spin_unlock(&q->lock);
@@ -103,8 +113,15 @@ static bool take_message(struct samara_uffd *uffd, struct uffd_msg *msg, struct 
 	return true;
 }
 
-/* 1: *msg is one; 0: there is none; -EBADF. To wait, the caller is counted, and *word is noted. */
-static int try_read(struct samara_uffd *uffd, struct uffd_msg *msg, unsigned int *word)
+/* What a reader that finds nothing does: it comes back, looks on for a while, and then sleeps. */
+enum reader { READER_LEAVES, READER_SPINS, READER_SLEEPS };
+
+/*
+ * 1: *msg is one; 0: there is none; -EBADF. *word is what readers is then. A reader that is about
+ * to sleep is counted.
+ */
+static int try_read(struct samara_uffd *uffd, struct uffd_msg *msg, enum reader reader,
+		    unsigned int *word)
 {
 	struct uffd_queues *q = &uffd->q;
 	LIST_HEAD(over);
@@ -112,10 +129,9 @@ static int try_read(struct samara_uffd *uffd, struct uffd_msg *msg, unsigned int
 
 	spin_lock(&q->lock, RANK_EVENT);
 	ret = q->closed ? -EBADF : take_message(uffd, msg, &over);
-	if (!ret && word) {
+	if (!ret && reader == READER_SLEEPS)
 		atomic_inc(&q->asleep);
-		*word = q->readers;
-	}
+	*word = q->readers;
 	spin_unlock(&q->lock);
 	queue_events_over(&over);
 	return ret;
@@ -129,20 +145,25 @@ static void sleep_for_message(struct uffd_queues *q, unsigned int word)
 
 long uffd_read(struct samara_uffd *uffd, struct uffd_msg *msg, unsigned long nr)
 {
-	const bool waits = !(uffd->flags & O_NONBLOCK);
+	enum reader reader = uffd->flags & O_NONBLOCK ? READER_LEAVES : READER_SPINS;
 	unsigned long done = 0;
 	unsigned int word;
 	int ret;
 
 	uffd_get(uffd);
 	for (;;) {
-		/* Only the first is waited for. */
-		ret = try_read(uffd, &msg[done], waits && !done ? &word : NULL);
-		if (ret == 1 && ++done < nr)
-			continue;
-		if (ret || done || !waits)
+		ret = try_read(uffd, &msg[done], reader, &word);
+		if (ret == 1) {
+			reader = READER_LEAVES; /* only the first is waited for */
+			if (++done < nr)
+				continue;
+		}
+		if (ret || reader == READER_LEAVES)
 			break;
-		sleep_for_message(&uffd->q, word);
+		if (reader == READER_SLEEPS)
+			sleep_for_message(&uffd->q, word);
+		else if (!queue_spin_while(uffd, &uffd->q.readers, word))
+			reader = READER_SLEEPS;
 	}
 	uffd_put(uffd);
 	if (done)

@@ -68,7 +68,7 @@ struct uffd_sleeper {
 	bool queued;              /* (q) a thread's: pending or told has it */
 	struct uffd_msg msg;
 };
-enum { UFFD_ASLEEP, UFFD_CALLED, UFFD_INTERRUPTED, UFFD_POSTED };
+enum { UFFD_AWAKE, UFFD_ASLEEP, UFFD_CALLED, UFFD_INTERRUPTED, UFFD_POSTED };
 
 /* A change to the map, from its preparation on. Allocated before the point of no return. */
 struct uffd_event {
@@ -111,6 +111,7 @@ struct samara_uffd {
 	refcount_t refs;
 	unsigned int flags;    /* (i) */
 	bool closing;          /* (m) no VMA gets it any more */
+	unsigned int spins;    /* (i) looks before sleeping */
 	unsigned int features; /* (a) UFFD_FEATURE_*, and UFFD_READY once UFFDIO_API was called */
 	unsigned int changing; /* (q), (a) for reading: events that make fills say -EAGAIN */
 	/* RANK_UFFD. For reading: pages are filled. For writing: changing rises for REMOVE. */

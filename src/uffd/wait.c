@@ -7,10 +7,10 @@
  *                        '-- wake, close --+--> called --> uffd_sleep() returns
  *                            interrupt, exit
  *
- * Who calls a sleeper takes it off its list under the queue's lock, and sets and wakes its word
- * behind that, so that no host call is made under the lock. The sleeper is its thread's stack: it
- * is not touched after its word was set. The word's address is still woken then, which all users of
- * futex_wait() allow for.
+ * A thread that calls a sleeper takes it off its list under the queue's lock. It then drops the
+ * lock, sets the sleeper's word, and wakes it if it sleeps. So no host call is made under the lock.
+ * The sleeper is on its thread's stack: it is not touched after its word was set. The address of
+ * the word is still woken then, which all users of futex_wait() allow for.
  *
  * A post is in the same lists, so that faults are read in the order in which they were made. It
  * lasts until it is woken, its page has come (uffd_posts_drop()) or its mapping has gone. Until
@@ -56,7 +56,7 @@ void uffd_queue(struct vma *vma, unsigned long addr, unsigned int why, struct uf
 
 	vma_assert_stays(vma);
 	describe(sleeper, vma, addr, why);
-	sleeper->word = UFFD_ASLEEP;
+	sleeper->word = UFFD_AWAKE;
 	sleeper->queued = true;
 	uffd_get(uffd);
 	spin_lock(&uffd->q.lock, RANK_EVENT);
@@ -92,16 +92,19 @@ static unsigned long call_all(struct list_head *called, unsigned int word)
 		unsigned int *at = &sleeper->word;
 
 		list_del(&sleeper->in);
-		smp_store_release(at, word);
-		futex_wake(at, 1, FUTEX_ANYONE);
+		if (xchg(at, word) == UFFD_ASLEEP)
+			futex_wake(at, 1, FUTEX_ANYONE);
 	}
 	return calls;
 }
 
 static void wait_until_called(struct uffd_sleeper *sleeper)
 {
-	unsigned int *word = &sleeper->word;
+	unsigned int *word = &sleeper->word, was = UFFD_AWAKE;
 
+	if (queue_spin_while(sleeper->uffd, word, UFFD_AWAKE) ||
+	    !try_cmpxchg_acq_rel(word, &was, UFFD_ASLEEP))
+		return;
 	while (smp_load_acquire(word) == UFFD_ASLEEP)
 		futex_wait(word, UFFD_ASLEEP, FUTEX_ANYONE, NULL);
 }

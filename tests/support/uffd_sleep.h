@@ -40,9 +40,9 @@ static inline unsigned int uffd_sleepers(struct samara_uffd *uffd)
 
 	spin_lock(&uffd->q.lock, RANK_EVENT);
 	list_for_each_entry(s, &uffd->q.pending, in)
-		n += s->word == UFFD_ASLEEP;
+		n += READ_ONCE(s->word) <= UFFD_ASLEEP;
 	list_for_each_entry(s, &uffd->q.told, in)
-		n += s->word == UFFD_ASLEEP;
+		n += READ_ONCE(s->word) <= UFFD_ASLEEP;
 	spin_unlock(&uffd->q.lock);
 	return n;
 }
