@@ -13,6 +13,7 @@
  *                                ops->flush(), takes the lock  <--  munmap, fork, reclaim, another
  *   cannot use it any more  <--     unmaps, or write-protects       thread's copy-on-write, ...
  *                                ops->wait()               <--  nothing is freed before it returns
+ *                                ops->moved()              <--  or: another frame, in one step
  *
  * The lock is the backend's, one for each address space or for parts of it. Between the question
  * whether a translation is stale and the end of mapping it the lock is held, and ops->flush() takes
@@ -173,6 +174,13 @@ struct samara_unit_ops {
 	 */
 	void (*flush)(void *priv, unsigned long start, unsigned long end, enum samara_lost lost);
 	/*
+	 * Copy-on-write: the page at addr gets the frame t->pfn, which has its bytes already, with
+	 * t->rights, in the place of another one. A backend that can exchange the two in one step does
+	 * so, has done it when it returns, and returns 1: flush() is not called for it, and the page
+	 * may be used at once. 0, or NULL: flush() and wait() are called as for SAMARA_LOST_ALL.
+	 */
+	int (*moved)(void *priv, const struct samara_translation *t);
+	/*
 	 * Returns once nothing that runs the mm can use what was flushed. Frames are given back
 	 * behind it, copies made, write-back begun. NULL: flush() has waited.
 	 */
@@ -188,7 +196,7 @@ struct samara_unit_ops {
 };
 
 /*
- * What runs mm is told of changes. Both ops may be called by any thread that makes a call on the
+ * What runs mm is told of changes. flush(), wait(), moved() and young() may be called by any thread that makes a call on the
  * machine (another mm's too: reclaim, truncation), several at once for one unit, and with locks of
  * the library held. They make no call of this library but samara_translation_stale(), and wait for
  * no thread that may be inside one: the thread that runs mm, for one, if it can be waiting for a
