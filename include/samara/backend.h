@@ -196,12 +196,12 @@ struct samara_unit_ops {
 };
 
 /*
- * What runs mm is told of changes. flush(), wait(), moved() and young() may be called by any thread that makes a call on the
- * machine (another mm's too: reclaim, truncation), several at once for one unit, and with locks of
- * the library held. They make no call of this library but samara_translation_stale(), and wait for
- * no thread that may be inside one: the thread that runs mm, for one, if it can be waiting for a
- * call. Calls on the mm whose flush has not ended are made to wait, and that is all that a slow one
- * does. Any number of units may be attached. A child of samara_fork() has none.
+ * What runs mm is told of changes. flush(), wait(), moved() and young() may be called by any thread
+ * that makes a call on the machine (another mm's too: reclaim, truncation), several at once for one
+ * unit, and with locks of the library held. They make no call of this library but
+ * samara_translation_stale(), and wait for no thread that may be inside one: the thread that runs
+ * mm, for one, if it can be waiting for a call. What is slow here makes calls on the mm wait, and
+ * nothing else. Any number of units may be attached. A child of samara_fork() has none.
  * 0, -EINVAL (size), -E2BIG, -ENOMEM.
  */
 SAMARA_API SAMARA_MUST_CHECK int samara_unit_attach(struct samara_mm *mm, const struct samara_unit_ops *ops,
