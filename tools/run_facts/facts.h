@@ -146,5 +146,6 @@ void group_truth(void);
 void group_ends(void);
 void group_life(void);
 void group_span(void);
+void group_stops(void);
 
 #endif

@@ -195,7 +195,7 @@ static void leases(void)
 	FACT("read lease while a descriptor for writing is open",
 	     P("%s", fcntl(ro, F_SETLEASE, F_RDLCK) ? err(-errno) : "granted"));
 	close(fd);
-	FACT("read lease of a file that nobody writes",
+	FACT("read lease of a file without a writer",
 	     P("%s", fcntl(ro, F_SETLEASE, F_RDLCK) ? err(-errno) : "granted"));
 	w = open(path, O_WRONLY | O_NONBLOCK);
 	FACT("... another open for writing, O_NONBLOCK", P("%s, ", w < 0 ? err(-errno) : "goes on"),

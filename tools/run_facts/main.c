@@ -7,7 +7,7 @@ static const struct {
 } groups[] = {
 	{ "truth", group_truth }, { "ends", group_ends },     { "life", group_life },
 	{ "span", group_span },   { "notify", group_notify }, { "fault", group_fault },
-	{ "agent", group_agent }, { "fork", group_fork },
+	{ "agent", group_agent }, { "fork", group_fork },     { "stops", group_stops },
 };
 
 static bool pinned;

@@ -109,6 +109,11 @@ static long doer_does(struct guest *g, enum asked what, long page, long arg)
 	case ASK_LOAD:
 	case ASK_STORE:
 		return touch(g, at, what == ASK_STORE);
+	case ASK_HAMMER:
+		for (double end = now() + (double)arg * 1000; now() < end;)
+			if (touch(g, at, true))
+				return g->c->sig;
+		return 0;
 	case ASK_READ2:
 		fd = open("/dev/zero", O_RDONLY);
 		ret = read(fd, at, 1);
@@ -138,6 +143,7 @@ static long agent_does(struct guest *g, enum asked what, long page, long pages, 
 {
 	char *at = g->at + page * (long)PAGE;
 	const unsigned long bytes = (unsigned long)pages * PAGE;
+	int fd;
 
 	switch (what) {
 	case ASK_UNMAP:
@@ -151,8 +157,11 @@ static long agent_does(struct guest *g, enum asked what, long page, long pages, 
 	case ASK_RDONLY:
 		return mprotect(at, bytes, PROT_READ);
 	case ASK_EMPTY:
-		return mmap(at, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
-			    memfd_create("empty", 0), 0) == MAP_FAILED;
+		fd = memfd_create("empty", 0);
+		return mmap(at, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) ==
+				       MAP_FAILED ?
+			       -errno :
+			       fd;
 	case ASK_ZAP:
 		return madvise(at, bytes, MADV_DONTNEED);
 	case ASK_WAKE_AT:

@@ -14,6 +14,7 @@ enum asked {
 	ASK_LOAD, /* the signal, or 0 */
 	ASK_STORE,
 	ASK_READ2,  /* read(2) of a byte into the page: 1 or -errno */
+	ASK_HAMMER, /* stores for arg[2] ms: the signal, or 0 */
 	ASK_JOIN,   /* a thread whose exit word is on the page ends, joined by futex: 0, 1: hangs */
 	ASK_ROBUST, /* the owner of a robust futex on the page ends: the word afterwards */
 	ASK_FUTEX,  /* waits for the futex on the page, shared: 0 woken, -errno; arg[2]: ms */

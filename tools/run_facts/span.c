@@ -3,6 +3,7 @@
 #include "facts.h"
 
 #include <linux/falloc.h>
+#include <sys/sendfile.h>
 
 static struct frames f;
 
@@ -45,6 +46,63 @@ static double punch_cost(unsigned long pages, int times)
 	return best(times, 1, punch_next, NULL) / (double)pages;
 }
 
+/* How bytes come into fresh frames: pages of a file, pages of another frame. */
+enum way { PREAD, SEND, STORE_COPY, PWRITE, FRAME_COPY, WAYS };
+static const char *const way_names[WAYS] = {
+	"16 pages of a file into holes: pread to the mapping, a page",
+	"... sendfile to the descriptor, a page",
+	"a page of a frame into a hole: memcpy",
+	"... pwrite to the descriptor",
+	"... copy_file_range within the descriptor",
+};
+static int source;
+
+static void bring(void *arg, int i)
+{
+	const enum way way = *(enum way *)arg;
+	const unsigned long pages = way <= SEND ? 16 : 1;
+	loff_t from = 0, to = (loff_t)((1000 + (unsigned long)i * pages) * PAGE);
+	ssize_t got = (ssize_t)(pages * PAGE);
+
+	switch (way) {
+	case PREAD:
+		got = pread(source, f.base + to, pages * PAGE, 0);
+		break;
+	case SEND:
+		lseek(f.fd, to, SEEK_SET);
+		got = sendfile(f.fd, source, &from, pages * PAGE);
+		break;
+	case STORE_COPY:
+		memcpy(f.base + to, f.base, PAGE);
+		break;
+	case PWRITE:
+		got = pwrite(f.fd, f.base, PAGE, to);
+		break;
+	default:
+		got = copy_file_range(f.fd, &from, f.fd, &to, PAGE, 0);
+	}
+	must(got == (ssize_t)(pages * PAGE), way_names[way]);
+}
+
+static void bringing(void)
+{
+	char path[] = "/var/tmp/run_facts.XXXXXX", page[16 * PAGE];
+
+	memset(page, 's', sizeof(page));
+	source = mkstemp(path);
+	unlink(path);
+	must(write(source, page, sizeof(page)) == (ssize_t)sizeof(page), "file");
+	for (enum way way = 0; way < WAYS; way++) {
+		const int pages = way <= SEND ? 16 : 1;
+
+		memset(f.base, 'f', PAGE);
+		FACT(way_names[way],
+		     P("%.2f", best(way <= SEND ? 100 : 1000, 1, bring, &way) / pages));
+		punch(0, 512UL << 30);
+	}
+	close(source);
+}
+
 static long host_kib(void)
 {
 	char line[200];
@@ -75,6 +133,36 @@ static void registering(unsigned long bytes)
 	close(fd);
 }
 
+static long tables_kib(void)
+{
+	char line[200];
+	long kib = 0;
+	FILE *in = fopen("/proc/self/status", "r");
+
+	while (fgets(line, sizeof(line), in))
+		if (sscanf(line, "VmPTE: %ld", &kib) == 1)
+			break;
+	fclose(in);
+	return kib;
+}
+
+/* No page is there: are entries made nevertheless? */
+static void protecting(unsigned long bytes)
+{
+	int fd = uffd_make(0);
+	char *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, f.fd, 0);
+	const long before = tables_kib();
+	double took;
+
+	must(!reg(fd, at, bytes / PAGE, ALL_MODES), "register");
+	took = now();
+	protect(fd, at, bytes / PAGE, true);
+	took = now() - took;
+	P("%.0f (%ld KiB of tables) ", took, tables_kib() - before);
+	munmap(at, bytes);
+	close(fd);
+}
+
 void group_span(void)
 {
 	long before;
@@ -93,6 +181,10 @@ void group_span(void)
 	punch(0, 512UL << 30);
 	FACT("punching holes, per page: 1, 16, 512 pages at once", P("%.2f, ", punch_cost(1, 1000)),
 	     P("%.2f, ", punch_cost(16, 200)), P("%.2f", punch_cost(512, 20)));
+	punch(0, 512UL << 30);
+	bringing();
+	FACT("WRITEPROTECT of an empty window of 2 MiB, 64 MiB, 1 GiB", protecting(BLOCK),
+	     protecting(32 * BLOCK), protecting(1UL << 30));
 	FACT("REGISTER of an empty window of 2 MiB, 64 MiB, 64 GiB", registering(BLOCK),
 	     registering(32 * BLOCK), registering(64UL << 30));
 }

@@ -109,6 +109,23 @@ static void moved(void)
 	served_end(&s);
 }
 
+/* A file without bytes is mapped and registered, and grows. */
+static void grown(void)
+{
+	struct served s = served_start(8, ALL_MODES, 0);
+	const int fd = (int)served_agent(&s, ASK_EMPTY, 3, 1, 0);
+	struct uffd_msg msg;
+
+	must(!reg(s.g.uffd, s.g.at + 3 * PAGE, 1, ALL_MODES), "register");
+	served_begin(&s, ASK_STORE, 3, 0);
+	FACT("store to a registered mapping of a file without bytes", P("%s", outcome(&s, 200)));
+	must(!ftruncate(fd_of(&s.g, fd), 1L << 47), "length");
+	served_begin(&s, ASK_STORE, 3, 0);
+	FACT("... the same once the file has 2^47 bytes",
+	     P("%s", next_message(s.g.uffd, &msg, 1000) ? "a message" : "none"));
+	served_end(&s);
+}
+
 /* What a mapping that is not registered gives, for as long as it is not. */
 static void gap(void)
 {
@@ -128,22 +145,43 @@ static void handler(int sig)
 	*handled += 1;
 }
 
-/* A signal while a store waits: is it handled before the answer? */
-static void interrupted(void)
+/* A signal while an access waits: is it handled before the answer? */
+static void interrupted(enum asked ask, const char *question)
 {
 	struct served s;
 	struct uffd_msg msg;
 	int messages;
 
-	handled = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	signal(SIGUSR1, handler);
+	*handled = 0;
 	s = served_start(8, ALL_MODES, 0);
-	served_begin(&s, ASK_STORE, 3, 0);
+	served_begin(&s, ask, 3, 0);
 	messages = next_message(s.g.uffd, &msg, 1000);
 	syscall(SYS_tgkill, s.g.pid, s.g.pid, SIGUSR1);
-	messages += next_message(s.g.uffd, &msg, 1000);
-	FACT("a signal while a store waits", P("handled %d, messages %d; ", *handled, messages),
+	usleep(20000);
+	while (next_message(s.g.uffd, &msg, 1))
+		messages++;
+	FACT(question,
+	     P("before the answer %d are handled, messages %s; ", *handled,
+	       messages == 1 ? "1" :
+	       messages == 2 ? "2" :
+			       "without end"),
 	     zero(s.g.uffd, s.g.at + 3 * PAGE, 1), P("%s", outcome(&s, 1000)));
+	served_end(&s);
+}
+
+/* Two frames take turns at an address while a thread stores there. */
+static void exchanged(void)
+{
+	struct served s = served_start(8, 0, 0);
+	long ret = 0;
+
+	s.g.ram.base[8 * PAGE] = s.g.ram.base[9 * PAGE] = 1;
+	served_agent(&s, ASK_MAP_FULL, 3, 1, 8);
+	served_begin(&s, ASK_HAMMER, 3, 300);
+	for (int i = 0; !served_done(&s, 0, &ret); i++)
+		served_agent(&s, ASK_MAP_FULL, 3, 1, 8 + i % 2);
+	FACT("a thread stores to a page for 0.3 s while two frames take turns there by mmap",
+	     P("%s", ret ? "a signal" : "no signal"));
 	served_end(&s);
 }
 
@@ -158,7 +196,12 @@ void group_truth(void)
 	FACT("read(2) into it waits; PROT_READ, wake", P("%s", refused_store(ASK_READ2)));
 	moved();
 	gap();
-	interrupted();
+	grown();
+	handled = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	signal(SIGUSR1, handler);
+	interrupted(ASK_STORE, "a signal while a store waits");
+	interrupted(ASK_READ2, "a signal while read(2) waits");
+	exchanged();
 	s = served_start(8, ALL_MODES, 0);
 	served_begin(&s, ASK_READ2, 3, 0);
 	FACT("read(2) into an absent page; ZEROPAGE",
