@@ -103,8 +103,17 @@ int wake(int fd, const void *at, unsigned long pages);
 int poison(int fd, const void *at);
 bool next_message(int fd, struct uffd_msg *msg, int ms); /* false: none within ms */
 
-/* getppid(2) of this process is asked about from now on; the listener. */
-int filter_getppid(void);
+/*
+ * What the filter answers (SECCOMP_RET_*) when this process makes call nr, from now on; all else
+ * passes. The listener of RET_USER_NOTIF, or 0.
+ */
+int filter(unsigned int nr, unsigned int answer);
+
+/* The number behind key in a file of /proc. */
+long proc_number(const char *path, const char *key);
+
+/* fork, exit and wait by this process, n times. */
+double forks(int n);
 
 /* guests ---------------------------------------------------------------------------- */
 

@@ -4,23 +4,6 @@
 
 #define PAGES 4096UL
 
-static double forks(int n)
-{
-	double took[n];
-
-	for (int i = 0; i < n; i++) {
-		pid_t pid;
-
-		took[i] = now();
-		pid = fork();
-		if (!pid)
-			_exit(0);
-		waitpid(pid, NULL, 0);
-		took[i] = now() - took[i];
-	}
-	return twentieth(took, n);
-}
-
 static void body(struct guest *g)
 {
 	for (unsigned int n = 2;; n++) {

@@ -3,6 +3,7 @@
 #include "facts.h"
 
 #include <linux/falloc.h>
+#include <linux/seccomp.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/uio.h>
@@ -40,7 +41,7 @@ static void program(void)
 	g.at = mmap(NULL, BLOCK, PROT_READ | PROT_WRITE, MAP_SHARED, g.ram.fd, 0);
 	reg(uffd_make(0), g.at, 512, ALL_MODES);
 	clone(agent, malloc(65536) + 65536, CLONE_VM | CLONE_FILES, NULL);
-	filter_getppid();
+	filter(SYS_getppid, SECCOMP_RET_USER_NOTIF);
 	pthread_create(&thread, NULL, faults, g.at);
 	pthread_create(&thread, NULL, asks, NULL);
 	if (!fork())
@@ -129,7 +130,7 @@ static void forker(struct guest *g)
 	pause();
 }
 
-static void forks(void)
+static void fork_told(void)
 {
 	struct guest g = guest_start(forker, 8, ALL_MODES, UFFD_FEATURE_EVENT_FORK);
 	struct uffd_msg msg;
@@ -225,7 +226,7 @@ static void pins(void)
 
 void group_life(void)
 {
-	forks();
+	fork_told();
 	unprivileged();
 	leases();
 	pins();

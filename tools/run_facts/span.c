@@ -103,19 +103,6 @@ static void bringing(void)
 	close(source);
 }
 
-static long host_kib(void)
-{
-	char line[200];
-	long kib = 0;
-	FILE *in = fopen("/proc/meminfo", "r");
-
-	while (fgets(line, sizeof(line), in))
-		if (sscanf(line, "Slab: %ld", &kib) == 1)
-			break;
-	fclose(in);
-	return kib;
-}
-
 static void registering(unsigned long bytes)
 {
 	int fd = uffd_make(0);
@@ -133,32 +120,19 @@ static void registering(unsigned long bytes)
 	close(fd);
 }
 
-static long tables_kib(void)
-{
-	char line[200];
-	long kib = 0;
-	FILE *in = fopen("/proc/self/status", "r");
-
-	while (fgets(line, sizeof(line), in))
-		if (sscanf(line, "VmPTE: %ld", &kib) == 1)
-			break;
-	fclose(in);
-	return kib;
-}
-
 /* No page is there: are entries made nevertheless? */
 static void protecting(unsigned long bytes)
 {
 	int fd = uffd_make(0);
 	char *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, f.fd, 0);
-	const long before = tables_kib();
+	const long before = proc_number("/proc/self/status", "VmPTE");
 	double took;
 
 	must(!reg(fd, at, bytes / PAGE, ALL_MODES), "register");
 	took = now();
 	protect(fd, at, bytes / PAGE, true);
 	took = now() - took;
-	P("%.0f (%ld KiB of tables) ", took, tables_kib() - before);
+	P("%.0f (%ld KiB of tables) ", took, proc_number("/proc/self/status", "VmPTE") - before);
 	munmap(at, bytes);
 	close(fd);
 }
@@ -171,10 +145,10 @@ void group_span(void)
 	f = frames_make(512UL << 30);
 	near = best(2000, 1, store_near, NULL);
 	punch(0, 512UL << 30);
-	before = host_kib();
+	before = proc_number("/proc/meminfo", "Slab");
 	far = best(4000, 1, store_far, NULL);
 	FACT("slab memory of 4000 frames 128 MiB apart, KiB a frame (others run beside)",
-	     P("%.1f", (double)(host_kib() - before) / 4000));
+	     P("%.1f", (double)(proc_number("/proc/meminfo", "Slab") - before) / 4000));
 	punch(0, 512UL << 30);
 	FACT("first store to a frame by the supervisor: consecutive, 2 MiB apart, 128 MiB apart",
 	     P("%.2f, ", near), P("%.2f, ", best(4000, 1, store_block, NULL)), P("%.2f", far));

@@ -3,10 +3,7 @@
 #include "facts.h"
 
 #include <elf.h>
-#include <linux/filter.h>
 #include <linux/seccomp.h>
-#include <stddef.h>
-#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/uio.h>
 #include <sys/user.h>
@@ -23,30 +20,10 @@ static struct control *c;
 
 static void program(enum how how)
 {
-	struct sock_filter code[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRACE),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-	struct sock_fprog prog = { sizeof(code) / sizeof(code[0]), code };
-	double took[200];
-
 	word_wait(&c->go, 1);
-	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	if (how >= SECCOMP)
-		prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog);
-	for (int i = 0; i < 200; i++) {
-		pid_t pid;
-
-		took[i] = now();
-		pid = fork();
-		if (!pid)
-			_exit(0);
-		waitpid(pid, NULL, 0);
-		took[i] = now() - took[i];
-	}
-	c->took = twentieth(took, 200);
+		filter(SYS_clone, SECCOMP_RET_TRACE);
+	c->took = forks(200);
 	_exit(0);
 }
 
