@@ -22,8 +22,8 @@
 
 /* What is compared of a page, bits of pagemap. */
 #define TWIN_BITS \
-	(SAMARA_PM_UFFD_WP | SAMARA_PM_FILE | SAMARA_PM_SWAP | SAMARA_PM_PRESENT | SAMARA_PM_GUARD | \
-	 SAMARA_PM_MMAP_EXCLUSIVE)
+	(SAMARA_PM_UFFD_WP | SAMARA_PM_FILE | SAMARA_PM_SWAP | SAMARA_PM_PRESENT | \
+	 SAMARA_PM_GUARD | SAMARA_PM_MMAP_EXCLUSIVE)
 
 struct twin {
 	struct mem mem;
