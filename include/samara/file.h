@@ -40,11 +40,6 @@ enum samara_file_flags {
 	SAMARA_FILE_SYNC = 1 << 9,     /* the file system knows MAP_SYNC (ext4, xfs) */
 	SAMARA_FILE_NO_FALLOCATE = 1 << 10, /* holes cannot be punched: MADV_REMOVE gives -EOPNOTSUPP */
 	SAMARA_FILE_O_APPEND = 1 << 12, /* opened with O_APPEND: pwrite(2) writes at the end and ignores its offset */
-	/*
-	 * Asked for by samara_file_reopen(), of a host file: shared mappings through it are the host's own page cache,
-	 * coherent with every other program at once. They have no frames here (<samara/backend.h>).
-	 */
-	SAMARA_FILE_HOST_CACHE = 1 << 13,
 	SAMARA_FILE_NO_SYNC = 1 << 11, /* but this file is not on DAX memory: every mapping with MAP_SYNC is refused */
 };
 
@@ -112,30 +107,6 @@ SAMARA_API SAMARA_MUST_CHECK int samara_file_sysv(struct samara_machine *machine
  */
 SAMARA_API SAMARA_MUST_CHECK int samara_file_reopen(struct samara_file *file, unsigned int flags,
 						    struct samara_file **out);
-
-/*
- * A file of the machine that is this file of the host (st_dev, st_ino as fstat(2) gives them), with a reference; NULL:
- * none is open. Which of several open ones is unspecified; samara_file_reopen() makes one with other rights.
- */
-SAMARA_API struct samara_file *samara_file_find(struct samara_machine *machine, unsigned int dev_major,
-						unsigned int dev_minor, unsigned long ino);
-
-/*
- * The host's file has changed in a way that the library could not see: clean pages that it keeps of file are dropped,
- * out of all mappings, and are read again; dirty ones and private copies stay. The length is asked for anew; pages
- * beyond it are taken away as by samara_file_set_length(). 0; -EBUSY: a page is pinned and stays; -EINVAL: not a host
- * file.
- */
-SAMARA_API int samara_file_invalidate(struct samara_file *file);
-
-/*
- * unused(file, priv): the last mapping of a host file has gone, in every mm of the machine, and only references are
- * left. The library keeps the host's file open while there is one, and so its file system cannot be unmounted; putting
- * the last reference (samara_file_put()) writes back, drops the pages and closes it. No lock is held, and any call may
- * be made. file has a reference for the length of the call. unused NULL: not told any more. 0.
- */
-SAMARA_API int samara_set_file_unused(struct samara_machine *machine,
-				      void (*unused)(struct samara_file *file, void *priv), void *priv);
 
 /* One more reference to file. Returns file. */
 SAMARA_API struct samara_file *samara_file_get(struct samara_file *file);

@@ -65,12 +65,6 @@ enum samara_machine_flags {
 	 * pagemap's bit 55 and to samara_pagemap_scan(), and new mappings count as written to (sd in VmFlags).
 	 */
 	SAMARA_MACHINE_SOFT_DIRTY = 1 << 6,
-	/*
-	 * Frames follow addresses within blocks of 2 MiB (<samara/backend.h>). Their numbers are from a range that is
-	 * wider than RAM (the larger of 64 GiB and 16 times ram_bytes, at most 2^27 frames), so that a block which is
-	 * reserved costs none. The bytes of frames that are free go back to the host.
-	 */
-	SAMARA_MACHINE_PLACED_FRAMES = 1 << 7,
 };
 
 /* vm.overcommit_memory */
