@@ -117,7 +117,7 @@ static void replace(const struct vm_fault *vmf, struct folio *folio, const struc
 		bytes_copy(folio_virt(ram, folio), pfn_to_virt(ram, pte_pfn(vmf->orig)),
 			   mm_page_size(mm));
 	table_clear(vmf->leaf, vmf->pte);
-	tlb_flush_range(mm, vmf->addr, vmf->addr + mm_page_size(mm));
+	tlb_flush_range(mm, vmf->addr, vmf->addr + mm_page_size(mm), TLB_LOST_ALL);
 	fault_set_anon(vmf, folio);
 	/* A page that is only unshared stays protected, and written to. */
 	if (!(vmf->flags & FAULT_WRITE) && unlikely(vmf->orig.v & KEPT_BITS))

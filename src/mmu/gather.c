@@ -84,7 +84,7 @@ bool tlb_remove_folio(struct mmu_gather *tlb, struct folio *folio, unsigned long
 static void flush_range(struct mmu_gather *tlb)
 {
 	if (tlb->start < tlb->end && tlb->kind != GATHER_FULLMM)
-		tlb_flush_range(tlb->mm, tlb->start, tlb->end);
+		tlb_flush_range(tlb->mm, tlb->start, tlb->end, TLB_LOST_ALL);
 	forget_range(tlb);
 }
 

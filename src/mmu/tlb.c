@@ -134,13 +134,17 @@ static void unit_fill(struct tlb_unit *unit, unsigned long addr, pte_t pte)
 	tlb_fill(cpu_of(unit), unit->mm, addr, pte);
 }
 
-static void unit_flush_range(struct tlb_unit *unit, unsigned long start, unsigned long last)
+/* Whatever was lost, the next access looks at the entry. */
+static void unit_flush_range(struct tlb_unit *unit, unsigned long start, unsigned long last,
+			     enum tlb_lost lost)
 {
+	(void)lost;
 	cpu_drop(cpu_of(unit), start, last);
 }
 
-static void unit_flush_all(struct tlb_unit *unit)
+static void unit_flush_all(struct tlb_unit *unit, enum tlb_lost lost)
 {
+	(void)lost;
 	cpu_drop(cpu_of(unit), 0, ~0UL);
 }
 

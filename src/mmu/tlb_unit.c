@@ -52,17 +52,18 @@ static void wait_all(struct samara_mm *mm)
 			unit->ops->flush_wait(unit);
 }
 
-static void flush_all(struct samara_mm *mm)
+static void flush_all(struct samara_mm *mm, enum tlb_lost lost)
 {
 	struct tlb_unit *unit;
 
 	spin_assert_held(&mm->watch.cpus_lock);
 	for (unit = mm->watch.cpus; unit; unit = unit->next)
-		unit->ops->flush_all(unit);
+		unit->ops->flush_all(unit, lost);
 	wait_all(mm);
 }
 
-void tlb_flush_range(struct samara_mm *mm, unsigned long start, unsigned long end)
+void tlb_flush_range(struct samara_mm *mm, unsigned long start, unsigned long end,
+		     enum tlb_lost lost)
 {
 	struct tlb_unit *unit;
 
@@ -70,17 +71,17 @@ void tlb_flush_range(struct samara_mm *mm, unsigned long start, unsigned long en
 		return;
 	spin_lock(&mm->watch.cpus_lock, RANK_TLB);
 	for (unit = mm->watch.cpus; unit; unit = unit->next)
-		unit->ops->flush_range(unit, start & mm_page_mask(mm), end - 1);
+		unit->ops->flush_range(unit, start & mm_page_mask(mm), end - 1, lost);
 	wait_all(mm);
 	spin_unlock(&mm->watch.cpus_lock);
 }
 
-void tlb_flush_mm(struct samara_mm *mm)
+void tlb_flush_mm(struct samara_mm *mm, enum tlb_lost lost)
 {
 	if (!tlb_mm_runs(mm))
 		return;
 	spin_lock(&mm->watch.cpus_lock, RANK_TLB);
-	flush_all(mm);
+	flush_all(mm, lost);
 	spin_unlock(&mm->watch.cpus_lock);
 }
 
@@ -102,7 +103,7 @@ bool tlb_young(struct samara_mm *mm, unsigned long addr)
 void tlb_mm_exit(struct samara_mm *mm)
 {
 	spin_lock(&mm->watch.cpus_lock, RANK_TLB);
-	flush_all(mm);
+	flush_all(mm, TLB_LOST_ALL);
 	while (mm->watch.cpus) {
 		struct tlb_unit *unit = mm->watch.cpus;
 

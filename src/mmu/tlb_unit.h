@@ -29,6 +29,13 @@
 
 struct tlb_unit;
 
+/* What pages have lost. */
+enum tlb_lost {
+	TLB_LOST_USE, /* no right, but the accessed bit: the next access is to be seen, if it can */
+	TLB_LOST_WRITE, /* a write has to fault from now on */
+	TLB_LOST_ALL,   /* each access has to: another frame may be there */
+};
+
 struct tlb_ops {
 	/*
 	 * Remember pte, the entry of addr, for the accesses that it allows. The leaf's lock is
@@ -36,10 +43,14 @@ struct tlb_ops {
 	 * that bit.
 	 */
 	void (*fill)(struct tlb_unit *unit, unsigned long addr, pte_t pte);
-	/* Begin to forget the pages of [start, last]; start is on a page. Does not wait. */
-	void (*flush_range)(struct tlb_unit *unit, unsigned long start, unsigned long last);
+	/*
+	 * Begin to forget the pages of [start, last], as far as they have lost rights; start is on
+	 * a page. Does not wait.
+	 */
+	void (*flush_range)(struct tlb_unit *unit, unsigned long start, unsigned long last,
+			    enum tlb_lost lost);
 	/* The same for all pages. */
-	void (*flush_all)(struct tlb_unit *unit);
+	void (*flush_all)(struct tlb_unit *unit, enum tlb_lost lost);
 	/* Wait until what was to be forgotten cannot be used any more. NULL: no need to. */
 	void (*flush_wait)(struct tlb_unit *unit);
 	/*
@@ -71,11 +82,12 @@ static inline void tlb_unit_fill(struct tlb_unit *unit, unsigned long addr, pte_
 }
 
 /*
- * When it returns, no unit uses the former entries of [start, end). end 0 is the top of the
- * address space.
+ * When it returns, no unit uses what the former entries of [start, end) allowed and the present
+ * ones do not, which is at most what lost says. end 0 is the top of the address space.
  */
-void tlb_flush_range(struct samara_mm *mm, unsigned long start, unsigned long end);
-void tlb_flush_mm(struct samara_mm *mm);
+void tlb_flush_range(struct samara_mm *mm, unsigned long start, unsigned long end,
+		     enum tlb_lost lost);
+void tlb_flush_mm(struct samara_mm *mm, enum tlb_lost lost);
 
 /* Whether a unit used the page at addr since this was asked last. The leaf's lock is held. */
 bool tlb_young(struct samara_mm *mm, unsigned long addr);

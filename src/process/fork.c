@@ -181,7 +181,7 @@ static int pages_copy(struct samara_mm *parent, struct samara_mm *child, unsigne
 		if (err)
 			break;
 	}
-	tlb_flush_mm(parent);
+	tlb_flush_mm(parent, TLB_LOST_WRITE);
 	notifier_end(parent, &range);
 	return err;
 }

@@ -62,7 +62,7 @@ void range_cold(struct vma *vma, unsigned long start, unsigned long end)
 	}
 	/* So that the next access is seen. */
 	if (flush)
-		tlb_flush_range(mm, start, end);
+		tlb_flush_range(mm, start, end, TLB_LOST_USE);
 }
 
 static bool isolate(struct ram *ram, pte_t pte, struct folio **out)

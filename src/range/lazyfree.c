@@ -100,6 +100,6 @@ void range_lazyfree(struct vma *vma, unsigned long start, unsigned long end)
 		table_unlock(part.leaf);
 	}
 	if (flush)
-		tlb_flush_range(mm, start, end);
+		tlb_flush_range(mm, start, end, TLB_LOST_WRITE);
 	notifier_end(mm, &range);
 }

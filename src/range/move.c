@@ -118,7 +118,7 @@ void move_page_tables(const struct move_desc *d)
 		part.end = leaf_end(mm->geo, part.addr + delta, part.end + delta) - delta;
 		table_lock_pair(part.leaf, to);
 		if (move_entries(mm, &part, to, delta))
-			tlb_flush_range(mm, part.addr, part.end);
+			tlb_flush_range(mm, part.addr, part.end, TLB_LOST_ALL);
 		table_unlock_pair(part.leaf, to);
 	}
 	unlock_families(d);

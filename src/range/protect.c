@@ -35,6 +35,7 @@ struct protect {
 	unsigned long vm_flags;
 	unsigned long pages;
 	unsigned long flush_start, flush_end;
+	enum tlb_lost lost;
 };
 
 /* Whether a first write to the page has to be noticed. */
@@ -76,6 +77,12 @@ static bool allows_less(pte_t old, pte_t now)
 	       ((old.v & ~now.v & (PTE_PRESENT | PTE_WRITE)) || (now.v & ~old.v & PTE_NX));
 }
 
+/* Of such a pair. */
+static enum tlb_lost lost_between(pte_t old, pte_t now)
+{
+	return ((old.v ^ now.v) & (PTE_PRESENT | PTE_NX)) ? TLB_LOST_ALL : TLB_LOST_WRITE;
+}
+
 static void protect_migration(struct protect *p, pte_t *at, pte_t old)
 {
 	if (swp_type(old) != SWP_MIGRATION_WRITE || (p->vm_flags & VM_WRITE))
@@ -103,7 +110,11 @@ static void protect_entry(struct protect *p, pte_t *at, unsigned long addr)
 	p->pages++;
 	if (!allows_less(old, now))
 		return;
-	p->flush_start = min(p->flush_start, addr);
+	/* What entries allow beside writing is the mapping's, so all of them lose the same. */
+	if (p->flush_start == ~0UL) {
+		p->flush_start = addr;
+		p->lost = lost_between(old, now);
+	}
 	p->flush_end = addr + mm_page_size(p->vma->vm_mm);
 }
 
@@ -125,7 +136,7 @@ unsigned long change_protection(struct vma *vma, unsigned long start, unsigned l
 		table_unlock(part.leaf);
 	}
 	if (p.flush_start < p.flush_end)
-		tlb_flush_range(mm, p.flush_start, p.flush_end);
+		tlb_flush_range(mm, p.flush_start, p.flush_end, p.lost);
 	notifier_end(mm, &range);
 	return p.pages;
 }

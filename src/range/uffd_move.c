@@ -198,7 +198,7 @@ static int move_entries(struct move_part *part)
 		m->done += mm_page_size(mm_of(part));
 	}
 	if (part->flush_start < part->flush_end)
-		tlb_flush_range(mm_of(part), part->flush_start, part->flush_end);
+		tlb_flush_range(mm_of(part), part->flush_start, part->flush_end, TLB_LOST_ALL);
 	return err;
 }
 

@@ -57,9 +57,9 @@ static inline void wp_end(const struct wp_flush *wp, unsigned long start, unsign
 	struct samara_mm *mm = wp->vma->vm_mm;
 
 	if (smp_load_acquire(&mm->watch.uffds.protecting) > 1)
-		tlb_flush_range(mm, start, end);
+		tlb_flush_range(mm, start, end, TLB_LOST_WRITE);
 	else if (wp->start < wp->end)
-		tlb_flush_range(mm, wp->start, wp->end);
+		tlb_flush_range(mm, wp->start, wp->end, TLB_LOST_WRITE);
 	atomic_dec_release(&mm->watch.uffds.protecting);
 }
 

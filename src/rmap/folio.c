@@ -37,7 +37,7 @@ static enum rmap_answer clean_one(struct rmap_walk *walk, struct vma *vma, unsig
 		*dirty |= pte_dirty(m.pte);
 		if (changed) {
 			pte_set(m.at, pte_without(m.pte, PTE_WRITE | PTE_DIRTY));
-			tlb_flush_range(vma->vm_mm, range.start, range.end);
+			tlb_flush_range(vma->vm_mm, range.start, range.end, TLB_LOST_WRITE);
 		}
 		mapped_unlock(&m);
 	}
@@ -199,7 +199,7 @@ static void take_out(const struct rmap_walk *walk, const struct vma *vma, unsign
 	else
 		pte_set(m->at, by);
 	mm_rss_add(mm, folio_rss(walk->folio), -1);
-	tlb_flush_range(mm, addr, addr + mm_page_size(mm));
+	tlb_flush_range(mm, addr, addr + mm_page_size(mm), TLB_LOST_ALL);
 }
 
 static enum rmap_answer unmap_one(struct rmap_walk *walk, struct vma *vma, unsigned long addr)

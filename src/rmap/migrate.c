@@ -97,7 +97,7 @@ static bool put_in(const struct rmap_walk *walk, const struct vma *vma, unsigned
 	if (!folio_try_moving(folio))
 		return false;
 	pte_set(m->at, migration_entry(folio, m->pte));
-	tlb_flush_range(vma->vm_mm, addr, addr + mm_page_size(vma->vm_mm));
+	tlb_flush_range(vma->vm_mm, addr, addr + mm_page_size(vma->vm_mm), TLB_LOST_ALL);
 	folio_test_clear(folio, FOLIO_EXCLUSIVE);
 	/* A zap of the entry cannot tell the folio, whose flags may have moved by then. */
 	if (pte_dirty(m->pte) && !folio_test(folio, FOLIO_ANON))

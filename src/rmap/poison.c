@@ -39,7 +39,7 @@ static enum rmap_answer bad_one(struct rmap_walk *walk, struct vma *vma, unsigne
 	notifier_start(vma->vm_mm, &range);
 	if (mapped_lock(walk, vma, addr, &m)) {
 		take_out(walk, vma, &m);
-		tlb_flush_range(vma->vm_mm, range.start, range.end);
+		tlb_flush_range(vma->vm_mm, range.start, range.end, TLB_LOST_ALL);
 		mapped_unlock(&m);
 		folio_unmap(walk->ram, walk->folio); /* not the last one: the caller's is left */
 	}

@@ -33,7 +33,7 @@ static void clear_young(struct samara_mm *mm, enum clear_refs what)
 {
 	mmap_read_lock(mm);
 	for_each_vma(mm, vma) if (concerns(vma, what)) range_clear_young(vma);
-	tlb_flush_mm(mm);
+	tlb_flush_mm(mm, TLB_LOST_USE);
 	mmap_read_unlock(mm);
 }
 
@@ -61,7 +61,7 @@ static void clear_soft_dirty(struct samara_mm *mm)
 	forget_vmas(mm);
 	notifier_start(mm, &range);
 	for_each_vma(mm, vma) if (concerns(vma, CLEAR_SOFT_DIRTY)) range_clear_soft_dirty(vma);
-	tlb_flush_mm(mm);
+	tlb_flush_mm(mm, TLB_LOST_WRITE);
 	notifier_end(mm, &range);
 	mmap_write_unlock(mm);
 }

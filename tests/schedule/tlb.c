@@ -94,7 +94,7 @@ static void flush_and_own(void *arg)
 {
 	struct tlb_world *t = arg;
 
-	tlb_flush_range(t->w.mm, PG(1), PG(2));
+	tlb_flush_range(t->w.mm, PG(1), PG(2), TLB_LOST_ALL);
 	t->owner = 2;
 }
 

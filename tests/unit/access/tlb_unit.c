@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 
 #include <samara/cpu.h>
+#include <samara/reclaim.h>
 
 #include "support/cmocka_all.h"
 #include "support/mem.h"
@@ -29,6 +30,7 @@ static struct record {
 	const struct recorder *who;
 	enum call call;
 	unsigned long start, last;
+	enum tlb_lost lost; /* of RANGE and ALL */
 	bool cpus_locked, leaf_locked;
 	unsigned long maps; /* of the folio that the test follows */
 } log_[32];
@@ -57,13 +59,16 @@ static void rec_fill(struct tlb_unit *unit, unsigned long addr, pte_t pte)
 	assert_true(pte_accessible(pte) && pte_young(pte));
 	record(unit, FILL, addr, pte_write(pte) && pte_dirty(pte));
 }
-static void rec_range(struct tlb_unit *unit, unsigned long start, unsigned long last)
+static void rec_range(struct tlb_unit *unit, unsigned long start, unsigned long last,
+		      enum tlb_lost lost)
 {
 	record(unit, RANGE, start, last);
+	log_[calls - 1].lost = lost;
 }
-static void rec_all(struct tlb_unit *unit)
+static void rec_all(struct tlb_unit *unit, enum tlb_lost lost)
 {
 	record(unit, ALL, 0, ~0UL);
+	log_[calls - 1].lost = lost;
 }
 static void rec_wait(struct tlb_unit *unit)
 {
@@ -199,6 +204,79 @@ static void a_fork_flushes_all_of_the_parent(void **state)
 	tlb_unit_detach(&u.unit);
 }
 
+/* What a flush says that pages have lost. */
+static void call_munmap(unsigned long addr)
+{
+	assert_int_equal(samara_munmap(m.mm, addr, MEM_PAGE), 0);
+}
+static void call_dontneed(unsigned long addr)
+{
+	assert_int_equal(samara_madvise(m.mm, addr, MEM_PAGE, MADV_DONTNEED), 0);
+}
+static void call_free(unsigned long addr)
+{
+	assert_int_equal(samara_madvise(m.mm, addr, MEM_PAGE, MADV_FREE), 0);
+}
+static void call_cold(unsigned long addr)
+{
+	assert_int_equal(samara_madvise(m.mm, addr, MEM_PAGE, MADV_COLD), 0);
+}
+static void call_read_only(unsigned long addr)
+{
+	assert_int_equal(samara_mprotect(m.mm, addr, MEM_PAGE, PROT_READ), 0);
+}
+static void call_none(unsigned long addr)
+{
+	assert_int_equal(samara_mprotect(m.mm, addr, MEM_PAGE, PROT_NONE), 0);
+}
+static void call_no_exec(unsigned long addr)
+{
+	const int all = PROT_READ | PROT_WRITE | PROT_EXEC;
+
+	assert_int_equal(samara_mprotect(m.mm, addr, MEM_PAGE, all), 0);
+	assert_int_equal(samara_mprotect(m.mm, addr, MEM_PAGE, PROT_READ | PROT_WRITE), 0);
+}
+static void call_fork(unsigned long addr)
+{
+	struct samara_mm *child;
+
+	(void)addr;
+	assert_int_equal(samara_fork(m.mm, &child), 0);
+	samara_mm_exit(child);
+}
+static void call_migrate(unsigned long addr)
+{
+	assert_int_equal(samara_migrate_pages(m.mm, addr, 1), 1);
+}
+
+static void a_flush_says_what_was_lost(void **state)
+{
+	static const struct {
+		void (*call)(unsigned long addr);
+		enum tlb_lost lost;
+	} cases[] = {
+		{ call_munmap, TLB_LOST_ALL },      { call_dontneed, TLB_LOST_ALL },
+		{ call_free, TLB_LOST_WRITE },      { call_cold, TLB_LOST_USE },
+		{ call_read_only, TLB_LOST_WRITE }, { call_none, TLB_LOST_ALL },
+		{ call_no_exec, TLB_LOST_ALL },     { call_fork, TLB_LOST_WRITE },
+		{ call_migrate, TLB_LOST_ALL },
+	};
+	struct recorder u = { .unit.ops = &few_ops };
+
+	(void)state;
+	tlb_unit_attach(&u.unit, m.mm);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		unsigned long addr = filled_page(&u);
+
+		followed = NULL;
+		calls = 0;
+		cases[i].call(addr);
+		assert_int_equal(calls, 1);
+		assert_int_equal(log_[0].lost, cases[i].lost);
+	}
+	tlb_unit_detach(&u.unit);
+}
+
 static void what_is_young_is_asked_with_the_leaf_locked(void **state)
 {
 	struct recorder a = { .unit.ops = &all_ops }, b = { .unit.ops = &all_ops };
@@ -306,6 +384,7 @@ int main(void)
 		cmocka_unit_test(a_miss_fills_with_the_leaf_locked),
 		cmocka_unit_test(a_flush_begins_everywhere_before_it_waits),
 		cmocka_unit_test(a_fork_flushes_all_of_the_parent),
+		cmocka_unit_test(a_flush_says_what_was_lost),
 		cmocka_unit_test(what_is_young_is_asked_with_the_leaf_locked),
 		cmocka_unit_test(where_no_unit_tells_what_is_young_no_lock_is_taken),
 		cmocka_unit_test(an_exit_flushes_and_lets_go),

@@ -130,7 +130,7 @@ static void a_stale_entry_is_used_until_it_is_flushed(void **state)
 	assert_ptr_equal(look(&o, AT, SAMARA_ACCESS_WRITE), frame(&o, 1));
 	forget(&o, AT);
 	assert_ptr_equal(look_read(&o, AT), frame(&o, 1));
-	tlb_flush_range(o.s.mm, AT, AT + PAGE);
+	tlb_flush_range(o.s.mm, AT, AT + PAGE, TLB_LOST_ALL);
 	assert_null(look_read(&o, AT));
 	assert_null(look(&o, AT, SAMARA_ACCESS_WRITE));
 	down(&o);
@@ -162,13 +162,13 @@ static void a_flush_takes_its_range_and_no_more(void **state)
 
 		for (unsigned int page = 0; page < 4; page++)
 			remember(&o, AT + page * PAGE, mk_pte(page, VM_READ));
-		tlb_flush_range(o.s.mm, cases[i].start, cases[i].end);
+		tlb_flush_range(o.s.mm, cases[i].start, cases[i].end, TLB_LOST_ALL);
 		for (unsigned int page = 0; page < 4; page++)
 			left |= look_read(&o, AT + page * PAGE) ? 1U << page : 0;
 		assert_int_equal(left, cases[i].left);
 	}
 	remember(&o, AT, mk_pte(1, VM_READ));
-	tlb_flush_mm(o.s.mm);
+	tlb_flush_mm(o.s.mm, TLB_LOST_ALL);
 	assert_null(look_read(&o, AT));
 	assert_int_equal(o.cpu->flushes, ARRAY_SIZE(cases) + 1);
 	for (unsigned int page = 0; page < 4; page++)
@@ -191,7 +191,7 @@ static void pages_of_one_slot_push_each_other_out(void **state)
 	assert_null(look(&o, other, SAMARA_ACCESS_WRITE));
 	assert_ptr_equal(look_read(&o, other), frame(&o, 2));
 	/* Flushing the one that was pushed out leaves the other. */
-	tlb_flush_range(o.s.mm, AT, AT + PAGE);
+	tlb_flush_range(o.s.mm, AT, AT + PAGE, TLB_LOST_ALL);
 	assert_ptr_equal(look_read(&o, other), frame(&o, 2));
 	forget(&o, AT);
 	forget(&o, other);
@@ -218,7 +218,7 @@ static void every_cpu_of_the_mm_is_flushed_and_no_other(void **state)
 		table_unlock(leaf);
 	}
 	samara_cpu_destroy(cpu[1]);
-	tlb_flush_mm(o.s.mm);
+	tlb_flush_mm(o.s.mm, TLB_LOST_ALL);
 	assert_null(samara_cpu_lookup(cpu[0], AT, SAMARA_ACCESS_READ));
 	assert_null(samara_cpu_lookup(cpu[2], AT, SAMARA_ACCESS_READ));
 	assert_non_null(look_read(&elsewhere, AT));
@@ -338,7 +338,7 @@ static void flush_inside(void *arg)
 
 	unsetenv("SAMARA_FATAL_WARNINGS");
 	samara_cpu_enter(o->cpu);
-	tlb_flush_mm(o->s.mm);
+	tlb_flush_mm(o->s.mm, TLB_LOST_ALL);
 	_Exit(samara_warnings() == 1 ? 7 : 8);
 }
 

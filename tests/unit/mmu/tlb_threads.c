@@ -95,7 +95,7 @@ static void a_flush_waits_for_a_section(void **state)
 			cpu_relax();
 		set_entry(t.s.mm, AT, pte_empty());
 		if (round & 1)
-			tlb_flush_range(t.s.mm, AT, AT + PAGE);
+			tlb_flush_range(t.s.mm, AT, AT + PAGE, TLB_LOST_ALL);
 		else
 			tlb_mm_exit(t.s.mm);
 		assert_int_equal(*frame(&t, 1), 42);
@@ -168,7 +168,7 @@ static unsigned long move_page(struct torn *t, unsigned int page, unsigned long 
 	table_lock(leaf);
 	old = table_clear(leaf, at);
 	table_unlock(leaf);
-	tlb_flush_range(t->s.mm, addr, addr + PAGE);
+	tlb_flush_range(t->s.mm, addr, addr + PAGE, TLB_LOST_ALL);
 	from = pte_pfn(old);
 	memcpy(frame(t, to), frame(t, from), PAGE);
 	memset(frame(t, from), 0xff, PAGE);
