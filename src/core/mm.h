@@ -165,14 +165,27 @@ struct mm_tables {
 	struct samara_spinlock anon_lock;
 };
 
+/*
+ * Numbers that flushes raise, once translations were asked for (mmu/tlb_unit.h). Blocks of the
+ * address space take turns.
+ */
+#define MM_STALE_PARTS 8
+#define MM_STALE_SHIFT 21 /* bytes of a block */
+struct mm_stale {
+	bool kept;                        /* cpus_lock; once true it stays */
+	unsigned long at[MM_STALE_PARTS]; /* (a) changed under cpus_lock */
+};
+
 /* What is told of changes to the page table, and of faults. */
 struct mm_watch {
 	struct tlb_unit *cpus;                 /* cpus_lock; those that run this mm */
+	unsigned int nr_told;                  /* cpus_lock; of cpus, and 1 for stale.kept */
 	unsigned int cpus_young;               /* cpus_lock; how many have tlb_ops.young */
 	struct samara_spinlock cpus_lock;      /* RANK_TLB */
 	struct samara_notifier *notifiers;     /* notifiers_lock; walked inside a pair */
 	unsigned long notifier_seq;            /* (a) changed under notifiers_lock */
 	struct samara_spinlock notifiers_lock; /* RANK_NOTIFIERS */
+	struct mm_stale stale;
 	struct mm_uffds uffds;
 	char apart[CACHE_LINE];
 };

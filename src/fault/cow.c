@@ -15,7 +15,8 @@
  * only writes down takes the bit away. Unsharing keeps it.
  *
  * A copy is made without the leaf's lock, from a page that is held meanwhile. A CPU must not use
- * the old page once another CPU can use the new one. So the entry is empty while TLBs are flushed.
+ * the old page once another CPU can use the new one. So the leaf's lock is held until the TLBs are
+ * flushed, or what runs the mm has exchanged the two (tlb_replace()).
  */
 #include "base/bytes.h"
 #include "fault/parts.h"
@@ -117,11 +118,11 @@ static void replace(const struct vm_fault *vmf, struct folio *folio, const struc
 		bytes_copy(folio_virt(ram, folio), pfn_to_virt(ram, pte_pfn(vmf->orig)),
 			   mm_page_size(mm));
 	table_clear(vmf->leaf, vmf->pte);
-	tlb_flush_range(mm, vmf->addr, vmf->addr + mm_page_size(mm), TLB_LOST_ALL);
 	fault_set_anon(vmf, folio);
 	/* A page that is only unshared stays protected, and written to. */
 	if (!(vmf->flags & FAULT_WRITE) && unlikely(vmf->orig.v & KEPT_BITS))
 		pte_set(vmf->pte, pte_with(pte_read(vmf->pte), vmf->orig.v & KEPT_BITS));
+	tlb_replace(vmf->vma, vmf->addr, pte_read(vmf->pte));
 	if (old)
 		mm_rss_add(mm, folio_rss(old), -1);
 }

@@ -154,7 +154,7 @@ discard:
 
 /*
  * FORK_PAGES. *until becomes the end of the last VMA it visited. The parent's TLBs may hold shared
- * pages as writable, so they are flushed, also after a failure.
+ * pages as writable, so these are flushed, also after a failure.
  */
 static int pages_copy(struct samara_mm *parent, struct samara_mm *child, unsigned long *until)
 {
@@ -163,6 +163,7 @@ static int pages_copy(struct samara_mm *parent, struct samara_mm *child, unsigne
 		.end = parent->geo->task_size,
 		.why = SAMARA_NOTIFY_PROTECT,
 	};
+	struct tlb_batch protected = { .mm = parent, .lost = TLB_LOST_WRITE };
 	MA_STATE(from, &parent->mt, 0, 0);
 	MA_STATE(to, &child->mt, 0, 0);
 	struct vma *vma, *copy;
@@ -177,11 +178,11 @@ static int pages_copy(struct samara_mm *parent, struct samara_mm *child, unsigne
 		*until = copy->vm_end;
 		if (vma->vm_flags & VM_WIPEONFORK)
 			continue;
-		err = copy_page_range(copy, vma);
+		err = copy_page_range(copy, vma, &protected);
 		if (err)
 			break;
 	}
-	tlb_flush_mm(parent, TLB_LOST_WRITE);
+	tlb_batch_flush(&protected);
 	notifier_end(parent, &range);
 	return err;
 }

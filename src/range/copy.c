@@ -44,6 +44,8 @@ struct copy {
 	struct ram *ram;
 	uint64_t parent_drops, child_drops; /* bits of an entry that share_entry() clears */
 	struct folio *spare;                /* for a pinned page */
+	struct tlb_batch *protected;        /* pages of src that have lost the right to write */
+	unsigned long first, end;           /* in the leaf at hand; first >= end: none */
 	int err; /* why copy_entries() stopped before the end: copy_folio() */
 	struct rss_delta rss;
 };
@@ -218,6 +220,27 @@ static int copy_entry(struct copy *c, unsigned long addr, pte_t *from_at, struct
 	return 0;
 }
 
+/* Whether the copy of an entry takes the right to write from a TLB. */
+static bool loses_write(const struct copy *c, pte_t pte)
+{
+	return pte_accessible(pte) && (pte.v & c->parent_drops);
+}
+
+/* From the first page of part that copying will protect to the last. The leaf is locked. */
+static void find_protected(struct copy *c, const struct leaf_part *part)
+{
+	const unsigned long page = mm_page_size(c->src->vm_mm);
+	const pte_t *first = table_pte(c->src->vm_mm, part->leaf, part->addr);
+	const pte_t *end = first + (part->end - part->addr) / page, *from = first;
+
+	while (first < end && !loses_write(c, pte_read(first)))
+		first++;
+	while (first < end && !loses_write(c, pte_read(end - 1)))
+		end--;
+	c->first = part->addr + (unsigned long)(first - from) * page;
+	c->end = part->addr + (unsigned long)(end - from) * page;
+}
+
 /* Returns part->end, or the address of a page that could not be copied, for the reason c->err. */
 static unsigned long copy_entries(struct copy *c, const struct leaf_part *part, struct table *to)
 {
@@ -227,6 +250,9 @@ static unsigned long copy_entries(struct copy *c, const struct leaf_part *part, 
 	unsigned long addr = part->addr;
 
 	table_lock_pair(part->leaf, to);
+	/* A unit that is filled later finds the entries as they are by then. */
+	if (c->protected && unlikely(tlb_mm_runs(c->src->vm_mm)))
+		find_protected(c, part);
 	for (c->err = 0; addr < part->end; addr += page_size) {
 		c->err = copy_entry(c, addr, from_at++, to, to_at++);
 		if (c->err)
@@ -234,6 +260,10 @@ static unsigned long copy_entries(struct copy *c, const struct leaf_part *part, 
 	}
 	rss_apply(c->dst->vm_mm, &c->rss);
 	table_unlock_pair(part->leaf, to);
+	if (unlikely(c->first < c->end)) {
+		tlb_batch_add(c->protected, c->first, c->end);
+		c->first = c->end = 0;
+	}
 	return addr;
 }
 
@@ -311,12 +341,13 @@ static void was_exclusive_range(struct vma *vma, unsigned long from, enum was_ex
 	}
 }
 
-int copy_page_range(struct vma *dst, struct vma *src)
+int copy_page_range(struct vma *dst, struct vma *src, struct tlb_batch *protected)
 {
 	struct copy c = {
 		.dst = dst,
 		.src = src,
 		.ram = vma_ram(src),
+		.protected = protected,
 	};
 	struct leaf_part part = LEAF_PART_FROM(src->vm_start);
 	int err = 0;

@@ -49,10 +49,11 @@ void zap_range(struct mmu_gather *tlb, struct vma *vma, unsigned long start, uns
  * be, markers copied as far as they go on. Both mmap_locks are held for writing. dst is linked to
  * src's families, and has an anon_vma if src has one.
  *
- * The caller flushes the parent's TLB, also after a failure. 0; -ENOMEM: what was copied
- * stays in dst, to be zapped.
+ * The caller flushes *protected, also after a failure: pages of src that are write-protected now.
+ * NULL: it flushes all of src's mm, if units run it. 0; -ENOMEM: what was copied stays in dst, to be
+ * zapped.
  */
-int copy_page_range(struct vma *dst, struct vma *src) __must_check;
+int copy_page_range(struct vma *dst, struct vma *src, struct tlb_batch *protected) __must_check;
 /*
  * A failed fork, once the child has exited: the pages of src that it had made shared and that are
  * src's alone again are exclusive again, and no others. To be called for each VMA that

@@ -255,7 +255,7 @@ static void do_fork(struct model *m, struct process *p, struct process *child)
 	child->vma = world_fork(m->w, child->mm, p->vma);
 	m->forks++;
 	samara_inject_nth(rng_below(&m->rng, 12));
-	if (!copy_page_range(child->vma, p->vma)) {
+	if (!copy_page_range(child->vma, p->vma, NULL)) {
 		samara_inject_nth(0);
 		if (p->vma->anon_vma)
 			memcpy(child->cell, p->cell, sizeof(p->cell));

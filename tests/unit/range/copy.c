@@ -16,7 +16,7 @@ static struct vma *fork_pages(struct world *w, struct vma *src)
 {
 	struct vma *dst = world_fork(w, world_mm(w), src);
 
-	assert_int_equal(copy_page_range(dst, src), 0);
+	assert_int_equal(copy_page_range(dst, src, NULL), 0);
 	return dst;
 }
 
@@ -157,13 +157,13 @@ static void markers_go_on_as_far_as_the_child_wants_them(void **state)
 	put_anon(src, 4, 1);
 	dst = world_fork(w, world_mm(w), src);
 	dst->vm_flags &= ~VM_UFFD_WP;
-	assert_int_equal(copy_page_range(dst, src), 0);
+	assert_int_equal(copy_page_range(dst, src, NULL), 0);
 	assert_int_equal(pte_marker(pte_of(w->mm[1], 0)), MARKER_GUARD);
 	assert_int_equal(pte_marker(pte_of(w->mm[1], 1)), MARKER_POISON);
 	assert_true(pte_none(pte_of(w->mm[1], 2)));
 	assert_int_equal(pte_marker(pte_of(w->mm[1], 3)), MARKER_POISON);
 	dst = world_fork(w, world_mm(w), src);
-	assert_int_equal(copy_page_range(dst, src), 0);
+	assert_int_equal(copy_page_range(dst, src, NULL), 0);
 	assert_int_equal(pte_marker(pte_of(w->mm[2], 2)), MARKER_UFFD_WP);
 	/* That a scan has noted it on poison is not copied, as in Linux. */
 	assert_int_equal(pte_marker(pte_of(w->mm[2], 3)), MARKER_POISON);
@@ -215,7 +215,7 @@ static int fork_refused(struct world *w, unsigned long nth)
 
 	take_exclusive(w, before);
 	samara_inject_nth(nth);
-	err = copy_page_range(dst, src);
+	err = copy_page_range(dst, src, NULL);
 	samara_inject_nth(0);
 	assert_world(w);
 	world_vma_gone(w, dst);
@@ -274,7 +274,7 @@ static void a_fork_fails_where_a_slot_has_too_many_entries(void **state)
 	child = world_fork(w, world_mm(w), vma);
 #ifdef SAMARA_DEBUG /* in others the limit stays */
 	swap_count_max = 2;
-	assert_int_equal(copy_page_range(child, vma), -ENOMEM);
+	assert_int_equal(copy_page_range(child, vma, NULL), -ENOMEM);
 	swap_count_max = SWAP_COUNT_LIMIT;
 #endif
 	swap_put(w->box.store, pte_swap_entry(second));
@@ -294,9 +294,9 @@ static void a_failed_fork_makes_nothing_exclusive_that_was_not(void **state)
 
 	put_swap(vma, 1, 0x5a, SWP_EXCLUSIVE);
 	first = world_fork(w, world_mm(w), vma);
-	assert_int_equal(copy_page_range(first, vma), 0);
+	assert_int_equal(copy_page_range(first, vma, NULL), 0);
 	second = world_fork(w, world_mm(w), vma);
-	assert_int_equal(copy_page_range(second, vma), 0);
+	assert_int_equal(copy_page_range(second, vma, NULL), 0);
 	world_vma_gone(w, second);
 	copy_undo(vma);
 	assert_false(swp_value(pte_of(w->mm[0], 1)) & SWP_EXCLUSIVE);

@@ -35,7 +35,7 @@ static char zap_file(struct scene *s)
 static void fork_scene(struct scene *s)
 {
 	s->child = world_fork(s->w, world_mm(s->w), s->vma);
-	assert_int_equal(copy_page_range(s->child, s->vma), 0);
+	assert_int_equal(copy_page_range(s->child, s->vma, NULL), 0);
 }
 
 static char fork_parent(struct scene *s)
@@ -224,7 +224,7 @@ static void uffd_wp_of_a_swapped_page_goes_where_the_page_goes(void **state)
 	put_swap(vma, 2, BYTE, SWP_UFFD_WP);
 	child = world_fork(w, world_mm(w), vma);
 	child->vm_flags &= ~VM_UFFD_WP;
-	assert_int_equal(copy_page_range(child, vma), 0);
+	assert_int_equal(copy_page_range(child, vma, NULL), 0);
 	assert_true(pte_any_uffd_wp(pte_of(w->mm[0], 1)));
 	assert_false(pte_any_uffd_wp(pte_of(w->mm[1], 1)));
 	assert_true(pagemap_entry(vma, PG(1)) & SAMARA_PM_UFFD_WP);

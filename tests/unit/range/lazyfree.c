@@ -38,7 +38,7 @@ static void dirty_pages_of_others_too_are_left_alone(void **state)
 	struct vma *vma = world_vma(w, 0, 8, VM_RW, NULL);
 
 	folio_set(put_anon(vma, 1, 1), FOLIO_DIRTY);
-	assert_int_equal(copy_page_range(world_fork(w, world_mm(w), vma), vma), 0);
+	assert_int_equal(copy_page_range(world_fork(w, world_mm(w), vma), vma, NULL), 0);
 	folio_set(put_anon(vma, 2, 1), FOLIO_DIRTY);
 	range_lazyfree(vma, PG(0), PG(8));
 	assert_false(may_be_dropped(w->mm[0], 1));

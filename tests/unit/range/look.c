@@ -30,7 +30,7 @@ static void pagemap_shows_what_linux_shows(void **state)
 	assert_int_equal(pagemap_entry(vma, PG(6)), 0x8200000000000000 | ZERO_FRAME);
 	change_protection(vma, PG(0), PG(16), VM_RW & ~(VM_READ | VM_WRITE));
 	assert_int_equal(pagemap_entry(vma, PG(0)), 0x8100000000000000 | folio_pfn(w->ram, anon));
-	assert_int_equal(copy_page_range(world_fork(w, world_mm(w), vma), vma), 0);
+	assert_int_equal(copy_page_range(world_fork(w, world_mm(w), vma), vma, NULL), 0);
 	assert_int_equal(pagemap_entry(vma, PG(0)), 0x8000000000000000 | folio_pfn(w->ram, anon));
 	assert_int_equal(pagemap_entry(vma, PG(1)), 0xa000000000000000 | folio_pfn(w->ram, file));
 }

@@ -41,7 +41,7 @@ static void only_exclusive_private_pages_become_writable(void **state)
 	struct vma *vma = world_vma(w, 0, 8, VM_RW, NULL);
 
 	put_anon(vma, 1, 1);
-	assert_int_equal(copy_page_range(world_fork(w, world_mm(w), vma), vma), 0);
+	assert_int_equal(copy_page_range(world_fork(w, world_mm(w), vma), vma, NULL), 0);
 	put_anon(vma, 2, 1);
 	put_zero(vma, 3);
 	protect(vma, 0, 8, VM_RO);
