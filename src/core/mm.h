@@ -41,6 +41,7 @@
 #include "base/refcount.h"
 #include "core/geometry.h"
 #include "core/late_reads.h"
+#include "core/mm_stale.h"
 #include "core/mm_uffds.h"
 #include "core/table_budget.h"
 #include "core/vma.h"
@@ -163,17 +164,6 @@ struct mm_tables {
 	unsigned long nr;  /* (a) the root included */
 	/* RANK_PAGE_TABLE; a VMA's first family: rmap/rmap.h */
 	struct samara_spinlock anon_lock;
-};
-
-/*
- * Numbers that flushes raise, once translations were asked for (mmu/tlb_unit.h). Blocks of the
- * address space take turns.
- */
-#define MM_STALE_PARTS 8
-#define MM_STALE_SHIFT 21 /* bytes of a block */
-struct mm_stale {
-	bool kept;                        /* cpus_lock; once true it stays */
-	unsigned long at[MM_STALE_PARTS]; /* (a) changed under cpus_lock */
 };
 
 /* What is told of changes to the page table, and of faults. */

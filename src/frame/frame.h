@@ -119,7 +119,6 @@ struct ram;
 struct ram_config {
 	unsigned long bytes; /* rounded down to whole frames: 64 of them to 2^27 */
 	unsigned int page_shift;
-	enum { RAM_NO_FD, RAM_KEEP_FD } fd; /* KEEP: ram_fd() gives the memfd; costs a descriptor */
 };
 
 /* The parts that inline functions use come first in struct ram (ram.h holds the rest). */
@@ -140,8 +139,11 @@ static inline const struct ram_view *ram_view(const struct ram *ram)
 int ram_create(const struct ram_config *config, struct ram **out) __must_check;
 /* Every frame must be free again. */
 void ram_destroy(struct ram *ram);
-/* The memfd behind the frames (frame n at n << page_shift), or -1. */
-int ram_fd(const struct ram *ram);
+/*
+ * A descriptor of the memfd behind the frames (frame n at n << page_shift), which is the RAM's and
+ * ends with it; -EMFILE, -ENFILE, -ENOMEM: there is none (ram_fd.c).
+ */
+int ram_fd(struct ram *ram) __must_check;
 
 struct ram_stats {
 	unsigned long frames, free, cached; /* without the zero frame; cached: in shards */

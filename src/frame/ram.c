@@ -5,12 +5,10 @@
  *
  * Two host mappings, neither of which costs memory before it is used:
  *
- *   memfd, shared      the frames; other processes map them by ram_fd()
+ *   memfd, shared      the frames; other processes map them by ram_fd() (ram_fd.c)
  *   anonymous, private struct folio of each frame, behind them each frame's note, and behind
  *                      those the records of pages that have left (refault.c)
  *
- * The descriptor is closed when the mapping stands, unless RAM_KEEP_FD says
- * otherwise: ten thousand machines have twenty thousand mappings and no descriptor.
  * fork(2) of the host leaves the frames out of the child (MADV_DONTFORK): a child that goes on with
  * its parent's machine in spite of base/gate.h ends itself, and does not write to the parent's. The
  * child has a copy of the struct folios, as of all other memory.
@@ -67,10 +65,12 @@ static void count_frames(struct site_counts *counts)
 /* Where frames were, the child's next mappings may lie: see ram_destroy(). */
 static void in_child(void)
 {
-	const struct ram *ram;
+	struct ram *ram;
 
-	list_for_each_entry(ram, &rams, node)
+	list_for_each_entry(ram, &rams, node) {
 		unpoison_region(ram->view.base, ram->buddy.fresh << ram->view.page_shift);
+		ram_fd_in_child(ram);
+	}
 }
 
 /* fork(2) of the host: the child finds the list whole. */
@@ -129,10 +129,10 @@ static int map_frames(struct ram *ram)
 		munmap(ram->view.base, ram->memory.bytes);
 		err = -ENOMEM;
 	}
-	if (err || ram->fd < 0)
+	if (err)
 		host_close(fd);
 	else
-		ram->fd = fd;
+		ram_fd_begin(ram, fd);
 	return err;
 }
 
@@ -172,7 +172,6 @@ int ram_create(const struct ram_config *config, struct ram **out)
 	ram->view.page_shift = shift;
 	ram->memory.bytes = frames << shift;
 	ram->memory.meta_bytes = notes_end(frames) + refault_bytes(frames);
-	ram->fd = config->fd == RAM_KEEP_FD ? 0 : -1; /* 0: wanted, map_frames() fills it in */
 	ram->buddy.fresh = ZERO_FRAME + 1;
 	err = map_frames(ram);
 	if (err)
@@ -190,8 +189,7 @@ int ram_create(const struct ram_config *config, struct ram **out)
 
 unmap_frames:
 	munmap(ram->view.base, ram->memory.bytes);
-	if (ram->fd >= 0)
-		host_close(ram->fd);
+	ram_fd_end(ram);
 free_block:
 	mem_free(&ram_site, block);
 	return err;
@@ -208,14 +206,8 @@ void ram_destroy(struct ram *ram)
 	unpoison_region(ram->view.base, ram->buddy.fresh << ram->view.page_shift);
 	munmap(ram->view.folios, ram->memory.meta_bytes);
 	munmap(ram->view.base, ram->memory.bytes);
-	if (ram->fd >= 0)
-		host_close(ram->fd);
+	ram_fd_end(ram);
 	mem_free(&ram_site, ram->memory.block);
-}
-
-int ram_fd(const struct ram *ram)
-{
-	return ram->fd;
 }
 
 void ram_stats(struct ram *ram, struct ram_stats *out)

@@ -133,7 +133,8 @@ struct vm_events {
 
 struct ram {
 	struct ram_view view;
-	int fd;
+	int fd;        /* (a) of the memfd; -1: none is kept (ram_fd.c) */
+	bool fd_given; /* (a) */
 	struct ram_memory memory;
 	struct list_head node; /* rams_lock */
 	struct buddy buddy __aligned(CACHE_LINE);
@@ -144,6 +145,11 @@ struct ram {
 	struct ram_watcher watcher;
 };
 _Static_assert(offsetof(struct ram, view) == 0, "ram_view()");
+
+/* ram_fd.c. fd, of the memfd that is mapped, is kept or closed. */
+void ram_fd_begin(struct ram *ram, int fd);
+void ram_fd_end(struct ram *ram);
+void ram_fd_in_child(struct ram *ram);
 
 /* The site "frame": its counters are the rams' (ram.c). */
 extern struct alloc_site frame_site;

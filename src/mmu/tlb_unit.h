@@ -25,10 +25,10 @@
  * first question on, and then count as one more who is told (nr_told). That is set before the
  * asker takes the leaf's lock, so a later change of the entry finds it set.
  *
- * Locks: mm->watch.cpus_lock (RANK_TLB) protects the list of units, and changes of the numbers. Flushes, young() and detached()
- * are called with it held, so an implementation takes locks of a higher rank only, and waits for no
- * thread that may be waiting for a lock of the library. The caller of a flush may hold any lock
- * below RANK_TLB, a leaf's too.
+ * Locks: mm->watch.cpus_lock (RANK_TLB) protects the list of units, and changes of the numbers.
+ * All ops but fill() are called with it held, so an implementation takes locks of a higher rank
+ * only, and waits for no thread that may be waiting for a lock of the library. The caller of a
+ * flush may hold any lock below RANK_TLB, a leaf's too.
  */
 #ifndef MMU_TLB_UNIT_H
 #define MMU_TLB_UNIT_H

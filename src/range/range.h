@@ -50,8 +50,8 @@ void zap_range(struct mmu_gather *tlb, struct vma *vma, unsigned long start, uns
  * src's families, and has an anon_vma if src has one.
  *
  * The caller flushes *protected, also after a failure: pages of src that are write-protected now.
- * NULL: it flushes all of src's mm, if units run it. 0; -ENOMEM: what was copied stays in dst, to be
- * zapped.
+ * NULL: it flushes all of src's mm, if units run it. 0; -ENOMEM: what was copied stays in dst, to
+ * be zapped.
  */
 int copy_page_range(struct vma *dst, struct vma *src, struct tlb_batch *protected) __must_check;
 /*

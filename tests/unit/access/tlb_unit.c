@@ -7,10 +7,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include <samara/access.h>
 #include <samara/cpu.h>
-#include <samara/inject.h>
-#include <samara/reclaim.h>
 
 #include "support/cmocka_all.h"
 #include "support/mem.h"
@@ -32,7 +29,6 @@ static struct record {
 	const struct recorder *who;
 	enum call call;
 	unsigned long start, last;
-	enum tlb_lost lost; /* of RANGE and ALL */
 	bool cpus_locked, leaf_locked;
 	unsigned long maps; /* of the folio that the test follows */
 } log_[32];
@@ -65,12 +61,12 @@ static void rec_range(struct tlb_unit *unit, unsigned long start, unsigned long 
 		      enum tlb_lost lost)
 {
 	record(unit, RANGE, start, last);
-	log_[calls - 1].lost = lost;
+	(void)lost;
 }
 static void rec_all(struct tlb_unit *unit, enum tlb_lost lost)
 {
 	record(unit, ALL, 0, ~0UL);
-	log_[calls - 1].lost = lost;
+	(void)lost;
 }
 static void rec_wait(struct tlb_unit *unit)
 {
@@ -188,180 +184,6 @@ static void a_flush_begins_everywhere_before_it_waits(void **state)
 	tlb_unit_detach(&b.unit);
 }
 
-static void store(unsigned long addr)
-{
-	assert_int_equal(samara_write(m.mm, addr, "x", 1, NULL), 1);
-}
-
-static void fork_and_exit(void)
-{
-	struct samara_mm *child;
-
-	looked = calls = 0;
-	assert_int_equal(samara_fork(m.mm, &child), 0);
-	samara_mm_exit(child); /* which no unit runs */
-}
-
-/* Leaf by leaf from the first page that was writable to the last, and one wait. */
-static void a_fork_flushes_what_it_protects(void **state)
-{
-	struct recorder u = { .unit.ops = &all_ops };
-	const unsigned long leaf = 512 * MEM_PAGE;
-	const unsigned long at = 4 * 512 * leaf, pages = 4 * 512; /* four leaves */
-
-	(void)state;
-	tlb_unit_attach(&u.unit, m.mm);
-	followed = NULL;
-	followed_addr = at;
-	assert_int_equal(samara_mmap(m.mm, at, pages * MEM_PAGE, PROT_READ | PROT_WRITE,
-				     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, NULL, 0),
-			 at);
-	store(at + 3 * MEM_PAGE);
-	store(at + 9 * MEM_PAGE);
-	store(at + 2 * leaf + 7 * MEM_PAGE);
-	fork_and_exit();
-	expect(&u, RANGE, at + 3 * MEM_PAGE, at + 10 * MEM_PAGE - 1);
-	expect(&u, RANGE, at + 2 * leaf + 7 * MEM_PAGE, at + 2 * leaf + 8 * MEM_PAGE - 1);
-	expect(&u, WAIT, 0, 0);
-	expect_no_more();
-	/* They are read-only by now. */
-	fork_and_exit();
-	expect_no_more();
-	/* Two leaves' ranges that meet are one. */
-	store(at + leaf - MEM_PAGE);
-	store(at + leaf);
-	fork_and_exit();
-	expect(&u, RANGE, at + leaf - MEM_PAGE, at + leaf + MEM_PAGE - 1);
-	expect(&u, WAIT, 0, 0);
-	expect_no_more();
-	tlb_unit_detach(&u.unit);
-	assert_int_equal(samara_munmap(m.mm, at, pages * MEM_PAGE), 0);
-}
-
-/* What stays writable for the parent is not flushed. */
-static void a_fork_flushes_no_shared_memory(void **state)
-{
-	struct recorder u = { .unit.ops = &all_ops };
-	const unsigned long addr =
-		mem_map(&m, 2, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, NULL);
-
-	(void)state;
-	tlb_unit_attach(&u.unit, m.mm);
-	store(addr);
-	fork_and_exit();
-	expect_no_more();
-	tlb_unit_detach(&u.unit);
-	assert_int_equal(samara_munmap(m.mm, addr, 2 * MEM_PAGE), 0);
-}
-
-/* A fork that fails at the second mapping has protected the first. */
-static void a_fork_that_fails_flushes_what_it_protected(void **state)
-{
-	struct recorder u = { .unit.ops = &few_ops };
-	const unsigned long at[] = { 1UL << 40, 2UL << 40 };
-	unsigned long flushed = 0, nth = 0;
-	struct samara_mm *child;
-	int err;
-
-	(void)state;
-	tlb_unit_attach(&u.unit, m.mm);
-	followed = NULL;
-	for (int i = 0; i < 2; i++)
-		assert_int_equal(samara_mmap(m.mm, at[i], MEM_PAGE, PROT_READ | PROT_WRITE,
-					     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, NULL, 0),
-				 at[i]);
-	do {
-		store(at[0]);
-		store(at[1]);
-		looked = calls = 0;
-		samara_inject_nth(++nth);
-		err = samara_fork(m.mm, &child);
-		samara_inject_nth(0);
-		/* Mappings of other tests may have been copied as well. */
-		for (unsigned int i = 0; err && i < calls; i++)
-			flushed += log_[i].start == at[0] && log_[i].last == at[0] + MEM_PAGE - 1;
-	} while (err);
-	assert_true(flushed);
-	samara_mm_exit(child);
-	tlb_unit_detach(&u.unit);
-	for (int i = 0; i < 2; i++)
-		assert_int_equal(samara_munmap(m.mm, at[i], MEM_PAGE), 0);
-}
-
-/* What a flush says that pages have lost. */
-static void call_munmap(unsigned long addr)
-{
-	assert_int_equal(samara_munmap(m.mm, addr, MEM_PAGE), 0);
-}
-static void call_dontneed(unsigned long addr)
-{
-	assert_int_equal(samara_madvise(m.mm, addr, MEM_PAGE, MADV_DONTNEED), 0);
-}
-static void call_free(unsigned long addr)
-{
-	assert_int_equal(samara_madvise(m.mm, addr, MEM_PAGE, MADV_FREE), 0);
-}
-static void call_cold(unsigned long addr)
-{
-	assert_int_equal(samara_madvise(m.mm, addr, MEM_PAGE, MADV_COLD), 0);
-}
-static void call_read_only(unsigned long addr)
-{
-	assert_int_equal(samara_mprotect(m.mm, addr, MEM_PAGE, PROT_READ), 0);
-}
-static void call_none(unsigned long addr)
-{
-	assert_int_equal(samara_mprotect(m.mm, addr, MEM_PAGE, PROT_NONE), 0);
-}
-static void call_no_exec(unsigned long addr)
-{
-	const int all = PROT_READ | PROT_WRITE | PROT_EXEC;
-
-	assert_int_equal(samara_mprotect(m.mm, addr, MEM_PAGE, all), 0);
-	assert_int_equal(samara_mprotect(m.mm, addr, MEM_PAGE, PROT_READ | PROT_WRITE), 0);
-}
-static void call_fork(unsigned long addr)
-{
-	struct samara_mm *child;
-
-	(void)addr;
-	assert_int_equal(samara_fork(m.mm, &child), 0);
-	samara_mm_exit(child);
-}
-static void call_migrate(unsigned long addr)
-{
-	assert_int_equal(samara_migrate_pages(m.mm, addr, 1), 1);
-}
-
-static void a_flush_says_what_was_lost(void **state)
-{
-	static const struct {
-		void (*call)(unsigned long addr);
-		enum tlb_lost lost;
-	} cases[] = {
-		{ call_munmap, TLB_LOST_ALL },      { call_dontneed, TLB_LOST_ALL },
-		{ call_free, TLB_LOST_WRITE },      { call_cold, TLB_LOST_USE },
-		{ call_read_only, TLB_LOST_WRITE }, { call_none, TLB_LOST_ALL },
-		{ call_no_exec, TLB_LOST_ALL },     { call_fork, TLB_LOST_WRITE },
-		{ call_migrate, TLB_LOST_ALL },
-	};
-	struct recorder u = { .unit.ops = &few_ops };
-
-	(void)state;
-	tlb_unit_attach(&u.unit, m.mm);
-	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		unsigned long addr = filled_page(&u);
-
-		followed = NULL;
-		calls = 0;
-		cases[i].call(addr);
-		assert_true(calls > 0);
-		while (calls)
-			assert_int_equal(log_[--calls].lost, cases[i].lost);
-	}
-	tlb_unit_detach(&u.unit);
-}
-
 static void what_is_young_is_asked_with_the_leaf_locked(void **state)
 {
 	struct recorder a = { .unit.ops = &all_ops }, b = { .unit.ops = &all_ops };
@@ -468,10 +290,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_miss_fills_with_the_leaf_locked),
 		cmocka_unit_test(a_flush_begins_everywhere_before_it_waits),
-		cmocka_unit_test(a_fork_flushes_what_it_protects),
-		cmocka_unit_test(a_fork_flushes_no_shared_memory),
-		cmocka_unit_test(a_fork_that_fails_flushes_what_it_protected),
-		cmocka_unit_test(a_flush_says_what_was_lost),
 		cmocka_unit_test(what_is_young_is_asked_with_the_leaf_locked),
 		cmocka_unit_test(where_no_unit_tells_what_is_young_no_lock_is_taken),
 		cmocka_unit_test(an_exit_flushes_and_lets_go),

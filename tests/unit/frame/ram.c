@@ -116,52 +116,6 @@ static void metadata_of_large_folios_is_16_bytes_a_frame_at_most(void **state)
 	ram_destroy(ram);
 }
 
-static int descriptor_of_next_open(void)
-{
-	const int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-
-	assert_int_equal(close(fd), 0);
-	return fd;
-}
-
-static void without_keep_fd_there_is_no_descriptor(void **state)
-{
-	const int before = descriptor_of_next_open();
-	struct ram *ram = ram_of(64);
-
-	assert_int_equal(ram_fd(ram), -1);
-	assert_int_equal(descriptor_of_next_open(), before);
-	ram_destroy(ram);
-}
-
-static void the_memfd_holds_the_frames(void **state)
-{
-	const int before = descriptor_of_next_open();
-	const struct ram_config config = {
-		.bytes = 64 * PAGE,
-		.page_shift = 12,
-		.fd = RAM_KEEP_FD,
-	};
-	struct folio *folio;
-	struct ram *ram;
-	char *other;
-
-	assert_int_equal(ram_create(&config, &ram), 0);
-	assert_true(ram_fd(ram) >= 0);
-	folio = must_alloc(ram, 0, FOLIO_ZEROED);
-	other = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, ram_fd(ram),
-		     (off_t)(folio_pfn(ram, folio) * PAGE));
-	assert_ptr_not_equal(other, MAP_FAILED);
-	strncpy(folio_virt(ram, folio), "from inside", PAGE);
-	assert_string_equal(other, "from inside");
-	other[0] = 'F';
-	assert_string_equal(folio_virt(ram, folio), "From inside");
-	munmap(other, PAGE);
-	folio_put(ram, folio);
-	ram_destroy(ram);
-	assert_int_equal(descriptor_of_next_open(), before); /* the memfd is closed */
-}
-
 /* Pages of size bytes at addr that the host has in memory; addr begins a page. */
 static unsigned long resident(const void *addr, size_t size)
 {
@@ -285,7 +239,6 @@ static void each_allocation_of_a_ram_can_be_refused(void **state)
 	const struct ram_config config = {
 		.bytes = 64 * PAGE,
 		.page_shift = 12,
-		.fd = RAM_KEEP_FD,
 	};
 	unsigned long nth = 0;
 	struct ram *ram;
@@ -434,8 +387,6 @@ int main(void)
 		ram_test(a_frames_number_folio_and_bytes_name_each_other),
 		ram_test(frames_are_counted_under_their_lock),
 		cmocka_unit_test(metadata_of_large_folios_is_16_bytes_a_frame_at_most),
-		cmocka_unit_test(without_keep_fd_there_is_no_descriptor),
-		cmocka_unit_test(the_memfd_holds_the_frames),
 		cmocka_unit_test(sixteen_gib_cost_what_is_used),
 		ram_test(a_frames_first_use_is_not_touched_twice),
 		cmocka_unit_test(a_thousand_at_once),
