@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <samara/backend.h>
 #include <samara/cpu.h>
 #include <samara/notifier.h>
 
@@ -315,6 +316,34 @@ static int write_back_at_close(struct rich *w)
 	return ret == 1 ? 0 : (int)ret;
 }
 
+static void hears_nothing(void *priv, unsigned long start, unsigned long end, enum samara_lost lost)
+{
+	(void)priv;
+	(void)start;
+	(void)end;
+	(void)lost;
+}
+
+static int attach_unit(struct rich *w)
+{
+	static const struct samara_unit_ops ops = { .size = sizeof(ops), .flush = hears_nothing };
+	struct samara_unit *unit;
+	const int err = samara_unit_attach(w->view[RICH_SELF].mm, &ops, NULL, &unit);
+
+	if (!err)
+		samara_unit_detach(unit);
+	return err;
+}
+
+/* A page that is the process's own behind it; its bytes stay. */
+static int fault_in_unshared(struct rich *w)
+{
+	struct samara_translation t;
+
+	return samara_fault_in(w->view[RICH_SELF].mm, RICH_AT(RICH_FAMILY, 1), SAMARA_ACCESS_READ,
+			       SAMARA_FAULT_IN_UNSHARE, &t, NULL);
+}
+
 static int show_again(struct rich *w)
 {
 	samara_file_unmap_pages(w->device, 0, RICH_PAGES);
@@ -345,6 +374,8 @@ int main(void)
 		OP(make_mm),
 		OP(make_cpu),
 		OP(register_notifier),
+		OP(attach_unit),
+		OP(fault_in_unshared),
 		OP(set_layout),
 		OP(make_laid_out),
 		OP(truncate_file, .flags = INJECT_NO_MEMORY),
