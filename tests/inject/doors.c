@@ -375,7 +375,7 @@ int main(void)
 		OP(make_cpu),
 		OP(register_notifier),
 		OP(attach_unit),
-		OP(fault_in_unshared),
+		OP(fault_in_unshared, .flags = INJECT_PARTIAL),
 		OP(set_layout),
 		OP(make_laid_out),
 		OP(truncate_file, .flags = INJECT_NO_MEMORY),
