@@ -4,6 +4,7 @@
  *
  *   fork      The child does not change, and the parent loses no store.
  *   zap       No use reaches a frame that munmap has freed.
+ *   late      The same of a guest that asks for the page meanwhile.
  *   discard   The same of MADV_DONTNEED, behind which the guest goes on.
  *   cow       Who has seen another thread's write through the mm sees it in the page: the copy has
  *             taken the page's place by moved().
@@ -149,6 +150,25 @@ static const struct scenario zap = {
 	.what = "no use reaches a frame that munmap has freed",
 	.world_size = sizeof(struct backend_world),
 	.setup = open_two,
+	.threads = { { "guest", guest_uses }, { "munmap", unmap_and_take } },
+	.check = other_is_untouched,
+};
+
+/* The page is there, and the guest has not asked for it. */
+static void open_unasked(void *arg)
+{
+	struct backend_world *b = arg;
+
+	open_two(arg);
+	memset(b->g.map, 0, sizeof(b->g.map));
+	memset(b->g.remembered, 0, sizeof(b->g.remembered));
+}
+
+static const struct scenario late = {
+	.name = "late",
+	.what = "a translation that was asked for before munmap is not mapped behind it",
+	.world_size = sizeof(struct backend_world),
+	.setup = open_unasked,
 	.threads = { { "guest", guest_uses }, { "munmap", unmap_and_take } },
 	.check = other_is_untouched,
 };
@@ -377,7 +397,7 @@ static const struct scenario truncate_ = {
 int main(int argc, char **argv)
 {
 	static const struct scenario *const all[] = {
-		&fork_, &zap, &discard, &cow, &cow_zap, &reclaim, &migrate, &truncate_, NULL,
+		&fork_, &zap, &late, &discard, &cow, &cow_zap, &reclaim, &migrate, &truncate_, NULL,
 	};
 
 	return schedule_main(argc, argv, all);
