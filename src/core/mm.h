@@ -162,8 +162,7 @@ struct mm_shard {
 struct mm_tables {
 	struct table *pgd; /* (a) NULL until the first page; then it stays */
 	unsigned long nr;  /* (a) the root included */
-	/* RANK_PAGE_TABLE; a VMA's first family: rmap/rmap.h */
-	struct samara_spinlock anon_lock;
+	struct samara_spinlock anon_lock; /* RANK_PAGE_TABLE; first families: rmap/rmap.h */
 };
 
 /* What is told of changes to the page table, and of faults. */
