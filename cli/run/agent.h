@@ -22,6 +22,7 @@
 #define CLI_RUN_AGENT_H
 
 #include <linux/seccomp.h>
+#include <sys/resource.h>
 #include <sys/types.h>
 #include <sys/user.h>
 
@@ -90,13 +91,16 @@ enum birth_how {
 	BIRTH_AT_FORK, /* in a child's first stop: they are there */
 };
 
+/* What the task does, until its next stop. */
 enum birth_state {
-	BIRTH_LEAVES, /* execve(2) returns */
-	BIRTH_ASKS,   /* for the code's descriptor */
-	BIRTH_MAPS,   /* the code */
-	BIRTH_CLONES, /* the stub's beginning runs */
-	BIRTH_CLONED, /* the agent is made */
-	BIRTH_IS_OVER,
+	BIRTH_LEAVES,  /* execve(2) returns */
+	BIRTH_ASKS,    /* begins to ask for the code's descriptor, */
+	BIRTH_ASKED,   /* and has it */
+	BIRTH_MAPS,    /* begins to map the code, */
+	BIRTH_MAPPED,  /* and has it */
+	BIRTH_CLONES,  /* runs the stub's beginning, to PTRACE_EVENT_CLONE */
+	BIRTH_CLONED,  /* clone(2) returns */
+	BIRTH_IS_OVER, /* nothing: it is stopped */
 };
 
 struct birth {
@@ -105,22 +109,28 @@ struct birth {
 	pid_t reap; /* an agent of a former space that is dead: waited for by the task; or 0 */
 	enum birth_how how;
 	enum birth_state state;
-	unsigned long gate;           /* a system call's instruction in the vdso */
-	struct user_regs_struct regs; /* as they were, and will be */
-	struct user_regs_struct inside;
+	unsigned long gate; /* a system call's instruction in the vdso */
+	struct {
+		struct user_regs_struct regs;
+		uint64_t mask; /* of signals */
+		struct rlimit files;
+		bool stop;            /* a SIGSTOP came */
+	} was;                        /* and will be */
+	struct user_regs_struct regs; /* for the next call */
 };
 
 /*
- * The task is in the stop that how names, seized with PTRACE_O_TRACECLONE, alone in its address
- * space, and no other thread lets it go on until the birth is over. 0: it runs, and each of its
- * stops goes to birth_stop(). -errno: it is as it was.
+ * The task is in the stop that how names, seized with PTRACE_O_TRACECLONE and _TRACESYSGOOD, and
+ * alone in its address space; no other thread lets it go on until the birth is over. 0: it runs,
+ * and each of its stops goes to birth_stop(). -errno: it is as it was.
  */
 int birth_begin(struct birth *b);
 
 /*
  * The task has stopped with status of waitpid(2). 1: it goes on. 0: the agent is there
- * (agent->pid), the task is stopped where it was, with its registers. -errno: there is no agent; the
- * task can only be killed, and so can an agent that was made (agent->pid).
+ * (agent->pid), the task is stopped where it was, with its registers. -errno: there is none; the
+ * task can only be killed, and so can an agent that was made (agent->pid). Its signals are blocked
+ * meanwhile, so that no handler runs; a SIGSTOP is sent again in the end.
  */
 int birth_stop(struct birth *b, int status);
 
@@ -142,6 +152,17 @@ int agent_notify(struct agent *a, int listener, const struct seccomp_notif *aske
  * to agent_notify(). NULL: other threads do. 0 or -errno: kill it.
  */
 int agent_open(struct agent *a, void (*serve)(void *priv), void *priv);
+
+/*
+ * fd becomes its AGENT_FD_FILE, in the place of the one before; serve as above. A batch closes it
+ * (close(2) of AGENT_FD_FILE) when no later step needs it. 0 or -errno.
+ */
+int agent_give_file(struct agent *a, int fd, void (*serve)(void *priv), void *priv);
+
+/* Answers a notification of AGENT_CALL_FD; for birth_notify() and agent_notify(). 1. */
+enum agent_gives { AGENT_GIVES_ANY, AGENT_GIVES_AT }; /* the lowest free number, or the same */
+int agent_give_fd(const struct agent *a, int listener, const struct seccomp_notif *asked,
+		  enum agent_gives how);
 
 /* fork ---------------------------------------------------------------------------------- */
 
@@ -175,6 +196,9 @@ void batch_begin(struct batch *b, struct agent *a);
  * what came back is no answer. Behind either of these the space cannot go on.
  */
 int batch_end(struct batch *b);
+
+/* As batch_end(); serve(priv) is called meanwhile, as agent_open() does. */
+int batch_round(struct batch *b, void (*serve)(void *priv), void *priv);
 
 /* Each of these adds a step. A round that is full runs first. */
 void batch_call(struct batch *b, long nr, const unsigned long arg[6]);

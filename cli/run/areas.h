@@ -48,10 +48,9 @@ struct area {
 	unsigned long start, end;
 	enum area_kind kind;
 	int prot;
-	bool parked;       /* the library has no mapping here, and there is no entry */
-	unsigned int file; /* of HOST and EMPTY: which one, below AREA_FILES; else 0 */
-	unsigned long
-		first; /* the page of its file at start; frames: their number. Of HOST the lower 37 bits */
+	bool parked;         /* the library has no mapping here, and there is no entry */
+	unsigned int file;   /* of HOST and EMPTY: which one, below AREA_FILES; else 0 */
+	unsigned long first; /* the page of its file at start (HOST: 37 bits of it); the frame */
 };
 
 #define AREA_FILES 65536U
@@ -65,6 +64,8 @@ struct areas {
 	pthread_mutex_t lock;
 	unsigned long vmas, reserved, most;
 	unsigned int parked;
+	bool unmerged;       /* there was no memory to merge two once */
+	unsigned long evict; /* where the next parked one is looked for that has to go */
 };
 
 void areas_init(struct areas *areas, struct agent *agent, unsigned long max_map_count);
@@ -93,7 +94,7 @@ unsigned int areas_pieces(struct areas *areas, unsigned long addr);
  * tree, which is asked first: before a step is made. An error of the batch ends the space.
  */
 
-/* Not in use: PROT_NONE, registered, then its rights. Parked areas that are alike are taken again. */
+/* Not in use: PROT_NONE, registered, then its rights. What is parked there and alike is kept. */
 int areas_fresh(struct areas *areas, const struct area *as);
 /* What is there is in use: exchanged in one step, its frame present, then registered. */
 int areas_replace(struct areas *areas, const struct area *as);

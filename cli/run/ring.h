@@ -43,7 +43,8 @@ struct ring_step {
 struct ring_ask {
 	uint32_t word;  /* the round's number */
 	uint32_t count; /* steps of this round */
-	uint64_t here;  /* where the agent finds this page from the next round on */
+	uint64_t here;  /* this page, and the code that waits, from the next round on */
+	uint64_t wait;
 	struct ring_step step[RING_STEPS];
 	uint64_t tally[RING_STEPS + 1]; /* tally[i] == i + 1 */
 	uint64_t shown[RING_SHOWN];     /* for ring_show() */
