@@ -166,7 +166,10 @@ int agent_give_fd(const struct agent *a, int listener, const struct seccomp_noti
 
 /* fork ---------------------------------------------------------------------------------- */
 
-/* child: agent_init() made it with the parent's at. Maps its ring in the parent. 0 or -errno. */
+/*
+ * child: agent_init() made it with the parent's at. Maps its ring in the parent. 0 or -errno.
+ * EVENT_FORK comes only where something is registered: without it, uffd of the child stays -1.
+ */
 int agent_fork(struct agent *parent, struct agent *child);
 /* The kernel's fork is over: that ring is unmapped in the parent. 0 or -errno. */
 int agent_forked(struct agent *parent, const struct agent *child);

@@ -169,7 +169,10 @@ static int cloned(struct birth *b)
 
 /* begin and end -------------------------------------------------------------------------- */
 
-/* A program may have used up its descriptors. The agent is made with the raised limit. */
+/*
+ * A program may have used up its descriptors. The agent is made with the raised limit. Where the
+ * hard limit is reached too, and cannot be raised, the birth fails with -EMFILE.
+ */
 static void raise_files(struct birth *b)
 {
 	struct rlimit more = { MANY_FILES, MANY_FILES };
