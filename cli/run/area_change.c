@@ -197,8 +197,14 @@ int areas_unmap(struct areas *areas, unsigned long start, unsigned long end)
 
 /* changes of all that is in a range ------------------------------------------------------ */
 
-/* What becomes of an area: false, nothing. */
+/* What becomes of an area; kind 0: none. False: nothing happens to it. */
 typedef bool (*area_becomes)(struct area *as, int prot);
+
+/* Accessible without asking, so that it may not outlive the library's mapping. */
+static bool gives(enum area_kind kind)
+{
+	return kind == AREA_HOST || kind == AREA_KERNEL;
+}
 
 static bool becomes_protected(struct area *as, int prot)
 {
@@ -211,8 +217,10 @@ static bool becomes_protected(struct area *as, int prot)
 static bool becomes_parked(struct area *as, int prot)
 {
 	(void)prot;
-	if (as->parked || !modes(as->kind))
+	if (as->parked || as->kind == AREA_STUB)
 		return false;
+	if (gives(as->kind))
+		as->kind = 0;
 	as->parked = true;
 	return true;
 }
@@ -246,10 +254,9 @@ static void become(struct areas *areas, const struct area *range, area_becomes b
 
 	while (areas_next(areas, at, &as) && as.start < range->end) {
 		at = as.end;
-		if (becomes(&as, range->prot)) {
+		if (becomes(&as, range->prot))
 			area_set(areas, &as);
-			area_join(areas, as.start);
-		}
+		area_join(areas, as.start);
 	}
 	area_join(areas, range->end);
 }
@@ -313,30 +320,43 @@ static bool parked_from(struct areas *areas, unsigned long addr, struct area *ou
 static int evict(struct areas *areas)
 {
 	struct area as;
+	struct batch b;
 	int err = 0;
 
 	while (!err && areas->parked > AREAS_PARKED_MOST) {
 		if (!parked_from(areas, areas->evict, &as) && !parked_from(areas, 0, &as))
 			break;
 		areas->evict = as.end;
-		err = unmap(areas, as.start, as.end);
+		batch_begin(&b, areas->agent);
+		batch_munmap(&b, as.start, as.end);
+		err = batch_end(&b);
+		as.kind = 0;
+		if (!err)
+			area_set(areas, &as);
 	}
 	return err;
 }
 
-/* What may not stay without the library's mapping: it gives, and does not ask. */
-static int unmap_givers(struct areas *areas, const struct area *range)
+static int park(struct areas *areas, const struct area *range)
 {
 	unsigned long at = range->start;
 	struct area as;
-	int err = 0;
+	struct batch b;
+	int err = cut_range(areas, range);
 
-	while (!err && areas_next(areas, at, &as) && as.start < range->end) {
+	if (err)
+		return err;
+	batch_begin(&b, areas->agent);
+	while (areas_next(areas, at, &as) && as.start < range->end) {
 		at = as.end;
-		if (!modes(as.kind) && as.kind != AREA_STUB)
-			err = unmap(areas, as.start, as.end);
+		if (gives(as.kind))
+			batch_munmap(&b, as.start, as.end);
 	}
-	return err;
+	err = batch_end(&b);
+	if (err)
+		return err;
+	become(areas, range, becomes_parked);
+	return evict(areas);
 }
 
 int areas_park(struct areas *areas, unsigned long start, unsigned long end)
@@ -347,13 +367,7 @@ int areas_park(struct areas *areas, unsigned long start, unsigned long end)
 	if (!is_range(start, end))
 		return -EINVAL;
 	pthread_mutex_lock(&areas->lock);
-	err = cut_range(areas, &range);
-	if (!err)
-		err = unmap_givers(areas, &range);
-	if (!err) {
-		become(areas, &range, becomes_parked);
-		err = evict(areas);
-	}
+	err = park(areas, &range);
 	pthread_mutex_unlock(&areas->lock);
 	return err;
 }

@@ -11,7 +11,7 @@
  * and touch are one host VMA, and a reader has all of it in one load.
  *
  * Invariants (areas_validate()):
- *   merged    no two equal entries touch
+ *   merged    no two equal entries touch, but where there was no memory to make them one
  *   vmas      the count of host VMAs: entries, those that differ only by "parked" and touch are one
  *   parked    the count of parked entries
  *
@@ -77,7 +77,10 @@ int areas_dup(struct areas *child, struct areas *parent);
 bool areas_find(struct areas *areas, unsigned long addr, struct area *out);
 bool areas_next(struct areas *areas, unsigned long addr, struct area *out);
 
-/* [start, end) becomes *as, without a step of the agent; kind 0: no area. 0 or -ENOMEM. */
+/*
+ * [start, end) becomes *as, without a step of the agent; kind 0: no area. What the caller maps by
+ * itself (HOST) is entered before it is mapped, since memory may fail. 0 or -ENOMEM.
+ */
 int areas_enter(struct areas *areas, const struct area *as);
 
 /* budget -------------------------------------------------------------------------------- */
