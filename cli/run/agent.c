@@ -216,14 +216,14 @@ static void first_round(struct batch *b, struct agent *a)
 	}
 }
 
-int agent_open(struct agent *a, void (*serve)(void *priv), void *priv)
+int agent_open(struct agent *a, const struct agent_serve *serve)
 {
 	struct uffdio_api api = { .api = UFFD_API, .features = a->all->features };
 	struct batch b;
 	int err, fd;
 
 	first_round(&b, a);
-	err = batch_round(&b, serve, priv);
+	err = batch_round(&b, serve);
 	if (err || a->uffd >= 0)
 		return err;
 	fd = (int)syscall(SYS_pidfd_getfd, a->pidfd, AGENT_FD_UFFD, 0);
@@ -238,40 +238,59 @@ int agent_open(struct agent *a, void (*serve)(void *priv), void *priv)
 	return 0;
 }
 
-int agent_give_file(struct agent *a, int fd, void (*serve)(void *priv), void *priv)
+int agent_give_file(struct agent *a, int fd, const struct agent_serve *serve)
 {
 	struct batch b;
 
 	a->file = fd;
 	batch_begin(&b, a);
 	call(&b, AGENT_CALL_FD, AGENT_FD_FILE, 0, 0);
-	return batch_round(&b, serve, priv);
+	return batch_round(&b, serve);
 }
 
-/* fork ----------------------------------------------------------------------------------- */
+/* fork and move -------------------------------------------------------------------------- */
+
+/* Two steps: a ring's pages at `at`, where nothing is. */
+static void map_ring(struct batch *b, unsigned long at, int ring)
+{
+	struct batch_map map = {
+		.start = at,
+		.end = at + PAGE,
+		.prot = PROT_READ,
+		.flags = MAP_SHARED | MAP_FIXED_NOREPLACE,
+		.fd = AGENT_FD_RINGS,
+		.first = 2 * (unsigned long)ring,
+	};
+
+	batch_mmap(b, &map);
+	map.start += PAGE;
+	map.end += PAGE;
+	map.prot |= PROT_WRITE;
+	map.first++;
+	batch_mmap(b, &map);
+}
+
+/* The first `pages` of a ring's, which have been mapped before a step failed. */
+static void take_back(struct agent *a, unsigned long at, unsigned long pages)
+{
+	struct batch b;
+
+	if (!pages)
+		return;
+	batch_begin(&b, a);
+	batch_munmap(&b, at, at + pages * PAGE);
+	batch_end(&b);
+}
 
 int agent_fork(struct agent *parent, struct agent *child)
 {
 	struct batch b;
-	struct batch_map map = {
-		.prot = PROT_READ,
-		.flags = MAP_SHARED | MAP_FIXED_NOREPLACE,
-		.fd = AGENT_FD_RINGS,
-		.first = 2 * (unsigned long)child->ring,
-	};
 
 	set_slot(child, !parent->slot);
-	map.start = ask_at(child);
-	map.end = map.start + PAGE;
 	batch_begin(&b, parent);
-	batch_mmap(&b, &map);
-	map.start += PAGE;
-	map.end += PAGE;
-	map.first++;
-	map.prot |= PROT_WRITE;
-	batch_mmap(&b, &map);
-	if (batch_end(&b) && b.ran)
-		agent_forked(parent, child);
+	map_ring(&b, ask_at(child), child->ring);
+	if (batch_end(&b))
+		take_back(parent, ask_at(child), b.ran);
 	return b.err;
 }
 
@@ -282,6 +301,48 @@ int agent_forked(struct agent *parent, const struct agent *child)
 
 	batch_begin(&b, parent);
 	batch_munmap(&b, at, at + 2 * PAGE);
+	return batch_end(&b);
+}
+
+static int map_there(struct agent *a, unsigned long to)
+{
+	const unsigned long ring = to + (1 + 2 * a->slot) * PAGE;
+	const struct batch_map code = {
+		.start = to,
+		.end = to + PAGE,
+		.prot = PROT_READ | PROT_EXEC,
+		.flags = MAP_SHARED | MAP_FIXED_NOREPLACE,
+		.fd = AGENT_FD_CODE,
+	};
+	struct batch b;
+
+	batch_begin(&b, a);
+	batch_mmap(&b, &code);
+	map_ring(&b, ring, a->ring);
+	batch_madvise(&b, ring, ring + 2 * PAGE, MADV_DONTFORK);
+	if (batch_end(&b)) {
+		take_back(a, to, b.ran > 0);
+		take_back(a, ring, b.ran > 0 ? b.ran - 1 : 0);
+	}
+	return b.err;
+}
+
+int agent_move(struct agent *a, unsigned long to)
+{
+	const unsigned long from = a->at, ring = ask_at(a);
+	struct batch b;
+	int err = map_there(a, to);
+
+	if (err)
+		return err;
+	a->at = to;
+	set_slot(a, a->slot);
+	/* A round in the old place, whose end leads to the new one; the next is made there. */
+	batch_begin(&b, a);
+	call(&b, SYS_getppid, 0, 0, 0);
+	batch_end(&b);
+	batch_munmap(&b, from, from + PAGE);
+	batch_munmap(&b, ring, ring + 2 * PAGE);
 	return batch_end(&b);
 }
 

@@ -145,19 +145,28 @@ int birth_notify(struct birth *b, int listener, const struct seccomp_notif *aske
 int agent_notify(struct agent *a, int listener, const struct seccomp_notif *asked);
 
 /*
- * The agent's first rounds: it leaves the program's session and working directory, and gets its
- * descriptors. With uffd -1 it makes a userfaultfd of its memory, whose other end becomes a->uffd;
- * else it gets that one (EVENT_FORK's). Notifications of the agent come meanwhile: serve(priv) is
- * called again and again, reads those that there are, waits at most some ms, and gives the agent's
- * to agent_notify(). NULL: other threads do. 0 or -errno: kill it.
+ * What is done while an agent waits for an answer of this side: when fd is readable (the listener,
+ * or an epoll), call(priv) reads what there is and does not wait; the agent's notifications go to
+ * agent_notify(). NULL in its place: other threads do.
  */
-int agent_open(struct agent *a, void (*serve)(void *priv), void *priv);
+struct agent_serve {
+	int fd;
+	void (*call)(void *priv);
+	void *priv;
+};
 
 /*
- * fd becomes its AGENT_FD_FILE, in the place of the one before; serve as above. A batch closes it
+ * The agent's first rounds: it leaves the program's session and working directory, and gets its
+ * descriptors, by notifications. With uffd -1 it makes a userfaultfd of its memory, whose other end
+ * becomes a->uffd; else it gets that one (EVENT_FORK's). 0 or -errno: kill it.
+ */
+int agent_open(struct agent *a, const struct agent_serve *serve);
+
+/*
+ * fd becomes its AGENT_FD_FILE, in the place of the one before. A batch closes it
  * (close(2) of AGENT_FD_FILE) when no later step needs it. 0 or -errno.
  */
-int agent_give_file(struct agent *a, int fd, void (*serve)(void *priv), void *priv);
+int agent_give_file(struct agent *a, int fd, const struct agent_serve *serve);
 
 /* Answers a notification of AGENT_CALL_FD; for birth_notify() and agent_notify(). 1. */
 enum agent_gives { AGENT_GIVES_ANY, AGENT_GIVES_AT }; /* the lowest free number, or the same */
@@ -173,6 +182,14 @@ int agent_give_fd(const struct agent *a, int listener, const struct seccomp_noti
 int agent_fork(struct agent *parent, struct agent *child);
 /* The kernel's fork is over: that ring is unmapped in the parent. 0 or -errno. */
 int agent_forked(struct agent *parent, const struct agent *child);
+
+/* move ---------------------------------------------------------------------------------- */
+
+/*
+ * Code and ring go to another window, since the program wants the addresses of this one. 0 or
+ * -errno: they are where they were (-EEXIST: something is in the way there).
+ */
+int agent_move(struct agent *a, unsigned long to);
 
 /* end ----------------------------------------------------------------------------------- */
 
@@ -200,8 +217,8 @@ void batch_begin(struct batch *b, struct agent *a);
  */
 int batch_end(struct batch *b);
 
-/* As batch_end(); serve(priv) is called meanwhile, as agent_open() does. */
-int batch_round(struct batch *b, void (*serve)(void *priv), void *priv);
+/* As batch_end(), for a batch with AGENT_CALL_FD; serve may be NULL. */
+int batch_round(struct batch *b, const struct agent_serve *serve);
 
 /* Each of these adds a step. A round that is full runs first. */
 void batch_call(struct batch *b, long nr, const unsigned long arg[6]);

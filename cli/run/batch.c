@@ -42,33 +42,40 @@ static void put_round(struct agent *a, struct batch *b)
 	syscall(SYS_futex, &ask->word, FUTEX_WAKE, 1, NULL, NULL, 0);
 }
 
-/* 1: the bell rang. 0: not within ms. -ESRCH: the agent is dead. */
-static int hear(const struct agent *a, long ms)
+static double seconds(void)
 {
-	struct pollfd fds[2] = { { .fd = a->bell, .events = POLLIN },
-				 { .fd = a->pidfd, .events = POLLIN } };
-	const struct timespec wait = { ms / 1000, ms % 1000 * 1000000 };
+	struct timespec now;
 
-	if (ppoll(fds, 2, &wait, NULL) < 0)
-		return errno == EINTR ? 0 : -ESRCH;
-	if (fds[0].revents)
-		return 1;
-	return fds[1].revents ? -ESRCH : 0;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
-static int until_heard(const struct agent *a, void (*serve)(void *priv), void *priv)
+/* 1: the bell rang. 0: it did not for SLOW_SECONDS. -ESRCH: the agent is dead. */
+static int hear(const struct agent *a, const struct agent_serve *serve)
 {
-	struct timespec from, now;
-	int heard;
+	struct pollfd fds[3] = { { .fd = a->bell, .events = POLLIN },
+				 { .fd = a->pidfd, .events = POLLIN },
+				 { .fd = serve ? serve->fd : -1, .events = POLLIN } };
+	const struct timespec slow = { SLOW_SECONDS, 0 };
+	double until = 0;
+	int n;
 
-	clock_gettime(CLOCK_MONOTONIC, &from);
-	do {
-		if (serve)
-			serve(priv);
-		heard = hear(a, serve ? 0 : SLOW_SECONDS * 1000L);
-		clock_gettime(CLOCK_MONOTONIC, &now);
-	} while (!heard && now.tv_sec - from.tv_sec < SLOW_SECONDS);
-	return heard;
+	for (;;) {
+		n = ppoll(fds, serve ? 3 : 2, &slow, NULL);
+		if (n > 0 && fds[0].revents)
+			return 1;
+		if (n > 0 && fds[1].revents)
+			return -ESRCH;
+		/* Rare: served, or interrupted, and then the time counts. */
+		if (!until)
+			until = seconds() + SLOW_SECONDS;
+		else if (seconds() > until)
+			return 0;
+		if (!n)
+			return 0;
+		if (n > 0)
+			serve->call(serve->priv);
+	}
 }
 
 /* The tally is the kernel's word for how many steps succeeded, the result is the program's. */
@@ -87,7 +94,7 @@ static int answer(struct agent *a, struct batch *b)
 	return result < 0 && result >= -LAST_ERRNO ? (int)result : -EUCLEAN;
 }
 
-int batch_round(struct batch *b, void (*serve)(void *priv), void *priv)
+int batch_round(struct batch *b, const struct agent_serve *serve)
 {
 	struct agent *a = b->agent;
 	int heard;
@@ -99,7 +106,7 @@ int batch_round(struct batch *b, void (*serve)(void *priv), void *priv)
 		b->err = -ESRCH;
 	} else {
 		put_round(a, b);
-		heard = until_heard(a, serve, priv);
+		heard = hear(a, serve);
 		b->err = heard == 1 ? answer(a, b) : -ESRCH;
 		/* What has not been done may be done later: nothing can be asked any more. */
 		if (heard != 1 || b->err == -EUCLEAN) {
@@ -125,7 +132,7 @@ void batch_begin(struct batch *b, struct agent *a)
 
 int batch_end(struct batch *b)
 {
-	return batch_round(b, NULL, NULL);
+	return batch_round(b, NULL);
 }
 
 void batch_call(struct batch *b, long nr, const unsigned long arg[6])

@@ -264,6 +264,45 @@ static void shown_bytes_can_be_read_and_not_written(void **state)
 	world_end(&w);
 }
 
+static void code_and_ring_move_out_of_the_programs_way(void **state)
+{
+	const unsigned long from = agent_windows[0], to = from + 8 * PAGE;
+	struct batch_map map = ram_map(to + 2 * PAGE, 1, PROT_READ);
+	struct world w;
+	struct batch b;
+	char prot[5];
+
+	(void)state;
+	world_start(&w);
+	/* Something is in the way of its third page. */
+	batch_begin(&b, &w.agent[0]);
+	batch_mmap(&b, &map);
+	assert_int_equal(batch_end(&b), 0);
+	assert_int_equal(agent_move(&w.agent[0], to), -EEXIST);
+	assert_int_equal(mapped(w.pid[0], to, prot), 0);
+	assert_int_equal(mapped(w.pid[0], to + 2 * PAGE, prot), to + 2 * PAGE);
+	batch_begin(&b, &w.agent[0]);
+	batch_munmap(&b, map.start, map.end);
+	assert_int_equal(batch_end(&b), 0);
+	for (int i = 0; i < 5; i++) {
+		const unsigned long at = i & 1 ? from : to, other = i & 1 ? to : from;
+
+		assert_int_equal(agent_move(&w.agent[0], at), 0);
+		for (unsigned long page = 0; page < 3; page++) {
+			assert_int_equal(mapped(w.pid[0], at + page * PAGE, prot),
+					 at + page * PAGE);
+			assert_int_equal(mapped(w.pid[0], other + page * PAGE, prot), 0);
+		}
+		map = ram_map(WINDOW, 2, PROT_READ | PROT_WRITE);
+		batch_begin(&b, &w.agent[0]);
+		batch_mmap(&b, &map);
+		batch_register(&b, WINDOW, WINDOW + 2 * PAGE, ALL_MODES);
+		batch_munmap(&b, WINDOW, WINDOW + 2 * PAGE);
+		assert_int_equal(batch_end(&b), 0);
+	}
+	world_end(&w);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -274,6 +313,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(an_agent_that_hangs_can_be_killed_by_another_thread),
 		cmocka_unit_test(a_stopped_program_does_not_stop_its_agent),
 		cmocka_unit_test(a_program_that_writes_to_the_agents_pages_harms_itself),
+		cmocka_unit_test(code_and_ring_move_out_of_the_programs_way),
 		cmocka_unit_test(shown_bytes_can_be_read_and_not_written),
 	};
 

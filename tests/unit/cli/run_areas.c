@@ -364,12 +364,15 @@ static void *reads(void *arg)
 
 static void scene_start(struct scene *s)
 {
+	struct agent_serve how;
+
 	memset(s, 0, sizeof(*s));
 	world_start(&s->w);
 	for (unsigned long i = 0; i < 1024; i++)
 		*(unsigned long *)(s->w.ram + i * PAGE) = i;
 	s->host_file = ram_file(PAGES + 8);
-	assert_int_equal(agent_give_file(&s->w.agent[0], s->host_file, serve, &s->w), 0);
+	how = serving(&s->w);
+	assert_int_equal(agent_give_file(&s->w.agent[0], s->host_file, &how), 0);
 }
 
 static void scene_end(struct scene *s)

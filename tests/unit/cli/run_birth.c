@@ -63,7 +63,7 @@ static void a_births_task_goes_on_as_if_nothing_had_been(void **state)
 	assert_int_equal(prlimit(w.pid[0], RLIMIT_NOFILE, NULL, &now), 0);
 	assert_int_equal(now.rlim_cur, files.rlim_cur);
 	assert_int_equal(now.rlim_max, files.rlim_max);
-	assert_int_equal(agent_open(&w.agent[0], serve, &w), 0);
+	assert_int_equal(open_agent(&w, 0), 0);
 	/* The birth's descriptors are closed: the lowest is free as before. */
 	await_guest(&w, 0);
 	assert_int_equal(ask_call(&w, 0, SYS_dup, 0, 0, 0), w.agents.ram);
@@ -104,7 +104,7 @@ static void execve_makes_another_agent_and_the_dead_one_is_reaped(void **state)
 	begin(&w, 0, ASK_EXEC, w.control_fd, 2);
 	sends(&w, 2, SIGCONT); /* does nothing, but comes between */
 	assert_int_equal(await_birth(&w, 2), 0);
-	assert_int_equal(agent_open(&w.agent[2], serve, &w), 0);
+	assert_int_equal(open_agent(&w, 2), 0);
 	assert_int_equal(kill(dead, 0), -1);
 	full.rlim_cur = full.rlim_max; /* for the loader */
 	assert_int_equal(prlimit(w.pid[0], RLIMIT_NOFILE, &full, &now), 0);
@@ -132,7 +132,7 @@ static void fork_child(struct world *w)
 	assert_int_equal(w->pid[1], c->ret);
 	assert_int_equal(agent_forked(&w->agent[0], &w->agent[1]), 0);
 	w->control[2].arg[0] = w->agent[1].uffd;
-	assert_int_equal(agent_open(&w->agent[1], serve, w), 0);
+	assert_int_equal(open_agent(w, 1), 0);
 	await_guest(w, 1);
 }
 

@@ -60,6 +60,18 @@ static inline void serve(void *priv)
 			serve_uffd(w, fds[1 + i].fd);
 }
 
+static inline struct agent_serve serving(struct world *w)
+{
+	return (struct agent_serve){ w->listener, serve, w };
+}
+
+static inline int open_agent(struct world *w, int i)
+{
+	const struct agent_serve how = serving(w);
+
+	return agent_open(&w->agent[i], &how);
+}
+
 /* asking --------------------------------------------------------------------------------- */
 
 static struct control *begin(struct world *w, int which, enum ask ask, long x, long y)
@@ -184,7 +196,7 @@ static inline void world_start_stopped(struct world *w)
 static inline void world_start(struct world *w)
 {
 	world_start_stopped(w);
-	assert_int_equal(agent_open(&w->agent[0], serve, w), 0);
+	assert_int_equal(open_agent(w, 0), 0);
 	await_guest(w, 0);
 }
 
