@@ -24,9 +24,12 @@
 #define PTRACE_SETSIGMASK 0x420b
 #endif
 
-/* None is in the way of a program as Linux and its sanitizers lay it out. */
+/*
+ * None is in the way of a program as Linux lays it out; the first is below where a position
+ * independent program begins, and is application memory to ASan, MSan and TSan.
+ */
 const unsigned long agent_windows[AGENT_WINDOWS] = {
-	0x6fff51a00000UL,
+	0x550051a00000UL,
 	0x3a7751a00000UL,
 	0x11a751a00000UL,
 	0x00a751a00000UL,
@@ -176,7 +179,8 @@ int agent_give_fd(const struct agent *a, int listener, const struct seccomp_noti
 
 int agent_notify(struct agent *a, int listener, const struct seccomp_notif *asked)
 {
-	if ((pid_t)asked->pid != a->pid || asked->data.nr != (int)AGENT_CALL_FD)
+	if ((pid_t)asked->pid != __atomic_load_n(&a->pid, __ATOMIC_ACQUIRE) ||
+	    asked->data.nr != (int)AGENT_CALL_FD)
 		return 0;
 	return agent_give_fd(a, listener, asked, AGENT_GIVES_AT);
 }

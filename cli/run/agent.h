@@ -93,6 +93,7 @@ enum birth_how {
 
 /* What the task does, until its next stop. */
 enum birth_state {
+	BIRTH_IS_OVER, /* nothing: it is stopped, or has not begun */
 	BIRTH_LEAVES,  /* execve(2) returns */
 	BIRTH_ASKS,    /* begins to ask for the code's descriptor, */
 	BIRTH_ASKED,   /* and has it */
@@ -100,7 +101,6 @@ enum birth_state {
 	BIRTH_MAPPED,  /* and has it */
 	BIRTH_CLONES,  /* runs the stub's beginning, to PTRACE_EVENT_CLONE */
 	BIRTH_CLONED,  /* clone(2) returns */
-	BIRTH_IS_OVER, /* nothing: it is stopped */
 };
 
 struct birth {
@@ -138,8 +138,9 @@ int birth_stop(struct birth *b, int status);
 void agent_stopped(pid_t pid, int status);
 
 /*
- * The task of a birth, or the agent while it runs agent_open(), was notified. 1: it was answered.
- * 0: it is none of ours, answer it. By any thread; listener: of the filter.
+ * The task of a birth (zeros before it begins), or the agent while it runs agent_open(), was
+ * notified. 1: it was answered. 0: it is none of ours, answer it. By any thread; listener: of the
+ * filter.
  */
 int birth_notify(struct birth *b, int listener, const struct seccomp_notif *asked);
 int agent_notify(struct agent *a, int listener, const struct seccomp_notif *asked);

@@ -91,6 +91,12 @@ static unsigned long find_gate(pid_t tid)
 
 /* steps ---------------------------------------------------------------------------------- */
 
+/* The tracer's; birth_notify() reads it, and all that was written before. */
+static void set_state(struct birth *b, enum birth_state state)
+{
+	__atomic_store_n(&b->state, state, __ATOMIC_RELEASE);
+}
+
 static void go(const struct birth *b)
 {
 	const enum __ptrace_request how = b->state == BIRTH_CLONES ? PTRACE_CONT : PTRACE_SYSCALL;
@@ -195,7 +201,7 @@ static int as_it_was(struct birth *b)
 	ptrace(PTRACE_SETSIGMASK, b->tid, sizeof(b->was.mask), &b->was.mask);
 	if (b->was.stop)
 		syscall(SYS_tgkill, b->tid, b->tid, SIGSTOP);
-	__atomic_store_n(&b->state, BIRTH_IS_OVER, __ATOMIC_RELEASE);
+	set_state(b, BIRTH_IS_OVER);
 	return err;
 }
 
@@ -204,7 +210,6 @@ int birth_begin(struct birth *b)
 	unsigned long all = ALL_SIGNALS;
 	int err;
 
-	b->state = b->how == BIRTH_AT_EXEC ? BIRTH_LEAVES : BIRTH_CLONES;
 	b->was.stop = false;
 	if (b->how == BIRTH_AT_EXEC) {
 		b->gate = find_gate(b->tid);
@@ -220,6 +225,7 @@ int birth_begin(struct birth *b)
 		return err;
 	raise_files(b);
 	b->regs = b->was.regs;
+	set_state(b, b->how == BIRTH_AT_EXEC ? BIRTH_LEAVES : BIRTH_CLONES);
 	if (b->how == BIRTH_AT_FORK)
 		err = run_stub(b, stub_get().fork);
 	if (err)
@@ -278,7 +284,7 @@ int birth_stop(struct birth *b, int status)
 		err = next_step(b);
 		if (err || b->state == BIRTH_IS_OVER)
 			return err;
-		b->state++;
+		set_state(b, b->state + 1);
 	} else if (is_group_stop(WSTOPSIG(status))) { /* the signal, or what came of it */
 		b->was.stop = true;
 	} else if (status >> 16 != PTRACE_EVENT_STOP) {
@@ -295,8 +301,8 @@ int birth_notify(struct birth *b, int listener, const struct seccomp_notif *aske
 		.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE,
 	};
 
-	if ((pid_t)asked->pid != b->tid ||
-	    __atomic_load_n(&b->state, __ATOMIC_ACQUIRE) == BIRTH_IS_OVER)
+	if (__atomic_load_n(&b->state, __ATOMIC_ACQUIRE) == BIRTH_IS_OVER ||
+	    (pid_t)asked->pid != b->tid)
 		return 0;
 	if (asked->data.nr == (int)AGENT_CALL_FD)
 		return agent_give_fd(b->agent, listener, asked, AGENT_GIVES_ANY);

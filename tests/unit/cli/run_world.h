@@ -49,6 +49,8 @@ static inline void serve(void *priv)
 	struct world *w = priv;
 	struct pollfd fds[1 + GUESTS] = { { .fd = w->listener, .events = POLLIN } };
 
+	if (atomic_load(&w->ended))
+		fail_msg("the guest has ended");
 	for (int i = 0; i < GUESTS; i++)
 		fds[1 + i] = (struct pollfd){ .fd = w->agent[i].all ? w->agent[i].uffd : -1,
 					      .events = POLLIN };
