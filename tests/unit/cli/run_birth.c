@@ -92,7 +92,7 @@ static void execve_makes_another_agent_and_the_dead_one_is_reaped(void **state)
 	while (!atomic_load(&w.agents_dead))
 		serve(&w);
 	assert_int_equal(kill(dead, 0), 0); /* the program's zombie */
-	assert_int_equal(agent_init(&w.agent[2], &w.agents, agent_windows[0]), 0);
+	init_agent(&w, 2);
 	w.birth[2].reap = dead;
 	w.exec_nr = 2;
 	/* No descriptor is free for it. */
@@ -122,7 +122,7 @@ static void fork_child(struct world *w)
 {
 	struct control *c;
 
-	assert_int_equal(agent_init(&w->agent[1], &w->agents, agent_windows[0]), 0);
+	init_agent(w, 1);
 	assert_int_equal(agent_fork(&w->agent[0], &w->agent[1]), 0);
 	c = begin(w, 0, ASK_FORK, 0, 0);
 	while (!is_done(c))
@@ -183,13 +183,15 @@ static void a_fork_that_fails_leaves_the_parent_as_it_was(void **state)
 	(void)state;
 	world_start(&w);
 	for (int i = 0; i < 3; i++) {
-		assert_int_equal(agent_init(&w.agent[1], &w.agents, agent_windows[0]), 0);
+		init_agent(&w, 1);
 		assert_int_equal(agent_fork(&w.agent[0], &w.agent[1]), 0);
 		assert_int_equal(agent_forked(&w.agent[0], &w.agent[1]), 0);
 		assert_false(is_mapped(w.pid[0], agent_windows[0] + 3 * PAGE));
+		pthread_mutex_lock(&w.lock);
 		agent_free(&w.agent[1]);
+		w.agent[1].all = NULL;
+		pthread_mutex_unlock(&w.lock);
 	}
-	w.agent[1].all = NULL;
 	fork_child(&w);
 	/* Nothing was registered, so no EVENT_FORK came, and the child's agent made its own. */
 	assert_int_equal(w.control[2].arg[0], -1);

@@ -161,6 +161,7 @@ struct world {
 	char *ram;
 	pid_t pid[GUESTS];
 	pthread_t tracer;
+	pthread_mutex_t lock; /* the tracer's, but where the other thread makes or frees an agent */
 	atomic_int born[GUESTS];       /* 1: it goes on; else what birth_stop() said, and 2 for 0 */
 	atomic_int go[GUESTS], ended;  /* the task of a birth that is over may go on */
 	atomic_int agents_dead, stops; /* of agents */
@@ -309,13 +310,15 @@ static inline void *trace(void *arg)
 	close(ready[0]);
 	close(ready[1]);
 	while ((pid = waitpid(-1, &status, __WALL | WNOHANG)) >= 0) {
+		pthread_mutex_lock(&w->lock);
 		let_go(w);
+		if (pid > 0 && WIFSTOPPED(status))
+			stopped(w, pid, status);
+		else if (pid > 0)
+			ended(w, pid);
+		pthread_mutex_unlock(&w->lock);
 		if (!pid)
 			usleep(200);
-		else if (WIFSTOPPED(status))
-			stopped(w, pid, status);
-		else
-			ended(w, pid);
 	}
 	atomic_store(&w->ended, 1);
 	return NULL;

@@ -7,7 +7,7 @@
 
 #include "unit/cli/run_guest.h"
 
-#define WINDOW 0x300000000000UL /* where tests change the guest's map */
+#define WINDOW 0x550100000000UL /* where tests change the guest's map */
 #define ALL_MODES \
 	(UFFDIO_REGISTER_MODE_MISSING | UFFDIO_REGISTER_MODE_MINOR | UFFDIO_REGISTER_MODE_WP)
 
@@ -60,6 +60,13 @@ static inline void serve(void *priv)
 	for (int i = 0; i < GUESTS; i++)
 		if (fds[1 + i].revents & POLLIN)
 			serve_uffd(w, fds[1 + i].fd);
+}
+
+static inline void init_agent(struct world *w, int i)
+{
+	pthread_mutex_lock(&w->lock);
+	assert_int_equal(agent_init(&w->agent[i], &w->agents, agent_windows[0]), 0);
+	pthread_mutex_unlock(&w->lock);
 }
 
 static inline struct agent_serve serving(struct world *w)
@@ -182,7 +189,8 @@ static inline void world_start_stopped(struct world *w)
 	assert_int_equal(ftruncate(w->control_fd, PAGE), 0);
 	w->control = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, w->control_fd, 0);
 	assert_int_equal(agents_init(&w->agents), 0);
-	assert_int_equal(agent_init(&w->agent[0], &w->agents, agent_windows[0]), 0);
+	pthread_mutex_init(&w->lock, NULL);
+	init_agent(w, 0);
 	areas_init(&w->areas, &w->agent[0], 65530);
 	assert_int_equal(pthread_create(&w->tracer, NULL, trace, w), 0);
 	while (!atomic_load(&w->listener))
