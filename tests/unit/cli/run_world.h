@@ -175,6 +175,10 @@ static inline int ram_file(unsigned long pages)
 /* The guest is stopped behind execve(2), with an agent that has not been opened. */
 static inline void world_start_stopped(struct world *w)
 {
+#if defined(__SANITIZE_THREAD__)
+	print_message("skipped: ThreadSanitizer starts no threads behind a fork of several\n");
+	skip();
+#endif
 	if (world_lacks())
 		skip();
 	memset(w, 0, sizeof(*w));
