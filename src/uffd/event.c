@@ -285,6 +285,7 @@ void uffd_events_close(struct samara_uffd *uffd, struct list_head *closing, stru
 		list_del(&fork->in);
 		list_add_tail(&fork->in, closing);
 	}
+	queue_messages_left(q);
 }
 
 /* False: the userfaultfd is closed. What is not waited for is the reader's from here on. */

@@ -83,7 +83,7 @@ static int check_sleepers(const struct samara_uffd *uffd, const struct list_head
 					     "userfaultfd %p: sleeper %p of %p, word %u",
 					     (void *)uffd, (void *)sleeper, (void *)sleeper->uffd,
 					     READ_ONCE(sleeper->word));
-		*posted += sleeper->word == UFFD_POSTED;
+		*posted += READ_ONCE(sleeper->word) == UFFD_POSTED;
 	}
 	return 0;
 }

@@ -67,12 +67,18 @@ void uffd_queue(struct vma *vma, unsigned long addr, unsigned int why, struct uf
 	queue_wake_readers(&uffd->q);
 }
 
+/* A thread that sleeps changes its word without the queue's lock; that of a post stays. */
+static bool is_post(const struct uffd_sleeper *sleeper)
+{
+	return READ_ONCE(sleeper->word) == UFFD_POSTED;
+}
+
 /* Under the queue's lock. A post is free from here on. */
 static void take_off(struct samara_uffd *uffd, struct uffd_sleeper *sleeper,
 		     struct list_head *called)
 {
 	list_del(&sleeper->in);
-	if (sleeper->word == UFFD_POSTED) {
+	if (is_post(sleeper)) {
 		sleeper->uffd = NULL;
 		WRITE_ONCE(uffd->q.posts->used, uffd->q.posts->used - 1);
 	} else {
@@ -156,8 +162,7 @@ struct which {
 static bool is_one(const struct which *which, const struct uffd_sleeper *sleeper)
 {
 	return sleeper->addr >= which->start && sleeper->addr <= which->last &&
-	       (!which->tid || sleeper->tid == which->tid) &&
-	       (which->posts || sleeper->word != UFFD_POSTED);
+	       (!which->tid || sleeper->tid == which->tid) && (which->posts || !is_post(sleeper));
 }
 
 /* Under the queue's lock. */
@@ -243,7 +248,7 @@ static struct uffd_sleeper *post_to_use(struct samara_uffd *uffd)
 		if (!uffd->q.posts->post[i].uffd)
 			return &uffd->q.posts->post[i];
 	list_for_each_entry(post, &uffd->q.told, in) {
-		if (post->word == UFFD_POSTED) {
+		if (is_post(post)) {
 			take_off(uffd, post, &none);
 			return post;
 		}

@@ -220,6 +220,21 @@ static void the_validator_counts_what_is_queued(void **state)
 	samara_uffd_put(uffd);
 }
 
+static void what_is_closed_has_nothing_to_read(void **state)
+{
+	struct fixture *f = *state;
+	struct samara_uffd *uffd = open_with(f->mm, EVENTS);
+
+	samara_uffd_events_wait(f->mm, 0);
+	map_told(f->mm, uffd, 0, 4);
+	assert_int_equal(samara_munmap(f->mm, AT(0), PAGE), 0);
+	assert_true(uffd->q.readable);
+	uffd_get(uffd);
+	samara_uffd_put(uffd);
+	assert_false(uffd->q.readable);
+	uffd_put(uffd);
+}
+
 static void a_child_does_as_its_parent(void **state)
 {
 	struct fixture *f = *state;
@@ -249,6 +264,7 @@ int main(void)
 		T(the_descriptor_is_readable_while_one_is_unread),
 		T(one_too_many_is_refused_and_nothing_changes),
 		T(the_validator_counts_what_is_queued),
+		T(what_is_closed_has_nothing_to_read),
 		T(a_child_does_as_its_parent),
 	};
 
