@@ -40,7 +40,10 @@ static bool has_work_left(const struct wire_op *op)
 	}
 }
 
-/* Whichever of two such comes first, what is there in the end is the same. */
+/*
+ * Whichever of two such comes first, what is there in the end is the same: but not of files, where
+ * the second one maps what the first one has brought into the page cache.
+ */
 static bool is_one_access(const struct wire_op *op)
 {
 	switch (call_of(op->nr)) {
@@ -94,6 +97,13 @@ static void learn_messages(struct gen *gen, const struct wire_op *op, const stru
 	}
 }
 
+static bool is_of_a_file(struct samara_mm *mm, const struct wire_op *op)
+{
+	struct samara_vma_info vma;
+
+	return !samara_vma_next(mm, op->arg[0], &vma) && vma.start <= op->arg[0] && vma.ino;
+}
+
 void gen_learn_uffd(struct gen *gen, const struct wire_op *op, const struct ours *o,
 		    const struct seen *seen)
 {
@@ -103,7 +113,8 @@ void gen_learn_uffd(struct gen *gen, const struct wire_op *op, const struct ours
 		return;
 	gen->uffd.readable = seen->uffd.readable;
 	gen->uffd.asleep = ours_asleep(o);
-	if (seen->ret == WIRE_ASLEEP && has_work_left(op) && !is_one_access(op))
+	if (seen->ret == WIRE_ASLEEP && has_work_left(op) &&
+	    (!is_one_access(op) || is_of_a_file(ours_mm_of(o, op), op)))
 		gen->uffd.working |= gen->uffd.asleep & ~before;
 	gen->uffd.working &= gen->uffd.asleep;
 	gen->uffd.now = o->procs.now;

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * PAGEMAP_SCAN looks at many pages together. What it says of them is what it says of each page when
+ * that is asked for alone.
+ */
+#include "support/random.h"
+#include "support/soft_dirty.h"
+#include "support/uffd_calls.h"
+
+#define PAGES 700UL /* parts of three leaf tables */
+#define CATEGORIES 0x1ffU
+
+static struct page_region vec[PAGES], want[PAGES];
+static unsigned long base;
+static bool passed;
+
+/* Regions of [first, end) from scans of one page each. */
+static unsigned long page_by_page(struct pm_scan_arg ask, unsigned long first, unsigned long end)
+{
+	unsigned long n = 0;
+
+	for (unsigned long i = first; i < end; i++) {
+		struct page_region one, *last = n ? &want[n - 1] : NULL;
+
+		ask.start = base + i * MEM_PAGE;
+		ask.end = ask.start + MEM_PAGE;
+		ask.vec = (uintptr_t)&one;
+		ask.vec_len = 1;
+		ask.max_pages = 0;
+		if (!samara_pagemap_scan(m.mm, &ask))
+			continue;
+		if (last && last->end == one.start && last->categories == one.categories)
+			last->end = one.end;
+		else
+			want[n++] = one;
+	}
+	return n;
+}
+
+/* Some of the bits of CATEGORIES, mostly few. */
+static uint64_t some(struct rng *random)
+{
+	return rng_next(random) & rng_next(random) & rng_next(random) & CATEGORIES;
+}
+
+static void compare(struct rng *random)
+{
+	const unsigned long first = rng_below(random, PAGES);
+	const unsigned long end = first + 1 + rng_below(random, PAGES - first);
+	struct pm_scan_arg ask = {
+		.size = sizeof(ask),
+		.start = base + first * MEM_PAGE,
+		.end = base + end * MEM_PAGE,
+		.vec = (uintptr_t)vec,
+		.vec_len = PAGES,
+		.category_inverted = some(random),
+		.category_mask = some(random),
+		.category_anyof_mask = some(random),
+		.return_mask = rng_below(random, 3) ? some(random) : PAGE_IS_WRITTEN,
+	};
+	const unsigned long n = page_by_page(ask, first, end);
+
+	assert_int_equal(samara_pagemap_scan(m.mm, &ask), n);
+	assert_memory_equal(vec, want, n * sizeof(vec[0]));
+	assert_int_equal(ask.walk_end, base + end * MEM_PAGE);
+	if (!n)
+		return;
+	/* A limit of pages ends the walk in the middle of a block. */
+	ask.max_pages = 1 + rng_below(random, 128);
+	ask.walk_end = 0;
+	for (unsigned long i = 0, left = ask.max_pages; i < n && left; i++) {
+		const unsigned long pages = (want[i].end - want[i].start) / MEM_PAGE;
+
+		if (pages >= left) {
+			want[i].end = want[i].start + left * MEM_PAGE;
+			assert_int_equal(samara_pagemap_scan(m.mm, &ask), i + 1);
+			assert_memory_equal(vec, want, (i + 1) * sizeof(vec[0]));
+			return;
+		}
+		left -= pages;
+	}
+	assert_int_equal(samara_pagemap_scan(m.mm, &ask), n);
+}
+
+/* A few pages become different from their neighbours, or all alike. */
+static void change(struct rng *random, struct samara_uffd *uffd)
+{
+	const unsigned long first = rng_below(random, PAGES);
+	const unsigned long most = rng_below(random, 3) ? 4 : PAGES;
+	const unsigned long n = 1 + rng_below(random, min(PAGES - first, most));
+	const unsigned long a = base + first * MEM_PAGE, len = n * MEM_PAGE;
+
+	switch (rng_below(random, 8)) {
+	case 0:
+		assert_int_equal(samara_madvise(m.mm, a, len, MADV_DONTNEED), 0);
+		break;
+	case 1:
+		(void)!samara_madvise(m.mm, a, len, MADV_POPULATE_READ); /* -EINVAL: PROT_NONE */
+		break;
+	case 2:
+	case 3:
+		assert_int_equal(uffd_protect_at(uffd, a, len, UFFDIO_WRITEPROTECT_MODE_WP), 0);
+		break;
+	case 4:
+		forget(m.mm);
+		break;
+	case 5:
+		assert_int_equal(
+			samara_mprotect(m.mm, a, len, rng_below(random, 2) ? RW : PROT_NONE), 0);
+		break;
+	default:
+		for (unsigned long i = 0; i < n; i++)
+			(void)!samara_write(m.mm, a + i * MEM_PAGE, "x", 1, NULL);
+	}
+}
+
+static void many_pages_are_as_each_is_alone(void **state)
+{
+	struct rng random;
+	struct samara_uffd *uffd =
+		uffd_open(m.mm, O_NONBLOCK, UFFD_FEATURE_WP_ASYNC | UFFD_FEATURE_WP_UNPOPULATED);
+
+	(void)state;
+	rng_init(&random, test_seed());
+	base = map(PAGES, MAP_PRIVATE);
+	uffd_register_at(uffd, base, PAGES * MEM_PAGE, WP);
+	for (int round = 0; round < 150; round++) {
+		change(&random, uffd);
+		compare(&random);
+	}
+	mem_check(&m);
+	samara_uffd_put(uffd);
+	passed = true;
+}
+
+static int tell(void **state)
+{
+	if (!passed)
+		test_replay(test_seed());
+	return tear_down(state);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(many_pages_are_as_each_is_alone, set_up, tell),
+	};
+
+	return cmocka_run_group_tests_name("unit/syscall/scan_blocks", tests, NULL, NULL);
+}
