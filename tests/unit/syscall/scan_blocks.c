@@ -8,6 +8,7 @@
 #include "support/uffd_calls.h"
 
 #define PAGES 700UL /* parts of three leaf tables */
+#define BLOCK 64UL
 #define CATEGORIES 0x1ffU
 
 static struct page_region vec[PAGES], want[PAGES];
@@ -37,6 +38,14 @@ static unsigned long page_by_page(struct pm_scan_arg ask, unsigned long first, u
 	return n;
 }
 
+/* A page, as often as not the first of a block. */
+static unsigned long some_page(struct rng *random)
+{
+	const unsigned long page = rng_below(random, PAGES);
+
+	return rng_below(random, 2) ? page : page / BLOCK * BLOCK;
+}
+
 /* Some of the bits of CATEGORIES, mostly few. */
 static uint64_t some(struct rng *random)
 {
@@ -45,7 +54,7 @@ static uint64_t some(struct rng *random)
 
 static void compare(struct rng *random)
 {
-	const unsigned long first = rng_below(random, PAGES);
+	const unsigned long first = some_page(random);
 	const unsigned long end = first + 1 + rng_below(random, PAGES - first);
 	struct pm_scan_arg ask = {
 		.size = sizeof(ask),
@@ -56,7 +65,7 @@ static void compare(struct rng *random)
 		.category_inverted = some(random),
 		.category_mask = some(random),
 		.category_anyof_mask = some(random),
-		.return_mask = rng_below(random, 3) ? some(random) : PAGE_IS_WRITTEN,
+		.return_mask = rng_next(random) & CATEGORIES,
 	};
 	const unsigned long n = page_by_page(ask, first, end);
 
@@ -66,7 +75,7 @@ static void compare(struct rng *random)
 	if (!n)
 		return;
 	/* A limit of pages ends the walk in the middle of a block. */
-	ask.max_pages = 1 + rng_below(random, 128);
+	ask.max_pages = 1 + rng_below(random, 2 * BLOCK);
 	ask.walk_end = 0;
 	for (unsigned long i = 0, left = ask.max_pages; i < n && left; i++) {
 		const unsigned long pages = (want[i].end - want[i].start) / MEM_PAGE;
@@ -114,6 +123,21 @@ static void change(struct rng *random, struct samara_uffd *uffd)
 	}
 }
 
+static void write_from(unsigned long first)
+{
+	for (unsigned long i = first; i < PAGES; i++)
+		(void)!samara_write(m.mm, base + i * MEM_PAGE, "x", 1, NULL);
+}
+
+/* All pages are there and alike, but that those behind one were written to since. */
+static void begin_anew(struct rng *random)
+{
+	assert_int_equal(samara_mprotect(m.mm, base, PAGES * MEM_PAGE, RW), 0);
+	write_from(0);
+	forget(m.mm);
+	write_from(some_page(random));
+}
+
 static void many_pages_are_as_each_is_alone(void **state)
 {
 	struct rng random;
@@ -122,15 +146,43 @@ static void many_pages_are_as_each_is_alone(void **state)
 
 	(void)state;
 	rng_init(&random, test_seed());
-	base = map(PAGES, MAP_PRIVATE);
+	base = map(PAGES + BLOCK, MAP_PRIVATE);
+	base = (base + BLOCK * MEM_PAGE - 1) & -(BLOCK * MEM_PAGE);
 	uffd_register_at(uffd, base, PAGES * MEM_PAGE, WP);
-	for (int round = 0; round < 150; round++) {
+	for (int round = 0; round < 300; round++) {
+		if (round % 8 == 0)
+			begin_anew(&random);
 		change(&random, uffd);
 		compare(&random);
 	}
 	mem_check(&m);
 	samara_uffd_put(uffd);
 	passed = true;
+}
+
+static void a_block_may_be_all_unlike_the_one_before(void **state)
+{
+	struct pm_scan_arg ask = {
+		.size = sizeof(ask),
+		.vec = (uintptr_t)vec,
+		.vec_len = PAGES,
+		.category_mask = PAGE_IS_SOFT_DIRTY,
+		.return_mask = PAGE_IS_SOFT_DIRTY,
+	};
+
+	(void)state;
+	base = map(4 * BLOCK, MAP_PRIVATE);
+	base = (base + BLOCK * MEM_PAGE - 1) & -(BLOCK * MEM_PAGE);
+	for (unsigned long i = 0; i < 3 * BLOCK; i++)
+		put(m.mm, base + i * MEM_PAGE);
+	forget(m.mm);
+	for (unsigned long i = BLOCK; i < 2 * BLOCK; i++)
+		put(m.mm, base + i * MEM_PAGE);
+	ask.start = base;
+	ask.end = base + 3 * BLOCK * MEM_PAGE;
+	assert_int_equal(samara_pagemap_scan(m.mm, &ask), 1);
+	assert_int_equal(vec[0].start, base + BLOCK * MEM_PAGE);
+	assert_int_equal(vec[0].end, base + 2 * BLOCK * MEM_PAGE);
 }
 
 static int tell(void **state)
@@ -143,6 +195,8 @@ static int tell(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(a_block_may_be_all_unlike_the_one_before, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(many_pages_are_as_each_is_alone, set_up, tell),
 	};
 
