@@ -15,7 +15,7 @@
 #endif
 
 #define PAGE 4096UL
-#define CALL_TEXT 200
+#define CALL_TEXT 512
 #define DETAIL 320
 #define MAX_OPS 4000
 #define MAX_WINDOW 65536UL

@@ -118,7 +118,7 @@ void op_text(const struct wire_op *op, char *buf, size_t size)
 	const struct call_info *call = &calls[call_of(op->nr)];
 	const unsigned int lane = op_lane(op);
 	size_t len = lane ? (size_t)snprintf(buf, size, "%u: ", lane) : 0;
-	char arg[100];
+	char arg[400];
 
 	len += (size_t)snprintf(buf + len, size - len, "%s(", call->name);
 	for (int i = 0; i < call->args && len < size; i++) {
