@@ -103,7 +103,6 @@ struct files {
 	int fd[FILES];                   /* the child's */
 	int own[FILES];                  /* the library's, */
 	struct samara_file *file[FILES]; /* during a sequence */
-	int sink;                        /* takes what is read */
 };
 
 /* What one call came to. */

@@ -48,9 +48,6 @@ int files_open(struct files *f)
 {
 	int err;
 
-	f->sink = memfd_create("sink", MFD_CLOEXEC);
-	if (f->sink < 0)
-		return -errno;
 	err = set_open(f->fd);
 	if (!err)
 		err = set_open(f->own);
@@ -65,8 +62,6 @@ void files_close(struct files *f)
 		if (f->own[i] >= 0)
 			close(f->own[i]);
 	}
-	if (f->sink >= 0)
-		close(f->sink);
 }
 
 int files_reset_host(const struct files *f)

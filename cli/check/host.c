@@ -174,7 +174,7 @@ static const char *learn_map(struct host *h)
 
 static const char *launch(struct host *h, const struct files *files, int arena, int exe)
 {
-	int fd[6 + FILES], place[6 + FILES], down[2], up[2];
+	int fd[5 + FILES], place[5 + FILES], down[2], up[2];
 	const int zero = files->fd[FILE_ZERO];
 
 	if (pipe2(down, O_CLOEXEC))
@@ -188,15 +188,14 @@ static const char *launch(struct host *h, const struct files *files, int arena, 
 	fd[1] = down[0], place[1] = WIRE_FD_FROM;
 	fd[2] = up[1], place[2] = WIRE_FD_TO;
 	fd[3] = zero, place[3] = WIRE_FD_ZERO;
-	fd[4] = files->sink, place[4] = WIRE_FD_SINK;
-	fd[5] = h->swap_lock < 0 ? files->sink : h->swap_lock, place[5] = WIRE_FD_LOCK;
+	fd[4] = h->swap_lock < 0 ? zero : h->swap_lock, place[4] = WIRE_FD_LOCK;
 	for (int i = 0; i < FILES; i++)
-		fd[6 + i] = files->fd[i], place[6 + i] = WIRE_FD_FILE + i;
+		fd[5 + i] = files->fd[i], place[5 + i] = WIRE_FD_FILE + i;
 	h->to = down[1];
 	h->from = up[0];
 	h->pid = fork();
 	if (!h->pid)
-		become_child(fd, place, 6 + FILES, exe);
+		become_child(fd, place, 5 + FILES, exe);
 	close(down[0]);
 	close(up[1]);
 	if (h->pid < 0 || !await(h))

@@ -64,7 +64,6 @@ enum {
 	WIRE_FD_FROM = 10,
 	WIRE_FD_TO = 11,
 	WIRE_FD_ZERO = 12,
-	WIRE_FD_SINK = 13,
 	WIRE_FD_FILE = 14, /* and some more */
 	WIRE_FD_LOCK = 24, /* of swap areas; only held open */
 	WIRE_FD_END = 32   /* none of them is as high */

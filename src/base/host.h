@@ -37,9 +37,6 @@ int host_fsync(int fd);
 int host_ftruncate(int fd, off_t length);
 int host_punch_hole(int fd, off_t offset, off_t length); /* fallocate(2) */
 
-/* Processors on which the calling thread may run; 1 where the host does not say. */
-unsigned int host_cpus(void);
-
 /* An eventfd(2) that is not readable, or -errno; and it becomes readable, and not any more. */
 int host_eventfd(void);
 void host_eventfd_set(int fd);

@@ -313,7 +313,7 @@ static bool event_queue(struct uffd_event *event)
 
 static void event_await(struct uffd_event *event)
 {
-	(void)queue_spin_while(event->uffd, &event->word, 0);
+	(void)queue_spin_while(&event->uffd->late.handler, &event->word, 0);
 	while (!smp_load_acquire(&event->word))
 		futex_wait(&event->word, 0, FUTEX_ANYONE, NULL);
 	event_free(event);

@@ -35,9 +35,10 @@ void queue_events_over(struct list_head *over);
 /*
  * Looks at *word until it is not old any more, but no longer than an answer of a thread on another
  * core takes: two wake-ups by the kernel take ten times as long. Returns whether it changed. Where
- * the process has one core it does not look.
+ * the other side answers later than that, or has no core of its own, most waits do not look: *late
+ * counts these.
  */
-bool queue_spin_while(const struct samara_uffd *uffd, const unsigned int *word, unsigned int old);
+bool queue_spin_while(unsigned int *late, const unsigned int *word, unsigned int old);
 
 /* wait.c: with its last reference. */
 void uffd_posts_free(struct samara_uffd *uffd);

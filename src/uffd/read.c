@@ -45,13 +45,25 @@ void queue_wake_readers(struct uffd_queues *q)
 		futex_wake(&q->readers, 1, FUTEX_ANYONE);
 }
 
-bool queue_spin_while(const struct samara_uffd *uffd, const unsigned int *word, unsigned int old)
+/* About ten microseconds: an answer of a thread on another core takes less. */
+#ifndef UFFD_SPINS
+#define UFFD_SPINS 400
+#endif
+#define PASSED_BY 16 /* waits after one that was in vain, in which it does not look */
+
+bool queue_spin_while(unsigned int *late, const unsigned int *word, unsigned int old)
 {
-	for (unsigned int i = 0; i < uffd->spins; i++) {
-		if (READ_ONCE(*word) != old)
+	const unsigned int was = READ_ONCE(*late);
+
+	for (unsigned int i = 0; was % PASSED_BY == 0 && i < UFFD_SPINS; i++) {
+		if (READ_ONCE(*word) != old) {
+			if (was)
+				WRITE_ONCE(*late, 0);
 			return smp_load_acquire((unsigned int *)word) != old;
+		}
 		cpu_relax();
 	}
+	WRITE_ONCE(*late, was + 1);
 	return false;
 }
 
@@ -162,7 +174,7 @@ long uffd_read(struct samara_uffd *uffd, struct uffd_msg *msg, unsigned long nr)
 			break;
 		if (reader == READER_SLEEPS)
 			sleep_for_message(&uffd->q, word);
-		else if (!queue_spin_while(uffd, &uffd->q.readers, word))
+		else if (!queue_spin_while(&uffd->late.program, &uffd->q.readers, word))
 			reader = READER_SLEEPS;
 	}
 	uffd_put(uffd);

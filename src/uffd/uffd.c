@@ -5,14 +5,8 @@
 #include "uffd/uffd.h"
 
 #include "alloc/mem.h"
-#include "base/host.h"
 #include "core/mms.h"
 #include "uffd/queue.h"
-
-/* About ten microseconds: an answer of a thread on another core takes less. */
-#ifndef UFFD_SPINS
-#define UFFD_SPINS 400
-#endif
 
 static DEFINE_ALLOC_SITE(uffd_site, "uffd");
 
@@ -25,7 +19,6 @@ struct samara_uffd *uffd_alloc(struct samara_mm *mm, unsigned int flags)
 	mm_get(mm);
 	uffd->mm = mm;
 	uffd->flags = flags;
-	uffd->spins = UFFD_SPINS > 1 && host_cpus() < 2 ? 0 : UFFD_SPINS;
 	uffd->q.eventfd = -1;
 	refcount_set(&uffd->refs, 1);
 	list_init(&uffd->q.pending);

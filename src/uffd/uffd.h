@@ -111,11 +111,14 @@ struct samara_uffd {
 	refcount_t refs;
 	unsigned int flags;    /* (i) */
 	bool closing;          /* (m) no VMA gets it any more */
-	unsigned int spins;    /* (i) looks before sleeping */
 	unsigned int features; /* (a) UFFD_FEATURE_*, and UFFD_READY once UFFDIO_API was called */
 	unsigned int changing; /* (q), (a) for reading: events that make fills say -EAGAIN */
 	/* RANK_UFFD. For reading: pages are filled. For writing: changing rises for REMOVE. */
 	struct rwsem fills;
+	/* Waits since each side last came while the other one looked (queue_spin_while()). */
+	struct {
+		unsigned int handler, program;
+	} late;
 	struct uffd_queues q;
 	struct uffd_forked fork;
 };

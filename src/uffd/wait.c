@@ -108,7 +108,7 @@ static void wait_until_called(struct uffd_sleeper *sleeper)
 {
 	unsigned int *word = &sleeper->word, was = UFFD_AWAKE;
 
-	if (queue_spin_while(sleeper->uffd, word, UFFD_AWAKE) ||
+	if (queue_spin_while(&sleeper->uffd->late.handler, word, UFFD_AWAKE) ||
 	    !try_cmpxchg_acq_rel(word, &was, UFFD_ASLEEP))
 		return;
 	while (smp_load_acquire(word) == UFFD_ASLEEP)
