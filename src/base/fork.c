@@ -23,6 +23,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/lock.h"
 #include "base/rcu.h"
@@ -107,6 +108,7 @@ void fork_hook_add_slow(struct fork_hook *hook)
 
 static unsigned long no_page; /* before there is a page no machine is there to ask */
 unsigned long *fork_mark_page = &no_page;
+static pid_t marked_pid;        /* of the process whose mark is set */
 static unsigned long last_mark; /* of the process, or of its nearest ancestor that had one */
 
 static int make_page(void)
@@ -123,6 +125,11 @@ static int make_page(void)
 	return 0;
 }
 
+pid_t fork_pid(void)
+{
+	return smp_load_acquire(fork_mark_page) ? marked_pid : getpid();
+}
+
 int fork_mark(unsigned long *mark)
 {
 	int err = 0;
@@ -130,8 +137,10 @@ int fork_mark(unsigned long *mark)
 	spin_acquire(&mark_lock);
 	if (fork_mark_page == &no_page)
 		err = make_page();
-	if (!err && !*fork_mark_page)
-		WRITE_ONCE(*fork_mark_page, ++last_mark);
+	if (!err && !*fork_mark_page) {
+		marked_pid = getpid();
+		smp_store_release(fork_mark_page, ++last_mark);
+	}
 	*mark = *fork_mark_page;
 	spin_release(&mark_lock);
 	return err;

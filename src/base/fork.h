@@ -6,6 +6,8 @@
 #ifndef BASE_FORK_H
 #define BASE_FORK_H
 
+#include <sys/types.h>
+
 #include <samara/types.h>
 
 #include "base/compiler.h"
@@ -29,8 +31,8 @@ enum fork_order {
 struct fork_hook {
 	enum fork_order order;
 	struct samara_spinlock *lock; /* held from prepare() until behind parent() or child() */
-	void (*prepare)(void); /* in the parent, before: take other locks */
-	void (*parent)(void);  /* after, in each */
+	void (*prepare)(void);        /* in the parent, before: take other locks */
+	void (*parent)(void);         /* after, in each */
 	void (*child)(void);
 	struct fork_hook *next;
 	bool added; /* set once; what fork_hook_add() has done */
@@ -64,6 +66,9 @@ static inline void fork_hook_add(struct fork_hook *hook)
  * does not share the memory (MADV_WIPEONFORK).
  */
 int fork_mark(unsigned long *mark) __must_check;
+
+/* getpid(2), which is a system call: once in a process that has a mark. */
+pid_t fork_pid(void);
 
 extern unsigned long *fork_mark_page;
 

@@ -12,7 +12,6 @@
 #include <unistd.h>
 
 #include "base/assert.h"
-#include "base/atomic.h"
 #include "base/fork.h"
 
 void host_begin(struct host_call *call)
@@ -145,24 +144,6 @@ void host_eventfd_clear(int fd)
 	host_end(&call);
 }
 
-#define PID_BITS 22 /* of the largest number that the kernel gives */
-
-/* getpid(2), which is a system call, is made once in each process. */
-static pid_t own_pid(void)
-{
-	static unsigned long known; /* the process's mark, and its number */
-	const unsigned long was = READ_ONCE(known);
-	unsigned long mark;
-	pid_t pid;
-
-	if (was && fork_mark_is_own(was >> PID_BITS))
-		return (pid_t)(was & ((1UL << PID_BITS) - 1));
-	pid = getpid();
-	if (!fork_mark(&mark))
-		WRITE_ONCE(known, mark << PID_BITS | (unsigned long)pid);
-	return pid;
-}
-
 unsigned int host_copy_from(unsigned long src, size_t size, unsigned int nr, void *const *to)
 {
 	struct iovec local[HOST_COPY_MOST], remote[HOST_COPY_MOST];
@@ -174,7 +155,7 @@ unsigned int host_copy_from(unsigned long src, size_t size, unsigned int nr, voi
 		local[i] = (struct iovec){ to[i], size };
 		remote[i] = (struct iovec){ (void *)(src + i * size), size };
 	}
-	n = process_vm_readv(own_pid(), local, nr, remote, nr, 0);
+	n = process_vm_readv(fork_pid(), local, nr, remote, nr, 0);
 	if (n < 0 && (errno == EPERM || errno == ENOSYS || errno == EACCES)) {
 		for (unsigned int i = 0; i < nr; i++)
 			memcpy(to[i], (const void *)(src + i * size), size);
@@ -207,7 +188,7 @@ int host_copy_out(void *to, const void *from, size_t size)
 {
 	const struct iovec local = { (void *)from, size }, remote = { to, size };
 	const int saved = errno;
-	ssize_t n = process_vm_writev(own_pid(), &local, 1, &remote, 1, 0);
+	ssize_t n = process_vm_writev(fork_pid(), &local, 1, &remote, 1, 0);
 
 	if (n < 0 && (errno == EPERM || errno == ENOSYS || errno == EACCES)) {
 		memcpy(to, from, size);

@@ -108,9 +108,9 @@ static void wait_until_called(struct uffd_sleeper *sleeper)
 {
 	unsigned int *word = &sleeper->word, was = UFFD_AWAKE;
 
-	if (queue_spin_while(&sleeper->uffd->late.handler, word, UFFD_AWAKE) ||
-	    !try_cmpxchg_acq_rel(word, &was, UFFD_ASLEEP))
+	if (queue_spin_while(&sleeper->uffd->late.handler, word, UFFD_AWAKE))
 		return;
+	(void)try_cmpxchg_acq_rel(word, &was, UFFD_ASLEEP); /* not, if it was called meanwhile */
 	while (smp_load_acquire(word) == UFFD_ASLEEP)
 		futex_wait(word, UFFD_ASLEEP, FUTEX_ANYONE, NULL);
 }
