@@ -159,6 +159,15 @@ static int result(struct birth *b)
 	return ret < 0 && ret > -(long)PAGE ? (int)ret : 0;
 }
 
+/*
+ * A call that slept was woken by what makes a stop: SIGCONT, say. These numbers of the kernel's are
+ * seen by a tracer only; the call is not made again by itself, since orig_rax is gone.
+ */
+static bool is_interrupted(int err)
+{
+	return err <= -512 && err >= -516; /* ERESTARTSYS to ERESTART_RESTARTBLOCK */
+}
+
 static int cloned(struct birth *b)
 {
 	unsigned long pid = 0;
@@ -246,6 +255,10 @@ static int next_step(struct birth *b)
 		return err ? err : ask_code(b);
 	case BIRTH_ASKED:
 		err = result(b);
+		if (is_interrupted(err)) {
+			set_state(b, BIRTH_LEAVES); /* its call is the next stop's */
+			return ask_code(b);
+		}
 		b->regs.rbx = b->regs.rax;
 		return err ? err : map_code(b);
 	case BIRTH_MAPPED:
