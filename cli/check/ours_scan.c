@@ -9,26 +9,14 @@
 
 #include "check/lanes.h"
 #include "check/pattern.h"
+#include "check/wire_scan.h"
 
 #define WORD 8UL
 
 static long scan(struct lane *lane)
 {
 	static __thread struct page_region regions[WIRE_REGIONS];
-	const uint64_t *const a = lane->call.op.arg;
-	struct pm_scan_arg arg = {
-		.size = sizeof(arg),
-		.flags = a[2],
-		.start = a[0],
-		.end = a[1],
-		.vec = a[4] ? (uintptr_t)regions : 0,
-		.vec_len = a[4] < WIRE_REGIONS ? a[4] : WIRE_REGIONS,
-		.max_pages = a[5],
-		.category_inverted = wire_mask(a[3], MASK_INVERTED),
-		.category_mask = wire_mask(a[3], MASK_ALL),
-		.category_anyof_mask = wire_mask(a[3], MASK_ANY),
-		.return_mask = wire_mask(a[3], MASK_RETURN),
-	};
+	struct pm_scan_arg arg = wire_scan(&lane->call.op, regions);
 	const long ret = samara_pagemap_scan(lane->call.view.mm, &arg);
 
 	lane->call.out[0] = (int64_t)arg.walk_end;

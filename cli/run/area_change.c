@@ -108,7 +108,10 @@ static int take_parked(struct areas *areas, const struct area *as, int prot)
 	return finish(&change, &b);
 }
 
-static int map_fresh(struct areas *areas, const struct area *as)
+/* In steps each of which is safe alone, or what is replaced is exchanged in one. */
+enum map_how { MAP_BY_STEPS, MAP_AT_ONCE };
+
+static int map_new(struct areas *areas, const struct area *as, enum map_how how)
 {
 	struct area_change change;
 	struct batch_map map = map_of(as);
@@ -117,30 +120,16 @@ static int map_fresh(struct areas *areas, const struct area *as)
 
 	if (err)
 		return err;
-	map.prot = PROT_NONE;
-	batch_begin(&b, areas->agent);
-	batch_mmap(&b, &map);
-	batch_register(&b, as->start, as->end, modes(as->kind));
-	if (as->prot)
-		batch_mprotect(&b, as->start, as->end, as->prot);
-	return finish(&change, &b);
-}
-
-static int map_at_once(struct areas *areas, const struct area *as)
-{
-	struct area_change change;
-	struct batch_map map = map_of(as);
-	struct batch b;
-	const int err = area_prepare(&change, areas, as);
-
-	if (err)
-		return err;
+	if (how == MAP_BY_STEPS)
+		map.prot = PROT_NONE;
 	/* A whole block may have pages that no frame was given for, and these stay holes. */
-	if (has_frames(as->kind) && as->end - as->start == PAGE)
+	else if (has_frames(as->kind) && as->end - as->start == PAGE)
 		map.flags |= MAP_POPULATE;
 	batch_begin(&b, areas->agent);
 	batch_mmap(&b, &map);
 	batch_register(&b, as->start, as->end, modes(as->kind));
+	if (map.prot != as->prot)
+		batch_mprotect(&b, as->start, as->end, as->prot);
 	return finish(&change, &b);
 }
 
@@ -166,7 +155,7 @@ int areas_fresh(struct areas *areas, const struct area *as)
 		return -EINVAL;
 	pthread_mutex_lock(&areas->lock);
 	prot = parked_alike(areas, as);
-	err = prot >= 0 ? take_parked(areas, as, prot) : map_fresh(areas, as);
+	err = prot >= 0 ? take_parked(areas, as, prot) : map_new(areas, as, MAP_BY_STEPS);
 	pthread_mutex_unlock(&areas->lock);
 	return err;
 }
@@ -178,7 +167,7 @@ int areas_replace(struct areas *areas, const struct area *as)
 	if (!is_range(as->start, as->end) || !modes(as->kind) || as->parked)
 		return -EINVAL;
 	pthread_mutex_lock(&areas->lock);
-	err = map_at_once(areas, as);
+	err = map_new(areas, as, MAP_AT_ONCE);
 	pthread_mutex_unlock(&areas->lock);
 	return err;
 }

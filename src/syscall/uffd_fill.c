@@ -196,13 +196,20 @@ static unsigned int fill_locked(struct fill *f, unsigned int n, int *err)
 }
 
 /*
- * One batch. 0: go on. A guest can see which pages of its source were brought in: as in Linux none
- * is behind the one whose destination is not empty.
+ * Pages of a batch. A guest can see which pages of its source were brought in: as in Linux none is
+ * behind the one whose destination is not empty.
  */
+static unsigned long most_of(const struct fill *f)
+{
+	if (f->source)
+		return 1;
+	return f->kind == FILL_COPY ? FILL_MOST : LOCKED_MOST;
+}
+
+/* One batch. 0: go on. */
 static int fill_some(struct fill *f)
 {
-	const unsigned long most = f->source ? 1 : f->kind == FILL_COPY ? FILL_MOST : LOCKED_MOST;
-	unsigned int n = (unsigned int)min(most, mm_pages(f->mm, f->len - f->done));
+	unsigned int n = (unsigned int)min(most_of(f), mm_pages(f->mm, f->len - f->done));
 	unsigned int frames = 0;
 	int unread = 0, err = 0;
 

@@ -6,28 +6,14 @@
 #ifndef CLI_CHECK_CHILD_SCAN_H
 #define CLI_CHECK_CHILD_SCAN_H
 
-#include <samara/uffd_abi.h>
-
+#include "../wire_scan.h"
 #include "access.h"
 
 #define WORD 8UL
 
 static long scan(const struct wire_op *op, volatile struct wire_cell *cell)
 {
-	const uint64_t *a = op->arg;
-	struct pm_scan_arg arg = {
-		.size = sizeof(arg),
-		.flags = a[2],
-		.start = a[0],
-		.end = a[1],
-		.vec = a[4] ? (uint64_t)BUFFER : 0,
-		.vec_len = a[4] < WIRE_REGIONS ? a[4] : WIRE_REGIONS,
-		.max_pages = a[5],
-		.category_inverted = wire_mask(a[3], MASK_INVERTED),
-		.category_mask = wire_mask(a[3], MASK_ALL),
-		.category_anyof_mask = wire_mask(a[3], MASK_ANY),
-		.return_mask = wire_mask(a[3], MASK_RETURN),
-	};
+	struct pm_scan_arg arg = wire_scan(op, BUFFER);
 	const long fd = open_file("/proc/self/pagemap");
 	const long ret = sys3(__NR_ioctl, (uint64_t)fd, PAGEMAP_SCAN, (uint64_t)&arg);
 

@@ -9,13 +9,13 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <samara/backend.h>
 #include <samara/file.h>
 #include <samara/uffd.h>
 
 #include "support/cmocka_all.h"
 #include "support/forked.h"
 #include "support/mem.h"
+#include "support/translations.h"
 
 MEM_FIXTURE(m, 16UL << 20);
 
@@ -24,22 +24,6 @@ MEM_FIXTURE(m, 16UL << 20);
 #define R SAMARA_RIGHT_READ
 #define W SAMARA_RIGHT_WRITE
 #define X SAMARA_RIGHT_EXEC
-
-static struct samara_translation fault_in(unsigned long addr, enum samara_access access)
-{
-	struct samara_translation t;
-
-	assert_int_equal(samara_fault_in(m.mm, addr, access, 0, &t, NULL), 0);
-	return t;
-}
-
-static struct samara_translation seen(unsigned long addr)
-{
-	struct samara_translation t;
-
-	assert_int_equal(samara_translate(m.mm, addr, 1, &t), 1);
-	return t;
-}
 
 static struct samara_ram_info ram_info(void)
 {
@@ -70,7 +54,7 @@ static void the_descriptor_is_what_base_shows(void **state)
 	assert_int_equal(info.page_shift, 12);
 	assert_true(fcntl(info.fd, F_GETFD) & FD_CLOEXEC);
 	assert_int_equal(samara_write(m.mm, addr + 5, "z", 1, NULL), 1);
-	t = fault_in(addr, SAMARA_ACCESS_READ);
+	t = fault_in(m.mm, addr, SAMARA_ACCESS_READ);
 	assert_int_equal(frame(&t)[5], 'z');
 	assert_int_equal(pread(info.fd, &byte, 1, (off_t)(t.pfn << info.page_shift) + 5), 1);
 	assert_int_equal(byte, 'z');
@@ -101,7 +85,7 @@ static void ram_knows_older_and_newer_callers(void **state)
 static void a_right_to_write_comes_with_the_first_write(void **state)
 {
 	const unsigned long addr = mem_map(&m, 2, RW, ANON, NULL);
-	struct samara_translation t = fault_in(addr + 17, SAMARA_ACCESS_READ), u;
+	struct samara_translation t = fault_in(m.mm, addr + 17, SAMARA_ACCESS_READ), u;
 
 	(void)state;
 	assert_int_equal(t.addr, addr);
@@ -111,7 +95,7 @@ static void a_right_to_write_comes_with_the_first_write(void **state)
 	assert_int_equal(t.vma_start, addr);
 	assert_int_equal(t.vma_end, addr + 2 * MEM_PAGE);
 	assert_true(t.vm_flags & VM_WRITE);
-	u = fault_in(addr, SAMARA_ACCESS_WRITE);
+	u = fault_in(m.mm, addr, SAMARA_ACCESS_WRITE);
 	assert_int_equal(u.rights, R | W);
 	assert_int_not_equal(u.pfn, 0);
 	assert_int_equal(u.flags, 0);
@@ -126,14 +110,14 @@ static void a_right_to_write_comes_with_the_first_write(void **state)
 static void a_clean_page_has_no_right_to_write(void **state)
 {
 	const unsigned long addr = mem_map(&m, 1, RW, ANON, NULL);
-	struct samara_translation t = fault_in(addr, SAMARA_ACCESS_WRITE);
+	struct samara_translation t = fault_in(m.mm, addr, SAMARA_ACCESS_WRITE);
 
 	(void)state;
 	assert_int_equal(samara_madvise(m.mm, addr, MEM_PAGE, MADV_FREE), 0);
 	assert_int_equal(samara_translation_stale(m.mm, &t), 1);
-	assert_int_equal(seen(addr).rights, R);
-	assert_int_equal(fault_in(addr, SAMARA_ACCESS_READ).rights, R);
-	assert_int_equal(fault_in(addr, SAMARA_ACCESS_WRITE).rights, R | W);
+	assert_int_equal(seen(m.mm, addr).rights, R);
+	assert_int_equal(fault_in(m.mm, addr, SAMARA_ACCESS_READ).rights, R);
+	assert_int_equal(fault_in(m.mm, addr, SAMARA_ACCESS_WRITE).rights, R | W);
 }
 
 static void a_fault_says_what_the_kernel_would_send(void **state)
@@ -171,7 +155,7 @@ static void a_stack_grows_for_its_own_process_alone(void **state)
 	assert_int_equal(samara_fault_in(m.mm, addr - 1, SAMARA_ACCESS_WRITE, SAMARA_NOGROW, &t,
 					 NULL),
 			 -EFAULT);
-	t = fault_in(addr - 1, SAMARA_ACCESS_WRITE);
+	t = fault_in(m.mm, addr - 1, SAMARA_ACCESS_WRITE);
 	assert_int_equal(t.addr, addr - MEM_PAGE);
 	assert_int_equal(t.vma_start, addr - MEM_PAGE);
 }
@@ -196,7 +180,7 @@ static void a_handler_is_told_by_one_that_does_not_wait(void **state)
 	assert_int_equal(samara_uffd_read(uffd, &msg, sizeof(msg)), sizeof(msg));
 	assert_int_equal(msg.arg.pagefault.address, addr);
 	assert_int_equal(samara_uffd_ioctl(uffd, UFFDIO_ZEROPAGE, &zero), 0);
-	assert_int_equal(fault_in(addr, SAMARA_ACCESS_READ).rights, R);
+	assert_int_equal(fault_in(m.mm, addr, SAMARA_ACCESS_READ).rights, R);
 	samara_uffd_put(uffd);
 }
 
@@ -209,7 +193,7 @@ static void unsharing_makes_the_page_its_own(void **state)
 	(void)state;
 	assert_int_equal(samara_write(m.mm, addr, "p", 1, NULL), 1);
 	assert_int_equal(samara_fork(m.mm, &child), 0);
-	shared = fault_in(addr, SAMARA_ACCESS_READ);
+	shared = fault_in(m.mm, addr, SAMARA_ACCESS_READ);
 	assert_int_equal(samara_fault_in(m.mm, addr, SAMARA_ACCESS_READ, SAMARA_FAULT_IN_UNSHARE,
 					 &own, NULL),
 			 0);
@@ -218,7 +202,7 @@ static void unsharing_makes_the_page_its_own(void **state)
 	assert_int_equal(samara_translation_stale(m.mm, &shared), 1);
 	assert_int_equal(*frame(&own), 'p');
 	/* And it stays there when it is written to. */
-	assert_int_equal(fault_in(addr, SAMARA_ACCESS_WRITE).pfn, own.pfn);
+	assert_int_equal(fault_in(m.mm, addr, SAMARA_ACCESS_WRITE).pfn, own.pfn);
 	samara_mm_exit(child);
 	/* The zero frame and a file's page are nobody's own either. */
 	assert_int_equal(samara_madvise(m.mm, addr, MEM_PAGE, MADV_DONTNEED), 0);
@@ -246,21 +230,21 @@ static void a_files_page_says_so(void **state)
 	struct samara_file *file = host_file();
 	const unsigned long shared = mem_map(&m, 4, RW, MAP_SHARED, file),
 			    private = mem_map(&m, 4, RW, MAP_PRIVATE, file);
-	struct samara_translation s = fault_in(shared + MEM_PAGE, SAMARA_ACCESS_READ),
-				  p = fault_in(private + MEM_PAGE, SAMARA_ACCESS_READ), u;
+	struct samara_translation s = fault_in(m.mm, shared + MEM_PAGE, SAMARA_ACCESS_READ),
+				  p = fault_in(m.mm, private + MEM_PAGE, SAMARA_ACCESS_READ), u;
 
 	(void)state;
 	assert_int_equal(s.flags, SAMARA_TRANSLATION_FILE);
 	assert_int_equal(s.pfn, p.pfn);
 	assert_int_equal(*frame(&s), 2);
 	assert_int_equal(s.rights, R);
-	s = fault_in(shared + MEM_PAGE, SAMARA_ACCESS_WRITE);
+	s = fault_in(m.mm, shared + MEM_PAGE, SAMARA_ACCESS_WRITE);
 	assert_int_equal(s.rights, R | W);
 	/* Write-back cleans it: the next store has to be seen. */
 	assert_int_equal(samara_msync(m.mm, shared, 4 * MEM_PAGE, MS_SYNC), 0);
 	assert_int_equal(samara_translation_stale(m.mm, &s), 1);
-	assert_int_equal(seen(shared + MEM_PAGE).rights, R);
-	u = fault_in(private + MEM_PAGE, SAMARA_ACCESS_WRITE);
+	assert_int_equal(seen(m.mm, shared + MEM_PAGE).rights, R);
+	u = fault_in(m.mm, private + MEM_PAGE, SAMARA_ACCESS_WRITE);
 	assert_int_equal(u.flags, 0);
 	assert_int_not_equal(u.pfn, s.pfn);
 	samara_file_put(file);
@@ -285,12 +269,12 @@ static void a_look_faults_nothing_and_counts_as_no_use(void **state)
 		assert_int_equal(t[i].rights, 0);
 		assert_int_equal(t[i].vma_start, i && i < 6 ? addr : 0);
 	}
-	fault_in(addr, SAMARA_ACCESS_WRITE);
-	fault_in(addr + 2 * MEM_PAGE, SAMARA_ACCESS_READ);
+	fault_in(m.mm, addr, SAMARA_ACCESS_WRITE);
+	fault_in(m.mm, addr + 2 * MEM_PAGE, SAMARA_ACCESS_READ);
 	assert_int_equal(
 		samara_mprotect(m.mm, addr + 3 * MEM_PAGE, MEM_PAGE, PROT_READ | PROT_EXEC), 0);
-	fault_in(addr + 3 * MEM_PAGE, SAMARA_ACCESS_EXEC);
-	fault_in(addr + 4 * MEM_PAGE, SAMARA_ACCESS_WRITE);
+	fault_in(m.mm, addr + 3 * MEM_PAGE, SAMARA_ACCESS_EXEC);
+	fault_in(m.mm, addr + 4 * MEM_PAGE, SAMARA_ACCESS_WRITE);
 	assert_int_equal(samara_mprotect(m.mm, addr + 4 * MEM_PAGE, MEM_PAGE, PROT_NONE), 0);
 	assert_int_equal(samara_translate(m.mm, addr, 5, t), 5);
 	assert_int_equal(t[0].rights, R | W);
@@ -312,7 +296,7 @@ static void a_look_crosses_leaves_and_mappings(void **state)
 	(void)state;
 	assert_int_equal(samara_mmap(m.mm, at, 516 * MEM_PAGE, RW, ANON | MAP_FIXED, NULL, 0), at);
 	for (unsigned long i = 0; i < 516; i += 103)
-		fault_in(at + i * MEM_PAGE, SAMARA_ACCESS_WRITE);
+		fault_in(m.mm, at + i * MEM_PAGE, SAMARA_ACCESS_WRITE);
 	assert_int_equal(samara_translate(m.mm, at, 520, t), 520);
 	for (unsigned long i = 0; i < 520; i++) {
 		assert_int_equal(t[i].addr, at + i * MEM_PAGE);
@@ -353,7 +337,8 @@ static void in_a_child_of_the_process(void *arg)
 
 static void a_child_of_the_process_is_refused(void **state)
 {
-	struct samara_translation t = fault_in(mem_map(&m, 1, RW, ANON, NULL), SAMARA_ACCESS_WRITE);
+	struct samara_translation t =
+		fault_in(m.mm, mem_map(&m, 1, RW, ANON, NULL), SAMARA_ACCESS_WRITE);
 	struct forked child;
 
 	(void)state;

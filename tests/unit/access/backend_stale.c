@@ -4,12 +4,12 @@
  */
 #include <sys/mman.h>
 
-#include <samara/backend.h>
 #include <samara/reclaim.h>
 
 #include "support/advice.h"
 #include "support/cmocka_all.h"
 #include "support/mem.h"
+#include "support/translations.h"
 
 #include "mmu/tlb_unit.h"
 
@@ -17,22 +17,6 @@ MEM_FIXTURE(m, 16UL << 20);
 
 #define RW (PROT_READ | PROT_WRITE)
 #define ANON (MAP_PRIVATE | MAP_ANONYMOUS)
-
-static struct samara_translation fault_in(unsigned long addr, enum samara_access access)
-{
-	struct samara_translation t;
-
-	assert_int_equal(samara_fault_in(m.mm, addr, access, 0, &t, NULL), 0);
-	return t;
-}
-
-static struct samara_translation seen(unsigned long addr)
-{
-	struct samara_translation t;
-
-	assert_int_equal(samara_translate(m.mm, addr, 1, &t), 1);
-	return t;
-}
 
 static void only_blocks_that_share_a_number_are_alarmed(void **state)
 {
@@ -44,13 +28,13 @@ static void only_blocks_that_share_a_number_are_alarmed(void **state)
 				     ANON | MAP_FIXED, NULL, 0),
 			 at);
 	for (unsigned long i = 0; i <= MM_STALE_PARTS; i++)
-		t[i] = fault_in(at + i * block, SAMARA_ACCESS_WRITE);
+		t[i] = fault_in(m.mm, at + i * block, SAMARA_ACCESS_WRITE);
 	assert_int_equal(samara_madvise(m.mm, at, MEM_PAGE, MADV_DONTNEED), 0);
 	for (unsigned long i = 0; i <= MM_STALE_PARTS; i++)
 		assert_int_equal(samara_translation_stale(m.mm, &t[i]), i % MM_STALE_PARTS == 0);
 	/* A range that ends in the next block alarms that too; a large one all. */
-	t[0] = fault_in(at, SAMARA_ACCESS_WRITE);
-	fault_in(at + block - MEM_PAGE, SAMARA_ACCESS_WRITE);
+	t[0] = fault_in(m.mm, at, SAMARA_ACCESS_WRITE);
+	fault_in(m.mm, at + block - MEM_PAGE, SAMARA_ACCESS_WRITE);
 	assert_int_equal(samara_mprotect(m.mm, at + block - MEM_PAGE, 2 * MEM_PAGE, PROT_READ), 0);
 	for (unsigned long i = 0; i < 3; i++)
 		assert_int_equal(samara_translation_stale(m.mm, &t[i]), i < 2);
@@ -62,7 +46,7 @@ static void only_blocks_that_share_a_number_are_alarmed(void **state)
 static void what_adds_rights_makes_nothing_stale(void **state)
 {
 	const unsigned long addr = mem_map(&m, 2, PROT_READ, ANON, NULL);
-	struct samara_translation t = fault_in(addr, SAMARA_ACCESS_READ);
+	struct samara_translation t = fault_in(m.mm, addr, SAMARA_ACCESS_READ);
 
 	(void)state;
 	assert_int_equal(samara_mprotect(m.mm, addr, 2 * MEM_PAGE, RW), 0);
@@ -112,7 +96,7 @@ static void say_migrate(unsigned long addr)
 }
 static void say_poison(unsigned long addr)
 {
-	samara_memory_failure(m.machine, seen(addr).pfn, 0);
+	samara_memory_failure(m.machine, seen(m.mm, addr).pfn, 0);
 }
 
 static void whatever_takes_away_makes_stale(void **state)
@@ -125,7 +109,7 @@ static void whatever_takes_away_makes_stale(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(calls); i++) {
 		const unsigned long addr = mem_map(&m, 1, RW, ANON, NULL);
-		struct samara_translation t = fault_in(addr, SAMARA_ACCESS_WRITE);
+		struct samara_translation t = fault_in(m.mm, addr, SAMARA_ACCESS_WRITE);
 
 		assert_int_equal(samara_translation_stale(m.mm, &t), 0);
 		calls[i](addr);
@@ -142,7 +126,7 @@ static void an_mm_that_no_backend_asks_keeps_no_numbers(void **state)
 	(void)state;
 	assert_int_equal(samara_write(m.mm, addr, "a", 1, NULL), 1);
 	assert_false(tlb_mm_runs(m.mm));
-	seen(addr);
+	seen(m.mm, addr);
 	assert_true(tlb_mm_runs(m.mm));
 }
 
