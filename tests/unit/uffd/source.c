@@ -3,63 +3,14 @@
  * Where UFFDIO_COPY reads: guest memory that samara_uffd_source() names.
  */
 #include <errno.h>
-#include <sys/mman.h>
 
 #include "mmu/entry.h"
-#include "support/mem.h"
+#include "support/uffd_copy.h"
 #include "support/uffd_sleep.h"
-
-#define RW (PROT_READ | PROT_WRITE)
-#define P MEM_PAGE
-#define LAST_PAGE ((1UL << 47) - 2 * P) /* of all that may be mapped */
-
-MEM_FIXTURE(m, 1 << 20);
-
-static unsigned char bytes[20 * MEM_PAGE];
-static struct samara_uffd *uffd;
-
-static int begin(void **state)
-{
-	set_up(state);
-	for (size_t i = 0; i < sizeof(bytes); i++)
-		bytes[i] = (unsigned char)(i / P + 1);
-	uffd = uffd_open(m.mm, O_NONBLOCK, 0);
-	return 0;
-}
-
-static int end(void **state)
-{
-	samara_uffd_put(uffd);
-	return tear_down(state);
-}
-
-/* pages of registered memory. */
-static unsigned long map_registered(unsigned long pages)
-{
-	const unsigned long a = mem_map(&m, pages, RW, MAP_PRIVATE, NULL);
-
-	uffd_register_at(uffd, a, pages * P, MISSING);
-	return a;
-}
-
-static void assert_byte(unsigned long addr, unsigned char byte)
-{
-	unsigned char is;
-
-	assert_int_equal(samara_read(m.mm, addr, &is, 1, NULL), 1);
-	assert_int_equal(is, byte);
-}
-
-#define ASSERT_COPY(err_, field_, at, src, len) \
-	do { \
-		long long f_; \
-		assert_int_equal(uffd_copy_to(uffd, at, (void *)(src), len, 0, &f_), err_); \
-		assert_int_equal(f_, field_); \
-	} while (0)
 
 static void a_source_can_be_an_address_space(void **state)
 {
-	const unsigned long a = map_registered(20), hole = 1UL << 30;
+	const unsigned long a = map_registered(20, 20, MISSING), hole = 1UL << 30;
 	struct samara_machine *machine;
 	struct samara_mm *guest;
 	unsigned long src;
@@ -70,12 +21,12 @@ static void a_source_can_be_an_address_space(void **state)
 	src = samara_mmap(guest, 0, 20 * P, RW, MAP_PRIVATE | MAP_ANONYMOUS, NULL, 0);
 	assert_int_equal(samara_write(guest, src, bytes, 20 * P, NULL), 20 * P);
 	samara_uffd_source(uffd, guest);
-	ASSERT_COPY(0, 17 * P, a, src, 17 * P);
+	ASSERT_COPY(0, 17 * P, a, src, 17 * P, 0);
 	assert_byte(a + 16 * P, 17);
-	ASSERT_COPY(-EFAULT, -EFAULT, a + 17 * P, hole, P);
-	ASSERT_COPY(-EAGAIN, P, a + 17 * P, src + 19 * P, 2 * P);
+	ASSERT_COPY(-EFAULT, -EFAULT, a + 17 * P, hole, P, 0);
+	ASSERT_COPY(-EAGAIN, P, a + 17 * P, src + 19 * P, 2 * P, 0);
 	samara_uffd_source(uffd, NULL);
-	ASSERT_COPY(0, P, a + 18 * P, bytes, P);
+	ASSERT_COPY(0, P, a + 18 * P, bytes, P, 0);
 	assert_byte(a + 18 * P, 1);
 	samara_mm_exit(guest);
 	samara_machine_destroy(machine);
@@ -84,20 +35,20 @@ static void a_source_can_be_an_address_space(void **state)
 /* Aligned or not; one that cannot be read is another matter. */
 static void a_source_is_within_its_address_space(void **state)
 {
-	const unsigned long a = map_registered(2), top = LAST_PAGE + P;
+	const unsigned long a = map_registered(2, 2, MISSING), top = LAST_PAGE + P;
 
 	(void)state;
 	samara_uffd_source(uffd, m.mm);
-	ASSERT_COPY(-EFAULT, -EFAULT, a, LAST_PAGE, P);
-	ASSERT_COPY(-EFAULT, -EFAULT, a, NULL, P);
-	ASSERT_COPY(-EFAULT, -EFAULT, a, 1, P);
-	ASSERT_COPY(-EINVAL, 99, a, LAST_PAGE + 1, P);
-	ASSERT_COPY(-EINVAL, 99, a, LAST_PAGE, 2 * P);
-	ASSERT_COPY(-EINVAL, 99, a, top, P);
-	ASSERT_COPY(-EINVAL, 99, a, 1UL << 60, P);
-	ASSERT_COPY(-EINVAL, 99, a, -P, P);
+	ASSERT_COPY(-EFAULT, -EFAULT, a, LAST_PAGE, P, 0);
+	ASSERT_COPY(-EFAULT, -EFAULT, a, NULL, P, 0);
+	ASSERT_COPY(-EFAULT, -EFAULT, a, 1, P, 0);
+	ASSERT_COPY(-EINVAL, 99, a, LAST_PAGE + 1, P, 0);
+	ASSERT_COPY(-EINVAL, 99, a, LAST_PAGE, 2 * P, 0);
+	ASSERT_COPY(-EINVAL, 99, a, top, P, 0);
+	ASSERT_COPY(-EINVAL, 99, a, 1UL << 60, P, 0);
+	ASSERT_COPY(-EINVAL, 99, a, -P, P, 0);
 	/* Before the destination is looked at. */
-	ASSERT_COPY(-EINVAL, 99, 1UL << 30, top, P);
+	ASSERT_COPY(-EINVAL, 99, 1UL << 30, top, P, 0);
 }
 
 struct copy_request {
@@ -150,7 +101,7 @@ static void a_copy_is_interrupted_in_the_middle_of_a_page(void **state)
 	(void)state;
 	assert_int_equal(samara_mm_create(m.machine, &guest), 0);
 	request.src = samara_mmap(guest, 0, 2 * P, RW, MAP_PRIVATE | MAP_ANONYMOUS, NULL, 0) + 1;
-	request.dst = map_registered(1);
+	request.dst = map_registered(1, 1, MISSING);
 	request.uffd = uffd;
 	source = uffd_open(guest, 0, 0);
 	uffd_register_at(source, request.src - 1, 2 * P, MISSING);
@@ -166,7 +117,7 @@ static void a_copy_is_interrupted_in_the_middle_of_a_page(void **state)
 
 static void a_source_that_has_ended_cannot_be_read(void **state)
 {
-	const unsigned long a = map_registered(1);
+	const unsigned long a = map_registered(1, 1, MISSING);
 	struct samara_mm *guest;
 	unsigned long src;
 
@@ -176,7 +127,7 @@ static void a_source_that_has_ended_cannot_be_read(void **state)
 	assert_int_equal(samara_write(guest, src, bytes, P, NULL), P);
 	samara_uffd_source(uffd, guest);
 	samara_mm_exit(guest);
-	ASSERT_COPY(-EFAULT, -EFAULT, a, src, P);
+	ASSERT_COPY(-EFAULT, -EFAULT, a, src, P, 0);
 }
 
 int main(void)
